@@ -1,0 +1,1 @@
+"""Run a bundle: decode, preprocess, session, predict, measure. Owns its format; numpy, Pillow and onnxruntime."""

@@ -1,0 +1,88 @@
+"""An artefact of a bundle: one model file and what was measured on it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lungfish.runtime.untrusted import Fields, is_plain_name
+
+MAX_FILE_BYTES = 2 * 2**30  # what one protobuf message can hold
+STATUSES = ("pass", "fail", "not_measured")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds per photo at batch 1, median and 95th percentile; the threads and the runtime that took them."""
+
+    p50: float
+    p95: float
+    threads: int
+    runtime: str
+
+
+@dataclass(frozen=True)
+class ArtifactRow:
+    """One model file and what was measured on it; `None` stands for not measured.
+
+    Args:
+        file: a plain name inside the bundle.
+        format: `onnx`, `tflite`, ...
+        precision: `fp32`, `fp16`, `int8`, ...
+        bytes: its size.
+        sha256: its hash, 64 lower-case hexadecimal digits.
+        top1: accuracy on the test photos, 0 to 1.
+        ci95: 95 % interval of `top1`.
+        agreement_with_fp32: share of test photos with the label of the fp32 artefact, 0 to 1.
+        latency_ms: on the machine of the manifest.
+        status: `pass`, `fail` or `not_measured`.
+        why: the reason for any status but `pass`.
+    """
+
+    file: str
+    format: str
+    precision: str
+    bytes: int
+    sha256: str
+    top1: float | None = None
+    ci95: tuple[float, float] | None = None
+    agreement_with_fp32: float | None = None
+    latency_ms: Latency | None = None
+    status: str = "not_measured"
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, fields: Fields) -> ArtifactRow:
+        """Read an untrusted row. Raises `BundleError`."""
+        row = cls(
+            file=fields.text("file", 255),
+            format=fields.text("format", 40, empty=False),
+            precision=fields.text("precision", 40, empty=False),
+            bytes=fields.integer("bytes", 1, MAX_FILE_BYTES),
+            sha256=fields.sha256("sha256"),
+            top1=fields.number_or_none("top1", 0, 1),
+            ci95=_interval(fields.indexed("ci95", 2)) if fields.has("ci95") else None,
+            agreement_with_fp32=fields.number_or_none("agreement_with_fp32", 0, 1),
+            latency_ms=_latency(fields.object("latency_ms")) if fields.has("latency_ms") else None,
+            status=fields.one_of("status", STATUSES),
+            why=fields.text("why", 10_000) if fields.has("why") else "",
+        )
+        if not is_plain_name(row.file):
+            fields.refuse("file", "a plain file name inside the bundle")
+        return row
+
+
+def _interval(ends: Fields) -> tuple[float, float]:
+    return ends.number("0", 0, 1), ends.number("1", 0, 1)
+
+
+def _latency(fields: Fields) -> Latency:
+    return Latency(
+        p50=fields.number("p50", 0, 1e9),
+        p95=fields.number("p95", 0, 1e9),
+        threads=fields.integer("threads", 1, 100_000),
+        runtime=fields.text("runtime", 200),
+    )

@@ -1,0 +1,109 @@
+"""Bytes of a photo to upright RGB pixels: the one decoder, used to train, to prove and to predict."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lungfish.core.errors import UnreadablePhotoError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+EXTRA_FORMATS = ("HEIF", "AVIF")
+EXTRA_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
+
+# Twice the size at which Pillow warns, and the size at which it refuses.
+MAX_PIXELS = 178_956_970
+# Our own limit above is checked from the header of every photo; Pillow's earlier warning would say the same twice.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def decode(data: bytes, draft_px: int = 0) -> Image.Image:
+    """Decode one photo: first frame, EXIF orientation applied, any color mode to RGB, alpha over white.
+
+    Args:
+        data: the file's bytes; JPEG, PNG, WebP, BMP, GIF or TIFF (HEIC and AVIF with the `heif` extra).
+        draft_px: if positive, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as its shorter side stays at
+            least this long. Large photos then decode several times faster.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        UnreadablePhotoError: empty, not a picture, truncated, broken, or more than `MAX_PIXELS` pixels.
+    """
+    if not data:
+        raise UnreadablePhotoError("empty file")
+    _register_extra_formats(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS + EXTRA_FORMATS) as image:
+            _check_size(image.size)
+            if draft_px:
+                _draft(image, draft_px)
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except UnreadablePhotoError:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadablePhotoError(_not_a_picture(data)) from None
+    except Image.DecompressionBombError:
+        raise UnreadablePhotoError(f"more than the {MAX_PIXELS:,} pixels allowed") from None
+    # On hostile bytes Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError and more.
+    except Exception as error:  # noqa: BLE001
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadablePhotoError(f"broken or truncated: {reason}") from None
+
+
+def from_array(array: NDArray[np.uint8]) -> Image.Image:
+    """An RGB image from uint8 `[height, width, 3]`.
+
+    Raises:
+        UnreadablePhotoError: another shape or type.
+    """
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise UnreadablePhotoError(f"expected uint8 [height, width, 3], got {array.dtype} {list(array.shape)}")
+    return Image.fromarray(array)
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UnreadablePhotoError(f"{size[0]} x {size[1]} is more than the {MAX_PIXELS:,} pixels allowed")
+
+
+def _draft(image: Image.Image, draft_px: int) -> None:
+    shorter = min(image.size)
+    if image.format == "JPEG" and shorter >= 2 * draft_px:
+        scale = next(s for s in (8, 4, 2) if shorter >= s * draft_px)
+        image.draft(None, (image.width // scale, image.height // scale))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
+        # 16-bit grey scale: keep the high byte; Pillow's own conversion would clip everything above 255 to white
+        levels = np.asarray(image, dtype=np.int64) >> 8
+        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _register_extra_formats(data: bytes) -> None:
+    # HEIC and AVIF share the ISO media container, "ftyp" at byte 4
+    if data[4:8] == b"ftyp":
+        try:
+            import pillow_heif
+        except ImportError:
+            return
+        pillow_heif.register_heif_opener()
+
+
+def _not_a_picture(data: bytes) -> str:
+    if data[4:8] == b"ftyp":
+        return "HEIC or AVIF needs an extra: pip install 'lungfish[heif]'"
+    return "not a picture (JPEG, PNG, WebP, BMP, GIF or TIFF)"

@@ -1,0 +1,205 @@
+"""`bundle.json`: what a bundle says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lungfish.core.errors import BundleError
+from lungfish.core.names import choose
+from lungfish.runtime.artifact import MAX_FILE_BYTES, ArtifactRow
+from lungfish.runtime.preprocess import INTERPOLATIONS, Preprocess
+from lungfish.runtime.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
+
+SCHEMA = 1
+MANIFEST_NAME = "bundle.json"
+MAX_MANIFEST_BYTES = 64 * 2**20
+MAX_LABELS = 100_000
+MAX_LABEL_CHARACTERS = 1000
+MAX_ARTIFACTS = 100
+MAX_FILES = 10_000
+PADDINGS = ("same", "symmetric")
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """Hash and size of a file of the bundle that is no artefact."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """What the same rows can mean: padding `same` or `symmetric`, and the epsilon of batch norm."""
+
+    padding: str
+    bn_eps: float
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Where the pretrained weights came from; empty texts for a network trained from nothing."""
+
+    name: str = ""
+    source: str = ""
+    license: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The photos: a hash over contents and labels, counts per split, and how they were split."""
+
+    fingerprint: str
+    counts: dict[str, int]
+    splits: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `bundle.json`.
+
+    Args:
+        lungfish: version that wrote the bundle.
+        created: time, ISO 8601 in UTC.
+        seed: of the training.
+        packages: versions that took part, by name.
+        architecture: the network, as `architecture` wrote it; opaque here but for its `name`.
+        flavour: padding and epsilon of the weights.
+        weights: origin and license of the pretrained weights.
+        labels: class names; position is the class index of every artefact.
+        thresholds: by name, 0 to 1; `known` is the probability from which a prediction counts as known.
+        temperature: by which the logits were divided (it is inside the artefacts).
+        preprocess: the resize rule.
+        data: the photos.
+        artifacts: the model files and their figures.
+        default: file name of the artefact to use.
+        test, val: metrics of the default artefact.
+        machine: where the figures were taken.
+        files: the other files of the bundle, by name (`golden/inputs.npy`: one level of folders or more).
+    """
+
+    lungfish: str
+    created: str
+    seed: int
+    packages: dict[str, str]
+    architecture: dict[str, Any]
+    flavour: Flavour
+    weights: WeightsOrigin
+    labels: tuple[str, ...]
+    thresholds: dict[str, float]
+    temperature: float
+    preprocess: Preprocess
+    data: DataSummary
+    artifacts: tuple[ArtifactRow, ...]
+    default: str
+    test: dict[str, Any]
+    val: dict[str, Any]
+    machine: dict[str, Any]
+    files: dict[str, FileRow] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Manifest:
+        """Read an untrusted `bundle.json`; unknown keys are ignored.
+
+        Raises:
+            BundleError: not JSON, a key missing or out of range, a name outside the bundle, or a newer schema.
+        """
+        return _manifest(parse_object(text, MANIFEST_NAME))
+
+    def to_json(self) -> str:
+        """The text of `bundle.json`: the same manifest always gives the same text."""
+        values = {"schema": self.schema} | asdict(self)
+        return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+    def artifact(self, file: str | None = None) -> ArtifactRow:
+        """The artefact called `file`, or the default one.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        rows = {row.file: row for row in self.artifacts}
+        return rows[choose(file or self.default, rows, "artifact of this bundle")]
+
+
+def _manifest(fields: Fields) -> Manifest:
+    schema = fields.integer("schema", 1, 10**6)
+    if schema > SCHEMA:
+        raise BundleError(
+            f"{MANIFEST_NAME} has schema {schema}; this lungfish reads up to {SCHEMA}",
+            "Upgrade lungfish: pip install --upgrade lungfish",
+        )
+    fields.object("architecture").text("name", 200, empty=False)
+    artifacts = tuple(ArtifactRow.read(row) for row in fields.rows("artifacts", MAX_ARTIFACTS))
+    default = fields.text("default", 255)
+    if default not in [row.file for row in artifacts]:
+        fields.refuse("default", "the file of one of the artifacts")
+    files = _files(fields)
+    _check_names([*(row.file for row in artifacts), *files, MANIFEST_NAME])
+    flavour, weights, data = fields.object("flavour"), fields.object("weights"), fields.object("data")
+    return Manifest(
+        schema=schema,
+        lungfish=fields.text("lungfish", 100),
+        created=fields.text("created", 100),
+        seed=fields.integer("seed", 0, 2**64 - 1),
+        packages=fields.texts("packages"),
+        architecture=fields.object("architecture").values,
+        flavour=Flavour(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 0, 1)),
+        weights=WeightsOrigin(*(weights.text(key, 10_000) for key in ("name", "source", "license", "sha256"))),
+        labels=_labels(fields),
+        thresholds=fields.numbers("thresholds", 0, 1),
+        temperature=fields.number("temperature", 1e-6, 1e6),
+        preprocess=_preprocess(fields.object("preprocess")),
+        data=DataSummary(data.text("fingerprint"), _counts(data), data.object("splits").values),
+        artifacts=artifacts,
+        default=default,
+        test=fields.object("test").values,
+        val=fields.object("val").values,
+        machine=fields.object("machine").values,
+        files=files,
+    )
+
+
+def _labels(fields: Fields) -> tuple[str, ...]:
+    labels = fields.indexed("labels", MAX_LABELS)
+    texts = tuple(labels.text(index, MAX_LABEL_CHARACTERS, empty=False) for index in labels.values)
+    if len(texts) < 2 or len(set(texts)) != len(texts):
+        fields.refuse("labels", f"a list of 2 to {MAX_LABELS:,} different names")
+    return texts
+
+
+def _preprocess(fields: Fields) -> Preprocess:
+    return Preprocess(
+        resolution_px=fields.integer("resolution_px", 8, 4096),
+        crop_fraction=fields.number("crop_fraction", 0.1, 1),
+        interpolation=fields.one_of("interpolation", tuple(INTERPOLATIONS)),
+        color=fields.one_of("color", ("RGB",)),
+    )
+
+
+def _counts(fields: Fields) -> dict[str, int]:
+    counts = fields.object("counts")
+    return {name: counts.integer(name, 0, 10**12) for name in counts.values}
+
+
+def _files(fields: Fields) -> dict[str, FileRow]:
+    if not fields.has("files"):
+        return {}
+    files = fields.object("files")
+    if len(files.values) > MAX_FILES:
+        fields.refuse("files", f"at most {MAX_FILES:,} files")
+    rows = {name: files.object(name) for name in files.values}
+    return {name: FileRow(row.sha256("sha256"), row.integer("bytes", 0, MAX_FILE_BYTES)) for name, row in rows.items()}
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if not all(map(is_plain_name, name.split("/"))):
+            raise BundleError(
+                f"{MANIFEST_NAME} lists {shortened(name)}; every file must have a plain name inside the bundle", HINT
+            )
+    if len({name.casefold() for name in names}) != len(names):
+        raise BundleError(f"{MANIFEST_NAME} lists the same file twice", HINT)

@@ -1,0 +1,70 @@
+"""From a decoded photo to the uint8 pixels that the graph takes; the rest of preprocessing is inside the graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungfish.core.errors import BundleError
+from lungfish.runtime.decode import decode
+
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The resize rule: shorter side to `resolution_px / crop_fraction`, then the central square.
+
+    Args:
+        resolution_px: side of the square that comes out.
+        crop_fraction: share of the resized shorter side that the square keeps, in (0, 1].
+        interpolation: `bilinear` or `bicubic`, antialiased.
+        color: channel order; `RGB` is the only one.
+    """
+
+    resolution_px: int
+    crop_fraction: float = 0.875
+    interpolation: str = "bicubic"
+    color: str = "RGB"
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.resolution_px, int) and 8 <= self.resolution_px <= 4096):
+            raise BundleError(f"preprocess.resolution_px is {self.resolution_px!r}; allowed are 8 to 4096")
+        if not 0.1 <= self.crop_fraction <= 1:
+            raise BundleError(f"preprocess.crop_fraction is {self.crop_fraction!r}; allowed are 0.1 to 1")
+        if self.interpolation not in INTERPOLATIONS:
+            allowed = " and ".join(INTERPOLATIONS)
+            raise BundleError(f"preprocess.interpolation is {self.interpolation!r}; allowed are {allowed}")
+        if self.color != "RGB":
+            raise BundleError(f"preprocess.color is {self.color!r}; only RGB is known")
+
+    @property
+    def resize_px(self) -> int:
+        """Length of the shorter side after the resize and before the crop."""
+        return round(self.resolution_px / self.crop_fraction)
+
+    @property
+    def draft_px(self) -> int:
+        """Shorter side that a scaled JPEG decode must keep: twice what is needed, so that the resize still averages."""
+        return 2 * self.resize_px
+
+    def decode(self, data: bytes) -> Image.Image:
+        """Decode a photo no larger than this rule needs. Raises `UnreadablePhotoError`."""
+        return decode(data, self.draft_px)
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Resize and crop an RGB image to uint8 `[resolution, resolution, 3]`."""
+        # The central square is cut out of the source within the resize: same pixels as resize-then-crop, less work.
+        scale = min(image.size) / self.resize_px
+        side = self.resolution_px * scale
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        size = (self.resolution_px, self.resolution_px)
+        square = image.resize(size, INTERPOLATIONS[self.interpolation], box=(left, top, left + side, top + side))
+        return np.asarray(square)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
