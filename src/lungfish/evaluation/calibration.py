@@ -1,0 +1,70 @@
+"""Whether a stated probability can be taken at its word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lungfish.evaluation.answers import Answers, top_answers
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The photos whose top probability lies in (`low`, `high`].
+
+    Args:
+        low, high: edges, in [0, 1].
+        count: photos in the bin; never 0.
+        confidence: mean top probability.
+        accuracy: share of them that were answered correctly.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: round(value, 6) for key, value in asdict(self).items()}
+
+
+def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
+    """Group photos by their top probability, in `bins` bins of equal width; empty bins are left out.
+
+    Args:
+        probabilities: float `[n, classes]`.
+        truth: int `[n]`.
+
+    Raises:
+        UsageError: as `top_answers`.
+    """
+    return reliability_of(top_answers(probabilities, truth), bins)
+
+
+def reliability_of(answers: Answers, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
+    """As `reliability`, from answers at hand."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    which = np.searchsorted(edges[1:-1], answers.confidence, side="left")
+    rows = []
+    for i in np.unique(which).tolist():
+        inside = which == i
+        confidence, accuracy = answers.confidence[inside].mean(), answers.correct[inside].mean()
+        rows.append(
+            ReliabilityBin(float(edges[i]), float(edges[i + 1]), int(inside.sum()), float(confidence), float(accuracy))
+        )
+    return tuple(rows)
+
+
+def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
+    """Mean distance of confidence and accuracy over the bins, weighted by their photos; in [0, 1].
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599, equation 3.
+    """
+    return sum(b.count * abs(b.confidence - b.accuracy) for b in bins) / sum(b.count for b in bins)

@@ -1,0 +1,117 @@
+"""The answer "none of these": below a threshold on the top probability, a photo gets no label.
+
+The threshold is chosen on validation photos and measured on test photos. It holds back answers that the classifier is
+unsure of. It does not recognize the unseen: a photo of something else entirely may still score high.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import floor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lungfish.core.errors import UsageError
+from lungfish.evaluation.answers import top_answers
+
+KEEP = 0.95
+# Fewer correct validation answers than this cannot place the 5 % quantile: the rule then keeps every one of them.
+ENOUGH = 20
+GRID = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A rejection threshold and what it was chosen on.
+
+    Args:
+        value: an answer is accepted when its probability is at least this; in [0, 1].
+        keep: the share of correct answers that had to stay accepted.
+        correct: validation photos answered correctly, from which `value` was chosen.
+        kept: how many of these stay accepted.
+    """
+
+    value: float
+    keep: float
+    correct: int
+    kept: int
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether there were too few correct answers to place the threshold well."""
+        return self.correct < ENOUGH
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CoverageRow:
+    """What a threshold does to labelled photos.
+
+    Args:
+        threshold: answers below it are held back.
+        coverage: share of photos that keep their answer.
+        accuracy: share of the accepted answers that are correct; None if none is accepted.
+        n: photos accepted.
+        chosen: whether this is the bundle's threshold.
+    """
+
+    threshold: float
+    coverage: float
+    accuracy: float | None
+    n: int
+    chosen: bool
+
+    def to_json(self) -> dict[str, Any]:
+        accuracy = None if self.accuracy is None else round(self.accuracy, 6)
+        return {**asdict(self), "coverage": round(self.coverage, 6), "accuracy": accuracy}
+
+
+def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = KEEP) -> Threshold:
+    """The highest threshold that still accepts the share `keep` of the correct answers, in steps of 0.0001.
+
+    With fewer than 20 correct answers all of them are kept (at `keep` = 0.95), and without any the threshold is 0.
+
+    Args:
+        probabilities: float `[n, classes]` on validation photos.
+        truth: int `[n]`.
+        keep: share of the correct answers, in (0, 1].
+
+    Raises:
+        UsageError: as `top_answers`, or `keep` is out of range.
+    """
+    if not 0 < keep <= 1:
+        raise UsageError(f"keep is {keep}; allowed are shares above 0 and up to 1")
+    answers = top_answers(probabilities, truth)
+    confidence = np.sort(answers.confidence[answers.correct])
+    n = len(confidence)
+    if n == 0:
+        return Threshold(0.0, keep, 0, 0)
+    spared = floor(n * (1 - keep) + 1e-9)
+    # rounded down, so that the photo that sets it stays accepted
+    value = floor(confidence[spared] * 1e4) / 1e4
+    return Threshold(value, keep, n, int((confidence >= value).sum()))
+
+
+def coverage_table(probabilities: ArrayLike, truth: ArrayLike, chosen: float) -> tuple[CoverageRow, ...]:
+    """Coverage and accuracy at `chosen` and at the thresholds of `GRID`, in rising order.
+
+    Args:
+        probabilities: float `[n, classes]` on test photos.
+        truth: int `[n]`.
+        chosen: the bundle's threshold.
+
+    Raises:
+        UsageError: as `top_answers`.
+    """
+    answers = top_answers(probabilities, truth)
+    rows = []
+    for threshold in sorted({*GRID, chosen}):
+        accepted = answers.confidence >= threshold
+        n = int(accepted.sum())
+        accuracy = float(answers.correct[accepted].mean()) if n else None
+        rows.append(CoverageRow(threshold, n / len(accepted), accuracy, n, threshold == chosen))
+    return tuple(rows)
