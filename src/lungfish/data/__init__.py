@@ -1,0 +1,1 @@
+"""Photos in: sources, inspection, near-duplicates, splits, and features from a trunk that is only a callable here."""

@@ -1,0 +1,3 @@
+"""Where photos come from: class folders, split folders, tables of paths, Hugging Face image parquet."""
+
+from lungfish.data.sources.opening import open_photos as open_photos

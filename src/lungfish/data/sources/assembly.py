@@ -1,0 +1,92 @@
+"""From listed rows to a `PhotoSet`: class names checked, classes indexed, photos sorted."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lungfish.core.errors import PhotosError
+from lungfish.core.names import plural, printable
+from lungfish.data.photos import Photo, PhotoSet, Skipped
+
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+
+
+@dataclass(slots=True)
+class Row:
+    """One photo as a source lists it, its class still a name."""
+
+    name: str
+    label: str
+    split: str | None = None
+    group: str | None = None
+    number: int = -1
+
+
+@dataclass
+class Listing:
+    """What a source has found so far."""
+
+    rows: list[Row] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence[str] = ()) -> PhotoSet:
+    """The photos of `listing`, sorted by name.
+
+    Args:
+        listing: at least two classes of photos.
+        reader: returns a photo's bytes.
+        order: class names in the order of their indices; sorted names if empty. Classes without photos are dropped.
+
+    Raises:
+        PhotosError: no photos, one class only, an empty class name, or names that differ only in case, spaces or
+            Unicode form.
+    """
+    names = {row.label for row in listing.rows}
+    unused = [name for name in order if name not in names]
+    warnings = list(listing.warnings)
+    if unused and names:
+        warnings.append(f"{plural(len(unused), 'class has', 'classes have')} no photos: {_shown(unused)}")
+    labels = tuple(name for name in order if name in names) or tuple(sorted(names))
+    _check_labels(labels)
+    index = {name: i for i, name in enumerate(labels)}
+    photos = (Photo(row.name, index[row.label], row.split, row.group, row.number) for row in listing.rows)
+    return PhotoSet(
+        labels, tuple(sorted(photos, key=lambda photo: photo.name)), reader, tuple(listing.skipped), tuple(warnings)
+    )
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    if not labels:
+        raise PhotosError(
+            "no photos found", "JPEG, PNG, WebP, BMP, GIF and TIFF are read; HEIC and AVIF with an extra."
+        )
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        alike[_folded(label)].append(label)
+    if "" in alike:
+        raise PhotosError(f"a class has an empty name: {alike[''][0]!r}", "Give every class a name.")
+    for same in alike.values():
+        if len(same) > 1:
+            raise PhotosError(
+                f"class names differ only in case, spaces or Unicode form: {_shown(same)}",
+                "Rename them so that each class has one name.",
+            )
+    if len(labels) == 1:
+        raise PhotosError(
+            f"only one class, {printable(labels[0])!r}; a classifier needs at least two",
+            "Add a second class, for instance photos of anything else.",
+        )
+
+
+def _folded(label: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def _shown(names: Sequence[str]) -> str:
+    # escaped, because names that differ only in Unicode form print alike
+    return ", ".join(printable(name) if name.isascii() else f"{printable(name)} ({name!a})" for name in names)

@@ -1,0 +1,117 @@
+"""A folder of class folders, or of split folders of class folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungfish.core.errors import PhotosError
+from lungfish.core.names import plural, printable
+from lungfish.data.photos import PhotoSet, Skipped
+from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble
+from lungfish.data.sources.files import FileReader
+from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
+
+
+def open_folder(root: Path, tree: Tree) -> PhotoSet:
+    """The photos of a folder whose files are listed in `tree`.
+
+    Raises:
+        PhotosError: no photos, no class folders, split folders that cannot be told apart, or unusable class names.
+    """
+    photos = tree.photos
+    if not any(why_not_photo(name) is None and "/" in name for name in tree.files):
+        if photos:
+            raise _flat(root, tree, photos)
+        raise PhotosError(
+            f"no photos in {printable(str(root))}",
+            "JPEG, PNG, WebP, BMP, GIF and TIFF are read; HEIC and AVIF with an extra.",
+        )
+    splits = _split_folders(root, photos)
+    listing = Listing(skipped=list(tree.skipped))
+    for name in tree.files:
+        _list_file(listing, name, splits)
+    if not listing.rows:
+        raise _flat(root, tree, photos)
+    _check_one_class(root, listing, tree)
+    _name_empty_folders(listing, tree, splits)
+    return assemble(listing, FileReader(root))
+
+
+def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
+    parts = name.split("/")
+    split = splits.get(parts[0])
+    if splits and split is None and len(parts) > 1:
+        return  # a folder beside train/ that holds no photos
+    depth = 2 if splits else 1
+    if len(parts) <= depth:
+        if suffix_of(name) in PHOTO_SUFFIXES:
+            listing.skipped.append(Skipped(name, "not in a class folder"))
+        return
+    reason = why_not_photo(name)
+    if reason is None:
+        listing.rows.append(Row(name, parts[depth - 1], split))
+    elif reason:
+        listing.skipped.append(Skipped(name, reason))
+
+
+def _split_folders(root: Path, photos: list[str]) -> dict[str, str]:
+    """Folder name to split; empty if the folders are classes.
+
+    Split folders are meant if `train` stands beside a `val` or `test`, or if nothing but split folders is there.
+    """
+    tops = sorted({name.split("/")[0] for name in photos if "/" in name})
+    found = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
+    others = [top for top in tops if top not in found]
+    if not found or (others and not ("train" in found.values() and len(set(found.values())) > 1)):
+        return {}
+    if not any(name.count("/") >= 2 for name in photos if name.split("/")[0] in found):
+        return {}  # photos lie directly in train/ and test/: then those are class names
+    if others:
+        raise PhotosError(
+            f"{printable(str(root))} holds split folders ({', '.join(found)}) and others with photos:"
+            f" {', '.join(map(printable, others[:5]))}",
+            "Move the others away, or into the split folders.",
+        )
+    if len(set(found.values())) < len(found):
+        raise PhotosError(f"two folders for one split: {', '.join(found)}", "Keep one of each.")
+    if "train" not in found.values():
+        raise PhotosError(f"split folders {', '.join(found)} but no train folder", "Add train/.")
+    return found
+
+
+def _check_one_class(root: Path, listing: Listing, tree: Tree) -> None:
+    """A single class folder full of folders is most likely the real folder of classes."""
+    classes = {row.label for row in listing.rows}
+    only = next(iter(classes))
+    inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
+    if len(classes) == 1 and len(inner) > 1:
+        raise PhotosError(
+            f"only one class, {printable(only)!r}; a classifier needs at least two",
+            f"Its own folders look like classes. Did you mean {printable(str(root / only))}?",
+        )
+
+
+def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) -> None:
+    depth = 1 if splits else 0
+    used = {"/".join(row.name.split("/")[: depth + 1]) for row in listing.rows}
+    candidates = [
+        name for name in tree.folders if name.count("/") == depth and (not splits or name.split("/")[0] in splits)
+    ]
+    empty = [printable(name) for name in candidates if name not in used]
+    if empty:
+        listing.warnings.append(
+            f"{plural(len(empty), 'folder holds', 'folders hold')} no photos: {', '.join(empty[:10])}"
+        )
+
+
+def _flat(root: Path, tree: Tree, photos: list[str]) -> PhotosError:
+    tables = [name for name in tree.files if name.lower().endswith(".csv") and "/" not in name]
+    message = f"the photos in {printable(str(root))} lie in no class folders, so nothing says what they show"
+    if tables:
+        return PhotosError(message, f"Did you mean {printable(str(root / tables[0]))}?")
+    template = "\n".join(["image,label", *(f"{printable(name)},CLASS" for name in photos[:3])])
+    return PhotosError(
+        message,
+        "Move the photos of each class into a folder of its own, or write labels.csv beside them and give that"
+        f" instead:\n{template}",
+    )

@@ -1,0 +1,132 @@
+"""All files under a folder: every real folder entered once, junk left out."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lungfish.core.errors import StorageError
+from lungfish.core.names import printable
+from lungfish.data.photos import Skipped
+from lungfish.runtime.decode import EXTRA_SUFFIXES, SUFFIXES
+
+PHOTO_SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
+JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir"})
+# Files that stand beside photos and are plainly none: ignored without a word. Any other suffix is skipped and named.
+COMPANION_SUFFIXES = frozenset(
+    {".txt", ".md", ".rst", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".log"}
+    | {
+        ".html",
+        ".htm",
+        ".url",
+        ".lnk",
+        ".pdf",
+        ".doc",
+        ".docx",
+        ".xls",
+        ".xlsx",
+        ".py",
+        ".ipynb",
+        ".zip",
+        ".tar",
+        ".gz",
+    }
+    | {".parquet", ".npy", ".npz", ".pkl", ".db"}
+)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Relative POSIX names under a folder, sorted.
+
+    Args:
+        files: all files but junk and hidden ones.
+        folders: all folders entered.
+        skipped: links that lead nowhere or back, and things that are no files.
+    """
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def photos(self) -> list[str]:
+        """Files whose suffix is a picture's."""
+        return [name for name in self.files if suffix_of(name) in PHOTO_SUFFIXES]
+
+
+def read_tree(root: Path) -> Tree:
+    """Walk `root`. Links are followed, out of the tree too, but real folders come first and none is entered twice,
+    so that a loop of links ends and no photo counts twice because of a linked folder.
+
+    Raises:
+        StorageError: a folder may not be read; names it.
+    """
+    files: list[str] = []
+    folders: list[str] = []
+    skipped: list[Skipped] = []
+    entered: set[tuple[int, int]] = set()
+    pending = deque([("", Path(root))])
+    while pending:
+        prefix, folder = pending.popleft()
+        identity = _identity(folder)
+        if identity in entered:
+            skipped.append(Skipped(prefix.rstrip("/"), "a link to a folder that is read already"))
+            continue
+        entered.add(identity)
+        folders.append(prefix.rstrip("/"))
+        for entry in _entries(folder):
+            name = prefix + entry.name
+            if is_junk(entry.name):
+                continue
+            if entry.is_dir():
+                place = pending.append if entry.is_symlink() else pending.appendleft
+                place((name + "/", Path(entry.path)))
+            elif entry.is_file():
+                files.append(name)
+            else:
+                skipped.append(Skipped(name, "a link that leads nowhere" if entry.is_symlink() else "not a file"))
+    return Tree(tuple(sorted(files)), tuple(sorted(folders[1:])), tuple(sorted(skipped, key=lambda s: s.file)))
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name is hidden or made by an operating system."""
+    return name.startswith(".") or name.casefold() in JUNK
+
+
+def suffix_of(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def why_not_photo(name: str) -> str | None:
+    """None for a name that may be a photo's (a picture's suffix, or none at all), else the reason; empty if plain."""
+    suffix = suffix_of(name)
+    if not suffix or suffix in PHOTO_SUFFIXES:
+        return None
+    return "" if suffix in COMPANION_SUFFIXES else f"{suffix} is not a kind of picture that can be read"
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise unreadable_folder(folder, error) from error
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise unreadable_folder(folder, error) from error
+    return status.st_dev, status.st_ino
+
+
+def unreadable_folder(path: Path, error: OSError) -> StorageError:
+    """The error for a folder or table that the operating system does not let us read."""
+    reason = error.strerror or str(error)
+    return StorageError(
+        f"cannot read {printable(str(path))}: {reason}", "Give yourself permission to read it, or move it elsewhere."
+    )
