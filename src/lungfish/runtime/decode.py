@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ EXTRA_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
 
 # Twice the size at which Pillow warns, and the size at which it refuses.
 MAX_PIXELS = 178_956_970
+MAX_PHOTO_BYTES = 512 * 2**20
 # Our own limit above is checked from the header of every photo; Pillow's earlier warning would say the same twice.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -39,23 +43,36 @@ def decode(data: bytes, draft_px: int = 0) -> Image.Image:
     if not data:
         raise UnreadablePhotoError("empty file")
     _register_extra_formats(data)
+    with _unreadable(_not_a_picture(data)), Image.open(io.BytesIO(data), formats=FORMATS + EXTRA_FORMATS) as image:
+        return _upright_rgb(image, draft_px)
+
+
+def read_photo(path: Path) -> bytes:
+    """The bytes of a photo's file.
+
+    Raises:
+        UnreadablePhotoError: not there, not a file, not allowed, or more than `MAX_PHOTO_BYTES`.
+    """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS + EXTRA_FORMATS) as image:
-            _check_size(image.size)
-            if draft_px:
-                _draft(image, draft_px)
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except UnreadablePhotoError:
-        raise
-    except UnidentifiedImageError:
-        raise UnreadablePhotoError(_not_a_picture(data)) from None
-    except Image.DecompressionBombError:
-        raise UnreadablePhotoError(f"more than the {MAX_PIXELS:,} pixels allowed") from None
-    # On hostile bytes Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError and more.
-    except Exception as error:  # noqa: BLE001
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnreadablePhotoError(f"broken or truncated: {reason}") from None
+        if path.is_dir():
+            raise UnreadablePhotoError("a folder, not a file")
+        if not path.exists():
+            raise UnreadablePhotoError("no such file")
+        if not path.is_file():  # reading a pipe or a device may never end
+            raise UnreadablePhotoError("not a regular file")
+        if path.stat().st_size > MAX_PHOTO_BYTES:
+            raise UnreadablePhotoError(f"{path.stat().st_size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePhotoError(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a NUL character in the name
+        raise UnreadablePhotoError(f"no file can have this name: {error}") from None
+
+
+def from_image(image: Image.Image) -> Image.Image:
+    """Any Pillow image as `decode` would give it. Raises `UnreadablePhotoError`."""
+    with _unreadable("not a picture"):
+        return _upright_rgb(image)
 
 
 def from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -67,6 +84,31 @@ def from_array(array: NDArray[np.uint8]) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise UnreadablePhotoError(f"expected uint8 [height, width, 3], got {array.dtype} {list(array.shape)}")
     return Image.fromarray(array)
+
+
+@contextmanager
+def _unreadable(not_a_picture: str) -> Iterator[None]:
+    """Turn whatever Pillow raises into `UnreadablePhotoError`."""
+    try:
+        yield
+    except UnreadablePhotoError:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadablePhotoError(not_a_picture) from None
+    except Image.DecompressionBombError:
+        raise UnreadablePhotoError(f"more than the {MAX_PIXELS:,} pixels allowed") from None
+    # On hostile bytes Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError and more.
+    except Exception as error:  # noqa: BLE001
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadablePhotoError(f"broken or truncated: {reason}") from None
+
+
+def _upright_rgb(image: Image.Image, draft_px: int = 0) -> Image.Image:
+    _check_size(image.size)
+    if draft_px:
+        _draft(image, draft_px)
+    image.load()
+    return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def _check_size(size: tuple[int, int]) -> None:

@@ -31,7 +31,7 @@ class FileRow:
 
 
 @dataclass(frozen=True)
-class Flavour:
+class FlavourRow:
     """What the same rows can mean: padding `same` or `symmetric`, and the epsilon of batch norm."""
 
     padding: str
@@ -86,7 +86,7 @@ class Manifest:
     seed: int
     packages: dict[str, str]
     architecture: dict[str, Any]
-    flavour: Flavour
+    flavour: FlavourRow
     weights: WeightsOrigin
     labels: tuple[str, ...]
     thresholds: dict[str, float]
@@ -147,7 +147,7 @@ def _manifest(fields: Fields) -> Manifest:
         seed=fields.integer("seed", 0, 2**64 - 1),
         packages=fields.texts("packages"),
         architecture=fields.object("architecture").values,
-        flavour=Flavour(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 0, 1)),
+        flavour=FlavourRow(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 0, 1)),
         weights=WeightsOrigin(*(weights.text(key, 10_000) for key in ("name", "source", "license", "sha256"))),
         labels=_labels(fields),
         thresholds=fields.numbers("thresholds", 0, 1),

@@ -59,8 +59,8 @@ class Preprocess:
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop an RGB image to uint8 `[resolution, resolution, 3]`."""
         # The central square is cut out of the source within the resize: same pixels as resize-then-crop, less work.
-        scale = min(image.size) / self.resize_px
-        side = self.resolution_px * scale
+        shorter = min(image.size)
+        side = min(self.resolution_px * shorter / self.resize_px, shorter)  # rounding must not leave the image
         left, top = (image.width - side) / 2, (image.height - side) / 2
         size = (self.resolution_px, self.resolution_px)
         square = image.resize(size, INTERPOLATIONS[self.interpolation], box=(left, top, left + side, top + side))

@@ -1,0 +1,215 @@
+"""A bundle, loaded: the classifier as it ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungfish.core.errors import BundleError, StorageError, UnreadablePhotoError, UsageError
+from lungfish.core.hashing import sha256_bytes, sha256_file
+from lungfish.core.names import printable
+from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.decode import from_array, from_image, read_photo
+from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRow, Manifest
+from lungfish.runtime.metadata import check_metadata
+from lungfish.runtime.prediction import Prediction, rank
+from lungfish.runtime.session import BATCH_SIZE, Session, physical_cores
+from lungfish.runtime.untrusted import HINT
+
+Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
+
+
+def load(path: str | Path) -> Bundle:
+    """Open the bundle in a folder. It may come from anyone: every file that its manifest lists is checked first.
+
+    Raises:
+        UsageError: no such folder.
+        BundleError: no `bundle.json`, one that is not valid, a newer schema, or a file that is missing, altered,
+            truncated, a link or outside the folder.
+        StorageError: a file that may not be read.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        reason = "is a file; a bundle is a folder" if folder.is_file() else "does not exist"
+        raise UsageError(f"{printable(str(path))} {reason}", "lungfish train PHOTOS --out DIR makes a bundle.")
+    with _reading(MANIFEST_NAME):
+        manifest = Manifest.from_json(_read_manifest(folder))
+    rows = {row.file: FileRow(row.sha256, row.bytes) for row in manifest.artifacts} | manifest.files
+    for name, row in rows.items():
+        with _reading(name):
+            _check_file(folder, name, row)
+    return Bundle(folder, manifest)
+
+
+class Bundle:
+    """A checked bundle.
+
+    Attributes:
+        folder: where it is.
+        manifest: what `bundle.json` says.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._sessions: dict[tuple[str, int | None], Session] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of every artefact's output."""
+        return self.manifest.labels
+
+    def session(self, artifact: str | None = None, threads: int | None = None) -> Session:
+        """The open artefact of that file name, or the default one.
+
+        Args:
+            artifact: a file name of the manifest.
+            threads: that compute one batch; by default one for each physical core.
+
+        Raises:
+            UnknownNameError: no such artefact.
+            UsageError: an artefact of a format that this version cannot run.
+            BundleError: the file is altered, or does not keep to the contract of a bundle's graph.
+        """
+        key = (self.manifest.artifact(artifact).file, threads)
+        if key not in self._sessions:
+            self._sessions[key] = self._open(*key)
+        return self._sessions[key]
+
+    def probabilities(self, pixels: NDArray[np.uint8], artifact: str | None = None) -> NDArray[np.float32]:
+        """What an artefact computes: uint8 `[batch, resolution, resolution, 3]` to float32 `[batch, classes]`.
+
+        Raises:
+            BundleError: the artefact fails, or gives something other than probabilities; and as `session`.
+        """
+        values = self.session(artifact).run(pixels)
+        if values.size and (values.min() < 0 or values.max() > 1 + 1e-4):
+            raise BundleError(f"the artefact gives {values.min():g} to {values.max():g} for probabilities", HINT)
+        return values
+
+    def predict(self, items: Iterable[Picture], artifact: str | None = None, top: int = 5) -> list[Prediction]:
+        """Classify pictures; a picture that cannot be read gives a row with `error`.
+
+        Args:
+            items: paths, the bytes of files, Pillow images, or uint8 `[height, width, 3]` arrays of RGB.
+            artifact: a file name of the manifest; the default artefact if `None`.
+            top: how many classes to list in each row.
+
+        Returns:
+            One row for each item, in the same order.
+
+        Raises:
+            UsageError: `items` is a single picture, or `top` is negative; and as `session`.
+        """
+        return list(self.predict_each(items, artifact, top))
+
+    def predict_each(self, items: Iterable[Picture], artifact: str | None = None, top: int = 5) -> Iterator[Prediction]:
+        """As `predict`, one row at a time, in memory that does not grow with the number of items."""
+        if isinstance(items, str | Path | bytes | Image.Image | np.ndarray):
+            raise UsageError(f"predict takes a list of pictures, got one {type(items).__name__}", "Write [picture].")
+        if top < 0:
+            raise UsageError(f"top is {top}; it must be 0 or more")
+        self.session(artifact)
+        return self._predict_each(items, artifact, top)
+
+    def _predict_each(self, items: Iterable[Picture], artifact: str | None, top: int) -> Iterator[Prediction]:
+        threshold = self.manifest.thresholds.get("known", 0.0)
+        inputs = map_ahead(self._prepare, items, physical_cores(), 2 * BATCH_SIZE)
+        while batch := list(islice(inputs, BATCH_SIZE)):
+            pixels = [each.pixels for each in batch if each.pixels is not None]
+            answers = iter(self.probabilities(np.stack(pixels), artifact) if pixels else ())
+            for each in batch:
+                if each.pixels is None:
+                    yield Prediction(each.file, error=each.error)
+                else:
+                    yield rank(each.file, next(answers), self.labels, threshold, top)
+
+    def _prepare(self, item: Picture) -> _Input:
+        file = str(item) if isinstance(item, str | Path) else None
+        try:
+            return _Input(file, self.manifest.preprocess.pixels(self._image(item)))
+        except UnreadablePhotoError as error:
+            return _Input(file, error=error.message)
+
+    def _image(self, item: Picture) -> Image.Image:
+        if isinstance(item, str | Path):
+            item = read_photo(Path(item))
+        if isinstance(item, bytes):
+            return self.manifest.preprocess.decode(item)
+        return from_image(item) if isinstance(item, Image.Image) else from_array(item)
+
+    def _open(self, file: str, threads: int | None) -> Session:
+        row = self.manifest.artifact(file)
+        if row.format != "onnx":
+            raise UsageError(f"{file} has the format {printable(row.format)}; this lungfish runs onnx artefacts")
+        # the bytes that are hashed are the bytes that are parsed, whatever happens to the file in between
+        with _reading(file):
+            data = (self.folder / file).read_bytes()
+        if sha256_bytes(data) != row.sha256:
+            raise BundleError(f"{file} was altered: its SHA-256 is not the one in {MANIFEST_NAME}", HINT)
+        session = Session(data, threads)
+        classes, resolution_px = len(self.labels), self.manifest.preprocess.resolution_px
+        if (session.classes, session.resolution_px) != (classes, resolution_px):
+            raise BundleError(
+                f"{file} takes {session.resolution_px} px and gives {session.classes} classes; "
+                f"{MANIFEST_NAME} says {resolution_px} px and {classes} classes",
+                HINT,
+            )
+        check_metadata(session.metadata, self.labels, self.manifest.preprocess, file)
+        return session
+
+
+@dataclass(frozen=True, eq=False)
+class _Input:
+    file: str | None
+    pixels: NDArray[np.uint8] | None = None
+    error: str | None = None
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot read {name}: {error.strerror}", "Check that you may read the bundle.") from None
+
+
+def _read_manifest(folder: Path) -> bytes:
+    path = folder / MANIFEST_NAME
+    if not path.exists():
+        raise BundleError(
+            f"{printable(str(folder))} holds no {MANIFEST_NAME}: it is not a bundle",
+            "lungfish train PHOTOS --out DIR makes a bundle.",
+        )
+    _check_inside(folder, MANIFEST_NAME)
+    size = path.stat().st_size
+    if size > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{MANIFEST_NAME} has {size:,} bytes; at most {MAX_MANIFEST_BYTES:,} are allowed", HINT)
+    return path.read_bytes()
+
+
+def _check_inside(folder: Path, name: str) -> None:
+    path = folder / name
+    # resolve follows links and Windows junctions, in the name's folders too
+    if path.resolve() != folder.resolve() / name or not path.is_file():
+        raise BundleError(f"{name} is a link or not a regular file", HINT)
+
+
+def _check_file(folder: Path, name: str, row: FileRow) -> None:
+    path = folder / name
+    if not path.exists() and not path.is_symlink():
+        raise BundleError(f"{name} is missing from {printable(str(folder))}", HINT)
+    _check_inside(folder, name)
+    size = path.stat().st_size
+    if size != row.bytes:
+        raise BundleError(f"{name} has {size:,} bytes; {MANIFEST_NAME} says {row.bytes:,}", HINT)
+    if sha256_file(path) != row.sha256:
+        raise BundleError(f"{name} was altered: its SHA-256 is not the one in {MANIFEST_NAME}", HINT)

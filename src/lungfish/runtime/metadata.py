@@ -1,0 +1,37 @@
+"""What a graph says of itself: the bundle's labels and resize rule, repeated inside the model file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from lungfish.core.errors import BundleError
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.untrusted import HINT
+
+
+def graph_metadata(labels: Sequence[str], preprocess: Preprocess) -> dict[str, str]:
+    """The texts to put into a model file: `labels`, a JSON list in class order, and `preprocess`, a JSON object."""
+    return {
+        "labels": json.dumps(list(labels), ensure_ascii=False),
+        "preprocess": json.dumps(preprocess.to_json(), sort_keys=True),
+    }
+
+
+def check_metadata(metadata: Mapping[str, str], labels: Sequence[str], preprocess: Preprocess, file: str) -> None:
+    """Check that a model file and its bundle mean the same classes, in the same order, and the same pixels.
+
+    Raises:
+        BundleError: they differ, or the file says nothing.
+    """
+    expected = graph_metadata(labels, preprocess)
+    for key, text in expected.items():
+        if _value(metadata.get(key, "")) != json.loads(text):
+            raise BundleError(f"the {key} inside {file} are not those of the bundle", HINT)
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,150 @@
+"""A model file, open and ready: uint8 pixels in, probabilities out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import BundleError, MachineError
+from lungfish.runtime.graph_check import MAX_MODEL_BYTES, check_graph
+from lungfish.runtime.untrusted import HINT, shortened
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+BATCH_SIZE = 32
+_FATAL = 4  # onnxruntime's log level: what goes wrong reaches the caller as an error, not the terminal as a log line
+
+
+class Session:
+    """An ONNX graph that keeps to the bundle's contract, on the CPU of this machine.
+
+    Args:
+        model: a path, or the file's bytes. It may come from anyone: it is checked before it is parsed.
+        threads: that compute one run; by default as many as there are physical cores.
+        output: name of the output; `probabilities` in a bundle.
+
+    Attributes:
+        resolution_px: side of the square pictures that go in.
+        classes: length of the vector that comes out.
+        metadata: the texts that the file carries.
+        threads: that compute one run.
+        runtime: name and version of the engine.
+
+    Raises:
+        BundleError: not an ONNX file, or one that breaks the contract.
+        MachineError: onnxruntime does not work here.
+    """
+
+    def __init__(self, model: Path | bytes, threads: int | None = None, output: str = "probabilities") -> None:
+        name = "the model" if isinstance(model, bytes) else model.name
+        data = model if isinstance(model, bytes) else _read(model)
+        check_graph(data, name)
+        self.threads = threads or physical_cores()
+        self.output = output
+        self._session = _open(data, self.threads, name)
+        self.resolution_px, self.classes = _check_contract(self._session, output, name)
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.runtime = runtime_name()
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the output of a batch; large batches are run in parts of `BATCH_SIZE`.
+
+        Args:
+            pixels: uint8 `[batch, resolution, resolution, 3]`, RGB.
+
+        Returns:
+            float32 `[batch, classes]`.
+
+        Raises:
+            BundleError: the graph fails on these pixels, or computes something that is not finite.
+        """
+        expected = (self.resolution_px, self.resolution_px, 3)
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != expected:
+            raise BundleError(
+                f"expected uint8 pixels {['batch', *expected]}, got {pixels.dtype} {list(pixels.shape)}",
+                "Resize with the bundle's preprocess rule.",
+            )
+        parts = [self._run(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
+        return np.concatenate(parts) if parts else np.empty((0, self.classes), np.float32)
+
+    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            outputs: NDArray[np.float32] = self._session.run([self.output], {"image": pixels})[0]
+        except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
+            raise BundleError(f"the model fails on a batch of {len(pixels)}: {_first_line(error)}", HINT) from None
+        if outputs.shape != (len(pixels), self.classes) or not np.isfinite(outputs).all():
+            raise BundleError(f"the model's {self.output} are not finite numbers {[len(pixels), self.classes]}", HINT)
+        return outputs
+
+
+def physical_cores() -> int:
+    """CPU cores that this process may use, without hyperthreads."""
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or 1, allowed))
+
+
+def runtime_name() -> str:
+    """`onnxruntime 1.23.0`."""
+    return f"onnxruntime {_onnxruntime().__version__}"
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MachineError(
+            f"onnxruntime cannot be imported: {_first_line(error)}",
+            "Install it again: pip install --force-reinstall onnxruntime",
+        ) from None
+    return onnxruntime
+
+
+def _open(data: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
+    engine = _onnxruntime()
+    engine.disable_telemetry_events()
+    options = engine.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    options.use_deterministic_compute = True
+    try:
+        return engine.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
+        raise BundleError(f"onnxruntime cannot load {name}: {_first_line(error)}", HINT) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_MODEL_BYTES:
+            raise BundleError(f"{path.name} is larger than the {MAX_MODEL_BYTES:,} bytes allowed", HINT)
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {path.name}: {error.strerror}", HINT) from None
+
+
+def _check_contract(session: onnxruntime.InferenceSession, output: str, name: str) -> tuple[int, int]:
+    """Return the resolution and the number of classes of a graph that keeps the contract."""
+    inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
+    outputs = [(node.name, node.type, node.shape) for node in session.get_outputs()]
+    match inputs, outputs:
+        case (
+            [("image", "tensor(uint8)", [batch, int(height), int(width), 3])],
+            [(name_out, "tensor(float)", [_, int(classes)])],
+        ) if not isinstance(batch, int) and height == width and name_out == output:
+            return height, classes
+    raise BundleError(
+        f"{name} takes {shortened(inputs)} and gives {shortened(outputs)}; a bundle's graph takes "
+        f"image, uint8 [batch, height, width, 3], and gives {output}, float32 [batch, classes]",
+        HINT,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return shortened(str(error).splitlines()[0] if str(error) else type(error).__name__)
