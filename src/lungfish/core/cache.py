@@ -1,0 +1,70 @@
+"""The cache folder: everything in it can be deleted at any time and is made again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import platformdirs
+
+from lungfish.core.errors import UsageError
+
+DEFAULT_BUDGET_GB = 10.0
+
+
+def cache_folder() -> Path:
+    """`LUNGFISH_CACHE` if it is set, else this platform's cache folder. It need not exist yet."""
+    chosen = os.environ.get("LUNGFISH_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("lungfish", appauthor=False))
+
+
+def budget_bytes() -> int:
+    """How large the cache may grow: `LUNGFISH_CACHE_GB` (default 10), in bytes.
+
+    Raises:
+        UsageError: the variable is not a positive number.
+    """
+    text = os.environ.get("LUNGFISH_CACHE_GB", str(DEFAULT_BUDGET_GB))
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = -1.0
+    if not gigabytes > 0:
+        raise UsageError(f"LUNGFISH_CACHE_GB is {text!r}; it must be a positive number", "Unset it for 10 GB.")
+    return int(gigabytes * 1e9)
+
+
+def prune_cache(folder: Path, budget: int, keep: Path | None = None) -> list[Path]:
+    """Delete the least recently used entries (direct children) of `folder` until it holds `budget` bytes or less.
+
+    Args:
+        folder: a folder of independent entries, each a file or a folder.
+        budget: bytes that may stay.
+        keep: an entry that stays whatever it weighs (the one in use).
+
+    Returns:
+        The deleted entries.
+    """
+    if not folder.is_dir():
+        return []
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
+    sizes = {entry: _bytes_of(entry) for entry in entries}
+    held, deleted = sum(sizes.values()), []
+    for entry in entries:
+        if held <= budget:
+            break
+        if entry == keep:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+        held -= sizes[entry]
+        deleted.append(entry)
+    return deleted
+
+
+def _bytes_of(entry: Path) -> int:
+    files = entry.rglob("*") if entry.is_dir() else [entry]
+    return sum(file.stat().st_size for file in files if file.is_file())

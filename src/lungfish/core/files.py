@@ -1,0 +1,91 @@
+"""Files and folders that exist whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lungfish.core.errors import LungfishError, StorageError
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's complaints about `path` into a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise _storage_error(path, error) from error
+
+
+def _storage_error(path: Path, error: OSError) -> LungfishError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno == errno.ENOSPC:
+        return StorageError(f"no space left while writing {path}", "Free some disk space, or choose another place.")
+    return StorageError(f"cannot write {path}: {reason}", "Choose a place that you may write to.")
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write `data` to `path` through a temporary file beside it, flushed to disk, then renamed.
+
+    Raises:
+        StorageError: disk full, read-only or forbidden; `path` is as it was.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def staged_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A temporary folder beside `target` that becomes `target` when the block ends well.
+
+    If the block raises, `KeyboardInterrupt` included, the temporary folder is removed and `target` is as it was.
+
+    Args:
+        target: the folder to bring about; must not exist unless `replace`.
+        replace: move an existing `target` aside first and delete it last.
+
+    Raises:
+        StorageError: disk full, read-only or forbidden.
+    """
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+    try:
+        with storage_errors(target):
+            yield stage
+            stage.chmod(0o755)  # mkdtemp makes it private
+            _swap_in(stage, target, replace=replace)
+    except BaseException:
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
+
+
+def _swap_in(stage: Path, target: Path, *, replace: bool) -> None:
+    if not (replace and target.exists()):
+        stage.replace(target)
+        return
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".old")) / target.name
+    target.replace(aside)
+    try:
+        stage.replace(target)
+    except BaseException:
+        aside.replace(target)
+        raise
+    finally:
+        shutil.rmtree(aside.parent, ignore_errors=True)

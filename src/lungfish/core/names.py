@@ -1,0 +1,40 @@
+"""Names that people type and names that come from their files."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+from lungfish.core.errors import UnknownNameError
+
+
+def choose(name: str, allowed: Iterable[str], what: str) -> str:
+    """Return `name` if it is one of `allowed`.
+
+    Raises:
+        UnknownNameError: it is not; the hint holds the close matches, or all that is allowed.
+    """
+    names = list(allowed)
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(names)}."
+    raise UnknownNameError(f"no {what} is called {printable(name)!r}", hint)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters shown as escapes, so that a file's name cannot drive a terminal."""
+    return "".join(_escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    # Cc: control, Cf: format (bidi overrides), Cs: lone surrogates of undecodable file names, Zl/Zp: line breaks
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """`1 photo`, `3,781 photos`, `2 classes`."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

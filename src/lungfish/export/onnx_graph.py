@@ -1,0 +1,177 @@
+"""A network as one ONNX graph, emitted from its lowering: the same operations, under the same names, that cost counts.
+
+Batch norm is folded into the convolutions, normalization of the pixels is the graph's first step. The graph is checked
+against the torch module on every job (see `lungfish.deploy`); docs/decisions/0002 says why this is not torch.onnx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17  # 2022: read by ONNX Runtime 1.12 and later, and by every converter in use
+IR_VERSION = 8
+State = Mapping[str, NDArray[np.float32]]
+Floats = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """What surrounds the network inside the graph.
+
+    Args:
+        mean: subtracted from each channel's uint8 level.
+        std: divides it afterwards.
+        metadata: text that travels in the file (labels, preprocessing).
+    """
+
+    mean: Floats
+    std: Floats
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def classifier_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:
+    """uint8 `image` `[batch, height, width, 3]` to float32 `probabilities` `[batch, classes]`.
+
+    Args:
+        arch: the network.
+        flavour: its padding and epsilon.
+        state: its tensors by their torch names, float32.
+        spec: normalization and metadata.
+    """
+    return _emit(arch, flavour, state, spec, until="classifier", output="probabilities")
+
+
+def trunk_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:
+    """uint8 `image` `[batch, height, width, 3]` to float32 `features` `[batch, head]`, what the classifier reads."""
+    return _emit(arch, flavour, state, spec, until="pool", output="features")
+
+
+def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, *, until: str, output: str) -> onnx.ModelProto:
+    import onnx
+    from onnx import TensorProto, helper
+
+    ops = lower(arch)
+    ops = ops[: 1 + next(i for i, op in enumerate(ops) if op.name == until)]
+    graph = _Graph(state, flavour)
+    graph.normalize(spec)
+    for op in ops:
+        graph.emit(op)
+    last, width = graph.at[until], ops[-1].out_shape[0]
+    if output == "probabilities":
+        graph.node("Softmax", [last], output, axis=-1)
+    else:
+        graph.node("Flatten", [last], output)
+
+    side = arch.resolution_px
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            arch.name.partition(":")[0],
+            [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", side, side, arch.in_channels])],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", width])],
+            graph.initializers,
+        ),
+        producer_name="lungfish",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    helper.set_model_props(model, dict(sorted(spec.metadata.items())))
+    onnx.checker.check_model(model)
+    return model
+
+
+class _Graph:
+    """Nodes and initializers in the making. `at` maps an operation's name to the tensor that holds its result."""
+
+    def __init__(self, state: State, flavour: Flavour) -> None:
+        self.state, self.flavour = state, flavour
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.at = {INPUT: INPUT}
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, name: str, value: NDArray[np.floating[Any]]) -> str:
+        from onnx import numpy_helper
+
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
+        return name
+
+    def normalize(self, spec: GraphSpec) -> None:
+        nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # while the pixels are still bytes
+        levels = self.node("Cast", [nchw], "input.float", to=1)
+        mean = self.constant("input.mean", np.reshape(spec.mean, (1, 3, 1, 1)))
+        scale = self.constant("input.scale", 1 / np.reshape(spec.std, (1, 3, 1, 1)))
+        centered = self.node("Sub", [levels, mean], "input.centered")
+        self.at[INPUT] = self.node("Mul", [centered, scale], "input.normalized")
+
+    def emit(self, op: Op) -> None:
+        inputs = [self.at[name] for name in op.inputs]
+        match op.kind:
+            case "conv":
+                self.at[op.name] = self._conv(op, inputs)
+            case "norm" | "dropout":  # folded into the convolution; nothing at inference
+                self.at[op.name] = inputs[0]
+            case "act":
+                self.at[op.name] = self._act(op, inputs)
+            case "add":
+                self.at[op.name] = self.node("Add", inputs, op.name)
+            case "pool":
+                self.at[op.name] = self.node("GlobalAveragePool", inputs, op.name)
+            case "linear":
+                self.at[op.name] = self._linear(op, inputs)
+
+    def _conv(self, op: Op, inputs: list[str]) -> str:
+        module = op.name.removesuffix(".conv")
+        scale = self.state[f"{module}.norm.weight"] / np.sqrt(
+            self.state[f"{module}.norm.running_var"].astype(np.float64) + self.flavour.bn_eps
+        )
+        shift = self.state[f"{module}.norm.bias"] - self.state[f"{module}.norm.running_mean"] * scale
+        kernel = self.constant(f"{op.name}.weight", self.state[f"{op.name}.weight"] * scale[:, None, None, None])
+        bias = self.constant(f"{op.name}.bias", shift)
+        top, bottom = self.flavour.pads(op.in_shape[1], op.kernel, op.stride)
+        left, right = self.flavour.pads(op.in_shape[2], op.kernel, op.stride)
+        return self.node(
+            "Conv",
+            [*inputs, kernel, bias],
+            op.name,
+            kernel_shape=[op.kernel, op.kernel],
+            strides=[op.stride, op.stride],
+            pads=[top, left, bottom, right],
+            group=op.groups,
+        )
+
+    def _act(self, op: Op, inputs: list[str]) -> str:
+        match op.function:
+            case "relu":
+                return self.node("Relu", inputs, op.name)
+            case "relu6":
+                return self.node("Clip", [*inputs, self._shared("zero", 0.0), self._shared("six", 6.0)], op.name)
+            case "silu":
+                return self.node("Mul", [*inputs, self.node("Sigmoid", inputs, f"{op.name}.sigmoid")], op.name)
+        raise AssertionError(op.function)
+
+    def _linear(self, op: Op, inputs: list[str]) -> str:
+        flat = self.node("Flatten", inputs, f"{op.name}.flat")
+        weight = self.constant(f"{op.name}.weight", self.state[f"{op.name}.weight"])
+        bias = self.constant(f"{op.name}.bias", self.state[f"{op.name}.bias"])
+        return self.node("Gemm", [flat, weight, bias], op.name, transB=1)
+
+    def _shared(self, name: str, value: float) -> str:
+        if all(tensor.name != name for tensor in self.initializers):
+            self.constant(name, np.asarray(value))
+        return name

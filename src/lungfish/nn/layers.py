@@ -1,0 +1,68 @@
+"""The layers that blocks are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lungfish.architecture import Flavour, Op
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "silu": nn.SiLU}
+BN_MOMENTUM = 0.01  # torch counts the new value's share; TensorFlow's 0.99 counts the old one's
+
+
+class Conv2d(nn.Conv2d):
+    """A bias-free convolution of float `[n, channels, height, width]`, padded as its flavour pads."""
+
+    def __init__(self, op: Op, flavour: Flavour) -> None:
+        super().__init__(op.in_shape[0], op.out_shape[0], op.kernel, op.stride, groups=op.groups, bias=False)
+        self.flavour = flavour
+        if op.stride == 1 or flavour.padding == "symmetric":
+            self.padding = (op.kernel // 2, op.kernel // 2)
+            self.pads_by_size = False
+        else:
+            self.pads_by_size = True
+
+    def forward(self, x_nchw: Tensor) -> Tensor:
+        if self.pads_by_size:
+            height, width = x_nchw.shape[-2:]
+            kernel, stride = self.kernel_size[0], self.stride[0]
+            top, bottom = self.flavour.pads(height, kernel, stride)
+            left, right = self.flavour.pads(width, kernel, stride)
+            x_nchw = F.pad(x_nchw, (left, right, top, bottom))
+        return super().forward(x_nchw)
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, batch normalization and, unless it is linear, an activation."""
+
+    def __init__(self, ops: Mapping[str, Op], flavour: Flavour) -> None:
+        super().__init__()
+        self.conv = Conv2d(ops["conv"], flavour)
+        self.norm = nn.BatchNorm2d(ops["norm"].out_shape[0], eps=flavour.bn_eps, momentum=BN_MOMENTUM)
+        self.act = ACTIVATIONS[ops["act"].function](inplace=True) if "act" in ops else nn.Identity()
+
+    def forward(self, x_nchw: Tensor) -> Tensor:
+        y_nchw: Tensor = self.act(self.norm(self.conv(x_nchw)))
+        return y_nchw
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training, drop the whole branch of an image with probability `rate`, scale up the rest.
+
+    Source: arXiv:1603.09382.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x_nchw: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x_nchw
+        keep = 1 - self.rate
+        mask = torch.empty((len(x_nchw), 1, 1, 1), dtype=x_nchw.dtype, device=x_nchw.device).bernoulli_(keep)
+        return x_nchw * mask / keep

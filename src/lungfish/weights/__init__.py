@@ -1,0 +1,1 @@
+"""Open pretrained weights: where they come from, under which license, and how they become ours."""
