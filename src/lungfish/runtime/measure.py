@@ -1,0 +1,99 @@
+"""Time, memory and machine: what stands beside every figure."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungfish.runtime.artifact import Latency
+from lungfish.runtime.session import Session, physical_cores
+
+WARM_UP_RUNS = 5
+MOST_RUNS = 500
+LEAST_RUNS = 20
+
+
+def latency(session: Session, seconds: float = 1.5) -> Latency:
+    """Time an artefact at batch 1, from pixels to probabilities.
+
+    Args:
+        session: the open artefact; its threads do the work.
+        seconds: about how long to measure; a slow network takes longer, for its `LEAST_RUNS`.
+    """
+    shape = (1, session.resolution_px, session.resolution_px, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for _ in range(WARM_UP_RUNS):
+        session.run(pixels)
+    times_ms: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times_ms) < LEAST_RUNS or (time.perf_counter() < end and len(times_ms) < MOST_RUNS):
+        began = time.perf_counter()
+        session.run(pixels)
+        times_ms.append((time.perf_counter() - began) * 1e3)
+    p50, p95 = np.percentile(times_ms, (50, 95)).tolist()
+    return Latency(round(p50, 3), round(p95, 3), session.threads, session.runtime)
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has held at once, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes but on macOS
+
+
+def machine() -> dict[str, Any]:
+    """This machine, without its name or its user's: `{cpu, cores, threads, memory_bytes, os, python}`."""
+    import psutil
+
+    return {
+        "cpu": _cpu_model(),
+        "cores": physical_cores(),
+        "threads": os.cpu_count() or 1,
+        "memory_bytes": psutil.virtual_memory().total,
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Versions of the installed ones of `packages`."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_model() -> str:
+    if sys.platform == "darwin":
+        return _macos_cpu_model()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
+    return next(named, platform.machine())
+
+
+def _macos_cpu_model() -> str:
+    import subprocess
+
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return platform.machine()
