@@ -1,3 +1,58 @@
-"""Lungfish: a folder of labelled photos to a small image classifier that is proven on the artefact that ships."""
+"""Lungfish: a folder of labelled photos to a small image classifier that is proven on the artefact that ships.
+
+Names are imported when they are first used, so `import lungfish` alone loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lungfish.architecture import Arch as Arch
+    from lungfish.architecture import parse_arch as arch
+    from lungfish.core.errors import LungfishError as LungfishError
+    from lungfish.costs import cost as cost
+    from lungfish.runtime.bundle import Bundle as Bundle
+    from lungfish.runtime.bundle import load as load
+    from lungfish.runtime.prediction import Prediction as Prediction
+    from lungfish.workflows.evaluate import evaluate as evaluate
+    from lungfish.workflows.predict import predict as predict
 
 __version__ = "0.1.0.dev0"
+
+# public name -> (module, name in it)
+_PUBLIC = {
+    "Arch": ("lungfish.architecture", "Arch"),
+    "Bundle": ("lungfish.runtime.bundle", "Bundle"),
+    "LungfishError": ("lungfish.core.errors", "LungfishError"),
+    "Prediction": ("lungfish.runtime.prediction", "Prediction"),
+    "arch": ("lungfish.architecture", "parse_arch"),
+    "cost": ("lungfish.costs", "cost"),
+    "evaluate": ("lungfish.workflows.evaluate", "evaluate"),
+    "load": ("lungfish.runtime.bundle", "load"),
+    "predict": ("lungfish.workflows.predict", "predict"),
+}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'lungfish' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    try:
+        value = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "lungfish":
+            raise
+        from lungfish.core.errors import MissingExtraError
+
+        raise MissingExtraError(
+            f"lungfish.{name} needs {error.name}, which is not installed", "Run: pip install 'lungfish[train]'"
+        ) from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -42,8 +42,8 @@ def decode(data: bytes, draft_px: int = 0) -> Image.Image:
     """
     if not data:
         raise UnreadablePhotoError("empty file")
-    _register_extra_formats(data)
-    with _unreadable(_not_a_picture(data)), Image.open(io.BytesIO(data), formats=FORMATS + EXTRA_FORMATS) as image:
+    formats = _formats(data)
+    with _unreadable(_not_a_picture(data)), Image.open(io.BytesIO(data), formats=formats) as image:
         return _upright_rgb(image, draft_px)
 
 
@@ -135,17 +135,26 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _register_extra_formats(data: bytes) -> None:
-    # HEIC and AVIF share the ISO media container, "ftyp" at byte 4
-    if data[4:8] == b"ftyp":
-        try:
-            import pillow_heif
-        except ImportError:
-            return
+def _formats(data: bytes) -> list[str]:
+    """Names of the Pillow formats to try: only those we promise, and of the extra ones only those installed."""
+    if not _is_iso_media(data):
+        return list(FORMATS)
+    try:
+        import pillow_heif
+
         pillow_heif.register_heif_opener()
+    except ImportError:
+        pass
+    Image.init()  # some builds of Pillow read AVIF by themselves
+    return [name for name in EXTRA_FORMATS if name in Image.OPEN]
 
 
 def _not_a_picture(data: bytes) -> str:
-    if data[4:8] == b"ftyp":
+    if _is_iso_media(data):
         return "HEIC or AVIF needs an extra: pip install 'lungfish[heif]'"
     return "not a picture (JPEG, PNG, WebP, BMP, GIF or TIFF)"
+
+
+def _is_iso_media(data: bytes) -> bool:
+    # HEIC and AVIF share a container with films, "ftyp" at byte 4
+    return data[4:8] == b"ftyp"

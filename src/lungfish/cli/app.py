@@ -1,0 +1,109 @@
+"""The `lungfish` command: its list of subcommands, and how every one of them ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+from lungfish.cli.doctor import doctor
+from lungfish.cli.evaluate import evaluate
+from lungfish.cli.output import print_error
+from lungfish.cli.predict import predict
+from lungfish.core.errors import LungfishError, MachineError, UsageError
+
+COMMANDS = (predict, evaluate, doctor)
+INTERRUPTED = 130
+# typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name
+UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="lungfish",
+    help="A folder of labelled photos in, a small image classifier out, proven on the file that ships.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: rich would double the time it takes
+    pretty_exceptions_enable=False,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from lungfish import __version__
+
+        print(f"lungfish {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # labels may hold what the terminal's encoding does not
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code.
+
+    0 ok, 1 a check failed, 2 usage, 3 environment or disk, 75 stopped but resumable, 130 Ctrl-C.
+    """
+    as_json = "--json" in arguments
+    try:
+        result: Any = app(arguments, prog_name="lungfish", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _leave_quietly()
+    except LungfishError as error:
+        return _fail(error, as_json)
+    except UsageProblem as problem:
+        return _fail(_usage_error(problem), as_json)
+    except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who cannot use one
+        return _fail(_unexpected(error), as_json)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(error: LungfishError, as_json: bool) -> int:
+    if os.environ.get("LUNGFISH_DEBUG") == "1":
+        traceback.print_exc()
+    print_error(error, as_json=as_json)
+    return error.exit_code
+
+
+def _usage_error(problem: Exception) -> UsageError:
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context else "lungfish"
+    message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    return UsageError(message, f"See {command} --help.")
+
+
+def _unexpected(error: Exception) -> MachineError:
+    if isinstance(error, MemoryError):
+        return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
+    reason = str(error).splitlines()[0] if str(error) else ""
+    return MachineError(
+        f"unexpected {type(error).__name__}: {reason}",
+        "This is a bug. Run again with LUNGFISH_DEBUG=1 and report the traceback with what lungfish doctor prints.",
+    )
+
+
+def _leave_quietly() -> int:
+    # the reader of our output has gone (lungfish ... | head); Python must not complain when it flushes at exit
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

@@ -1,0 +1,80 @@
+"""`lungfish predict`"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from lungfish.runtime.prediction import Prediction
+
+
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Pictures, folders of pictures, or - for stdin: a list of paths, one per line, or one picture.",
+        ),
+    ],
+    artifact: Annotated[str | None, typer.Option(help="Model file of the bundle.  [default: the bundle's own]")] = None,
+    top: Annotated[int, typer.Option(help="Classes to list for each picture, with --json.", min=0)] = 5,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> int:
+    """Label pictures.
+
+    Prints file, label and probability, separated by tabs, and "unknown" behind a picture that may show none of the
+    classes. A picture that cannot be read is reported on stderr, and the exit code is 1.
+    """
+    from lungfish.cli.output import print_json
+    from lungfish.workflows.predict import predict_each
+
+    rows = predict_each(model, _expand_stdin(images), artifact, top)
+    failed = False
+    if json:
+        values = [row.to_json() for row in rows]
+        print_json(values)
+        return int(any(value["error"] is not None for value in values))
+    for row in rows:
+        _print(row)
+        failed = failed or row.error is not None
+    return int(failed)
+
+
+def _print(row: Prediction) -> None:
+    from lungfish.cli.output import warn
+    from lungfish.core.names import printable
+
+    file = printable(row.file or "-")
+    if row.label is None or row.probability is None:
+        sys.stdout.flush()
+        warn(f"{file}: {row.error}")
+        return
+    unknown = "" if row.known else "\tunknown"
+    print(f"{file}\t{printable(row.label)}\t{row.probability:.4f}{unknown}")
+
+
+def _expand_stdin(images: Iterable[str]) -> Iterator[str | bytes]:
+    for image in images:
+        if image == "-":
+            yield from _stdin()
+        else:
+            yield image
+
+
+def _stdin() -> Iterator[str | bytes]:
+    stream = cast("BufferedReader", sys.stdin.buffer)
+    # a picture has a zero byte near its beginning, a list of paths has none
+    if b"\0" in stream.peek(64)[:64]:
+        yield stream.read()
+        return
+    for line in stream:
+        if path := line.rstrip(b"\r\n"):
+            yield os.fsdecode(path)

@@ -1,0 +1,1 @@
+"""The user stories, one file each; every command and page calls one of them."""

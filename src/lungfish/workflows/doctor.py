@@ -1,0 +1,200 @@
+"""What is installed, what really works here, and how fast this machine is."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lungfish.core.cache import cache_folder
+from lungfish.core.errors import LungfishError
+from lungfish.core.names import printable
+from lungfish.runtime.decode import EXTRA_FORMATS, FORMATS, decode
+from lungfish.runtime.measure import machine
+from lungfish.runtime.preprocess import Preprocess
+
+LEAST_FREE_BYTES = 2 * 10**9
+# An ONNX graph of one Identity on one uint8 (opset 13), written with onnx.helper: enough to try the engine.
+TINY_GRAPH = (
+    b'\x08\x08\x12\x00:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x02\x12\x04\n\x02'
+    b"\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x02\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The state of this installation.
+
+    Args:
+        python: version.
+        packages: version of each package that Lungfish can use; `None` where it is not installed.
+        extras: for each extra, whether all its packages are installed.
+        runtimes: engines, tried: version and devices, or why not.
+        formats: picture formats, tried: whether they can be read.
+        machine: cpu, cores, memory.
+        speed: milliseconds to decode and resize a 1,600 x 1,200 JPEG; billions of float32 operations per second.
+        cache: folder, bytes held, bytes free on its disk.
+        problems: what is in the way, in words.
+        ok: True if there is no problem.
+    """
+
+    python: str
+    packages: dict[str, str | None]
+    extras: dict[str, bool]
+    runtimes: dict[str, dict[str, Any]]
+    formats: dict[str, bool]
+    machine: dict[str, Any]
+    speed: dict[str, float]
+    cache: dict[str, Any]
+    problems: tuple[str, ...]
+    ok: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine() -> Diagnosis:
+    """Try everything that predicting and training need; takes a few seconds."""
+    required = _required()
+    packages = {name: _version(name) for names in required.values() for name in names}
+    runtimes = {"onnxruntime": _try_onnxruntime(), "torch": _try_torch()}
+    formats = {name: _reads(name) for name in FORMATS + EXTRA_FORMATS}
+    cache = _cache()
+    problems = (
+        *(f"{name} is not installed: pip install {name}" for name in required["base"] if not packages[name]),
+        *(f"{name} does not work: {row['why']}" for name, row in runtimes.items() if row["installed"] and row["why"]),
+        *(f"Pillow cannot read {name}: pip install --force-reinstall pillow" for name in FORMATS if not formats[name]),
+        *([f"the cache cannot be used: {cache['why']}; set LUNGFISH_CACHE to another folder"] if cache["why"] else []),
+    )
+    here = machine()
+    return Diagnosis(
+        python=here["python"],
+        packages=packages,
+        extras={extra: all(packages[name] for name in names) for extra, names in required.items() if extra != "base"},
+        runtimes=runtimes,
+        formats=formats,
+        machine=here,
+        speed=_speed(),
+        cache=cache,
+        problems=problems,
+        ok=not problems,
+    )
+
+
+def _required() -> dict[str, list[str]]:
+    """Packages by extra, `base` for those that are always needed, as our own installation lists them."""
+    required: dict[str, list[str]] = {"base": [], "train": [], "heif": []}
+    for line in metadata.requires("lungfish") or []:
+        name = re.match(r"[\w.-]+", line)
+        extra = re.search(r"extra == ['\"](\w+)['\"]", line)
+        group = extra.group(1) if extra else "base"
+        if name and group in required:
+            required[group].append(name.group())
+    return required
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _try_onnxruntime() -> dict[str, Any]:
+    try:
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()
+        session = onnxruntime.InferenceSession(TINY_GRAPH, providers=["CPUExecutionProvider"])
+        pixel = np.array([7], np.uint8)
+        why = "" if np.array_equal(session.run(None, {"x": pixel})[0], pixel) else "it computes wrong values"
+        devices = onnxruntime.get_available_providers()
+    except ModuleNotFoundError:
+        return {"installed": False, "devices": [], "why": "not installed"}
+    except Exception as error:  # noqa: BLE001  a broken installation may raise anything
+        return {"installed": True, "devices": [], "why": printable(str(error))}
+    return {"installed": True, "devices": devices, "why": why}
+
+
+def _try_torch() -> dict[str, Any]:
+    try:
+        import torch
+
+        devices = ["cpu"]
+        if torch.cuda.is_available():
+            devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        if torch.backends.mps.is_available():
+            devices.append("mps")
+        why = "" if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) == 8.0 else "it computes wrong values"
+    except ModuleNotFoundError:
+        return {
+            "installed": False,
+            "devices": [],
+            "why": "not installed; needed to train: pip install 'lungfish[train]'",
+        }
+    except Exception as error:  # noqa: BLE001  a broken installation may raise anything
+        return {"installed": True, "devices": [], "why": printable(str(error))}
+    return {"installed": True, "devices": devices, "why": why}
+
+
+def _reads(name: str) -> bool:
+    """Write a picture in this format, and read it as a photo is read."""
+    try:
+        if name == "HEIF":
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        buffer = io.BytesIO()
+        Image.new("RGB", (64, 48), (200, 100, 50)).save(buffer, name)
+        return decode(buffer.getvalue()).size == (64, 48)
+    except (ImportError, KeyError, OSError, ValueError, LungfishError):
+        return False
+
+
+def _cache() -> dict[str, Any]:
+    folder = cache_folder()
+    standing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(standing).free
+    why = ""
+    if not (standing.is_dir() and os.access(standing, os.W_OK)):
+        why = f"{standing} may not be written to"
+    elif free < LEAST_FREE_BYTES:
+        why = f"{free / 1e9:.1f} GB are free, {LEAST_FREE_BYTES / 1e9:.0f} GB are wanted"
+    return {"folder": str(folder), "bytes": _bytes_in(folder), "free_bytes": free, "why": why}
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+
+
+def _speed() -> dict[str, float]:
+    noise = np.random.default_rng(0).integers(0, 256, (75, 100, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).resize((1600, 1200)).save(buffer, "JPEG", quality=90)
+    photo, preprocess = buffer.getvalue(), Preprocess(224)
+    decode_ms = _median_seconds(lambda: preprocess.pixels(preprocess.decode(photo)), 9) * 1e3
+    side = 1024
+    matrix = np.random.default_rng(0).standard_normal((side, side), np.float32)
+    gflops = 2 * side**3 / _median_seconds(lambda: matrix @ matrix, 9) / 1e9
+    return {"decode_resize_ms": round(decode_ms, 2), "matmul_gflops": round(gflops, 1)}
+
+
+def _median_seconds(work: Callable[[], object], runs: int) -> float:
+    work()
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
