@@ -1,0 +1,135 @@
+"""Rows of one numpy type on disk, keyed by the content they were computed from.
+
+A store is a folder of chunk files. A chunk is an `.npy` array whose file name is the SHA-256 of its bytes, so it proves
+itself: a torn or altered chunk is ignored, deleted, and its rows are made again. Chunks are never changed, only added
+and merged; any number of processes may do so at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from lungfish.core.files import write_atomic
+from lungfish.core.hashing import sha256_bytes, sha256_file
+
+# Small chunks are merged when there are this many; a merged one is soon large enough to stay.
+MERGE_AT = 64
+LARGE_BYTES = 32 << 20
+
+
+class RowStore:
+    """A mapping from SHA-256 (hex) to one row, kept under `folder`. Thread-safe.
+
+    Args:
+        folder: made when the first rows are flushed.
+        dtype: type of one row; a structured type is fine.
+    """
+
+    def __init__(self, folder: Path, dtype: DTypeLike) -> None:
+        self.folder = folder
+        self._dtype = np.dtype([("sha256", "u1", (32,)), ("row", np.dtype(dtype))])
+        self._chunks: list[NDArray[np.void]] = []
+        self._places: dict[bytes, tuple[int, int]] = {}  # content to chunk and position
+        self._pending: dict[bytes, object] = {}
+        self._lock = threading.Lock()  # of what is pending; the rest does not change after loading
+        self._load()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, sha256: str) -> NDArray[np.void] | None:
+        """The row of one content (read-only), or None."""
+        place = self._places.get(bytes.fromhex(sha256))
+        return None if place is None else self._chunks[place[0]][place[1]]["row"]
+
+    def add(self, sha256: str, row: object) -> None:
+        """Remember a row until the next `flush`."""
+        key = bytes.fromhex(sha256)
+        if key not in self._places:
+            with self._lock:
+                self._pending[key] = row
+
+    def flush(self) -> None:
+        """Write what was added since the last flush as one chunk; merge small chunks when there are many.
+
+        Raises:
+            StorageError: disk full, read-only or forbidden; the rows are given up, for a cache must not grow memory.
+        """
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        if not pending:
+            return
+        rows = np.empty(len(pending), self._dtype)
+        rows["sha256"] = np.frombuffer(b"".join(pending), np.uint8).reshape(-1, 32)
+        for i, row in enumerate(pending.values()):
+            rows["row"][i] = row
+        self._write(rows)
+        self._merge()
+
+    def _load(self) -> None:
+        for file in self._files():
+            rows = self._read(file)
+            if rows is not None:
+                self._index(rows)
+        with contextlib.suppress(OSError):
+            os.utime(self.folder)  # the least recently used folders are pruned first
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.npy"))
+
+    def _read(self, file: Path) -> NDArray[np.void] | None:
+        try:
+            if sha256_file(file) == file.stem:
+                rows: NDArray[np.void] = np.load(file, mmap_mode="r", allow_pickle=False)
+                if rows.dtype == self._dtype and rows.ndim == 1:
+                    return rows
+        except (OSError, ValueError):
+            return None  # merged away by another process this moment: at worst its rows are computed again
+        _unlink(file)
+        return None
+
+    def _index(self, rows: NDArray[np.void]) -> None:
+        number = len(self._chunks)
+        self._chunks.append(rows)
+        keys = np.ascontiguousarray(rows["sha256"]).tobytes()
+        for i in range(len(rows)):
+            self._places.setdefault(keys[32 * i : 32 * i + 32], (number, i))
+
+    def _write(self, rows: NDArray[np.void]) -> Path:
+        buffer = io.BytesIO()
+        np.save(buffer, rows, allow_pickle=False)
+        data = buffer.getvalue()
+        path = self.folder / f"{sha256_bytes(data)}.npy"
+        write_atomic(path, data)
+        return path
+
+    def _merge(self) -> None:
+        small = [file for file in self._files() if _bytes(file) < LARGE_BYTES]
+        if len(small) < MERGE_AT:
+            return
+        chunks = [rows for file in small if (rows := self._read(file)) is not None]
+        rows = np.concatenate(chunks)
+        _, first = np.unique(rows["sha256"], axis=0, return_index=True)
+        merged = self._write(rows[np.sort(first)])
+        for file in small:
+            if file != merged:
+                _unlink(file)
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # merged away by another process
+        return LARGE_BYTES
+
+
+def _unlink(file: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows, while another process reads it: rows are doubled, not lost
+        file.unlink()
