@@ -1,0 +1,140 @@
+"""A report as one HTML file that needs nothing else and runs nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from lungfish.core.errors import MissingExtraError
+from lungfish.core.names import plural, printable
+from lungfish.evaluation import charts, verdict, wording
+from lungfish.evaluation.calibration import expected_calibration_error
+from lungfish.evaluation.confusion import most_confused
+from lungfish.evaluation.metrics import per_class
+from lungfish.evaluation.rejection import CoverageRow
+from lungfish.evaluation.report_data import Report
+from lungfish.runtime.artifact import ArtifactRow
+
+MATRIX_CLASSES = 30  # with more, the matrix gives way to its largest errors
+LISTED = {"pairs": 30, "classes": 100, "mistakes": 24, "files": 20}
+
+
+def render_report(report: Report) -> str:
+    """Draw `report` as one self-contained HTML page.
+
+    The page loads nothing and runs no script, and its content security policy says so. Whatever text it is given,
+    class and file names above all, is shown with control characters as escapes and is HTML-escaped.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingExtraError("reports need jinja2", "pip install 'lungfish[train]'") from error
+
+    def shown(value: object) -> object:
+        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    # finalize meets every value that the template prints, before it is escaped
+    page = Environment(autoescape=True, undefined=StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True)
+    page.filters |= {
+        "percent": wording.percent,
+        "interval": wording.interval,
+        "size": wording.size,
+        "milliseconds": wording.milliseconds,
+        "duration": wording.duration,
+        "bar": lambda share, bounds: Markup(charts.interval_bar(share, *bounds)),  # noqa: S704 # figures only
+    }
+    page.globals |= {"plural": plural, "most": LISTED}
+    style = _packaged("report.css")
+    charts_svg = {
+        "reliability": Markup(charts.reliability_diagram(report.test.calibration)),  # noqa: S704 # figures only
+        "coverage_curve": Markup(charts.coverage_curve(report.coverage)),  # noqa: S704 # figures only
+    }
+    return page.from_string(_packaged("report.html")).render(
+        report=report,
+        style=Markup(style),  # noqa: S704 # our own file
+        policy=content_security_policy(style),
+        **charts_svg,
+        **_text(report),
+        **_tables(report),
+    )
+
+
+def content_security_policy(style: str) -> str:
+    """The policy of a page whose only style block is `style`."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _packaged(name: str) -> str:
+    return resources.files("lungfish.evaluation").joinpath(name).read_text("utf-8")
+
+
+def _text(report: Report) -> dict[str, Any]:
+    folds = report.cross_validation
+    return {
+        "verdict": verdict.verdict(report),
+        "chance": verdict.chance(report),
+        "main_confusions": verdict.main_confusions(report),
+        "int8_outcome": verdict.int8_outcome(report),
+        "cautions": verdict.cautions(report),
+        "rejection_price": _rejection_price(report.coverage),
+        "folds_reading": verdict.cross_validation_reading(folds, report) if folds else "",
+        "command": f"lungfish predict {shlex.quote(report.name)} photo.jpg",
+        "python": f"import lungfish as lf\n\nbundle = lf.load({report.name!r})\nrows = bundle.predict(['photo.jpg'])",
+    }
+
+
+def _tables(report: Report) -> Mapping[str, Any]:
+    confusion, labels = report.test.confusion, report.labels
+    scores = sorted(per_class(confusion, labels), key=lambda row: (row.f1, -row.n))
+    counts = report.photos.counts
+    if len(counts) > LISTED["classes"]:
+        counts = tuple(sorted(counts, key=lambda count: count.train))
+    return {
+        "matrix": _matrix(report) if len(labels) <= MATRIX_CLASSES else None,
+        "pairs": most_confused(confusion, labels, LISTED["pairs"]),
+        "scores": scores,
+        "counts": counts,
+        "mistakes": [(m, base64.b64encode(m.thumbnail_jpeg).decode()) for m in report.mistakes[: LISTED["mistakes"]]],
+        "ece": expected_calibration_error(report.test.calibration),
+        "conditions": _conditions(report.artifacts),
+        "totals": {split: sum(getattr(count, split) for count in counts) for split in ("train", "val", "test")},
+    }
+
+
+def _conditions(rows: tuple[ArtifactRow, ...]) -> dict[tuple[int, str], list[str]]:
+    """Files by the (threads, runtime) that their latency was measured with."""
+    files: dict[tuple[int, str], list[str]] = {}
+    for row in rows:
+        if row.latency_ms:
+            files.setdefault((row.latency_ms.threads, row.latency_ms.runtime), []).append(row.file)
+    return files
+
+
+def _matrix(report: Report) -> list[tuple[str, list[tuple[int, str]], int]]:
+    """Rows of (label, cells of (count, style class), photos)."""
+    heat, counts = charts.heat_classes(report.test.confusion), report.test.confusion.tolist()
+    return [
+        (label, list(zip(row, styles, strict=True)), sum(row))
+        for label, row, styles in zip(report.labels, counts, heat, strict=True)
+    ]
+
+
+def _rejection_price(rows: tuple[CoverageRow, ...]) -> str:
+    """What the chosen threshold holds back on the test photos, right and wrong."""
+    everything, chosen = rows[0], next(row for row in rows if row.chosen)
+    right_of = [round(row.n * (row.accuracy or 0)) for row in (everything, chosen)]
+    right = right_of[0] - right_of[1]
+    wrong = everything.n - chosen.n - right
+    return (
+        f"On the test photos it holds back {wrong:,} of the {plural(everything.n - right_of[0], 'wrong answer')} "
+        f"and, as the price, {right:,} of the {plural(right_of[0], 'right one')}."
+    )

@@ -1,0 +1,180 @@
+"""What a report shows. The job fills it; `render_report` draws it. Nothing here is computed from a torch model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import mean, stdev
+
+from lungfish.evaluation.figures import Figures
+from lungfish.evaluation.metrics import Metrics
+from lungfish.evaluation.rejection import CoverageRow, Threshold
+from lungfish.runtime.artifact import ArtifactRow
+from lungfish.runtime.manifest import WeightsOrigin
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A test photo that was answered wrongly.
+
+    Args:
+        name: relative name of the photo.
+        truth, predicted: labels.
+        probability: that of `predicted`, in [0, 1].
+        thumbnail_jpeg: a small JPEG, as `thumbnail` makes it.
+    """
+
+    name: str
+    truth: str
+    predicted: str
+    probability: float
+    thumbnail_jpeg: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """Photos of one class in each split, after skipped files."""
+
+    label: str
+    train: int
+    val: int
+    test: int
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that took no part, and why. `file` is relative."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PhotoPair:
+    """Two photos that show the same thing. Names are relative; splits are `train`, `val` or `test`."""
+
+    first: str
+    first_split: str
+    second: str
+    second_split: str
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the two sit on different sides, so that what was learned is also tested."""
+        return self.first_split != self.second_split
+
+
+@dataclass(frozen=True)
+class PhotosSummary:
+    """The photos of a job.
+
+    Args:
+        counts: one row for each class, in the order of the labels.
+        split: how the photos were divided, in words, such as `given folders` or `by content hash`.
+        skipped: files that took no part.
+        near_duplicates: pairs that show the same thing, on one side or across splits.
+    """
+
+    counts: tuple[ClassCount, ...]
+    split: str
+    skipped: tuple[SkippedFile, ...] = ()
+    near_duplicates: tuple[PhotoPair, ...] = ()
+
+    @property
+    def leaks(self) -> tuple[PhotoPair, ...]:
+        """Near-duplicates across splits."""
+        return tuple(pair for pair in self.near_duplicates if pair.leaks)
+
+    @property
+    def total(self) -> int:
+        """Photos that took part."""
+        return sum(count.train + count.val + count.test for count in self.counts)
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Top-1 of the same recipe on each fold in turn, trained on the others.
+
+    Args:
+        top1: one figure for each fold, in [0, 1]; at least two.
+        n: photos in all folds together.
+    """
+
+    top1: tuple[float, ...]
+    n: int
+
+    @property
+    def mean(self) -> float:
+        return mean(self.top1)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation between folds."""
+        return stdev(self.top1)
+
+
+@dataclass(frozen=True)
+class Making:
+    """How the bundle was made.
+
+    Args:
+        architecture: name of the network.
+        recipe: settings, as the resolved recipe holds them.
+        seed: of everything random.
+        temperature: the logits were divided by it.
+        seconds: wall-clock time of each step, in order.
+        machine: such as processor, cores, system.
+        packages: versions by name.
+    """
+
+    architecture: str
+    recipe: Mapping[str, object]
+    seed: int
+    temperature: float
+    seconds: Mapping[str, float]
+    machine: Mapping[str, object]
+    packages: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A report on a bundle. Figures are those of the default artefact, measured through `runtime`.
+
+    Args:
+        name: of the bundle.
+        created: when, in words or ISO 8601.
+        labels: class names, in the order of the class indices.
+        test: measured on the test photos.
+        val: measured on the validation photos, by which choices were made.
+        mistakes: the most confident wrong answers on test photos, worst first; at most 24 are shown.
+        threshold: for "none of these".
+        coverage: what thresholds do to the test photos.
+        artifacts: one row for each file.
+        default: file name of the default artefact; one of `artifacts`.
+        photos: what went in.
+        weights: what the training started from.
+        making: how it was made.
+        warnings: shown after those that the report finds itself, see `cautions`.
+        cross_validation: for few photos.
+    """
+
+    name: str
+    created: str
+    labels: tuple[str, ...]
+    test: Figures
+    val: Metrics
+    mistakes: tuple[Mistake, ...]
+    threshold: Threshold
+    coverage: tuple[CoverageRow, ...]
+    artifacts: tuple[ArtifactRow, ...]
+    default: str
+    photos: PhotosSummary
+    weights: WeightsOrigin
+    making: Making
+    warnings: tuple[str, ...] = ()
+    cross_validation: CrossValidation | None = None
+
+    @property
+    def default_artifact(self) -> ArtifactRow:
+        """The row of the default artefact."""
+        return next(row for row in self.artifacts if row.file == self.default)

@@ -1,0 +1,149 @@
+"""What the figures of a report come to, in plain sentences.
+
+Labels in them are as users wrote them: whoever displays a sentence escapes it.
+"""
+
+from __future__ import annotations
+
+from lungfish.core.names import plural
+from lungfish.evaluation.confusion import most_confused
+from lungfish.evaluation.report_data import CrossValidation, Report
+from lungfish.evaluation.wording import listed, milliseconds, percent, points, size
+
+WIDE_INTERVAL = 0.10
+FEW_TEST_PHOTOS = 10  # of a class
+IMBALANCE = 5.0
+MANY_SKIPPED = 0.05
+
+
+def verdict(report: Report) -> str:
+    """The one sentence to remember: how often the default artefact is right, how large and how fast it is."""
+    row, metrics = report.default_artifact, report.test.metrics
+    low, high = (percent(bound) for bound in metrics.ci95)
+    latency = row.latency_ms
+    speed = "" if latency is None else f", and needs {milliseconds(latency.p50)} for a photo"
+    return (
+        f"{row.file} gets {metrics.correct:,} of {plural(metrics.n, 'test photo')} right, {percent(metrics.top1)} "
+        f"(95\xa0% interval {low} to {high}); it takes {size(row.bytes)}{speed}."
+    )
+
+
+def chance(report: Report) -> str:
+    """What answering the most frequent class would score."""
+    n = report.test.confusion.sum(axis=1)
+    share = float(n.max() / n.sum())
+    return f"Always answering “{report.labels[int(n.argmax())]}” would get {percent(share)}."
+
+
+def main_confusions(report: Report) -> str:
+    """The classes that are taken for each other most often."""
+    pairs = most_confused(report.test.confusion, report.labels, 3)
+    if not pairs:
+        return "It confused no classes on the test photos."
+    first, *others = [f"“{p.truth}” for “{p.predicted}” ({p.count:,} of {p.n:,})" for p in pairs]
+    rest = f"; then {', '.join(others)}" if others else ""
+    return f"It most often takes {first}{rest}."
+
+
+def int8_outcome(report: Report) -> str:
+    """Whether INT8 became the default, and why or why not."""
+    default = report.default_artifact
+    if default.precision == "int8":
+        floats = [row for row in report.artifacts if row.precision == "fp32"]
+        instead = f", {size(default.bytes)} instead of {size(floats[0].bytes)}" if floats else ""
+        return f"INT8 was kept{instead}.{_agreement(default.agreement_with_fp32)}"
+    rows = [row for row in report.artifacts if row.precision == "int8"]
+    if not rows:
+        return "There is no INT8 file."
+    row = rows[0]
+    why = row.why.rstrip(".") or f"its top-1 on the test photos is {percent(row.top1)}"
+    return f"INT8 is not the default: {why}.{_agreement(row.agreement_with_fp32)}"
+
+
+def _agreement(share: float | None) -> str:
+    return "" if share is None else f" It answers as FP32 does on {percent(share)} of the test photos."
+
+
+def cautions(report: Report) -> tuple[str, ...]:
+    """Reasons to trust the figures less, the gravest first; the report's own warnings last."""
+    found = (
+        _failed(report),
+        _leaks(report),
+        _few_test_photos(report),
+        _thin_classes(report),
+        _imbalance(report),
+        _skipped(report),
+        _rough_threshold(report),
+    )
+    return tuple(text for text in found if text) + report.warnings
+
+
+def _failed(report: Report) -> str:
+    row = report.default_artifact
+    return "" if row.status == "pass" else f"The default file did not pass: {row.status}. {row.why}".rstrip()
+
+
+def _leaks(report: Report) -> str:
+    count = len(report.photos.leaks)
+    if not count:
+        return ""
+    pairs = plural(count, "pair")
+    return f"{pairs} of near-duplicate photos {'sits' if count == 1 else 'sit'} in different splits: figures read high."
+
+
+def _few_test_photos(report: Report) -> str:
+    low, high = report.test.metrics.ci95
+    if high - low <= WIDE_INTERVAL:
+        return ""
+    n = plural(report.test.metrics.n, "test photo")
+    return f"Only {n}: the interval is {points(high - low)} wide, and a smaller difference means nothing."
+
+
+def _thin_classes(report: Report) -> str:
+    n = report.test.confusion.sum(axis=1).tolist()
+    thin = [
+        f"{label} {count}" for count, label in sorted(zip(n, report.labels, strict=True)) if count < FEW_TEST_PHOTOS
+    ]
+    if not thin:
+        return ""
+    classes = plural(len(thin), "class has", "classes have")
+    return f"{classes} fewer than {FEW_TEST_PHOTOS} test photos ({listed(thin)}): read such rows as examples."
+
+
+def _imbalance(report: Report) -> str:
+    by_size = sorted(report.photos.counts, key=lambda count: count.train)
+    least, most = by_size[0], by_size[-1]
+    if most.train < IMBALANCE * max(least.train, 1):
+        return ""
+    return (
+        f"Classes are uneven: {most.train:,} training photos of “{most.label}”, {least.train:,} of “{least.label}”. "
+        f"Macro-F1 ({percent(report.test.metrics.macro_f1)}) weighs them alike."
+    )
+
+
+def _skipped(report: Report) -> str:
+    count = len(report.photos.skipped)
+    if not count:
+        return ""
+    share = count / (count + report.photos.total)
+    more = f", {percent(share)} of all: more than is usual" if share > MANY_SKIPPED else ""
+    return f"{plural(count, 'file was', 'files were')} skipped{more}."
+
+
+def _rough_threshold(report: Report) -> str:
+    if not report.threshold.is_rough:
+        return ""
+    n = plural(report.threshold.correct, "validation photo")
+    return f"The threshold for “none of these” was chosen on {n} answered correctly: take it as a first guess."
+
+
+def cross_validation_reading(folds: CrossValidation, report: Report) -> str:
+    """What few photos can and cannot support."""
+    low, high = report.test.metrics.ci95
+    return (
+        f"The test interval supports saying that top-1 on photos like these lies between {percent(low)} and "
+        f"{percent(high)}. It does not support telling apart two models that differ by less than about "
+        f"{points(high - low)}, ranking classes with a handful of photos, or promises for photos taken elsewhere, with "
+        f"another camera or in another light. Cross-validation uses all {folds.n:,} photos, so its mean is "
+        "steadier, but its folds share training photos, so its spread understates the uncertainty."
+    )

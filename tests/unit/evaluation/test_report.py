@@ -1,0 +1,218 @@
+"""The page holds what it is given, needs nothing else, and whatever it is given stays text."""
+
+import base64
+import hashlib
+import re
+import unicodedata
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from lungfish.core.names import printable
+from lungfish.evaluation.figures import figures
+from lungfish.evaluation.report import MATRIX_CLASSES, render_report
+from lungfish.evaluation.report_data import Mistake, PhotoPair, SkippedFile
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style><style>*{display:none}",
+    "{{7*7}}{% raw %}",
+    "photo\u202egpj.exe",
+    "\x1b[31mred\x07",
+    "\udcff\u2028 & <!--",
+    "javascript:alert(1)",
+]
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, text by element, whether tags are balanced."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+
+def test_page_holds_the_figures_it_was_given(report, folds):
+    text = Page(render_report(replace(report, cross_validation=folds, warnings=("mind the gap",)))).text
+    metrics = report.test.metrics
+    for figure in (
+        f"{metrics.correct} of 400 test photos",
+        f"{100 * metrics.top1:.1f} %",
+        f"{100 * metrics.ci95[0]:.1f} % to {100 * metrics.ci95[1]:.1f} %",
+        f"{100 * metrics.macro_f1:.1f} %",
+        f"{100 * metrics.ece:.1f} %",
+        f"{report.threshold.value:.4f}",
+        "13.5 MB",
+        "3.7 MB",
+        "12.3 ms",
+        "15.6 ms",
+        "2 threads, onnxruntime 1.99 CPU",
+        "INT8 is not the default: loses 1.8 points on validation",
+        "80.1 %",
+        "91.2 %",
+        "a" * 12,
+        "c" * 64,
+        "Apache-2.0",
+        "98.8 %",
+        "84.0 % on average",
+        "480 photos",
+        "1.25",
+        "1 min 32 s",
+        "9.9.9",
+        "mind the gap",
+        "may still score high",
+        "1,300 photos",
+    ):
+        assert figure in text, figure
+    cells = [str(count) for count in report.test.confusion.ravel() if count]
+    assert all(cell in text for cell in cells)
+
+
+def with_text(report, text):
+    """`report` with `text` in every place that a user's file, a converter or a machine may fill."""
+    pairs = (PhotoPair(text, "train", text, "test"), PhotoPair(text, "val", text, "val"))
+    return replace(
+        report,
+        mistakes=(replace(report.mistakes[0], name=text),),
+        photos=replace(report.photos, split=text, skipped=(SkippedFile(text, text),), near_duplicates=pairs),
+        weights=replace(report.weights, name=text, source=text, license=text),
+        making=replace(report.making, recipe={text: text}, machine={text: [text]}),
+        artifacts=(report.artifacts[0], replace(report.artifacts[1], why=text)),
+        warnings=(text,),
+        created=text,
+    )
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_stays_text(make_report, hostile):
+    html, harmless = (
+        render_report(with_text(make_report([f"{i}{text}" for i in range(4)], name=text), text))
+        for text in (hostile, "harmless")
+    )
+    page, expected = Page(html), Page(harmless)
+    assert [(tag, set(a)) for tag, a in page.elements] == [(tag, set(a)) for tag, a in expected.elements]
+    assert not page.open
+    assert not [c for c in html if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    # the lines for the shell and for Python quote the name in their own way
+    assert page.text.count(printable(hostile)) >= expected.text.count("harmless") - 2 > 20
+
+
+def test_page_loads_and_runs_nothing(report):
+    html = render_report(report)
+    page = Page(html)
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "form", "base", "video", "audio"}
+    for tag, attributes in page.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            assert name not in ("style", "srcset", "action")
+            if name in ("src", "href"):
+                assert value.startswith(("data:image/jpeg;base64,", "#")) or (tag, value) == ("link", "data:,")
+    assert not re.search(r"url\(|@import|https?://", html)
+
+
+def test_policy_admits_the_one_style_block_and_nothing_else(report):
+    html = render_report(report)
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = [a["content"] for _, a in Page(html).elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_every_link_leads_somewhere_and_every_picture_has_words(report, folds):
+    elements = Page(render_report(replace(report, cross_validation=folds))).elements
+    ids = [a["id"] for _, a in elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for tag, a in elements if tag == "a"} <= set(ids)
+    assert {a["aria-labelledby"] for _, a in elements if "aria-labelledby" in a} <= set(ids)
+    assert all(a.get("alt") for tag, a in elements if tag == "img")
+    assert all(a.get("aria-label") or a.get("aria-hidden") for tag, a in elements if tag == "svg")
+    assert all(a.get("scope") for tag, a in elements if tag == "th")
+
+
+def test_many_classes_and_long_lists_stay_short(make_report):
+    report = make_report([f"class-{i}" for i in range(1000)], n=5000)
+    report = replace(
+        report,
+        photos=replace(
+            report.photos,
+            skipped=tuple(SkippedFile(f"bad-{i}.jpg", "empty file") for i in range(5000)),
+            near_duplicates=tuple(PhotoPair(f"a-{i}", "train", f"b-{i}", "test") for i in range(5000)),
+        ),
+        mistakes=report.mistakes * 500,
+    )
+    html = render_report(report)
+    text = Page(html).text
+    assert len(html) < 300_000
+    assert "With 1,000 classes a full matrix cannot be read" in text
+    assert "And 900 more classes with a higher F1" in text
+    assert "And 4,980 more files" in text
+    assert "And 4,980 more pairs" in text
+    assert html.count("<img ") == 24
+
+
+def test_matrix_gives_way_above_its_limit(make_report):
+    at, above = (render_report(make_report([f"c{i}" for i in range(n)])) for n in (MATRIX_CLASSES, MATRIX_CLASSES + 1))
+    assert 'class="matrix"' in at
+    assert 'class="matrix"' not in above
+
+
+def test_class_table_shows_the_worst_first(report):
+    html = render_report(report)
+    table = html[html.index('id="classes"') : html.index('id="mistakes"')]
+    f1 = [float(figure) for figure in re.findall(r'class-\d</th><td class="number">([\d.]+)\xa0%', table)]
+    assert len(f1) == 10
+    assert f1 == sorted(f1)
+
+
+def test_missing_measurements_are_said_to_be_missing(report):
+    bare = tuple(replace(row, top1=None, ci95=None, latency_ms=None, why="") for row in report.artifacts)
+    text = Page(render_report(replace(report, artifacts=bare, mistakes=()))).text
+    assert "not measured" in text
+    assert "None" not in text.replace("None of these", "").replace("None was found", "").replace("None: every", "")
+
+
+def test_a_perfect_classifier_has_a_report_too(report):
+    truth = np.arange(40) % 10
+    perfect = figures(np.eye(10)[truth], truth)
+    text = Page(render_report(replace(report, test=perfect, mistakes=()))).text
+    assert "40 of 40 test photos" in text
+    assert "confused no classes" in text
+    assert "No test photo was answered wrongly." in text
+
+
+def test_mistake_shows_its_picture_names_and_probability(report):
+    mistake = Mistake("a/b.jpg", "cat", "dog", 0.654, b"\xff\xd8jpeg")
+    html = render_report(replace(report, mistakes=(mistake,)))
+    (picture,) = [a for tag, a in Page(html).elements if tag == "img"]
+    assert picture["src"] == "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8jpeg").decode()
+    assert picture["alt"] == "cat taken for dog: a/b.jpg"
+    assert "cat, called dog at 65.4 %" in Page(html).text

@@ -1,0 +1,89 @@
+from dataclasses import replace
+
+import numpy as np
+
+from lungfish.evaluation.figures import figures
+from lungfish.evaluation.rejection import Threshold
+from lungfish.evaluation.report_data import ClassCount, PhotoPair, SkippedFile
+from lungfish.evaluation.verdict import (
+    cautions,
+    chance,
+    cross_validation_reading,
+    int8_outcome,
+    main_confusions,
+    verdict,
+)
+
+
+def measured(confusion: list[list[int]]):
+    """Figures of certain answers that fall as `confusion` says."""
+    pairs = [(i, j) for i, row in enumerate(confusion) for j, count in enumerate(row) for _ in range(count)]
+    truth, predicted = np.array(pairs).T
+    return figures(np.eye(len(confusion))[predicted], truth)
+
+
+def test_verdict_names_file_share_interval_size_and_latency(make_report):
+    report = replace(make_report(["a", "b"]), test=measured([[18, 2], [1, 19]]))
+    assert verdict(report).replace("\xa0", " ") == (
+        "model.onnx gets 37 of 40 test photos right, 92.5 % (95 % interval 80.1 % to 97.4 %); "
+        "it takes 13.5 MB, and needs 12.3 ms for a photo."
+    )
+    unmeasured = replace(report.artifacts[0], latency_ms=None)
+    assert verdict(replace(report, artifacts=(unmeasured,))).endswith("it takes 13.5\xa0MB.")
+
+
+def test_confusions_and_chance_name_classes(make_report):
+    report = replace(make_report(["a", "b", "c"]), test=measured([[8, 2, 0], [5, 15, 0], [0, 0, 10]]))
+    assert main_confusions(report) == "It most often takes “b” for “a” (5 of 20); then “a” for “b” (2 of 10)."
+    assert chance(report) == "Always answering “b” would get 50.0\xa0%."
+
+
+def test_int8_outcome_tells_what_became_of_it(report):
+    fp32, int8 = report.artifacts
+    assert int8_outcome(report) == (
+        "INT8 is not the default: loses 1.8 points on validation. "
+        "It answers as FP32 does on 91.2\xa0% of the test photos."
+    )
+    assert int8_outcome(replace(report, default=int8.file)).startswith(
+        "INT8 was kept, 3.7\xa0MB instead of 13.5\xa0MB."
+    )
+    assert int8_outcome(replace(report, artifacts=(fp32,))) == "There is no INT8 file."
+
+
+def test_a_sound_report_has_no_cautions(report):
+    assert cautions(report) == ()
+
+
+def test_each_fault_is_cautioned_against(report):
+    few = replace(report, test=measured([[8, 2], [1, 4]]), labels=("a", "b"))
+    assert "Only 15 test photos: the interval is" in cautions(few)[0]
+    assert "1 class has fewer than 10 test photos (b 5)" in cautions(few)[1]
+
+    pairs = (PhotoPair("a", "train", "b", "test"), PhotoPair("c", "val", "d", "val"))
+    leaky = replace(report, photos=replace(report.photos, near_duplicates=pairs))
+    assert cautions(leaky) == ("1 pair of near-duplicate photos sits in different splits: figures read high.",)
+
+    counts = (ClassCount("many", 500, 10, 40), ClassCount("few", 100, 10, 40))
+    (uneven,) = cautions(replace(report, photos=replace(report.photos, counts=counts)))
+    assert "500 training photos of “many”, 100 of “few”" in uneven
+
+    skipped = tuple(SkippedFile(f"{i}.jpg", "empty file") for i in range(100))
+    (many,) = cautions(replace(report, photos=replace(report.photos, skipped=skipped)))
+    assert many == "100 files were skipped, 7.1\xa0% of all: more than is usual."
+    (one,) = cautions(replace(report, photos=replace(report.photos, skipped=skipped[:1])))
+    assert one == "1 file was skipped."
+
+    (rough,) = cautions(replace(report, threshold=Threshold(0.4, 0.95, 12, 12)))
+    assert "12 validation photos answered correctly" in rough
+
+    failed = replace(report.artifacts[0], status="fail", why="parity 0.3")
+    warned = cautions(replace(report, artifacts=(failed,), warnings=("mine",)))
+    assert warned == ("The default file did not pass: fail. parity 0.3", "mine")
+
+
+def test_cross_validation_is_read_with_the_interval(report, folds):
+    low, high = report.test.metrics.ci95
+    text = cross_validation_reading(folds, report)
+    assert f"between {100 * low:.1f}\xa0% and {100 * high:.1f}\xa0%" in text
+    assert f"{100 * (high - low):.1f}\xa0points" in text
+    assert "480 photos" in text
