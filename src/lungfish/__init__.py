@@ -33,7 +33,18 @@ _PUBLIC = {
     "load": ("lungfish.runtime.bundle", "load"),
     "predict": ("lungfish.workflows.predict", "predict"),
 }
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+__all__ = [
+    "Arch",
+    "Bundle",
+    "LungfishError",
+    "Prediction",
+    "__version__",
+    "arch",
+    "cost",
+    "evaluate",
+    "load",
+    "predict",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,123 @@
+"""A bundle small enough to read: it names the color of a picture, from the mean of its pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungfish.core.hashing import sha256_bytes
+from lungfish.runtime.artifact import ArtifactRow
+from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
+from lungfish.runtime.metadata import graph_metadata
+from lungfish.runtime.preprocess import Preprocess
+
+COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+PREPROCESS = Preprocess(8, crop_fraction=1.0)
+
+
+def _color_model(labels: Sequence[str] = tuple(COLORS), sharpness: float = 0.02) -> Any:
+    """An ONNX ModelProto: mean of the pixels, one logit for each color, softmax."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = sharpness * np.array([COLORS[label] for label in labels], np.float32).T / 255
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Gemm", ["mean", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    side = PREPROCESS.resolution_px
+    graph = helper.make_graph(
+        nodes,
+        "color",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(labels)])],
+        [numpy_helper.from_array(np.array([1, 2]), "axes"), numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, graph_metadata(labels, PREPROCESS))
+    onnx.checker.check_model(model)
+    return model
+
+
+def _write_color_bundle(
+    folder: Path, labels: Sequence[str] = tuple(COLORS), models: dict[str, bytes] | None = None, known: float = 0.5
+) -> Path:
+    """Write a bundle with the given model files; the first is the default."""
+    models = models or {"model.onnx": _color_model(labels).SerializeToString()}
+    folder.mkdir(parents=True)
+    others = {"labels.txt": "\n".join(labels).encode(), "golden/note.txt": b"golden"}
+    for name, data in {**models, **others}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    manifest = Manifest(
+        lungfish="0",
+        created="2026-01-01T00:00:00Z",
+        seed=0,
+        packages={"numpy": "2"},
+        architecture={"name": "color"},
+        flavour=FlavourRow("same", 1e-3),
+        weights=WeightsOrigin(),
+        labels=tuple(labels),
+        thresholds={"known": known},
+        temperature=1.0,
+        preprocess=PREPROCESS,
+        data=DataSummary("0", {"train": 3}, {}),
+        artifacts=tuple(
+            ArtifactRow(name, "onnx", "fp32", len(data), sha256_bytes(data)) for name, data in models.items()
+        ),
+        default=next(iter(models)),
+        test={},
+        val={},
+        machine={},
+        files={name: FileRow(sha256_bytes(data), len(data)) for name, data in others.items()},
+    )
+    (folder / "bundle.json").write_text(manifest.to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def color_model() -> Callable[..., Any]:
+    return _color_model
+
+
+@pytest.fixture
+def write_color_bundle() -> Callable[..., Path]:
+    return _write_color_bundle
+
+
+@pytest.fixture
+def color_bundle(tmp_path: Path) -> Path:
+    """A sound bundle of the classes red, green and blue."""
+    return _write_color_bundle(tmp_path / "color-bundle")
+
+
+@pytest.fixture
+def rewrite() -> Callable[[Path, Callable[[dict[str, Any]], None]], None]:
+    """Change a bundle's `bundle.json` in place."""
+
+    def apply(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+        path = bundle / "bundle.json"
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        change(manifest)
+        path.write_text(json.dumps(manifest), encoding="utf-8")
+
+    return apply
+
+
+@pytest.fixture
+def color_photos(tmp_path: Path) -> Path:
+    """Class folders red, green and blue of three photos each."""
+    folder = tmp_path / "photos"
+    for name, color in COLORS.items():
+        (folder / name).mkdir(parents=True)
+        for index in range(3):
+            Image.new("RGB", (20, 16 + index), color).save(folder / name / f"{index}.png")
+    return folder
