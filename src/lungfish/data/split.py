@@ -1,0 +1,254 @@
+"""Which photos train, validate and test: given splits kept, others decided by content, copies held together."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lungfish.core.errors import PhotosError
+from lungfish.core.names import plural, printable
+from lungfish.data.examination import Record
+from lungfish.data.near_duplicates import NearDuplicates, join
+from lungfish.data.photos import SPLITS
+from lungfish.data.split_file import SavedSplit
+
+# Shares of the space of content hashes; the rest trains.
+TEST_SHARE = 0.1
+VAL_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Two copies on different sides."""
+
+    file: str
+    split: str
+    copy: str
+    copy_split: str
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Sides of all readable photos.
+
+    Args:
+        splits: `train`, `val` or `test` for each record.
+        reasons: why, for each record: `given`, `saved`, `content hash`, `with NAME` (a copy or of one group), or
+            `class needs it`.
+        leaks: copies on different sides, because the sides were given or saved; reported, not moved.
+        warnings: what a person should know.
+    """
+
+    splits: tuple[str, ...]
+    reasons: tuple[str, ...]
+    leaks: tuple[Leak, ...]
+    warnings: tuple[str, ...]
+
+
+def assign_splits(
+    records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates, saved: SavedSplit | None = None
+) -> Assignment:
+    """Put every photo on a side.
+
+    A saved side stands first, then a given one. The other photos are decided by thresholds on their content hash (about
+    80/10/10), so that adding photos moves none of them; copies of a photo, and photos of its group, follow the first of
+    them by name. If `val` or `test` was not given, it is carved from `train` in the same way. A class that would have
+    nothing on an open side gets its photo with the smallest hash moved there.
+
+    Args:
+        records: readable photos, sorted by name.
+        labels: class names.
+        copies: from `find_near_duplicates`, over the same records.
+        saved: an earlier assignment to keep.
+
+    Raises:
+        PhotosError: a class has too few distinct photos, or is validated or tested but never trained.
+    """
+    plan = _Plan(records, labels, copies, saved)
+    plan.check_trained()
+    plan.check_sizes()
+    plan.place()
+    plan.fill(must=saved is None)
+    warnings = _label_conflicts(records, labels, copies) + _missing_sides(records, labels, plan.splits)
+    return Assignment(tuple(plan.splits), tuple(plan.reasons), _leaks(records, copies, plan.splits), tuple(warnings))
+
+
+def fraction(sha256: str) -> float:
+    """A content hash as a number in [0, 1)."""
+    return int(sha256[:12], 16) / 16**12
+
+
+class _Plan:
+    """Sides in the making. A unit is what must stay together: copies, and photos of one group."""
+
+    def __init__(
+        self, records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates, saved: SavedSplit | None
+    ) -> None:
+        self.records = records
+        self.labels = labels
+        given = {record.photo.split for record in records} - {None}
+        self.open_sides = {"train"} | (set(SPLITS) - given)
+        self.splits, self.reasons = [""] * len(records), [""] * len(records)
+        for i, record in enumerate(records):
+            side = saved.side(record.seen.sha256, record.photo.name) if saved else None
+            if side is not None:
+                self.splits[i], self.reasons[i] = side, "saved"
+            elif record.photo.split and not (record.photo.split == "train" and len(self.open_sides) > 1):
+                self.splits[i], self.reasons[i] = record.photo.split, "given"
+        self.units = _units(records, copies)
+        self.free = [unit for unit in self.units if not any(self.splits[i] for i in unit)]
+
+    def label_of(self, i: int) -> int:
+        return self.records[i].photo.label
+
+    def check_trained(self) -> None:
+        """Every class that is validated or tested is also trained, or may yet be."""
+        trained = {self.label_of(i) for i, side in enumerate(self.splits) if side in ("", "train")}
+        untrained = {self.label_of(i) for i in range(len(self.records))} - trained
+        if untrained:
+            raise PhotosError(
+                f"no training photos of {_names(self.labels, untrained)}, only photos to validate or test",
+                "Add training photos of them, or move their other photos away.",
+            )
+
+    def check_sizes(self) -> None:
+        """Every class has enough free units for the open sides that nothing stands on yet."""
+        covered = {(self.label_of(i), side) for i, side in enumerate(self.splits) if side}
+        units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
+        photos = Counter(record.photo.label for record in self.records)
+        small = []
+        for label in sorted({self.label_of(i) for unit in self.free for i in unit}):
+            wanted = sum((label, side) not in covered for side in self.open_sides)
+            if units[label] < wanted:
+                distinct = "" if units[label] == photos[label] else f", {units[label]:,} of them free and distinct"
+                small.append(f"{printable(self.labels[label])!r} has {plural(photos[label], 'photo')}{distinct}")
+        if small:
+            sides = " and ".join(side for side in SPLITS if side in self.open_sides)
+            raise PhotosError(
+                f"too few photos in a class: {'; '.join(small[:10])}; {sides} each need one of their own"
+                " (copies, and photos of one group, count once)",
+                "Add photos of it (30 make a fair start), merge it with another class, or move it away.",
+            )
+
+    def place(self) -> None:
+        for unit in self.units:
+            standing = next((i for i in unit if self.splits[i]), None)
+            leader = unit[0] if standing is None else standing
+            side = self.splits[leader] or self._side_by_hash(leader)
+            for i in unit:
+                if self.splits[i]:
+                    continue
+                if standing is not None and self.records[i].photo.split:
+                    self.splits[i], self.reasons[i] = "train", "given"  # a leak: reported, not moved
+                else:
+                    self.splits[i] = side
+                    self.reasons[i] = "content hash" if i == leader else f"with {self.records[leader].photo.name}"
+
+    def fill(self, *, must: bool) -> None:
+        """Move free units so that every class has one on every open side.
+
+        Raises:
+            PhotosError: that cannot be done, and it `must`.
+        """
+        count = Counter((label, side) for unit in self.units for label, side in self._covers(unit))
+        for label in range(len(self.labels)):
+            for side in sorted(self.open_sides, key=("test", "val", "train").index):
+                if count[label, side]:
+                    continue
+                unit = self._spare(label, count)
+                if unit is None:
+                    if must:
+                        raise PhotosError(
+                            f"class {printable(self.labels[label])!r} cannot have a {side} photo: its photos are"
+                            " tied to other classes by copies or groups",
+                            "Add photos of it, or untie the groups.",
+                        )
+                    continue
+                count.subtract(self._covers(unit))
+                for i in unit:
+                    self.splits[i], self.reasons[i] = side, "class needs it"
+                count.update(self._covers(unit))
+
+    def _side_by_hash(self, i: int) -> str:
+        share = fraction(self.records[i].seen.sha256)
+        if share < TEST_SHARE and "test" in self.open_sides:
+            return "test"
+        if TEST_SHARE <= share < TEST_SHARE + VAL_SHARE and "val" in self.open_sides:
+            return "val"
+        return "train"
+
+    def _covers(self, unit: Sequence[int]) -> set[tuple[int, str]]:
+        return {(self.label_of(i), self.splits[i]) for i in unit}
+
+    def _spare(self, label: int, count: Counter[tuple[int, str]]) -> list[int] | None:
+        """The free unit of a class that can leave its side without emptying it: of the fullest side, smallest hash."""
+        spare = [
+            unit
+            for unit in self.free
+            if any(self.label_of(i) == label for i in unit)
+            and all(count[covered] > 1 for covered in self._covers(unit))
+        ]
+        return min(
+            spare,
+            key=lambda unit: (-count[label, self.splits[unit[0]]], fraction(self.records[unit[0]].seen.sha256)),
+            default=None,
+        )
+
+
+def _units(records: Sequence[Record], copies: NearDuplicates) -> list[list[int]]:
+    """Indices that must stay together, each unit in the order of names."""
+    first: dict[str, int] = {}
+    grouped = [(first.setdefault(r.photo.group, i), i) for i, r in enumerate(records) if r.photo.group is not None]
+    ties = np.concatenate([copies.pairs, np.array(grouped, np.int64).reshape(-1, 2)])
+    units: dict[int, list[int]] = defaultdict(list)
+    for i, unit in enumerate(join(len(records), ties).tolist()):
+        units[unit].append(i)
+    return list(units.values())
+
+
+def _leaks(records: Sequence[Record], copies: NearDuplicates, splits: Sequence[str]) -> tuple[Leak, ...]:
+    return tuple(
+        Leak(
+            records[a].photo.name,
+            splits[a],
+            records[b].photo.name,
+            splits[b],
+            records[a].seen.sha256 == records[b].seen.sha256,
+        )
+        for a, b in copies.pairs.tolist()
+        if splits[a] != splits[b]
+    )
+
+
+def _label_conflicts(records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates) -> list[str]:
+    pairs = [
+        (records[a].photo, records[b].photo)
+        for a, b in copies.pairs.tolist()
+        if records[a].photo.label != records[b].photo.label
+    ]
+    if not pairs:
+        return []
+    shown = "; ".join(
+        f"{printable(a.name)} ({printable(labels[a.label])}) and {printable(b.name)} ({printable(labels[b.label])})"
+        for a, b in pairs[:5]
+    )
+    return [f"{plural(len(pairs), 'pair')} of copies in two classes: {shown}"]
+
+
+def _missing_sides(records: Sequence[Record], labels: Sequence[str], splits: Sequence[str]) -> list[str]:
+    warnings = []
+    for side in SPLITS:
+        there = {record.photo.label for record, split in zip(records, splits, strict=True) if split == side}
+        missing = set(range(len(labels))) - there
+        if missing:
+            warnings.append(f"no {side} photos of {_names(labels, missing)}")
+    return warnings
+
+
+def _names(labels: Sequence[str], indices: Collection[int]) -> str:
+    shown = ", ".join(printable(labels[i]) for i in sorted(indices)[:10])
+    return shown if len(indices) <= 10 else f"{shown} and {len(indices) - 10} more"

@@ -1,0 +1,99 @@
+"""`photos.csv`: which photo is on which side and why; written into a bundle, read back by `--split`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungfish.core.errors import UsageError
+from lungfish.core.files import write_atomic
+from lungfish.core.names import printable
+from lungfish.data.photos import SPLITS
+
+HEADER = ("sha256", "file", "label", "split", "reason")
+# A spreadsheet runs a cell that begins with one of the first six. Such a text, or one that begins with an apostrophe
+# itself, is written behind an apostrophe; reading takes one apostrophe away.
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One line of `photos.csv`; hash and split are empty for a skipped file."""
+
+    sha256: str
+    file: str
+    label: str
+    split: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SavedSplit:
+    """An earlier assignment, found by content and name, else by content alone."""
+
+    by_photo: dict[tuple[str, str], str]
+    by_content: dict[str, str]
+
+    def side(self, sha256: str, name: str) -> str | None:
+        """The side of a photo, or None if its content is new."""
+        return self.by_photo.get((sha256, name)) or self.by_content.get(sha256)
+
+
+def write_split(path: Path, rows: Iterable[SplitRow]) -> None:
+    """Write `photos.csv`, sorted by file name. Undecodable bytes of file names are kept as they are.
+
+    Raises:
+        StorageError: `path` cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(HEADER)
+    for row in sorted(rows, key=lambda row: row.file):
+        writer.writerow((row.sha256, *map(_disarmed, (row.file, row.label)), row.split, _disarmed(row.reason)))
+    write_atomic(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_split(path: Path) -> list[SplitRow]:
+    """The rows of a `photos.csv`.
+
+    Raises:
+        UsageError: there is no such file, or it is not one.
+    """
+    hint = "Give the photos.csv of a bundle."
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except OSError as error:
+        raise UsageError(f"cannot read the split {printable(str(path))}: {error.strerror or error}", hint) from error
+    except csv.Error as error:
+        raise UsageError(f"{printable(str(path))} is not a CSV: {error}", hint) from error
+    if not lines or tuple(lines[0]) != HEADER:
+        raise UsageError(f"{printable(str(path))} is no saved split; its first line must be {','.join(HEADER)}", hint)
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(HEADER) or line[3] not in ("", *SPLITS):
+            raise UsageError(f"{printable(str(path))}, line {number} is not a row of a saved split", hint)
+        rows.append(SplitRow(line[0], _armed(line[1]), _armed(line[2]), line[3], _armed(line[4])))
+    return rows
+
+
+def saved_split(rows: Iterable[SplitRow]) -> SavedSplit:
+    """Index an earlier assignment; of photos with one content, the first stands for a new name."""
+    by_photo: dict[tuple[str, str], str] = {}
+    by_content: dict[str, str] = {}
+    for row in rows:
+        if row.sha256 and row.split:
+            by_photo[row.sha256, row.file] = row.split
+            by_content.setdefault(row.sha256, row.split)
+    return SavedSplit(by_photo, by_content)
+
+
+def _disarmed(text: str) -> str:
+    return f"'{text}" if text.startswith(DANGEROUS) else text
+
+
+def _armed(text: str) -> str:
+    return text.removeprefix("'")
