@@ -14,10 +14,12 @@ from lungfish.evaluation.metrics import Metrics, score
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """Args:
-    metrics: the headline figures.
-    confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
-    calibration: reliability bins that are not empty.
+    """The figures of one classifier on one set of photos.
+
+    Args:
+        metrics: the headline figures.
+        confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
+        calibration: reliability bins that are not empty.
     """
 
     metrics: Metrics

@@ -12,7 +12,6 @@ from typing import Any
 from lungfish.core.errors import MissingExtraError
 from lungfish.core.names import plural, printable
 from lungfish.evaluation import charts, verdict, wording
-from lungfish.evaluation.calibration import expected_calibration_error
 from lungfish.evaluation.confusion import most_confused
 from lungfish.evaluation.metrics import per_class
 from lungfish.evaluation.rejection import CoverageRow
@@ -104,7 +103,6 @@ def _tables(report: Report) -> Mapping[str, Any]:
         "scores": scores,
         "counts": counts,
         "mistakes": [(m, base64.b64encode(m.thumbnail_jpeg).decode()) for m in report.mistakes[: LISTED["mistakes"]]],
-        "ece": expected_calibration_error(report.test.calibration),
         "conditions": _conditions(report.artifacts),
         "totals": {split: sum(getattr(count, split) for count in counts) for split in ("train", "val", "test")},
     }

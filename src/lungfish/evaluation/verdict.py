@@ -102,7 +102,7 @@ def _few_test_photos(report: Report) -> str:
 def _thin_classes(report: Report) -> str:
     n = report.test.confusion.sum(axis=1).tolist()
     thin = [
-        f"{label} {count}" for count, label in sorted(zip(n, report.labels, strict=True)) if count < FEW_TEST_PHOTOS
+        f"“{label}” {count}" for count, label in sorted(zip(n, report.labels, strict=True)) if count < FEW_TEST_PHOTOS
     ]
     if not thin:
         return ""

@@ -57,7 +57,7 @@ def test_a_sound_report_has_no_cautions(report):
 def test_each_fault_is_cautioned_against(report):
     few = replace(report, test=measured([[8, 2], [1, 4]]), labels=("a", "b"))
     assert "Only 15 test photos: the interval is" in cautions(few)[0]
-    assert "1 class has fewer than 10 test photos (b 5)" in cautions(few)[1]
+    assert "1 class has fewer than 10 test photos (“b” 5)" in cautions(few)[1]
 
     pairs = (PhotoPair("a", "train", "b", "test"), PhotoPair("c", "val", "d", "val"))
     leaky = replace(report, photos=replace(report.photos, near_duplicates=pairs))
