@@ -199,7 +199,7 @@ def test_reading_files(tmp_path: Path) -> None:
         read_photo(tmp_path / "b.jpg")
     with pytest.raises(UnreadablePhotoError, match="a folder"):
         read_photo(tmp_path)
-    with pytest.raises(UnreadablePhotoError, match="no such file|no file can have this name"):
+    with pytest.raises(UnreadablePhotoError, match=r"no such file|no file can have this name"):
         read_photo(tmp_path / "a\0b.jpg")
 
 

@@ -1,0 +1,37 @@
+import threading
+import time
+
+import pytest
+
+from lungfish.runtime.ahead import map_ahead
+
+
+def test_order_is_kept() -> None:
+    def slow_first(number: int) -> int:
+        time.sleep(0.02 if number % 5 == 0 else 0)
+        return number * number
+
+    assert list(map_ahead(slow_first, range(40), threads=4, ahead=10)) == [n * n for n in range(40)]
+
+
+def test_never_more_than_ahead() -> None:
+    taken: list[int] = []
+    results = map_ahead(lambda number: number, (taken.append(n) or n for n in range(100)), threads=2, ahead=7)
+    for number in range(20):
+        assert next(results) == number
+        assert len(taken) <= number + 1 + 7
+
+
+def test_errors_come_where_the_item_is() -> None:
+    results = map_ahead(lambda number: 1 // (number - 3), range(10), threads=2, ahead=4)
+    assert [next(results) for _ in range(3)] == [-1, -1, -1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_threads_end_when_nobody_listens() -> None:
+    before = threading.active_count()
+    results = map_ahead(lambda number: number, range(10**9), threads=3, ahead=5)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before

@@ -1,0 +1,31 @@
+import getpass
+import json
+import platform
+
+import numpy as np
+
+from lungfish.runtime.measure import machine, peak_rss_bytes, versions
+
+
+def test_machine_is_described_without_names() -> None:
+    described = machine()
+    assert set(described) == {"cpu", "cores", "threads", "memory_bytes", "os", "python"}
+    assert described["cpu"]
+    assert 1 <= described["cores"] <= described["threads"]
+    assert described["memory_bytes"] > 10**8
+    text = json.dumps(described)
+    assert platform.node() not in text or len(platform.node()) < 3
+    assert f'"{getpass.getuser()}"' not in text
+
+
+def test_peak_memory_counts_what_was_freed() -> None:
+    before = peak_rss_bytes()
+    block = np.ones(before // 8 + 2**20)  # as large as all that was ever held
+    size = block.nbytes
+    del block
+    assert peak_rss_bytes() >= size
+    assert 10**7 < before < 10**11
+
+
+def test_versions_of_what_is_installed() -> None:
+    assert versions(("numpy", "no-such-package")) == {"numpy": np.__version__}
