@@ -40,7 +40,7 @@ class Diagnosis:
         python: version.
         packages: version of each package that Lungfish can use; `None` where it is not installed.
         extras: for each extra, whether all its packages are installed.
-        runtimes: engines, tried: version and devices, or why not.
+        runtimes: engines, tried: their devices, or why not.
         formats: picture formats, tried: whether they can be read.
         machine: cpu, cores, memory.
         speed: milliseconds to decode and resize a 1,600 x 1,200 JPEG; billions of float32 operations per second.
@@ -73,7 +73,7 @@ def examine() -> Diagnosis:
     cache = _cache()
     problems = (
         *(f"{name} is not installed: pip install {name}" for name in required["base"] if not packages[name]),
-        *(f"{name} does not work: {row['why']}" for name, row in runtimes.items() if row["installed"] and row["why"]),
+        *(f"{name} does not work: {row['why']}" for name, row in runtimes.items() if row["why"] and packages.get(name)),
         *(f"Pillow cannot read {name}: pip install --force-reinstall pillow" for name in FORMATS if not formats[name]),
         *([f"the cache cannot be used: {cache['why']}; set LUNGFISH_CACHE to another folder"] if cache["why"] else []),
     )
@@ -121,10 +121,10 @@ def _try_onnxruntime() -> dict[str, Any]:
         why = "" if np.array_equal(session.run(None, {"x": pixel})[0], pixel) else "it computes wrong values"
         devices = onnxruntime.get_available_providers()
     except ModuleNotFoundError:
-        return {"installed": False, "devices": [], "why": "not installed"}
+        return {"devices": [], "why": "not installed"}
     except Exception as error:  # noqa: BLE001  a broken installation may raise anything
-        return {"installed": True, "devices": [], "why": printable(str(error))}
-    return {"installed": True, "devices": devices, "why": why}
+        return {"devices": [], "why": printable(str(error))}
+    return {"devices": devices, "why": why}
 
 
 def _try_torch() -> dict[str, Any]:
@@ -139,13 +139,12 @@ def _try_torch() -> dict[str, Any]:
         why = "" if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) == 8.0 else "it computes wrong values"
     except ModuleNotFoundError:
         return {
-            "installed": False,
             "devices": [],
             "why": "not installed; needed to train: pip install 'lungfish[train]'",
         }
     except Exception as error:  # noqa: BLE001  a broken installation may raise anything
-        return {"installed": True, "devices": [], "why": printable(str(error))}
-    return {"installed": True, "devices": devices, "why": why}
+        return {"devices": [], "why": printable(str(error))}
+    return {"devices": devices, "why": why}
 
 
 def _reads(name: str) -> bool:

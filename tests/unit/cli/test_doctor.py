@@ -1,0 +1,49 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lungfish.runtime.decode import FORMATS
+
+Run = Callable[..., Any]
+
+
+def test_json(lungfish: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "entry").write_bytes(b"x" * 1000)
+    value = lungfish("doctor", "--json").json
+    assert {"python", "packages", "runtimes", "machine", "ok"} <= set(value)
+    assert value["packages"]["numpy"] == np.__version__
+    assert value["runtimes"]["onnxruntime"]["why"] == ""
+    assert "CPUExecutionProvider" in value["runtimes"]["onnxruntime"]["devices"]
+    assert all(value["formats"][name] for name in FORMATS)
+    assert value["cache"]["bytes"] == 1000
+    assert value["speed"]["decode_resize_ms"] > 0
+    assert value["speed"]["matmul_gflops"] > 0
+    assert value["ok"] is (value["problems"] == [])
+
+
+def test_text(lungfish: Run) -> None:
+    outcome = lungfish("doctor")
+    assert "JPEG, PNG" in outcome.out
+    assert outcome.out.splitlines()[-1] == ("ok" if outcome.code == 0 else "not ok")
+
+
+def test_a_missing_runtime_is_a_problem(lungfish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    outcome = lungfish("doctor", "--json")
+    assert outcome.code == 3
+    assert outcome.json["ok"] is False
+    assert any("onnxruntime" in problem for problem in outcome.json["problems"])
+
+
+def test_a_cache_that_cannot_be(lungfish: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "file" / "cache"))
+    outcome = lungfish("doctor")
+    assert outcome.code == 3
+    assert "the cache cannot be used" in outcome.err

@@ -1,0 +1,132 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def mistaken_photos(color_photos: Path) -> Path:
+    """Nine photos of which one red one is filed under blue: top-1 is 9 of 10."""
+    shutil.copy(color_photos / "red" / "0.png", color_photos / "blue" / "9.png")
+    return color_photos
+
+
+def test_figures_of_each_artifact(
+    lungfish: Run,
+    write_color_bundle: Callable[..., Path],
+    color_model: Callable[..., Any],
+    mistaken_photos: Path,
+    tmp_path: Path,
+) -> None:
+    models = {
+        "model.onnx": color_model().SerializeToString(),
+        "inverted.onnx": color_model(sharpness=-0.02).SerializeToString(),
+    }
+    bundle = write_color_bundle(tmp_path / "two", models=models)
+    value = lungfish("evaluate", bundle, mistaken_photos, "--json").json
+    right, wrong = value["artifacts"]
+    assert (right["file"], right["top1"], right["n"]) == ("model.onnx", 0.9, 10)
+    assert right["ci95"] == pytest.approx([0.5958, 0.9821], abs=1e-4)  # Wilson, 9 of 10
+    assert (wrong["file"], wrong["top1"] < 0.2) == ("inverted.onnx", True)
+    assert value["labels"] == ["red", "green", "blue"]
+    assert value["confusion"] == [[3, 0, 0], [0, 3, 0], [1, 0, 3]]
+    assert [row["recall"] for row in value["per_class"]] == [1, 1, 0.75]
+    assert (value["split"], value["default"], value["failed"]) == ("all", "model.onnx", [])
+
+
+def test_classes_are_matched_by_name_not_by_position(
+    lungfish: Run, write_color_bundle: Callable[..., Path], color_photos: Path, tmp_path: Path
+) -> None:
+    for order in (("red", "green", "blue"), ("blue", "red", "green")):
+        bundle = write_color_bundle(tmp_path / "-".join(order), labels=order)
+        value = lungfish("evaluate", bundle, color_photos, "--json").json
+        assert value["artifacts"][0]["top1"] == 1
+        assert value["labels"] == list(order)
+
+
+def test_other_classes_are_refused_by_name(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    (color_photos / "red").rename(color_photos / "rouge")
+    outcome = lungfish("evaluate", color_bundle, color_photos)
+    assert outcome.code == 2
+    assert "without photos: red; unknown to the bundle: rouge" in outcome.err
+
+
+def test_a_table_for_people(lungfish: Run, color_bundle: Path, mistaken_photos: Path) -> None:
+    outcome = lungfish("evaluate", color_bundle, mistaken_photos)
+    assert outcome.code == 0
+    assert "model.onnx *  0.9000  0.5958 to 0.9821" in outcome.out
+    assert "split: all" in outcome.out
+
+
+def test_gates(
+    lungfish: Run,
+    write_color_bundle: Callable[..., Path],
+    color_model: Callable[..., Any],
+    color_bundle: Path,
+    mistaken_photos: Path,
+    tmp_path: Path,
+) -> None:
+    assert lungfish("evaluate", color_bundle, mistaken_photos, "--min-top1", 0.9).code == 0
+    outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--min-top1", 0.91)
+    assert outcome.code == 1
+    assert "failed: top-1 is 0.9000; at least 0.9100 is asked for" in outcome.err
+
+    worse = write_color_bundle(
+        tmp_path / "worse", models={"model.onnx": color_model(sharpness=-0.02).SerializeToString()}
+    )
+    assert lungfish("evaluate", color_bundle, mistaken_photos, "--baseline", worse).code == 0
+    assert lungfish("evaluate", color_bundle, mistaken_photos, "--baseline", color_bundle).code == 0
+    outcome = lungfish("evaluate", worse, mistaken_photos, "--baseline", color_bundle, "--json")
+    assert outcome.code == 1
+    assert outcome.json["baseline"]["top1"] == 0.9
+    assert "the baseline has 0.9000" in outcome.json["failed"][0]
+    assert lungfish("evaluate", color_bundle, mistaken_photos, "--min-top1", 90).code == 2
+
+
+def test_splits(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path: Path) -> None:
+    root = tmp_path / "splits"
+    for split in ("train", "test"):
+        shutil.copytree(color_photos, root / split)
+    Image.new("RGB", (9, 9), "red").save(root / "train" / "green" / "wrong.png")
+    assert lungfish("evaluate", color_bundle, root, "--json").json["artifacts"][0]["n"] == 9
+    value = lungfish("evaluate", color_bundle, root, "--split", "train", "--json").json
+    assert (value["split"], value["artifacts"][0]["top1"]) == ("train", 0.9)
+    assert lungfish("evaluate", color_bundle, root, "--split", "all", "--json").json["artifacts"][0]["n"] == 19
+    outcome = lungfish("evaluate", color_bundle, root, "--split", "val")
+    assert outcome.code == 2
+    assert "they have test, train" in outcome.err
+    outcome = lungfish("evaluate", color_bundle, root, "--split", "tset")
+    assert outcome.code == 2
+    assert "Did you mean test?" in outcome.err
+    outcome = lungfish("evaluate", color_bundle, color_photos, "--split", "test")
+    assert outcome.code == 2
+    assert "no splits" in outcome.err
+
+
+def test_bad_photos_are_skipped_and_named(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    (color_photos / "red" / "bad.jpg").write_text("hello")
+    value = lungfish("evaluate", color_bundle, color_photos, "--json").json
+    assert value["artifacts"][0]["n"] == 9
+    (skipped,) = value["skipped"]
+    assert skipped["file"] == "red/bad.jpg"
+    assert "not a picture" in skipped["reason"]
+    assert "skipped red/bad.jpg: not a picture" in lungfish("evaluate", color_bundle, color_photos).err
+
+
+def test_no_photo_can_be_read(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    for photo in color_photos.rglob("*.png"):
+        photo.write_text("hello")
+    outcome = lungfish("evaluate", color_bundle, color_photos)
+    assert outcome.code == 2
+    assert "none of the 9 photos can be read" in outcome.err
+
+
+def test_no_such_places(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path: Path) -> None:
+    assert lungfish("evaluate", tmp_path / "gone", color_photos).code == 2
+    assert lungfish("evaluate", color_bundle, tmp_path / "gone").code == 2
+    assert lungfish("evaluate", color_bundle, color_photos, "--baseline", tmp_path / "gone").code == 2

@@ -1,0 +1,161 @@
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def give(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
+
+    return give
+
+
+def test_lines_of_three_columns(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    red, blue = color_photos / "red" / "0.png", color_photos / "blue" / "1.png"
+    outcome = lungfish("predict", color_bundle, blue, red)
+    assert outcome.code == 0
+    assert outcome.out == f"{blue}\tblue\t0.9880\n{red}\tred\t0.9880\n"
+    assert outcome.err == ""
+
+
+def test_json(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    outcome = lungfish("predict", color_bundle, color_photos / "red" / "0.png", "--json", "--top", 1)
+    (row,) = outcome.json
+    assert row["label"] == "red"
+    assert row["known"] is True
+    assert row["error"] is None
+    assert len(row["top"]) == 1
+
+
+def test_folders_are_opened_and_junk_is_left(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    (color_photos / ".DS_Store").write_bytes(b"x")
+    (color_photos / "red" / "._0.png").write_bytes(b"x")
+    (color_photos / "notes.txt").write_text("x")
+    outcome = lungfish("predict", color_bundle, color_photos)
+    files = [line.split("\t")[0] for line in outcome.out.splitlines()]
+    assert files == sorted(str(path) for path in color_photos.rglob("[0-9].png"))
+    assert outcome.code == 0
+
+
+def test_a_bad_picture_keeps_its_place_and_fails_the_command(
+    lungfish: Run, color_bundle: Path, color_photos: Path
+) -> None:
+    bad = color_photos / "bad.jpg"
+    bad.write_text("hello")
+    arguments = (
+        "predict",
+        color_bundle,
+        color_photos / "red" / "0.png",
+        bad,
+        color_photos / "gone.png",
+        color_photos / "red",
+    )
+    outcome = lungfish(*arguments)
+    assert outcome.code == 1
+    assert len(outcome.out.splitlines()) == 4
+    assert f"{bad}: not a picture" in outcome.err
+    assert "gone.png: no such file" in outcome.err
+    outcome = lungfish(*arguments, "--json")
+    assert outcome.code == 1
+    assert outcome.err == ""
+    assert [row["error"] is None for row in outcome.json] == [True, False, False, True, True, True]
+
+
+def test_unknown_pictures_are_marked(lungfish: Run, color_bundle: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9), "gray").save(tmp_path / "gray.png")
+    assert lungfish("predict", color_bundle, tmp_path / "gray.png").out.endswith("\t0.3333\tunknown\n")
+
+
+def test_a_list_of_paths_on_stdin(
+    lungfish: Run, stdin: Callable[[bytes], None], color_bundle: Path, color_photos: Path
+) -> None:
+    paths = [color_photos / "blue" / "0.png", color_photos / "red" / "0.png"]
+    stdin(b"\n".join(map(os.fsencode, paths)) + b"\r\n\n")
+    outcome = lungfish("predict", color_bundle, "-")
+    assert [line.split("\t")[:2] for line in outcome.out.splitlines()] == [
+        [str(paths[0]), "blue"],
+        [str(paths[1]), "red"],
+    ]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_a_picture_on_stdin(lungfish: Run, stdin: Callable[[bytes], None], color_bundle: Path, kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 300), "red").save(buffer, kind)
+    stdin(buffer.getvalue())
+    outcome = lungfish("predict", color_bundle, "-")
+    assert outcome.out.startswith("-\tred\t")
+
+
+def test_nothing_on_stdin(lungfish: Run, stdin: Callable[[bytes], None], color_bundle: Path) -> None:
+    stdin(b"")
+    outcome = lungfish("predict", color_bundle, "-", "--json")
+    assert (outcome.code, outcome.json) == (0, [])
+
+
+def test_a_folder_without_pictures(lungfish: Run, color_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    outcome = lungfish("predict", color_bundle, tmp_path / "empty")
+    assert outcome.code == 2
+    assert "no pictures in" in outcome.err
+
+
+def test_models_that_are_no_bundle(lungfish: Run, tmp_path: Path) -> None:
+    outcome = lungfish("predict", "efficientnet_lite0.in1k", "a.jpg")
+    assert outcome.code == 2
+    assert "no bundle at efficientnet_lite0.in1k" in outcome.err
+    assert "pretrained weights" in outcome.err
+    outcome = lungfish("predict", tmp_path, "a.jpg", "--json")
+    assert outcome.code == 1
+    assert outcome.json["error"]["code"] == "bundle"
+
+
+def test_an_unknown_artifact(lungfish: Run, color_bundle: Path) -> None:
+    outcome = lungfish("predict", color_bundle, "a.jpg", "--artifact", "model-int8.onnx")
+    assert outcome.code == 2
+    assert "Did you mean model.onnx?" in outcome.err
+
+
+def test_names_cannot_drive_the_terminal(
+    lungfish: Run, write_color_bundle: Callable[..., Path], color_photos: Path, tmp_path: Path
+) -> None:
+    evil = color_photos / "\x1b[2J<b>é\t.png"
+    try:
+        shutil.copy(color_photos / "red" / "0.png", evil)
+    except OSError:
+        pytest.skip("this system has no such names")
+    outcome = lungfish("predict", write_color_bundle(tmp_path / "b"), evil)
+    assert "\x1b" not in outcome.out
+    assert r"\x1b[2J<b>é\t.png" in outcome.out
+    assert outcome.out.count("\t") == 2
+    assert lungfish("predict", tmp_path / "b", evil, "--json").json[0]["file"] == str(evil)
+
+
+def test_a_whole_process_with_a_narrow_encoding(color_bundle: Path, color_photos: Path, tmp_path: Path) -> None:
+    name = tmp_path / "größe 靴.png"
+    shutil.copy(color_photos / "red" / "0.png", name)
+    command = [sys.executable, "-m", "lungfish", "predict", str(color_bundle), str(name)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=False)
+    assert done.returncode == 0, done.stderr
+    assert rb"gr\xf6\xdfe \u9774.png" in done.stdout
+
+
+def test_a_reader_that_leaves_early(color_bundle: Path, color_photos: Path) -> None:
+    command = [sys.executable, "-m", "lungfish", "predict", str(color_bundle), *[str(color_photos)] * 400]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().endswith(b"\t0.9880\n")
+        process.stdout.close()
+        assert process.stderr.read() == b""
