@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# What only the train extra brings. The base install has none of it.
+TRAIN_MODULES = ("torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow", "imagehash", "safetensors")
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Block())
+"""
+
+
+@pytest.fixture
+def fresh_python(tmp_path: Path) -> Callable[..., Any]:
+    """Run code in a fresh interpreter, without the train extra if asked; return what it leaves in `result`."""
+
+    def run(code: str, *arguments: object, base_install: bool = False) -> Any:
+        out = tmp_path / "result.json"
+        program = BLOCK.format(blocked=set(TRAIN_MODULES)) if base_install else ""
+        program += f"{code}\nimport json, pathlib\npathlib.Path({str(out)!r}).write_text(json.dumps(result))"
+        command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return json.loads(out.read_text())
+
+    return run
+
+
+@pytest.fixture
+def train_modules() -> tuple[str, ...]:
+    return TRAIN_MODULES

@@ -1,0 +1,84 @@
+"""The base install, without torch and what else training needs, reads photos and runs bundles."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Fresh = Callable[..., Any]
+TORCH_FREE_ROOMS = ("core", "architecture", "costs", "runtime", "evaluation", "data", "cli")
+
+COMMAND = """
+import contextlib, io, sys
+from lungfish.cli.app import run
+out = io.StringIO()
+with contextlib.redirect_stdout(out):
+    code = run(sys.argv[1:])
+result = {"code": code, "out": out.getvalue(), "modules": sorted({name.partition(".")[0] for name in sys.modules})}
+"""
+
+
+@pytest.mark.parametrize("room", TORCH_FREE_ROOMS)
+def test_every_module_imports(fresh_python: Fresh, room: str) -> None:
+    code = f"""
+import importlib, pkgutil
+room = importlib.import_module("lungfish.{room}")
+result = [found.name for found in pkgutil.walk_packages(room.__path__, "lungfish.{room}.")]
+for name in result:
+    importlib.import_module(name)
+"""
+    assert fresh_python(code, base_install=True)
+
+
+@pytest.mark.parametrize("workflow", ["predict", "evaluate", "doctor"])
+def test_workflows_import(fresh_python: Fresh, workflow: str) -> None:
+    code = f"import lungfish.workflows.{workflow} as module; result = module.__name__"
+    assert fresh_python(code, base_install=True) == f"lungfish.workflows.{workflow}"
+
+
+def test_predict(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:
+    outcome = fresh_python(COMMAND, "predict", color_bundle, color_photos / "red" / "0.png", base_install=True)
+    assert outcome["code"] == 0
+    assert "\tred\t" in outcome["out"]
+
+
+def test_evaluate(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:
+    outcome = fresh_python(COMMAND, "evaluate", color_bundle, color_photos, base_install=True)
+    assert outcome["code"] == 0
+    assert "1.0000" in outcome["out"]
+
+
+def test_doctor_says_what_is_not_installed(fresh_python: Fresh) -> None:
+    outcome = fresh_python(COMMAND, "doctor", base_install=True)
+    assert "needed to train: pip install 'lungfish[train]'" in outcome["out"]
+
+
+def test_python(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:
+    code = """
+import sys
+import lungfish as lf
+result = [row.label for row in lf.load(sys.argv[1]).predict(sys.argv[2:])]
+"""
+    paths = [color_photos / color / "0.png" for color in ("blue", "red")]
+    assert fresh_python(code, color_bundle, *paths, base_install=True) == ["blue", "red"]
+
+
+def test_nothing_of_training_is_imported_even_where_it_is_installed(
+    fresh_python: Fresh, color_bundle: Path, color_photos: Path, train_modules: tuple[str, ...]
+) -> None:
+    for arguments in (("predict", color_bundle, color_photos), ("evaluate", color_bundle, color_photos)):
+        assert not set(train_modules) & set(fresh_python(COMMAND, *arguments)["modules"])
+
+
+def test_help_and_version_import_nothing_heavy(fresh_python: Fresh, train_modules: tuple[str, ...]) -> None:
+    heavy = {*train_modules, "numpy", "PIL", "onnxruntime", "rich"}
+    for option in ("--help", "--version"):
+        outcome = fresh_python(COMMAND, option)
+        assert outcome["code"] == 0
+        assert not heavy & set(outcome["modules"])
+
+
+def test_importing_lungfish_imports_nothing_heavy(fresh_python: Fresh, train_modules: tuple[str, ...]) -> None:
+    modules = fresh_python("import sys, lungfish\nresult = [name.partition('.')[0] for name in sys.modules]")
+    assert not {*train_modules, "numpy", "PIL", "onnxruntime", "rich", "typer"} & set(modules)

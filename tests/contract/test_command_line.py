@@ -1,0 +1,29 @@
+"""The commands and options that other people's scripts use. Renaming one needs a changelog entry."""
+
+import re
+
+import pytest
+
+from lungfish.cli.app import run
+
+OPTIONS = {
+    "predict": {"--artifact", "--top", "--json"},
+    "evaluate": {"--split", "--min-top1", "--baseline", "--json"},
+    "doctor": {"--json"},
+}
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    assert run([*command, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+def test_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = help_of(capsys).partition("Commands:")[2]
+    assert set(OPTIONS) <= set(re.findall(r"^  (\w+)", listed, re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_options(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    listed = set(re.findall(r"^  (--[\w-]+)", help_of(capsys, command), re.MULTILINE))
+    assert listed == OPTIONS[command] | {"--help"}
