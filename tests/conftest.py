@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungfish.architecture import parse_arch
 from lungfish.core.hashing import sha256_bytes
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
@@ -62,7 +63,7 @@ def _write_color_bundle(
         created="2026-01-01T00:00:00Z",
         seed=0,
         packages={"numpy": "2"},
-        architecture={"name": "color"},
+        architecture=parse_arch("efficientnet_lite0").to_json(),
         flavour=FlavourRow("same", 1e-3),
         weights=WeightsOrigin(),
         labels=tuple(labels),

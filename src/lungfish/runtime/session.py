@@ -16,7 +16,7 @@ from lungfish.runtime.untrusted import HINT, shortened
 if TYPE_CHECKING:
     import onnxruntime
 
-BATCH_SIZE = 32
+BATCH_SIZE = 8  # more is no faster on a CPU, and takes 14 MB each at 224 px
 _FATAL = 4  # onnxruntime's log level: what goes wrong reaches the caller as an error, not the terminal as a log line
 
 

@@ -19,8 +19,9 @@ from lungfish.data.sources import open_photos
 from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, Metrics, per_class, score
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.bundle import Bundle, load
+from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.session import BATCH_SIZE, physical_cores
+from lungfish.workflows.open_bundle import open_bundle
 
 ALL = "all"
 
@@ -118,8 +119,8 @@ def evaluate(
         BundleError: the bundle is not what its manifest says.
         PhotosError: class names that do not match, or no photo that can be read.
     """
-    loaded, gates, progress = load(bundle), gates or Gates(), progress or Silent()
-    rival = load(gates.baseline) if gates.baseline else None
+    loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Silent()
+    rival = open_bundle(gates.baseline) if gates.baseline else None
     labelled = open_photos(photos)
     for each in (loaded, rival) if rival else (loaded,):
         _check_classes(labelled.labels, each)

@@ -8,8 +8,9 @@ from pathlib import Path
 from lungfish.core.errors import PhotosError, UsageError
 from lungfish.core.names import printable
 from lungfish.data.sources.tree import read_tree
-from lungfish.runtime.bundle import Bundle, load
+from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.prediction import Prediction
+from lungfish.workflows.open_bundle import open_bundle
 
 
 def predict(
@@ -54,7 +55,7 @@ def open_model(model: str | Path) -> Bundle:
             f"no bundle at {printable(str(model))}",
             "Give the folder that lungfish train wrote; names of pretrained weights cannot be used here yet.",
         )
-    return load(model)
+    return open_bundle(model)
 
 
 def _pictures(images: Iterable[str | Path | bytes]) -> Iterator[str | Path | bytes]:

@@ -121,6 +121,21 @@ def test_models_that_are_no_bundle(lungfish: Run, tmp_path: Path) -> None:
     assert outcome.json["error"]["code"] == "bundle"
 
 
+@pytest.mark.parametrize(
+    "architecture", [{"name": "\x1b[31mresnet999"}, {"name": "efficientnet_lite0", "table": {"rows": [{"block": "?"}]}}]
+)
+def test_an_unknown_architecture(
+    lungfish: Run, color_bundle: Path, rewrite: Callable[..., None], architecture: dict[str, Any]
+) -> None:
+    rewrite(color_bundle, lambda manifest: manifest.update(architecture=architecture))
+    for command in ("predict", "evaluate"):
+        outcome = lungfish(command, color_bundle, "photos")
+        assert outcome.code == 1
+        assert "unknown architecture" in outcome.err
+        assert "upgrade" in outcome.err
+        assert "\x1b" not in outcome.err
+
+
 def test_an_unknown_artifact(lungfish: Run, color_bundle: Path) -> None:
     outcome = lungfish("predict", color_bundle, "a.jpg", "--artifact", "model-int8.onnx")
     assert outcome.code == 2
