@@ -1,6 +1,6 @@
 """The one lowering: an `Arch` to a flat list of operations with shapes, in the order in which they run.
 
-Cost counts from this list, `nn` builds from it and the ONNX writer emits from it. No second account of a network exists.
+Cost counts from this list, `nn` builds from it and the ONNX writer emits from it. There is no second account.
 """
 
 from __future__ import annotations

@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from lungfish.cli.demo import demo
 from lungfish.cli.doctor import doctor
 from lungfish.cli.evaluate import evaluate
 from lungfish.cli.output import print_error
 from lungfish.cli.predict import predict
+from lungfish.cli.train import train
 from lungfish.core.errors import LungfishError, MachineError, UsageError
 
-COMMANDS = (predict, evaluate, doctor)
+COMMANDS = (demo, train, predict, evaluate, doctor)
 INTERRUPTED = 130
 # typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]

@@ -69,11 +69,17 @@ def staged_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         with storage_errors(target):
             yield stage
-            stage.chmod(0o755)  # mkdtemp makes it private
+            _open_to_readers(stage)
             _swap_in(stage, target, replace=replace)
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
         raise
+
+
+def _open_to_readers(stage: Path) -> None:
+    """Give the permissions that plain writing would have given: temporary files are made private."""
+    for path in (stage, *stage.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _swap_in(stage: Path, target: Path, *, replace: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
@@ -31,7 +32,7 @@ class Leak:
     exact: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignment:
     """Sides of all readable photos.
 
@@ -39,12 +40,14 @@ class Assignment:
         splits: `train`, `val` or `test` for each record.
         reasons: why, for each record: `given`, `saved`, `content hash`, `with NAME` (a copy or of one group), or
             `class needs it`.
+        units: int64 `[n]`; photos with one number are copies or of one group, and are decided together.
         leaks: copies on different sides, because the sides were given or saved; reported, not moved.
         warnings: what a person should know.
     """
 
     splits: tuple[str, ...]
     reasons: tuple[str, ...]
+    units: NDArray[np.int64]
     leaks: tuple[Leak, ...]
     warnings: tuple[str, ...]
 
@@ -74,7 +77,11 @@ def assign_splits(
     plan.place()
     plan.fill(must=saved is None)
     warnings = _label_conflicts(records, labels, copies) + _missing_sides(records, labels, plan.splits)
-    return Assignment(tuple(plan.splits), tuple(plan.reasons), _leaks(records, copies, plan.splits), tuple(warnings))
+    units = np.empty(len(records), np.int64)
+    for number, unit in enumerate(plan.units):
+        units[unit] = number
+    leaks = _leaks(records, copies, plan.splits)
+    return Assignment(tuple(plan.splits), tuple(plan.reasons), units, leaks, tuple(warnings))
 
 
 def fraction(sha256: str) -> float:

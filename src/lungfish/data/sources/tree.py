@@ -81,13 +81,14 @@ def read_tree(root: Path) -> Tree:
             name = prefix + entry.name
             if is_junk(entry.name):
                 continue
-            if entry.is_dir():
+            kind = _kind(entry)
+            if kind == "folder":
                 place = pending.append if entry.is_symlink() else pending.appendleft
                 place((name + "/", Path(entry.path)))
-            elif entry.is_file():
+            elif kind == "file":
                 files.append(name)
             else:
-                skipped.append(Skipped(name, "a link that leads nowhere" if entry.is_symlink() else "not a file"))
+                skipped.append(Skipped(name, kind))
     return Tree(tuple(sorted(files)), tuple(sorted(folders[1:])), tuple(sorted(skipped, key=lambda s: s.file)))
 
 
@@ -114,6 +115,18 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise unreadable_folder(folder, error) from error
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """`folder`, `file`, or why it is neither."""
+    try:
+        if entry.is_dir():
+            return "folder"
+        if entry.is_file():
+            return "file"
+    except OSError as error:  # a link to itself
+        return error.strerror or str(error)
+    return "a link that leads nowhere" if entry.is_symlink() else "not a file"
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -1,0 +1,29 @@
+"""`lungfish demo`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the photos and the bundle.")] = Path(
+        "lungfish-demo"
+    ),
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Do the main job on handwritten digits that are already installed: no photos and no network needed."""
+    from lungfish.cli.output import print_json
+    from lungfish.cli.train import summary
+    from lungfish.core.progress import for_stderr
+    from lungfish.workflows.demo import PHOTOS
+    from lungfish.workflows.demo import demo as run_demo
+
+    result = run_demo(out, for_stderr())
+    if json:
+        print_json(result.to_json())
+        return
+    print(summary(result))
+    print(f"\nNow try: lungfish predict {result.bundle} {out / PHOTOS / '3' / '0003.png'}")

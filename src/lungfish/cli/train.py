@@ -1,0 +1,80 @@
+"""`lungfish train`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lungfish.workflows.train import TrainResult
+
+
+def train(  # noqa: PLR0913  one parameter for each option
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="A folder of class folders, a CSV or a Parquet file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the bundle.  [default: ./NAME-bundle]")
+    ] = None,
+    arch: Annotated[str, typer.Option(help="Architecture.")] = "efficientnet_lite0",
+    weights: Annotated[str | None, typer.Option(help="Pretrained weights.  [default: the best for ARCH]")] = None,
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe, or a TOML file of one.")] = "probe",
+    seed: Annotated[int, typer.Option(help="Same seed, same machine: same model.")] = 0,
+    split: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the sides of an earlier bundle's photos.csv.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the photos, tell what would happen.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Make a small, proven classifier from labelled photos: the main job."""
+    from lungfish.cli.output import print_json
+    from lungfish.core.progress import for_stderr
+    from lungfish.workflows.train import Job, run_job
+
+    job = Job(photos, out, arch, weights, recipe, seed, split, force)
+    if dry_run:
+        from lungfish.workflows.dry_run import plan_job
+
+        plan = plan_job(job, for_stderr())
+        print_json(plan.to_json()) if json else print(plan)
+        return
+    result = run_job(job, for_stderr())
+    print_json(result.to_json()) if json else print(summary(result))
+
+
+def summary(result: TrainResult) -> str:
+    """What a person wants to know first."""
+    from lungfish.cli.output import table
+    from lungfish.core.names import plural, printable
+
+    rows = [["artefact", "MB", "top-1", "95 % interval", "as fp32", "p50 ms", "status"]]
+    for row in result.artifacts:
+        mark = " *" if row["file"] == result.default else ""
+        low, high = row["ci95"]
+        rows.append(
+            [
+                row["file"] + mark,
+                f"{row['bytes'] / 1e6:.1f}",
+                f"{row['top1']:.4f}",
+                f"{low:.3f} to {high:.3f}",
+                f"{row['agreement_with_fp32']:.3f}",
+                f"{row['latency_ms']['p50']:.1f}",
+                row["status"],
+            ]
+        )
+    counts = ", ".join(f"{count:,} {split}" for split, count in result.counts.items())
+    lines = [
+        f"{plural(len(result.classes), 'class', 'classes')}; photos: {counts}",
+        "",
+        table(rows),
+        "",
+        f"* the default; figures on {plural(result.test['n'], 'test photo')}, measured on the file itself",
+        f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
+    ]
+    lines += [f"warning: {printable(warning)}" for warning in result.warnings]
+    if result.skipped:
+        lines.append(f"{plural(len(result.skipped), 'file')} skipped: see the report")
+    return "\n".join(lines)

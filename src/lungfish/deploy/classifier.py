@@ -1,0 +1,67 @@
+"""What is deployed: a trained network with everything that its artefacts need to stand alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.export.onnx_graph import GraphSpec, State, classifier_graph
+from lungfish.runtime.metadata import graph_metadata
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.trunk import network_state, normalized
+from lungfish.weights.entry import WeightsEntry
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained network, in eval mode on the CPU.
+
+    Args:
+        network: with the classifier for `labels`.
+        temperature: that its logits are divided by.
+        labels: in class order.
+        preprocess: the resize rule.
+        entry: the weights it started from; says how pixels are normalized.
+    """
+
+    network: Network
+    temperature: float
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    entry: WeightsEntry
+
+    def state(self) -> State:
+        """The network's own tensors, unfolded and before the temperature."""
+        return network_state(self.network)
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What torch computes, to hold the artefacts against; uint8 `[n, height, width, 3]` to `[n, classes]`."""
+        import torch
+
+        with torch.inference_mode():
+            logits = self.network(normalized(torch.from_numpy(pixels), self.entry))
+            result: NDArray[np.float32] = (logits / self.temperature).softmax(dim=1).numpy()
+        return result
+
+    def write_onnx(self, path: Path) -> None:
+        """The FP32 graph: uint8 pixels to probabilities, the temperature folded into the classifier."""
+        state = dict(self.state())
+        for name in ("classifier.weight", "classifier.bias"):
+            state[name] = state[name] / np.float32(self.temperature)
+        normalization = self.entry.normalization
+        spec = GraphSpec(normalization.mean, normalization.std, graph_metadata(self.labels, self.preprocess))
+        model = classifier_graph(self.network.arch, self.network.flavour, state, spec)
+        path.write_bytes(model.SerializeToString(deterministic=True))
+
+    def write_safetensors(self, path: Path) -> None:
+        """The unfolded floats, by their torch names."""
+        from safetensors.numpy import save_file
+
+        save_file({name: np.ascontiguousarray(tensor) for name, tensor in self.state().items()}, path)

@@ -1,0 +1,89 @@
+"""`MODEL_CARD.md` and `NOTICE`: what the classifier is, what it is not, and whose work it stands on."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from lungfish.core.names import printable
+from lungfish.runtime.manifest import Manifest
+from lungfish.weights.entry import WeightsEntry
+
+
+def model_card(manifest: Manifest, entry: WeightsEntry) -> str:
+    """A model card in Markdown; every figure is the manifest's."""
+    default = manifest.artifact()
+    low, high = manifest.test["ci95"]
+    counts = manifest.data.counts
+    rows = "\n".join(
+        f"| {row.file} | {row.precision} | {row.bytes:,} | {_percent(row.top1)} | {_percent(row.agreement_with_fp32)} "
+        f"| {row.status} |"
+        for row in manifest.artifacts
+    )
+    return f"""# {manifest.architecture["name"]}, {len(manifest.labels)} classes
+
+An image classifier made by Lungfish {manifest.lungfish} on {manifest.created[:10]}.
+
+## Use
+
+- Takes one RGB photo; gives a probability for each of: {", ".join(map(_inline, manifest.labels))}.
+- Answers below {manifest.thresholds["known"]:.2f} should be read as "none of these". Things that it never saw may
+  still score higher.
+- `{default.file}` is the artefact to use. Input, output and resize rule are described in `bundle.json` and inside the
+  file; `golden/` holds pictures and the expected answers for checking a port.
+
+## Figures
+
+Top-1 {_percent(manifest.test["top1"])} on {manifest.test["n"]} test photos (95 % interval {_percent(low)} to
+{_percent(high)}), macro-F1 {manifest.test["macro_f1"]:.3f}, expected calibration error {manifest.test["ece"]:.3f},
+measured on `{default.file}` itself. The photos of the test split were used for nothing else.
+
+| file | precision | bytes | top-1 | agreement with fp32 | status |
+|---|---|---|---|---|---|
+{rows}
+
+`report.html` holds the confusion matrix, every class and the worst mistakes.
+
+## Training
+
+A logistic head on the frozen trunk of {entry.name}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
+{counts["test"]:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}.
+
+## Limits
+
+- The figures hold for photos like those in `photos.csv`. Other cameras, places, light or people are not measured.
+- The trunk was trained on {entry.training_data}; what that data lacks or distorts, the trunk does too.
+- Not measured: fairness between groups of people, robustness against manipulated photos.
+
+## License
+
+The weights derive from {entry.name} ({entry.license}); see `NOTICE`. Your photos and labels are yours.
+"""
+
+
+def notice(entry: WeightsEntry) -> str:
+    """The attributions that must travel with the weights, and the text of their license."""
+    text = resources.files("lungfish.deploy").joinpath("licenses", f"{entry.license}.txt").read_text("utf-8")
+    return f"""This classifier contains weights derived from:
+
+  {entry.name}
+  {entry.copyright}
+  Source:     {entry.source}
+              {entry.url}
+  SHA-256:    {entry.sha256}
+  License:    {entry.license}, as stated in: {entry.license_source}
+  Paper:      {entry.paper}
+  Trained on: {entry.training_data}
+  Changes:    batch normalization folded into the convolutions, classifier replaced, INT8 files quantized
+
+The text of {entry.license} follows.
+
+{text}"""
+
+
+def _percent(share: float | None) -> str:
+    return "not measured" if share is None else f"{100 * share:.1f} %"
+
+
+def _inline(label: str) -> str:
+    """A label as inline code, whatever it holds."""
+    return f"`{printable(label).replace('`', chr(39))}`"

@@ -1,0 +1,78 @@
+"""A first INT8 artefact: static ranges from training photos, per-channel weights, measured as it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+CALIBRATION_BATCH = 8
+# What runs in integers; the normalization of the pixels and the final softmax stay in floats.
+INTEGER_OPERATORS = ("Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm")
+
+
+def quantize_int8(source: Path, target: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write an INT8 copy (QDQ format) of an FP32 ONNX graph. The same input gives the same bytes.
+
+    Weights have 7 bits (`reduce_range`): on x86 without VNNI, 8-bit products overflow the 16-bit sums.
+    Activation ranges are minima and maxima averaged over batches, so that one odd photo does not widen them.
+
+    Args:
+        source: the FP32 graph.
+        target: the file to write.
+        pixels: uint8 `[n, resolution, resolution, 3]` of training photos.
+    """
+    import onnx
+    from onnxruntime import quantization
+
+    model = onnx.load(source)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    with _quiet_root_logger():
+        quantization.quantize_static(
+            model,
+            target,
+            _Batches(pixels),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=list(INTEGER_OPERATORS),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.MinMax,
+            extra_options={"CalibMovingAverage": True},
+        )
+    quantized = onnx.load(target)  # the quantizer drops the metadata and signs the file as its own
+    onnx.helper.set_model_props(quantized, metadata)
+    quantized.producer_name, quantized.producer_version = "lungfish", ""
+    onnx.save(quantized, target)
+
+
+class _Batches:
+    """What onnxruntime's calibrator reads: `get_next` until None."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self._parts = self._split(pixels)
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        return next(self._parts, None)
+
+    @staticmethod
+    def _split(pixels: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
+        for start in range(0, len(pixels), CALIBRATION_BATCH):
+            yield {"image": pixels[start : start + CALIBRATION_BATCH]}
+
+
+@contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    """The quantizer advises, through the root logger, a preparation that the emitted graph does not need."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)

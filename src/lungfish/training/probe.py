@@ -1,0 +1,142 @@
+"""A multinomial logistic head on frozen features: convex, quick, and hard to beat with few photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.training.recipe import Recipe
+
+Features = NDArray[np.float32]  # [n, width]
+Labels = NDArray[np.int64]  # [n]
+
+MAX_STEPS = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A classifier: `softmax((features @ weight.T + bias) / temperature)`.
+
+    Args:
+        weight: float32 `[classes, width]`.
+        bias: float32 `[classes]`.
+        penalty: the L2 penalty that was chosen.
+        balanced: whether classes weighed the same.
+        temperature: fitted on validation photos.
+        tried: validation loss for each penalty that was tried.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    penalty: float
+    balanced: bool
+    temperature: float
+    tried: dict[float, float]
+
+    def logits(self, features: Features) -> NDArray[np.float32]:
+        """float32 `[n, classes]`, before the temperature."""
+        return features @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Features `[n, width]` and class indices `[n]`."""
+
+    features: Features
+    labels: Labels
+
+
+def fit_probe(train: Samples, val: Samples, recipe: Recipe) -> Head:
+    """Fit on `train`; choose the penalty and the temperature on `val`.
+
+    Deterministic: the same samples give the same bits on the same machine.
+
+    Args:
+        train: every class has at least one sample.
+        val: as above.
+        recipe: what to try.
+    """
+    balanced = is_balanced(train.labels, recipe)
+    path = _Path(train, balanced=balanced)
+    best: Head | None = None
+    tried: dict[float, float] = {}
+    for penalty in sorted(recipe.penalties, reverse=True):
+        weight, bias = path.fit(penalty)
+        head = Head(weight, bias, penalty, balanced, 1.0, tried)
+        tried[penalty] = cross_entropy(head.logits(val.features), val.labels)
+        if best is None or tried[penalty] < tried[best.penalty]:
+            best = head
+        else:  # along the path the loss falls, then rises
+            break
+    assert best is not None
+    temperature = fit_temperature(best.logits(val.features), val.labels)
+    return Head(best.weight, best.bias, best.penalty, balanced, temperature, tried)
+
+
+def fit_penalty(train: Samples, penalty: float, *, balanced: bool) -> Head:
+    """Fit at one penalty, with temperature 1."""
+    weight, bias = _Path(train, balanced=balanced).fit(penalty)
+    return Head(weight, bias, penalty, balanced, 1.0, {})
+
+
+def is_balanced(labels: Labels, recipe: Recipe) -> bool:
+    """Whether the recipe lets every class weigh the same, given these training labels."""
+    counts = np.bincount(labels)
+    imbalanced = bool(counts.max() > recipe.imbalance * max(counts.min(), 1))
+    return recipe.class_weight == "balanced" or (recipe.class_weight == "auto" and imbalanced)
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
+    """The number that logits are divided by for the least cross-entropy; between 0.2 and 5.
+
+    Source: arXiv:1706.04599.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        return cross_entropy(logits / np.float32(np.exp(log_temperature)), labels)
+
+    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded", options={"xatol": 1e-4})
+    return round(float(np.exp(found.x)), 4)
+
+
+def cross_entropy(logits: NDArray[np.float32], labels: Labels) -> float:
+    """Mean negative log-probability of the true class, in nats."""
+    from scipy.special import log_softmax
+
+    return -float(log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+
+
+class _Path:
+    """Fits along falling penalties, each from where the last one ended.
+
+    Features are centered and divided by one number, their mean spread: an equal penalty on every feature, whatever
+    its own scale, did better on real photos than scaling each to unit variance (clothing: 91.4 against 90.3 %).
+    """
+
+    def __init__(self, train: Samples, *, balanced: bool) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        self._labels = train.labels
+        self._mean = train.features.mean(axis=0)
+        self._scale = np.float32(train.features.std(axis=0).mean() or 1.0)
+        self._inputs = (train.features - self._mean) / self._scale
+        class_weight = "balanced" if balanced else None
+        self._model = LogisticRegression(max_iter=MAX_STEPS, tol=1e-4, warm_start=True, class_weight=class_weight)
+
+    def fit(self, penalty: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        from threadpoolctl import threadpool_limits
+
+        # scikit-learn's C multiplies the sum of the losses; ours divides their mean, so that it suits any n
+        self._model.set_params(C=1 / (penalty * len(self._labels)))
+        # One thread: the steps are short, and threads that wait for each other cost up to 20 times the time on a busy
+        # machine. It also makes the bits independent of the number of cores.
+        with threadpool_limits(1):
+            self._model.fit(self._inputs, self._labels)
+        weight, bias = self._model.coef_, self._model.intercept_
+        if len(weight) == 1:  # two classes: scikit-learn holds one row of log-odds
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        weight = weight / self._scale
+        return weight.astype(np.float32), (bias - weight @ self._mean).astype(np.float32)

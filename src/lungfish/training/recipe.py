@@ -1,0 +1,93 @@
+"""How to train, as data: a name for the usual ones, a TOML file for one's own."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from lungfish.core.errors import UsageError
+from lungfish.core.names import choose, printable
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A logistic head on a frozen trunk.
+
+    Args:
+        name: of the recipe.
+        penalties: L2 penalties to choose from on validation, strongest first; each is relative to the mean loss.
+        class_weight: `none`, `balanced` (every class weighs the same) or `auto`: balanced if the largest class has
+            over `imbalance` times the photos of the smallest.
+        imbalance: see `class_weight`.
+        keep_known: share of the correctly answered validation photos that must count as known.
+        calibration_photos: training photos that the INT8 artefact's ranges are measured on.
+        int8_max_drop: how far under FP32's top-1 on validation the smaller artefact may be and still be the default.
+        cross_validate_below: cross-validate if there are fewer photos than this.
+        folds: of the cross-validation.
+    """
+
+    name: str = "probe"
+    penalties: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+    class_weight: Literal["auto", "balanced", "none"] = "auto"
+    imbalance: float = 1.5
+    keep_known: float = 0.95
+    calibration_photos: int = 128
+    int8_max_drop: float = 0.01
+    cross_validate_below: int = 1000
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        if not self.penalties or any(not 0 < penalty <= 1e6 for penalty in self.penalties):
+            raise UsageError(f"recipe: penalties is {list(self.penalties)}; allowed are numbers above 0 up to 1e6")
+        choose(self.class_weight, ("auto", "balanced", "none"), "class_weight of a recipe")
+        for name, low, high in (
+            ("imbalance", 1, 1e6),
+            ("keep_known", 0.01, 1),
+            ("calibration_photos", 1, 10_000),
+            ("int8_max_drop", 0, 1),
+            ("cross_validate_below", 0, 1e9),
+            ("folds", 2, 100),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"recipe: {name} is {getattr(self, name)!r}; allowed are {low:g} to {high:g}")
+
+    def to_toml(self) -> str:
+        """The recipe as a TOML file that `read_recipe` reads back to an equal one."""
+        # strings, numbers and flat lists are written alike in JSON and TOML
+        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in asdict(self).items())
+
+
+RECIPES = {recipe.name: recipe for recipe in (Recipe(),)}
+
+
+def read_recipe(name: str) -> Recipe:
+    """A recipe by name, or from a `.toml` file whose keys are the fields of `Recipe`; absent keys keep the default.
+
+    Raises:
+        UnknownNameError: no such recipe or key.
+        UsageError: the file cannot be read, or a value is of the wrong type or out of range.
+    """
+    if not name.endswith(".toml"):
+        return RECIPES[choose(name, RECIPES, "recipe")]
+    try:
+        values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the recipe {printable(name)}: {error}") from None
+    return _from_values(values)
+
+
+def _from_values(values: dict[str, Any]) -> Recipe:
+    defaults = asdict(Recipe())
+    for key, value in values.items():
+        expected = defaults[choose(key, defaults, "setting of a recipe")]
+        allowed = (
+            (int, float) if isinstance(expected, float) else list if isinstance(expected, tuple) else type(expected)
+        )
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            raise UsageError(f"recipe: {key} is {value!r}; for example {expected!r} is allowed")
+        values[key] = tuple(value) if isinstance(value, list) else value
+    assert set(values) <= {field.name for field in fields(Recipe)}
+    return Recipe(**values)

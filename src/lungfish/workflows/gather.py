@@ -1,0 +1,147 @@
+"""The first half of a job: photos listed, looked at, embedded and divided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.hashing import sha256_json
+from lungfish.core.progress import Progress
+from lungfish.data.examination import Examined, ExamineOptions, Record, examine
+from lungfish.data.features import Trunk
+from lungfish.data.integrity import check_photos
+from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates
+from lungfish.data.photos import SPLITS, Photo, PhotoSet
+from lungfish.data.split import Assignment, assign_splits
+from lungfish.data.split_file import SplitRow, read_split, saved_split
+from lungfish.deploy.proof import LabelledPhotos
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.probe import Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Photos, what was seen of them, and their sides.
+
+    Args:
+        photos: as the source lists them.
+        examined: readable photos and their features.
+        copies: near-duplicates among the readable photos.
+        sides: the split of each readable photo.
+        warnings: all that a person should know so far.
+    """
+
+    photos: PhotoSet
+    examined: Examined
+    copies: NearDuplicates
+    sides: Assignment
+    warnings: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.photos.labels
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Class index of every readable photo."""
+        return np.array([record.photo.label for record in self.examined.records], np.int64)
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Positions of a split's photos among the readable ones."""
+        return np.flatnonzero(np.array(self.sides.splits) == split)
+
+    def records(self, split: str) -> list[Record]:
+        return [self.examined.records[i] for i in self.indices(split)]
+
+    def samples(self, indices: NDArray[np.int64]) -> Samples:
+        """Features and labels of photos that went through the trunk."""
+        rows = self.examined.feature_rows[indices]
+        assert (rows >= 0).all()
+        return Samples(self.examined.features[rows], self.truth[indices])
+
+    def to_prove(self, split: str) -> LabelledPhotos:
+        """A split's photos, as the artefacts will read them."""
+        readers = [self.reader(record.photo) for record in self.records(split)]
+        return LabelledPhotos(readers, self.truth[self.indices(split)])
+
+    def reader(self, photo: Photo) -> Callable[[], bytes]:
+        return partial(self.photos.read, photo)
+
+    def counts(self) -> dict[str, int]:
+        """Photos in each split."""
+        return {split: len(self.indices(split)) for split in SPLITS}
+
+    def counts_by_class(self) -> dict[str, dict[str, int]]:
+        """Photos of each class in each split."""
+        counted = {split: np.bincount(self.truth[self.indices(split)], minlength=len(self.labels)) for split in SPLITS}
+        return {label: {split: int(counted[split][i]) for split in SPLITS} for i, label in enumerate(self.labels)}
+
+    def fingerprint(self) -> str:
+        """A hash over contents, labels and splits; the same for the same photos in any folder."""
+        records, labels, splits = self.examined.records, self.labels, self.sides.splits
+        rows = zip(records, splits, strict=True)
+        return sha256_json(sorted([record.seen.sha256, labels[record.photo.label], split] for record, split in rows))
+
+    def rows(self) -> list[SplitRow]:
+        """The lines of `photos.csv`, skipped files included."""
+        listed = {photo.name: self.labels[photo.label] for photo in self.photos.photos}
+        taken = [
+            SplitRow(record.seen.sha256, record.photo.name, self.labels[record.photo.label], split, reason)
+            for record, split, reason in zip(self.examined.records, self.sides.splits, self.sides.reasons, strict=True)
+        ]
+        skipped = [
+            SplitRow("", file.file, listed.get(file.file, ""), "", file.reason) for file in self.examined.skipped
+        ]
+        return taken + skipped
+
+
+def gather(
+    photos: PhotoSet,
+    preprocess: Preprocess,
+    trunk: Trunk | None,
+    options: GatherOptions,
+    progress: Progress,
+) -> Gathered:
+    """Look at every photo once, find copies, and put every photo on a side.
+
+    Args:
+        photos: what a source lists.
+        preprocess: the resize rule.
+        trunk: the frozen network; None looks without embedding.
+        options: see `GatherOptions`.
+        progress: told of the pass.
+
+    Raises:
+        PhotosError: a class has no readable photo, or too few.
+        UsageError: the saved split cannot be read.
+    """
+    saved = saved_split(read_split(options.split_file)) if options.split_file else None
+    # Test photos are answered by the artefacts alone; features of them serve cross-validation of small sets only.
+    spare_test = len(photos.photos) >= options.cross_validate_below
+
+    def needs_features(photo: Photo) -> bool:
+        return not (spare_test and photo.split == "test" and saved is None)
+
+    examined = examine(photos, preprocess, trunk, ExamineOptions(needs_features, progress=progress))
+    warnings = check_photos(photos, examined)
+    copies = find_near_duplicates([record.seen for record in examined.records])
+    sides = assign_splits(examined.records, photos.labels, copies, saved)
+    return Gathered(photos, examined, copies, sides, examined.warnings + warnings + sides.warnings)
+
+
+@dataclass(frozen=True)
+class GatherOptions:
+    """How to gather.
+
+    Args:
+        split_file: a `photos.csv` whose sides are kept.
+        cross_validate_below: with fewer photos than this, test photos get features too.
+    """
+
+    split_file: Path | None = None
+    cross_validate_below: int = 1000

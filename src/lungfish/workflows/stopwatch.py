@@ -1,0 +1,29 @@
+"""Wall-clock seconds of the steps of a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stopwatch:
+    """Times named steps, and all since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._steps: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time the block; steps of one name add up."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._steps[name] = self._steps.get(name, 0.0) + time.monotonic() - began
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by step so far, `total` last."""
+        steps = self._steps | {"total": time.monotonic() - self._began}
+        return {name: round(seconds, 2) for name, seconds in steps.items()}

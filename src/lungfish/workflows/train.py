@@ -1,0 +1,243 @@
+"""Photos in, proven bundle out: the main job, read from top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.architecture import Arch, parse_arch
+from lungfish.core.errors import UsageError, WeightsError
+from lungfish.core.files import staged_folder
+from lungfish.core.progress import Progress, Silent
+from lungfish.data.sources import open_photos
+from lungfish.deploy.classifier import Classifier
+from lungfish.deploy.golden import golden_pixels
+from lungfish.deploy.proof import artifact_rows, check_parity, choose_default, prove
+from lungfish.deploy.quantize import quantize_int8
+from lungfish.runtime.manifest import Manifest
+from lungfish.runtime.measure import peak_rss_bytes
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.crossvalidation import cross_validate
+from lungfish.training.probe import Head, fit_probe
+from lungfish.training.recipe import Recipe, read_recipe
+from lungfish.weights.catalogue import entry_for, find_entry
+from lungfish.weights.entry import WeightsEntry
+from lungfish.workflows.gather import Gathered, GatherOptions, gather
+from lungfish.workflows.stopwatch import Stopwatch
+from lungfish.workflows.target import choose_target
+from lungfish.workflows.write_bundle import Made, write_bundle
+
+if TYPE_CHECKING:
+    from lungfish.data.features import Trunk
+    from lungfish.nn import Network
+
+DEFAULT_ARCH = "efficientnet_lite0"
+PARITY_PHOTOS = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a person asks for.
+
+    Args:
+        photos: a folder or table of labelled photos.
+        out: where the bundle goes; `./NAME-bundle` if None.
+        arch: an architecture's name.
+        weights: a set of weights; the best for the architecture if None.
+        recipe: a recipe's name, or a TOML file.
+        seed: of everything random.
+        split: a `photos.csv` whose sides are kept.
+        force: replace an existing bundle.
+    """
+
+    photos: Path
+    out: Path | None = None
+    arch: str = DEFAULT_ARCH
+    weights: str | None = None
+    recipe: str = "probe"
+    seed: int = 0
+    split: Path | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed is {self.seed}; allowed are whole numbers from 0 to {2**32 - 1}")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What the job brought about; the JSON of `lungfish train`."""
+
+    bundle: str
+    arch: str
+    weights: str
+    recipe: str
+    classes: tuple[str, ...]
+    counts: dict[str, int]
+    test: dict[str, Any]
+    val: dict[str, Any]
+    artifacts: tuple[dict[str, Any], ...]
+    default: str
+    seconds: dict[str, float]
+    skipped: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+    peak_rss_bytes: int
+    candidates: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def train(  # noqa: PLR0913  the command's options, under the names that people type
+    photos: str | Path,
+    out: str | Path | None = None,
+    *,
+    arch: str = DEFAULT_ARCH,
+    weights: str | None = None,
+    recipe: str = "probe",
+    seed: int = 0,
+    split: str | Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Make a proven bundle from labelled photos. The other arguments are those of `Job`.
+
+    Args:
+        progress: told of the steps; silent if None.
+
+    Raises:
+        UsageError: a name or option that is wrong, or a place that must not be written to.
+        PhotosError: the photos cannot be used as they are.
+        ParityError: the exported file computes something else than the network.
+        MachineError: weights, packages or disk are in the way.
+    """
+    job = Job(
+        Path(photos), Path(out) if out else None, arch, weights, recipe, seed, Path(split) if split else None, force
+    )
+    return run_job(job, progress or Silent())
+
+
+def run_job(job: Job, progress: Progress) -> TrainResult:
+    """See `train`."""
+    clock = Stopwatch()
+    arch, entry, recipe = resolve(job)
+    target = choose_target(job.photos, job.out, force=job.force)
+    preprocess = Preprocess(arch.resolution_px, entry.crop_fraction, entry.interpolation)
+
+    with clock.step("photos_and_features"):
+        photos = open_photos(job.photos)
+        network, trunk = open_network(arch, entry)
+        options = GatherOptions(job.split, recipe.cross_validate_below)
+        gathered = gather(photos, preprocess, trunk, options, progress)
+    with clock.step("head"):
+        train_samples, val_samples = (gathered.samples(gathered.indices(split)) for split in ("train", "val"))
+        head = fit_probe(train_samples, val_samples, recipe)
+        folds = _cross_validate(gathered, head, recipe, job.seed)
+
+    classifier = Classifier(_attach(network, head), head.temperature, photos.labels, preprocess, entry)
+    with staged_folder(target, replace=job.force) as stage:
+        with clock.step("export"):
+            artifacts = _export(stage, classifier, gathered, recipe)
+        with clock.step("proof"):
+            val, test = gathered.to_prove("val"), gathered.to_prove("test")
+            proofs = prove(list(artifacts.values()), val, test, preprocess, progress)
+            rows = tuple(artifact_rows(artifacts, proofs, recipe.int8_max_drop))
+        made = Made(job.seed, recipe, classifier, head, gathered, rows, choose_default(rows), proofs, folds)
+        manifest = write_bundle(stage, target.name, made, clock)
+    return _result(target, manifest, made, clock)
+
+
+def resolve(job: Job) -> tuple[Arch, WeightsEntry, Recipe]:
+    """The architecture, weights and recipe that a job names.
+
+    Raises:
+        UnknownNameError: one of the names is not known.
+        WeightsError: no weights fit the architecture.
+    """
+    arch = parse_arch(job.arch)
+    base = arch.name.partition(":")[0]
+    entry = find_entry(job.weights) if job.weights else entry_for(base)
+    if entry is None or entry.arch != base:
+        fitting = f"{entry.name} is of {entry.arch}" if entry else "none is known"
+        raise WeightsError(
+            f"no pretrained weights for {arch.name}: {fitting}",
+            f"Choose --arch {DEFAULT_ARCH}; training from nothing is not offered yet.",
+        )
+    return arch, entry, read_recipe(job.recipe)
+
+
+def open_network(arch: Arch, entry: WeightsEntry) -> tuple[Network, Trunk]:
+    """The pretrained network, and its trunk on the fastest engine at hand."""
+    from lungfish.training.trunk import open_trunk
+    from lungfish.weights.load import load_network
+
+    network = load_network(entry, arch)
+    return network, open_trunk(network, entry)
+
+
+def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -> tuple[float, ...]:
+    """Top-1 of each fold over all photos; empty with many photos, or with too few to fold."""
+    units = gathered.sides.units
+    smallest = min(len(set(units[gathered.truth == label])) for label in range(len(gathered.labels)))
+    folds = min(recipe.folds, smallest)
+    if len(gathered.truth) >= recipe.cross_validate_below or folds < 2:
+        return ()
+    everything = gathered.samples(np.arange(len(gathered.truth)))
+    return cross_validate(everything, units, head, folds, seed)
+
+
+def _attach(network: Network, head: Head) -> Network:
+    """The network with the new head for a classifier, on the CPU."""
+    import torch
+    from torch import nn
+
+    classes, width = head.weight.shape
+    network.classifier = nn.Linear(width, classes)
+    with torch.no_grad():
+        network.classifier.weight.copy_(torch.from_numpy(head.weight))
+        network.classifier.bias.copy_(torch.from_numpy(head.bias))
+    network.arch = network.arch.with_classes(classes)
+    return network.cpu().eval()
+
+
+def _export(stage: Path, classifier: Classifier, gathered: Gathered, recipe: Recipe) -> dict[str, Path]:
+    """Write the artefacts by precision; FP32 is held against torch before anything is made from it."""
+    fp32, int8 = stage / "model.onnx", stage / "model-int8.onnx"
+    classifier.write_onnx(fp32)
+    preprocess = classifier.preprocess
+    val = [preprocess.pixels(preprocess.decode(read())) for read in gathered.to_prove("val").readers[:PARITY_PHOTOS]]
+    check_parity(classifier, fp32, np.concatenate([golden_pixels(preprocess), np.stack(val)]))
+    quantize_int8(fp32, int8, _calibration_pixels(gathered, preprocess, recipe.calibration_photos))
+    return {"fp32": fp32, "int8": int8}
+
+
+def _calibration_pixels(gathered: Gathered, preprocess: Preprocess, count: int) -> NDArray[np.uint8]:
+    """Training photos, those with the smallest content hashes: a fixed choice that no order of names can bias."""
+    chosen = sorted(gathered.records("train"), key=lambda record: record.seen.sha256)[:count]
+    return np.stack([preprocess.pixels(preprocess.decode(gathered.photos.read(each.photo))) for each in chosen])
+
+
+def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
+    entry, network = made.classifier.entry, made.classifier.network
+    candidate = {"arch": network.arch.name, "weights": entry.name, "recipe": made.recipe.name, "val": manifest.val}
+    return TrainResult(
+        bundle=str(target),
+        arch=network.arch.name,
+        weights=entry.name,
+        recipe=made.recipe.name,
+        classes=manifest.labels,
+        counts=made.gathered.counts(),
+        test=manifest.test,
+        val=manifest.val,
+        artifacts=tuple(row.to_json() for row in manifest.artifacts),
+        default=manifest.default,
+        seconds=clock.seconds(),
+        skipped=tuple({"file": each.file, "reason": each.reason} for each in made.gathered.examined.skipped),
+        warnings=made.gathered.warnings,
+        peak_rss_bytes=peak_rss_bytes(),
+        candidates=(candidate,),
+    )

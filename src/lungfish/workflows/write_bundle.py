@@ -1,0 +1,203 @@
+"""The second half of a job: everything that a bundle holds beside its artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lungfish import __version__
+from lungfish.core.hashing import sha256_file
+from lungfish.data.split_file import write_split
+from lungfish.deploy.classifier import Classifier
+from lungfish.deploy.golden import golden_pixels, write_golden
+from lungfish.deploy.model_card import model_card, notice
+from lungfish.deploy.proof import Proof
+from lungfish.evaluation.answers import top_answers
+from lungfish.evaluation.figures import figures
+from lungfish.evaluation.rejection import Threshold, choose_threshold, coverage_table
+from lungfish.evaluation.report import render_report
+from lungfish.evaluation.report_data import (
+    ClassCount,
+    CrossValidation,
+    Making,
+    Mistake,
+    PhotoPair,
+    PhotosSummary,
+    Report,
+    SkippedFile,
+)
+from lungfish.evaluation.thumbnail import thumbnail
+from lungfish.runtime.artifact import ArtifactRow
+from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
+from lungfish.runtime.measure import machine, versions
+from lungfish.runtime.session import Session
+from lungfish.training.probe import Head
+from lungfish.training.recipe import Recipe
+from lungfish.workflows.gather import Gathered
+from lungfish.workflows.stopwatch import Stopwatch
+
+PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "scipy", "torch")
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a job has made when its artefacts are proven.
+
+    Args:
+        seed: of the job.
+        recipe: resolved.
+        classifier: the trained network.
+        head: what was fitted, and how it was chosen.
+        gathered: the photos.
+        rows: figures of the artefacts.
+        default: file name of the artefact to use.
+        proofs: answers of the artefacts by file name.
+        folds: top-1 of each fold of the cross-validation; empty if there was none.
+    """
+
+    seed: int
+    recipe: Recipe
+    classifier: Classifier
+    head: Head
+    gathered: Gathered
+    rows: tuple[ArtifactRow, ...]
+    default: str
+    proofs: Mapping[str, Proof]
+    folds: tuple[float, ...]
+
+    @property
+    def proof(self) -> Proof:
+        """That of the default artefact."""
+        return self.proofs[self.default]
+
+
+def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manifest:
+    """Write every file of a bundle into `stage`, which holds the artefacts already; `bundle.json` last.
+
+    Args:
+        stage: the folder that becomes the bundle.
+        name: of the bundle.
+        made: what to write down.
+        clock: seconds of the steps so far go into the report.
+    """
+    classifier, gathered = made.classifier, made.gathered
+    threshold = choose_threshold(made.proof.val, gathered.to_prove("val").truth, made.recipe.keep_known)
+    _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
+    _write_text(stage / "recipe.toml", made.recipe.to_toml())
+    _write_text(stage / "NOTICE", notice(classifier.entry))
+    write_split(stage / "photos.csv", gathered.rows())
+    classifier.write_safetensors(stage / "weights.safetensors")
+    pixels = golden_pixels(classifier.preprocess)
+    answers = {row.file: Session(stage / row.file).run(pixels) for row in made.rows}
+    write_golden(stage, classifier.preprocess, answers)
+
+    manifest = _manifest(made, threshold)
+    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry))
+    _write_text(stage / "report.html", render_report(_report(name, made, threshold, manifest, clock)))
+    manifest = replace(manifest, files=_files(stage, [row.file for row in made.rows]))
+    _write_text(stage / MANIFEST_NAME, manifest.to_json())
+    return manifest
+
+
+def _manifest(made: Made, threshold: Threshold) -> Manifest:
+    classifier, gathered = made.classifier, made.gathered
+    flavour = classifier.network.flavour
+    how = "given" if gathered.photos.given_split else "content hash"
+    return Manifest(
+        lungfish=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=made.seed,
+        packages=versions(PACKAGES),
+        architecture=classifier.network.arch.to_json(),
+        flavour=FlavourRow(flavour.padding, flavour.bn_eps),
+        weights=_origin(made),
+        labels=classifier.labels,
+        thresholds={"known": threshold.value},
+        temperature=classifier.temperature,
+        preprocess=classifier.preprocess,
+        data=DataSummary(gathered.fingerprint(), gathered.counts(), {"how": how, "file": "photos.csv"}),
+        artifacts=made.rows,
+        default=made.default,
+        test=made.proof.test_metrics.to_json(),
+        val=made.proof.val_metrics.to_json(),
+        machine=machine(),
+    )
+
+
+def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clock: Stopwatch) -> Report:
+    gathered = made.gathered
+    truth = gathered.to_prove("test").truth
+    return Report(
+        name=name,
+        created=manifest.created,
+        labels=manifest.labels,
+        test=figures(made.proof.test, truth),
+        val=made.proof.val_metrics,
+        mistakes=_mistakes(made),
+        threshold=threshold,
+        coverage=coverage_table(made.proof.test, truth, threshold.value),
+        artifacts=made.rows,
+        default=made.default,
+        photos=_photos(gathered),
+        weights=manifest.weights,
+        making=Making(
+            architecture=made.classifier.network.arch.name,
+            recipe=asdict(made.recipe) | {"chosen penalty": made.head.penalty, "balanced": made.head.balanced},
+            seed=made.seed,
+            temperature=made.classifier.temperature,
+            seconds=clock.seconds(),
+            machine=manifest.machine,
+            packages=manifest.packages,
+        ),
+        warnings=gathered.warnings,
+        cross_validation=CrossValidation(made.folds, len(gathered.truth)) if made.folds else None,
+    )
+
+
+def _mistakes(made: Made) -> tuple[Mistake, ...]:
+    """The most confident wrong answers on test photos, with thumbnails."""
+    gathered, labels = made.gathered, made.gathered.labels
+    answers = top_answers(made.proof.test, gathered.to_prove("test").truth)
+    records, preprocess = gathered.records("test"), made.classifier.preprocess
+    return tuple(
+        Mistake(
+            name=records[i].photo.name,
+            truth=labels[records[i].photo.label],
+            predicted=labels[answers.predicted[i]],
+            probability=float(answers.confidence[i]),
+            thumbnail_jpeg=thumbnail(preprocess.decode(gathered.photos.read(records[i].photo))),
+        )
+        for i in answers.worst_mistakes()
+    )
+
+
+def _photos(gathered: Gathered) -> PhotosSummary:
+    records, splits = gathered.examined.records, gathered.sides.splits
+    return PhotosSummary(
+        counts=tuple(ClassCount(label, **counts) for label, counts in gathered.counts_by_class().items()),
+        split="given with the photos" if gathered.photos.given_split else "by a hash of the content, about 80/10/10",
+        skipped=tuple(SkippedFile(each.file, each.reason) for each in gathered.examined.skipped),
+        near_duplicates=tuple(
+            PhotoPair(records[a].photo.name, splits[a], records[b].photo.name, splits[b])
+            for a, b in gathered.copies.pairs.tolist()
+        ),
+    )
+
+
+def _origin(made: Made) -> WeightsOrigin:
+    entry = made.classifier.entry
+    return WeightsOrigin(entry.name, entry.source, entry.license, entry.sha256)
+
+
+def _files(stage: Path, artifacts: list[str]) -> dict[str, FileRow]:
+    files = sorted(path for path in stage.rglob("*") if path.is_file())
+    names = {path.relative_to(stage).as_posix(): path for path in files}
+    return {
+        name: FileRow(sha256_file(path), path.stat().st_size) for name, path in names.items() if name not in artifacts
+    }
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n", errors="surrogateescape")
