@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -60,7 +60,7 @@ class Bundle:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._sessions: dict[tuple[str, int | None], Session] = {}
+        self._sessions: dict[tuple[str, int], Session] = {}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -79,18 +79,20 @@ class Bundle:
             UsageError: an artefact of a format that this version cannot run.
             BundleError: the file is altered, or does not keep to the contract of a bundle's graph.
         """
-        key = (self.manifest.artifact(artifact).file, threads)
+        key = (self.manifest.artifact(artifact).file, threads or physical_cores())
         if key not in self._sessions:
             self._sessions[key] = self._open(*key)
         return self._sessions[key]
 
-    def probabilities(self, pixels: NDArray[np.uint8], artifact: str | None = None) -> NDArray[np.float32]:
+    def probabilities(
+        self, pixels: NDArray[np.uint8], artifact: str | None = None, threads: int | None = None
+    ) -> NDArray[np.float32]:
         """What an artefact computes: uint8 `[batch, resolution, resolution, 3]` to float32 `[batch, classes]`.
 
         Raises:
             BundleError: the artefact fails, or gives something other than probabilities; and as `session`.
         """
-        values = self.session(artifact).run(pixels)
+        values = self.session(artifact, threads).run(pixels)
         if values.size and (values.min() < 0 or values.max() > 1 + 1e-4):
             raise BundleError(f"the artefact gives {values.min():g} to {values.max():g} for probabilities", HINT)
         return values
@@ -117,20 +119,37 @@ class Bundle:
             raise UsageError(f"predict takes a list of pictures, got one {type(items).__name__}", "Write [picture].")
         if top < 0:
             raise UsageError(f"top is {top}; it must be 0 or more")
-        self.session(artifact)
+        self.manifest.artifact(artifact)
         return self._predict_each(items, artifact, top)
 
     def _predict_each(self, items: Iterable[Picture], artifact: str | None, top: int) -> Iterator[Prediction]:
+        rest = iter(items)
+        chunks = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
+        first = next(chunks, [])
+        # few pictures: all cores compute together; many: each core takes a chunk, from its decoding to its labels
+        cores = physical_cores()
+        threads = cores if len(first) < BATCH_SIZE else 1
+        self.session(artifact, threads)
+
+        def run(chunk: Sequence[Picture]) -> list[Prediction]:
+            return self._predict_chunk(chunk, artifact, threads, top)
+
+        for rows in map_ahead(run, chain([first], chunks), cores, 2 * cores):
+            yield from rows
+
+    def _predict_chunk(
+        self, chunk: Sequence[Picture], artifact: str | None, threads: int, top: int
+    ) -> list[Prediction]:
         threshold = self.manifest.thresholds.get("known", 0.0)
-        inputs = map_ahead(self._prepare, items, physical_cores(), 2 * BATCH_SIZE)
-        while batch := list(islice(inputs, BATCH_SIZE)):
-            pixels = [each.pixels for each in batch if each.pixels is not None]
-            answers = iter(self.probabilities(np.stack(pixels), artifact) if pixels else ())
-            for each in batch:
-                if each.pixels is None:
-                    yield Prediction(each.file, error=each.error)
-                else:
-                    yield rank(each.file, next(answers), self.labels, threshold, top)
+        inputs = [self._prepare(item) for item in chunk]
+        pixels = [each.pixels for each in inputs if each.pixels is not None]
+        answers = iter(self.probabilities(np.stack(pixels), artifact, threads) if pixels else ())
+        return [
+            Prediction(each.file, error=each.error)
+            if each.pixels is None
+            else rank(each.file, next(answers), self.labels, threshold, top)
+            for each in inputs
+        ]
 
     def _prepare(self, item: Picture) -> _Input:
         file = str(item) if isinstance(item, str | Path) else None
@@ -146,7 +165,7 @@ class Bundle:
             return self.manifest.preprocess.decode(item)
         return from_image(item) if isinstance(item, Image.Image) else from_array(item)
 
-    def _open(self, file: str, threads: int | None) -> Session:
+    def _open(self, file: str, threads: int) -> Session:
         row = self.manifest.artifact(file)
         if row.format != "onnx":
             raise UsageError(f"{file} has the format {printable(row.format)}; this lungfish runs onnx artefacts")

@@ -48,6 +48,11 @@ class Preprocess:
         return round(self.resolution_px / self.crop_fraction)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the pixels that come out: height, width, channels."""
+        return self.resolution_px, self.resolution_px, 3
+
+    @property
     def draft_px(self) -> int:
         """Shorter side that a scaled JPEG decode must keep: twice what is needed, so that the resize still averages."""
         return 2 * self.resize_px

@@ -95,7 +95,8 @@ def examine() -> Diagnosis:
 def _required() -> dict[str, list[str]]:
     """Packages by extra, `base` for those that are always needed, as our own installation lists them."""
     required: dict[str, list[str]] = {"base": [], "train": [], "heif": []}
-    for line in metadata.requires("lungfish") or []:
+    lines = metadata.requires("lungfish") if _version("lungfish") else None  # not so in a bare source tree
+    for line in lines or []:
         name = re.match(r"[\w.-]+", line)
         extra = re.search(r"extra == ['\"](\w+)['\"]", line)
         group = extra.group(1) if extra else "base"
@@ -138,10 +139,7 @@ def _try_torch() -> dict[str, Any]:
             devices.append("mps")
         why = "" if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) == 8.0 else "it computes wrong values"
     except ModuleNotFoundError:
-        return {
-            "devices": [],
-            "why": "not installed; needed to train: pip install 'lungfish[train]'",
-        }
+        return {"devices": [], "why": "not installed; needed to train: pip install 'lungfish[train]'"}
     except Exception as error:  # noqa: BLE001  a broken installation may raise anything
         return {"devices": [], "why": printable(str(error))}
     return {"devices": devices, "why": why}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -159,35 +158,47 @@ class _Pass:
     skipped: tuple[Skipped, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """A few photos: those that could be read with their answers by file, and those that could not."""
+
+    answers: dict[str, NDArray[np.float32]]
+    truth: list[int]
+    skipped: list[Skipped]
+
+
 def _run(bundle: Bundle, files: list[str], photos: PhotoSet, chosen: Sequence[Photo], progress: Progress) -> _Pass:
     preprocess = bundle.manifest.preprocess
     index = {label: i for i, label in enumerate(bundle.labels)}
+    # one thread each, and chunks side by side: sessions of many threads would fight for the cores
+    for file in files:
+        bundle.session(file, threads=1)
 
-    def prepare(photo: Photo) -> tuple[Photo, NDArray[np.uint8] | str]:
-        try:
-            return photo, preprocess.pixels(preprocess.decode(photos.read(photo)))
-        except UnreadablePhotoError as error:
-            return photo, error.message
+    def run(chunk: Sequence[Photo]) -> _Chunk:
+        pixels, truth, skipped = [], [], []
+        for photo in chunk:
+            try:
+                pixels.append(preprocess.pixels(preprocess.decode(photos.read(photo))))
+                truth.append(index[photos.labels[photo.label]])
+            except UnreadablePhotoError as error:
+                skipped.append(Skipped(photo.name, error.message))
+        stacked = np.stack(pixels) if pixels else np.empty((0, *preprocess.shape), np.uint8)
+        return _Chunk({file: bundle.probabilities(stacked, file, threads=1) for file in files}, truth, skipped)
 
-    answers: dict[str, list[NDArray[np.float32]]] = {file: [] for file in files}
-    truth: list[int] = []
-    skipped: list[Skipped] = []
-    inputs = map_ahead(prepare, chosen, physical_cores(), 2 * BATCH_SIZE)
+    cores = physical_cores()
+    starts = range(0, len(chosen), BATCH_SIZE)
+    done: list[_Chunk] = []
     with progress.task("Evaluate", len(chosen)) as advance:
-        while batch := list(islice(inputs, BATCH_SIZE)):
-            skipped += [Skipped(photo.name, got) for photo, got in batch if isinstance(got, str)]
-            ready = [(photo, got) for photo, got in batch if not isinstance(got, str)]
-            truth += [index[photos.labels[photo.label]] for photo, _ in ready]
-            if ready:
-                pixels = np.stack([got for _, got in ready])
-                for file in files:
-                    answers[file].append(bundle.probabilities(pixels, file))
-            advance(len(batch))
-    if not truth:
+        for chunk in map_ahead(run, (chosen[start : start + BATCH_SIZE] for start in starts), cores, 2 * cores):
+            done.append(chunk)
+            advance(len(chunk.truth) + len(chunk.skipped))
+    truth = np.array([label for chunk in done for label in chunk.truth], np.int64)
+    skipped = tuple(photo for chunk in done for photo in chunk.skipped)
+    if not len(truth):
         raise PhotosError(
             f"none of the {plural(len(chosen), 'photo')} can be read: {skipped[0].reason}", "Look at the files."
         )
-    return _Pass({f: np.concatenate(parts) for f, parts in answers.items()}, np.array(truth), tuple(skipped))
+    return _Pass({file: np.concatenate([chunk.answers[file] for chunk in done]) for file in files}, truth, skipped)
 
 
 def _artifact_metrics(bundle: Bundle, file: str, pass_: _Pass) -> ArtifactMetrics:
