@@ -40,7 +40,9 @@ class Recipe:
     folds: int = 5
 
     def __post_init__(self) -> None:
-        if not self.penalties or any(not 0 < penalty <= 1e6 for penalty in self.penalties):
+        if self.name != printable(self.name):
+            raise UsageError(f"recipe: name is {self.name!r}; control characters are not allowed")
+        if not self.penalties or not all(type(value) in (int, float) and 0 < value <= 1e6 for value in self.penalties):
             raise UsageError(f"recipe: penalties is {list(self.penalties)}; allowed are numbers above 0 up to 1e6")
         choose(self.class_weight, ("auto", "balanced", "none"), "class_weight of a recipe")
         for name, low, high in (
@@ -56,8 +58,8 @@ class Recipe:
 
     def to_toml(self) -> str:
         """The recipe as a TOML file that `read_recipe` reads back to an equal one."""
-        # strings, numbers and flat lists are written alike in JSON and TOML
-        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in asdict(self).items())
+        # printable strings, numbers and flat lists are written alike in JSON and TOML, but not JSON's surrogate escapes
+        return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(self).items())
 
 
 RECIPES = {recipe.name: recipe for recipe in (Recipe(),)}
