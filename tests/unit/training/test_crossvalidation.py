@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from lungfish.training.crossvalidation import cross_validate
+from lungfish.training.probe import Head, Samples
+
+
+def head(penalty: float = 0.01) -> Head:
+    empty = np.empty((0, 0), np.float32)
+    return Head(empty, empty, penalty, balanced=False, temperature=1.0, tried={})
+
+
+def copies_of_noise(groups: int, copies: int) -> tuple[Samples, np.ndarray]:
+    """Labels without any reason but that the copies of one picture share theirs."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((groups, 60)).astype(np.float32).repeat(copies, axis=0)
+    labels = np.repeat(np.arange(groups) % 2, copies)
+    return Samples(features, labels), np.arange(groups).repeat(copies)
+
+
+def test_groups_never_straddle_folds() -> None:
+    samples, groups = copies_of_noise(groups=40, copies=4)
+    together = np.mean(cross_validate(samples, groups, head(), 5, seed=0))
+    apart = np.mean(cross_validate(samples, np.arange(len(groups)), head(), 5, seed=0))
+    assert together < 0.75, "copies of a held-out photo were trained on"
+    assert apart > 0.95  # so the test above would see a leak
+
+
+def test_each_fold_has_a_score() -> None:
+    features = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
+    samples = Samples(features, np.repeat(np.arange(3), 10))
+    assert cross_validate(samples, np.arange(30), head(), 5, seed=0) == (1.0,) * 5
+    assert cross_validate(samples, np.arange(30), head(), 2, seed=0) == (1.0,) * 2
+
+
+def test_the_seed_decides_the_folds() -> None:
+    rng = np.random.default_rng(1)
+    samples = Samples(rng.standard_normal((60, 4)).astype(np.float32), np.arange(60) % 3)
+    one, again, other = (cross_validate(samples, np.arange(60), head(), 4, seed) for seed in (0, 0, 1))
+    assert one == again
+    assert one != other
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_class_that_one_fold_holds_whole(first: int) -> None:
+    """Its photos hang together, so they cannot be trained on; the other classes keep their right indices."""
+    order = np.roll(np.arange(3), first)  # the rare class is the first or the last index
+    features = np.concatenate(
+        [np.repeat(np.eye(3, dtype=np.float32)[:2], 12, axis=0), np.eye(3, dtype=np.float32)[[2, 2]]]
+    )
+    labels = order[np.array([0] * 12 + [1] * 12 + [2] * 2)]
+    groups = np.array([*range(24), 0, 0])  # tied to a photo of another class
+    scores = cross_validate(Samples(features, labels), groups, head(), 2, seed=0)
+    right = sum(round(score * n) for score, n in zip(sorted(scores), (14, 12), strict=True))
+    assert right == 24, "all but the two that could not be learned"

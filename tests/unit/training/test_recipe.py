@@ -1,0 +1,117 @@
+import tomllib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from lungfish.core.errors import UnknownNameError, UsageError
+from lungfish.training.recipe import RECIPES, Recipe, read_recipe
+
+OTHER = Recipe(
+    name="my “recipe” 🫁",
+    penalties=(0.5, 1e-05, 3.0),
+    class_weight="balanced",
+    imbalance=2.25,
+    keep_known=1.0,
+    calibration_photos=7,
+    int8_max_drop=0.0,
+    cross_validate_below=0,
+    folds=3,
+)
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), OTHER])
+def test_toml_round_trip(recipe: Recipe, tmp_path: Path) -> None:
+    assert read_recipe(written(tmp_path, recipe.to_toml())) == recipe
+    assert set(tomllib.loads(recipe.to_toml())) == set(asdict(recipe))
+
+
+def test_absent_keys_keep_the_default(tmp_path: Path) -> None:
+    assert read_recipe(written(tmp_path, "folds = 3\n")) == replace(Recipe(), folds=3)
+    assert read_recipe(written(tmp_path, "")) == Recipe()
+
+
+def test_by_name() -> None:
+    assert read_recipe("probe") == Recipe()
+    with pytest.raises(UnknownNameError, match=r"no recipe is called 'prob'\nDid you mean probe\?"):
+        read_recipe("prob")
+
+
+def test_an_unknown_key(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"no setting of a recipe is called 'penalty'\nDid you mean penalties\?"):
+        read_recipe(written(tmp_path, "penalty = [1.0]"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("folds = 2.5", "folds is 2.5; for example 5"),
+        ("folds = true", "folds is True"),
+        ('folds = "5"', "folds is '5'"),
+        ("penalties = 0.1", r"penalties is 0.1; for example \(1.0"),
+        ('penalties = ["0.1"]', "penalties"),
+        ("penalties = [[0.1]]", "penalties"),
+        ("penalties = [true]", "penalties"),
+        ("[penalties]\na = 1", "penalties is {'a': 1}"),
+        ("name = 3", "name is 3"),
+        ("imbalance = 2026-01-01", "imbalance is datetime"),
+    ],
+)
+def test_a_wrong_type(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        read_recipe(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "penalties = []",
+        "penalties = [0]",
+        "penalties = [-1.0]",
+        "penalties = [nan]",
+        "penalties = [inf]",
+        "imbalance = 0.5",
+        "imbalance = inf",
+        "keep_known = 0",
+        "keep_known = 1.1",
+        "keep_known = nan",
+        "calibration_photos = 0",
+        "int8_max_drop = -0.1",
+        "cross_validate_below = -1",
+        "folds = 1",
+        "folds = 101",
+    ],
+)
+def test_out_of_range(tmp_path: Path, text: str) -> None:
+    key = text.partition(" ")[0]
+    with pytest.raises(UsageError, match=rf"recipe: {key} is .*allowed are"):
+        read_recipe(written(tmp_path, text))
+
+
+def test_a_class_weight_that_is_none_of_the_three(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"'balance'\nDid you mean balanced\?"):
+        read_recipe(written(tmp_path, 'class_weight = "balance"'))
+
+
+def test_a_name_that_drives_the_terminal(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"name is 'a\\x1b\[2J'"):
+        read_recipe(written(tmp_path, r'name = "a\u001b[2J"'))
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read the recipe .*gone\.toml: .*No such file"):
+        read_recipe(str(tmp_path / "gone.toml"))
+    with pytest.raises(UsageError, match="cannot read the recipe"):
+        read_recipe(written(tmp_path, "folds ="))
+    (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
+    with pytest.raises(UsageError, match="cannot read the recipe"):
+        read_recipe(str(tmp_path / "latin.toml"))
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(UsageError, match="cannot read the recipe"):
+        read_recipe(str(tmp_path / "folder.toml"))
