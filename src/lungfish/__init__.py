@@ -6,6 +6,7 @@ Names are imported when they are first used, so `import lungfish` alone loads ne
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from lungfish.runtime.prediction import Prediction as Prediction
     from lungfish.workflows.evaluate import evaluate as evaluate
     from lungfish.workflows.predict import predict as predict
+    from lungfish.workflows.train import TrainResult as TrainResult
+    from lungfish.workflows.train import train as train
 
 __version__ = "0.1.0.dev0"
 
@@ -27,23 +30,28 @@ _PUBLIC = {
     "Bundle": ("lungfish.runtime.bundle", "Bundle"),
     "LungfishError": ("lungfish.core.errors", "LungfishError"),
     "Prediction": ("lungfish.runtime.prediction", "Prediction"),
+    "TrainResult": ("lungfish.workflows.train", "TrainResult"),
     "arch": ("lungfish.architecture", "parse_arch"),
     "cost": ("lungfish.costs", "cost"),
     "evaluate": ("lungfish.workflows.evaluate", "evaluate"),
     "load": ("lungfish.runtime.bundle", "load"),
     "predict": ("lungfish.workflows.predict", "predict"),
+    "train": ("lungfish.workflows.train", "train"),
 }
+_NEEDS_TORCH = frozenset({"train"})
 __all__ = [
     "Arch",
     "Bundle",
     "LungfishError",
     "Prediction",
+    "TrainResult",
     "__version__",
     "arch",
     "cost",
     "evaluate",
     "load",
     "predict",
+    "train",
 ]
 
 
@@ -52,15 +60,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lungfish' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
     try:
+        if name in _NEEDS_TORCH and find_spec("torch") is None:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")  # noqa: TRY301
         value = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        if error.name and error.name.partition(".")[0] == "lungfish":
-            raise
-        from lungfish.core.errors import MissingExtraError
+        from lungfish.core.extras import missing_extra
 
-        raise MissingExtraError(
-            f"lungfish.{name} needs {error.name}, which is not installed", "Run: pip install 'lungfish[train]'"
-        ) from None
+        raise missing_extra(error, f"lungfish.{name}") from None
     globals()[name] = value
     return value
 

@@ -82,3 +82,18 @@ def test_help_and_version_import_nothing_heavy(fresh_python: Fresh, train_module
 def test_importing_lungfish_imports_nothing_heavy(fresh_python: Fresh, train_modules: tuple[str, ...]) -> None:
     modules = fresh_python("import sys, lungfish\nresult = [name.partition('.')[0] for name in sys.modules]")
     assert not {*train_modules, "numpy", "PIL", "onnxruntime", "rich", "typer"} & set(modules)
+
+
+def test_training_names_its_extra(fresh_python: Fresh, color_photos: Path) -> None:
+    outcome = fresh_python(COMMAND, "train", color_photos, "--json", base_install=True)
+    assert outcome["code"] == 3
+    assert '"missing_extra"' in outcome["out"]
+    assert "pip install 'lungfish[train]'" in outcome["out"]
+    code = """
+import lungfish as lf
+try:
+    lf.train("photos")
+except lf.LungfishError as error:
+    result = error.to_json()
+"""
+    assert fresh_python(code, base_install=True)["error"]["code"] == "missing_extra"

@@ -8,7 +8,20 @@ import pytest
 import lungfish as lf
 from lungfish.core.errors import MissingExtraError
 
-NAMES = {"Arch", "Bundle", "LungfishError", "Prediction", "__version__", "arch", "cost", "evaluate", "load", "predict"}
+NAMES = {
+    "Arch",
+    "Bundle",
+    "LungfishError",
+    "Prediction",
+    "TrainResult",
+    "__version__",
+    "arch",
+    "cost",
+    "evaluate",
+    "load",
+    "predict",
+    "train",
+}
 
 
 def test_names() -> None:

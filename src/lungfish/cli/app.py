@@ -16,6 +16,8 @@ from lungfish.cli.output import print_error
 from lungfish.cli.predict import predict
 from lungfish.cli.train import train
 from lungfish.core.errors import LungfishError, MachineError, UsageError
+from lungfish.core.extras import missing_extra
+from lungfish.core.names import printable
 
 COMMANDS = (demo, train, predict, evaluate, doctor)
 INTERRUPTED = 130
@@ -72,12 +74,8 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _leave_quietly()
-    except LungfishError as error:
-        return _fail(error, as_json)
-    except UsageProblem as problem:
-        return _fail(_usage_error(problem), as_json)
     except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who cannot use one
-        return _fail(_unexpected(error), as_json)
+        return _fail(_explain(error), as_json)
     return result if isinstance(result, int) else 0
 
 
@@ -88,17 +86,18 @@ def _fail(error: LungfishError, as_json: bool) -> int:
     return error.exit_code
 
 
-def _usage_error(problem: Exception) -> UsageError:
-    context = getattr(problem, "ctx", None)
-    command = context.command_path if context else "lungfish"
-    message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
-    return UsageError(message, f"See {command} --help.")
-
-
-def _unexpected(error: Exception) -> MachineError:
+def _explain(error: Exception) -> LungfishError:
+    if isinstance(error, ModuleNotFoundError):
+        error = missing_extra(error, "this command")
+    if isinstance(error, LungfishError):
+        return error
+    if isinstance(error, UsageProblem):
+        context = getattr(error, "ctx", None)
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        return UsageError(message, f"See {context.command_path if context else 'lungfish'} --help.")
     if isinstance(error, MemoryError):
         return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
-    reason = str(error).splitlines()[0] if str(error) else ""
+    reason = printable(str(error).splitlines()[0]) if str(error) else ""
     return MachineError(
         f"unexpected {type(error).__name__}: {reason}",
         "This is a bug. Run again with LUNGFISH_DEBUG=1 and report the traceback with what lungfish doctor prints.",
