@@ -56,7 +56,7 @@ def render_report(report: Report) -> str:
         "reliability": Markup(charts.reliability_diagram(report.test.calibration)),  # noqa: S704 # figures only
         "coverage_curve": Markup(charts.coverage_curve(report.coverage)),  # noqa: S704 # figures only
     }
-    return page.from_string(_packaged("report.html")).render(
+    text: str = page.from_string(_packaged("report.html")).render(
         report=report,
         style=Markup(style),  # noqa: S704 # our own file
         policy=content_security_policy(style),
@@ -64,6 +64,7 @@ def render_report(report: Report) -> str:
         **_text(report),
         **_tables(report),
     )
+    return text
 
 
 def content_security_policy(style: str) -> str:

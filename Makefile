@@ -1,0 +1,63 @@
+# `make demo` and `make test` build what they need; python3 (3.11 or later) and make are all that must be there.
+PYTHON ?= python3
+VENV := .venv
+BASE := .venv-base
+BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile
+
+demo: $(VENV)/.train  ## do the whole job on handwritten digits
+	$(BIN)/lungfish demo
+
+test: $(VENV)/.dev $(BASE)/.base  ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## lint, types, layers, dependencies
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src
+
+fix: $(VENV)/.dev  ## format, and mend what ruff can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/.bench  ## measure the claims about speed and memory
+	$(BIN)/python benchmarks/main_job.py
+
+setup: $(VENV)/.dev  ## an environment to work in
+	$(BIN)/pre-commit install
+
+clean:  ## remove the environments
+	rm -rf $(VENV) $(BASE)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Lungfish needs Python 3.11 or later; name one: make PYTHON=python3.11 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing what training needs; PyTorch is large, this takes a few minutes."
+	$(BIN)/python $(PIP) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing what training and the tests need; PyTorch is large, this takes a few minutes."
+	$(BIN)/python $(PIP) --editable '.[train,dev]'
+	@touch $@ $(VENV)/.train
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python $(PIP) --editable '.[train,dev,bench]'
+	@touch $@
+
+# The base install, without torch: tests/contract shows that it predicts.
+$(BASE)/.base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(BASE)
+	$(BASE)/bin/python $(PIP) --editable .
+	@touch $@
