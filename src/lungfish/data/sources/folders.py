@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
-from lungfish.data.photos import PhotoSet, Skipped
+from lungfish.data.photos import SPLITS, PhotoSet, Skipped
 from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble
 from lungfish.data.sources.files import FileReader
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
@@ -72,8 +72,10 @@ def _split_folders(root: Path, photos: list[str]) -> dict[str, str]:
             f" {', '.join(map(printable, others[:5]))}",
             "Move the others away, or into the split folders.",
         )
-    if len(set(found.values())) < len(found):
-        raise PhotosError(f"two folders for one split: {', '.join(found)}", "Keep one of each.")
+    for split in SPLITS:
+        same = [name for name in found if found[name] == split]
+        if len(same) > 1:
+            raise PhotosError(f"two folders for one split: {', '.join(same)}", "Put their photos into one of them.")
     if "train" not in found.values():
         raise PhotosError(f"split folders {', '.join(found)} but no train folder", "Add train/.")
     return found

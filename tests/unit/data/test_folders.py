@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lungfish.core.errors import PhotosError, StorageError
+from lungfish.data.photos import Skipped
+from lungfish.data.sources import open_photos
+
+
+def names(photos):
+    return [photo.name for photo in photos.photos]
+
+
+def test_class_folders_count_deeper_folders_for_their_class(tmp_path, write_classes):
+    write_classes(tmp_path, {"cat": 2, "dog/small/brown": 1, "dog": 1})
+    photos = open_photos(tmp_path)
+    assert photos.labels == ("cat", "dog")
+    assert names(photos) == ["cat/000.png", "cat/001.png", "dog/000.png", "dog/small/brown/000.png"]
+    assert [photo.label for photo in photos.photos] == [0, 0, 1, 1]
+    assert not photos.given_split
+    assert photos.read(photos.photos[0]) == (tmp_path / "cat/000.png").read_bytes()
+
+
+@pytest.mark.parametrize("val", ["val", "validation", "valid"])
+def test_split_folders(tmp_path, write_classes, val):
+    write_classes(tmp_path, {f"{side}/{name}": 1 for side in ("train", val, "test") for name in ("cat", "dog")})
+    photos = open_photos(tmp_path)
+    assert photos.given_split
+    assert photos.labels == ("cat", "dog")
+    assert {photo.name.split("/")[0]: photo.split for photo in photos.photos} == {
+        "train": "train",
+        val: "val",
+        "test": "test",
+    }
+
+
+def test_train_can_be_a_class(tmp_path, write_classes):
+    photos = open_photos(write_classes(tmp_path, {"train": 1, "bus": 1, "tram": 1}))
+    assert photos.labels == ("bus", "train", "tram")
+    assert not photos.given_split
+
+
+def test_train_and_test_with_photos_and_no_folders_are_classes(tmp_path, write_classes):
+    assert open_photos(write_classes(tmp_path, {"train": 1, "test": 1})).labels == ("test", "train")
+
+
+def test_folders_beside_split_folders(tmp_path, write_classes):
+    write_classes(tmp_path, {f"{side}/{name}": 1 for side in ("train", "test") for name in ("cat", "dog")})
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "boxes.json").write_text("{}")
+    assert len(open_photos(tmp_path).photos) == 4
+    write_classes(tmp_path, {"more": 1})
+    with pytest.raises(PhotosError, match="others with photos: more"):
+        open_photos(tmp_path)
+
+
+def test_two_folders_for_one_split_and_no_train(tmp_path, write_classes):
+    sides = write_classes(tmp_path / "a", {f"{side}/cat": 1 for side in ("train", "val", "valid")})
+    with pytest.raises(PhotosError, match="two folders for one split: val, valid"):
+        open_photos(sides)
+    with pytest.raises(PhotosError, match="no train folder"):
+        open_photos(write_classes(tmp_path / "b", {f"{side}/cat": 1 for side in ("val", "test")}))
+
+
+def test_junk_is_ignored_and_strange_files_are_named(tmp_path, write_classes):
+    write_classes(tmp_path, {"cat": 1, "dog": 1, "__MACOSX/cat": 1, ".hidden": 1})
+    for junk in (".DS_Store", "._000.png", "Thumbs.db", "desktop.ini", "notes.txt"):
+        (tmp_path / "cat" / junk).write_bytes(b"junk")
+    (tmp_path / "cat" / "raw.cr2").write_bytes(b"raw")
+    (tmp_path / "stray.png").write_bytes(b"x")
+    (tmp_path / "LICENSE").write_text("free")
+    (tmp_path / "empty").mkdir()
+    photos = open_photos(tmp_path)
+    assert names(photos) == ["cat/000.png", "dog/000.png"]
+    assert photos.skipped == (
+        Skipped("cat/raw.cr2", ".cr2 is not a kind of picture that can be read"),
+        Skipped("stray.png", "not in a class folder"),
+    )
+    assert photos.warnings == ("1 folder holds no photos: empty",)
+
+
+def test_a_file_without_suffix_may_be_a_photo(tmp_path, write_classes):
+    write_classes(tmp_path, {"cat": 1, "dog": 1})
+    (tmp_path / "cat" / "000.png").rename(tmp_path / "cat" / "IMG_1")
+    assert names(open_photos(tmp_path)) == ["cat/IMG_1", "dog/000.png"]
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(PhotosError, match="no such folder") as error:
+        open_photos(tmp_path / "nowhere")
+    assert error.value.exit_code == 2
+    with pytest.raises(PhotosError):
+        open_photos(tmp_path / ("x" * 5000))
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(PhotosError, match="not a folder"):
+        open_photos(tmp_path / "a.txt")
+
+
+def test_no_images(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "readme.txt").write_text("x")
+    with pytest.raises(PhotosError, match="no photos in"):
+        open_photos(tmp_path)
+
+
+def test_one_class(tmp_path, write_classes):
+    with pytest.raises(PhotosError, match="only one class, 'cat'"):
+        open_photos(write_classes(tmp_path, {"cat": 3}))
+
+
+def test_one_class_that_holds_the_classes(tmp_path, write_classes):
+    with pytest.raises(PhotosError) as error:
+        open_photos(write_classes(tmp_path, {"photos/cat": 1, "photos/dog": 1}))
+    assert f"Did you mean {tmp_path / 'photos'}?" in error.value.hint
+
+
+def test_a_flat_folder_offers_a_table(tmp_path, write_classes):
+    write_classes(tmp_path, {".": 2})
+    with pytest.raises(PhotosError, match="no class folders") as error:
+        open_photos(tmp_path)
+    assert error.value.hint.endswith("image,label\n000.png,CLASS\n001.png,CLASS")
+    (tmp_path / "labels.csv").write_text("image,label")
+    with pytest.raises(PhotosError) as error:
+        open_photos(tmp_path)
+    assert error.value.hint == f"Did you mean {tmp_path / 'labels.csv'}?"
+
+
+@pytest.mark.parametrize(
+    "pair", [("Cat", "cat"), ("caf\u00e9", "cafe\u0301"), ("a b", "a  b"), ("stra\u00dfe", "STRASSE")]
+)
+def test_class_names_that_differ_only_in_form(tmp_path, write_classes, pair):
+    write_classes(tmp_path, {pair[0]: 1, pair[1]: 1})
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system folds names")
+    with pytest.raises(PhotosError, match="differ only in case"):
+        open_photos(tmp_path)
+
+
+def test_empty_class_name(tmp_path, write_classes):
+    with pytest.raises(PhotosError, match="empty name"):
+        open_photos(write_classes(tmp_path, {" ": 1, "cat": 1}))
+
+
+def test_hostile_names_are_kept_and_shown_escaped(tmp_path, write_classes):
+    evil = "\x1b[31m<b>red"
+    photos = open_photos(write_classes(tmp_path / "a", {evil: 1, "snow \u2603 \u96ea": 1}))
+    assert set(photos.labels) == {evil, "snow \u2603 \u96ea"}
+    with pytest.raises(PhotosError) as error:
+        open_photos(write_classes(tmp_path / "b", {evil: 1}))
+    assert "\x1b" not in str(error.value)
+    assert "\\x1b[31m<b>red" in str(error.value)
+
+
+def test_a_loop_of_links_ends(tmp_path, write_classes):
+    write_classes(tmp_path, {"cat": 1, "dog": 1})
+    (tmp_path / "cat" / "again").symlink_to(tmp_path)
+    (tmp_path / "cat" / "self").symlink_to("self")
+    photos = open_photos(tmp_path)
+    assert names(photos) == ["cat/000.png", "dog/000.png"]
+    assert [skipped.file for skipped in photos.skipped] == ["cat/again", "cat/self"]
+
+
+def test_links_out_of_the_tree_are_followed_once(tmp_path, write_classes):
+    outside = write_classes(tmp_path / "outside", {"dogs": 2})
+    inside = write_classes(tmp_path / "inside", {"cat": 1})
+    (inside / "dog").symlink_to(outside / "dogs")
+    (inside / "adog").symlink_to(inside / "cat")
+    photos = open_photos(inside)
+    assert names(photos) == ["cat/000.png", "dog/000.png", "dog/001.png"]
+    assert photos.skipped == (Skipped("adog", "a link to a folder that is read already"),)
+
+
+def test_a_folder_without_permission_is_named(tmp_path, write_classes, monkeypatch):
+    write_classes(tmp_path, {"cat": 1, "dog": 1})
+    closed = tmp_path / "dog"
+    scandir = os.scandir
+
+    def guarded(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(StorageError, match=r"cannot read .*dog: Permission denied") as error:
+        open_photos(tmp_path)
+    assert error.value.exit_code == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_closed_by_mode_is_named(tmp_path, write_classes):
+    write_classes(tmp_path, {"cat": 1, "dog": 1})
+    (tmp_path / "dog").chmod(0)
+    try:
+        with pytest.raises(StorageError, match="dog"):
+            open_photos(tmp_path)
+    finally:
+        (tmp_path / "dog").chmod(0o755)
+
+
+def test_clothing_small(shared_data):
+    photos = open_photos(shared_data / "clothing-small")
+    assert len(photos.photos) == 3781
+    assert len(photos.labels) == 10
+    assert photos.given_split
+    assert not photos.skipped

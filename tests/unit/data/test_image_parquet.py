@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lungfish.core.errors import PhotosError, UnreadablePhotoError
+from lungfish.data.photos import Skipped
+from lungfish.data.sources import image_parquet, open_photos
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+NAMES = ["zebra", "ant", "bee"]
+
+
+def write(path, labels, data=None, names=NAMES, column="image"):
+    """An image table of row groups of four; the bytes say which row they are."""
+    data = data or [f"{path.name} {i}".encode() for i in range(len(labels))]
+    images = [{"bytes": value, "path": f"{i}.jpg"} for i, value in enumerate(data)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({column: pa.array(images, kind), "label": pa.array(labels, pa.int64())})
+    features = {column: {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    parquet.write_table(table, path, row_group_size=4)
+    return path
+
+
+def test_class_order_and_bytes(tmp_path):
+    photos = open_photos(write(tmp_path / "all.parquet", [0, 1, 2] * 4, column="img"))
+    assert photos.labels == ("zebra", "ant", "bee")
+    assert [photo.name for photo in photos.photos][:2] == ["all/00", "all/01"]
+    assert not photos.given_split
+    assert [photos.read(photo) for photo in photos.photos] == [f"all.parquet {i}".encode() for i in range(12)]
+
+
+def test_files_named_after_splits(tmp_path):
+    for name in ("train-0.parquet", "train-1.parquet", "validation-0.parquet", "test.parquet"):
+        write(tmp_path / name, [0, 1, 2])
+    photos = open_photos(tmp_path)
+    assert {photo.name.split("/")[0]: photo.split for photo in photos.photos} == {
+        "train-0": "train",
+        "train-1": "train",
+        "validation-0": "val",
+        "test": "test",
+    }
+    for photo in photos.photos:
+        stem, row = photo.name.split("/")
+        assert photos.read(photo) == f"{stem}.parquet {int(row)}".encode()
+
+
+def test_random_access_from_threads_holds_few_row_groups(tmp_path, monkeypatch):
+    photos = open_photos(write(tmp_path / "all.parquet", [0, 1] * 40))
+    order = list(range(80)) * 3
+    random.Random(0).shuffle(order)
+    with ThreadPoolExecutor(4) as pool:
+        data = list(pool.map(lambda i: photos.read(photos.photos[i]), order))
+    assert data == [f"all.parquet {i}".encode() for i in order]
+    assert len(photos.reader._held) <= image_parquet.GROUPS_HELD
+
+
+def test_reading_in_order_reads_each_row_group_once(tmp_path):
+    photos = open_photos(write(tmp_path / "all.parquet", [0, 1] * 40))
+    loaded = []
+    file = photos.reader._files[0]
+
+    class Counting:
+        def read_row_group(self, group, columns):
+            loaded.append(group)
+            return file.read_row_group(group, columns=columns)
+
+    photos.reader._files[0] = Counting()
+    for photo in photos.photos:
+        photos.read(photo)
+    assert loaded == list(range(20))
+
+
+def test_rows_without_label_or_picture(tmp_path):
+    photos = open_photos(write(tmp_path / "all.parquet", [0, 1, -1, None, 1], [b"a", None, b"c", b"d", b"e"]))
+    assert photos.skipped == (Skipped("all/2", "no label"), Skipped("all/3", "no label"))
+    assert photos.warnings == ("1 class has no photos: bee",)
+    with pytest.raises(UnreadablePhotoError, match="no picture"):
+        photos.read(photos.photos[1])
+
+
+def test_files_that_do_not_fit_together(tmp_path):
+    write(tmp_path / "train.parquet", [0, 1])
+    write(tmp_path / "part.parquet", [0, 1])
+    with pytest.raises(PhotosError, match=r"some are not: part\.parquet"):
+        open_photos(tmp_path)
+    (tmp_path / "part.parquet").unlink()
+    write(tmp_path / "test.parquet", [0, 1], names=["ant", "bee"])
+    with pytest.raises(PhotosError, match="other classes"):
+        open_photos(tmp_path)
+
+
+def test_no_parquet_inside(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"not parquet")
+    with pytest.raises(PhotosError, match="not a Parquet file"):
+        open_photos(tmp_path / "a.parquet")
+
+
+def test_cifar10(shared_data):
+    photos = open_photos(shared_data / "cifar10")
+    assert len(photos.photos) == 60_000
+    assert photos.labels[:2] == ("airplane", "automobile")
+    assert sum(photo.split == "test" for photo in photos.photos) == 10_000
+    assert photos.read(photos.photos[-1])[:2] == b"\xff\xd8"

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lungfish.core.errors import PhotosError
+from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates, join
+from lungfish.data.split import Leak, assign_splits
+from lungfish.data.split_file import SplitRow, saved_split
+
+LABELS = ("cat", "dog")
+
+
+def copies(count: int, *pairs: tuple[int, int]) -> NearDuplicates:
+    array = np.array(pairs, np.int64).reshape(-1, 2)
+    return NearDuplicates(array, join(count, array))
+
+
+def sides(records, *pairs, labels=LABELS, saved=None):
+    """Name to side."""
+    assigned = assign_splits(records, labels, copies(len(records), *pairs), saved)
+    return dict(zip((record.photo.name for record in records), assigned.splits, strict=True))
+
+
+@pytest.fixture
+def many(record):
+    """So many photos of each class, sorted by name."""
+
+    def make(count, first=0, **fields):
+        return [
+            record(f"{name}/{i:05d}", label, **fields) for label, name in enumerate(LABELS) for i in range(first, count)
+        ]
+
+    return make
+
+
+def test_about_eighty_ten_ten(many):
+    assigned = assign_splits(many(2000), LABELS, copies(4000))
+    counts = Counter(assigned.splits)
+    assert abs(counts["train"] - 3200) < 80
+    assert abs(counts["val"] - 400) < 60
+    assert abs(counts["test"] - 400) < 60
+    assert set(assigned.reasons) == {"content hash"}
+    assert assigned.warnings == assigned.leaks == ()
+
+
+def test_adding_photos_moves_none(many):
+    before = sides(many(200))
+    after = sides(many(400))
+    assert {name: after[name] for name in before} == before
+
+
+def test_removing_and_renaming_moves_none(record):
+    before = [record(f"cat/{i}", 0, f"c{i}") for i in range(200)] + [record(f"dog/{i}", 1, f"d{i}") for i in range(200)]
+    renamed = [record(f"cat/x{i}", 0, f"c{i}") for i in range(100)] + before[200:]
+    old, new = sides(before), sides(renamed)
+    assert all(new[f"cat/x{i}"] == old[f"cat/{i}"] for i in range(100))
+    assert all(new[f"dog/{i}"] == old[f"dog/{i}"] for i in range(200))
+
+
+@pytest.mark.parametrize("count", range(3, 30))
+def test_every_class_is_on_every_side(record, count):
+    records = [record(f"{count} {name}/{i}", label) for label, name in enumerate(LABELS) for i in range(count)]
+    chosen = sides(records)
+    for name in LABELS:
+        assert {side for photo, side in chosen.items() if name in photo} == {"train", "val", "test"}
+
+
+def test_too_few_photos_of_a_class(record):
+    records = [record(f"cat/{i}", 0) for i in range(2)] + [record(f"dog/{i}", 1) for i in range(9)]
+    with pytest.raises(PhotosError, match="'cat' has 2 photos; train and val and test each need one") as error:
+        sides(records)
+    assert "'dog'" not in error.value.message
+    assert "Add photos" in error.value.hint
+
+
+def test_copies_do_not_make_a_class_large_enough(record):
+    records = [record(f"cat/{i}", 0) for i in range(5)] + [record(f"dog/{i}", 1) for i in range(9)]
+    with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them"):
+        sides(records, (0, 1), (0, 2), (0, 3))
+
+
+def test_copies_and_groups_stay_together(record):
+    cats = [record(f"cat/{i:03d}", 0, group=f"owner {i % 20}") for i in range(100)]
+    dogs = [record(f"dog/{i:03d}", 1) for i in range(100)]
+    pairs = [(100 + i, 101 + i) for i in range(0, 100, 2)]
+    chosen = list(sides(cats + dogs, *pairs).values())
+    assert all(len({chosen[i] for i in range(owner, 100, 20)}) == 1 for owner in range(20))
+    assert all(chosen[a] == chosen[b] for a, b in pairs)
+    assert set(chosen) == {"train", "val", "test"}
+
+
+def test_a_later_copy_joins_the_earlier_one(record):
+    alone = [record(f"cat/{i:03d}", 0) for i in range(100)] + [record(f"dog/{i:03d}", 1) for i in range(100)]
+    before = sides(alone)
+    added = sorted([*alone, *(record(f"cat/{i:03d}b", 0) for i in range(100))], key=lambda r: r.photo.name)
+    place = {r.photo.name: i for i, r in enumerate(added)}
+    pairs = [(place[f"cat/{i:03d}"], place[f"cat/{i:03d}b"]) for i in range(100)]
+    after = sides(added, *pairs)
+    assert {name: after[name] for name in before} == before
+    assert all(after[f"cat/{i:03d}b"] == before[f"cat/{i:03d}"] for i in range(100))
+    reasons = assign_splits(added, LABELS, copies(len(added), *pairs)).reasons
+    assert reasons[1] == "with cat/000"
+
+
+def test_a_given_split_is_kept_and_leaks_are_told(record):
+    records = [
+        record(f"{side}/{name}/{i}", label, split=side)
+        for side in ("test", "train", "val")
+        for label, name in enumerate(LABELS)
+        for i in range(2)
+    ]
+    records.append(record("val/dog/9", 1, "test/cat/0", split="val"))
+    assigned = assign_splits(records, LABELS, find_near_duplicates([r.seen for r in records]))
+    assert list(assigned.splits) == [r.photo.split for r in records]
+    assert set(assigned.reasons) == {"given"}
+    assert assigned.leaks == (Leak("test/cat/0", "test", "val/dog/9", "val", exact=True),)
+    assert assigned.warnings == ("1 pair of copies in two classes: test/cat/0 (cat) and val/dog/9 (dog)",)
+
+
+def test_near_copies_across_given_sides_are_leaks_but_stay(many):
+    records = many(10, split="train")
+    test = [type(r)(type(r.photo)(f"test/{r.photo.name}", r.photo.label, "test"), r.seen) for r in many(10)]
+    assigned = assign_splits(records + test, LABELS, copies(40, (3, 30)))
+    assert assigned.leaks == (Leak("cat/00003", "train", "test/dog/00000", "test", exact=False),)
+    assert assigned.splits[3] == "train"
+    assert assigned.reasons[3] == "given"
+
+
+@pytest.mark.parametrize("lacking", [{"val"}, {"test"}, {"val", "test"}])
+def test_what_a_given_split_lacks_is_carved_from_train(record, lacking):
+    given = [side for side in ("train", "val", "test") if side not in lacking]
+    records = [
+        record(f"{side}/{n}/{i:03d}", label, split=side)
+        for side in sorted(given)
+        for label, n in enumerate(LABELS)
+        for i in range(100)
+    ]
+    chosen = sides(records)
+    for side in ("val", "test"):
+        names = [name for name, got in chosen.items() if got == side]
+        assert 5 <= len(names) <= 400
+        assert all(name.startswith("train/" if side in lacking else f"{side}/") for name in names)
+        assert {name.split("/")[1] for name in names} == set(LABELS)
+
+
+def test_photos_without_a_side_beside_given_ones(record):
+    records = [record(f"a/{i:03d}", i % 2, split="test") for i in range(20)] + [
+        record(f"b/{i:03d}", i % 2) for i in range(100)
+    ]
+    chosen = sides(records)
+    assert {side for name, side in chosen.items() if name.startswith("a/")} == {"test"}
+    assert {side for name, side in chosen.items() if name.startswith("b/")} == {"train", "val"}
+
+
+def test_a_class_that_is_tested_but_never_trained(record):
+    records = [
+        record("test/cat/0", 0, split="test"),
+        record("train/dog/0", 1, split="train"),
+        record("val/dog/0", 1, split="val"),
+    ]
+    with pytest.raises(PhotosError, match="no training photos of cat"):
+        sides(records)
+
+
+def test_a_given_split_may_miss_a_class_with_a_warning(record):
+    records = [record(f"{side}/{label}", label, split=side) for side in ("test", "train", "val") for label in (0, 1)][
+        1:
+    ]
+    assigned = assign_splits(records, LABELS, copies(5))
+    assert assigned.warnings == ("no test photos of cat",)
+
+
+def test_a_saved_split_is_reused(many, record):
+    records = many(100)
+    first = assign_splits(records, LABELS, copies(200))
+    turned = {"train": "test", "test": "val", "val": "train"}
+    rows = [
+        SplitRow(r.seen.sha256, r.photo.name, LABELS[r.photo.label], turned[side], "")
+        for r, side in zip(records, first.splits, strict=True)
+    ]
+    more = [*records, *(record(f"new/{i:03d}", i % 2) for i in range(100))]
+    again = assign_splits(more, LABELS, copies(300), saved_split(rows))
+    assert list(again.splits[:200]) == [row.split for row in rows]
+    assert set(again.reasons[:200]) == {"saved"}
+    assert set(again.reasons[200:]) == {"content hash"}
+    alone = dict(zip((r.photo.name for r in records), first.splits, strict=True))
+    assert alone.keys() == {row.file for row in rows}
+
+
+def test_a_new_copy_joins_a_saved_photo_that_comes_later(many, record):
+    records = [record("a/first", 0), *many(50)]
+    rows = [
+        SplitRow(r.seen.sha256, r.photo.name, "", side, "")
+        for r, side in zip(records[1:], ["test", "val", "train", "train"] * 25, strict=True)
+    ]
+    assigned = assign_splits(records, LABELS, copies(101, (0, 1)), saved_split(rows))
+    assert assigned.splits[0] == "test"
+    assert assigned.reasons[0] == "with cat/00000"
+
+
+def test_a_saved_split_without_a_side_is_no_error(many):
+    records = many(3)
+    rows = [SplitRow(r.seen.sha256, r.photo.name, "", "train", "") for r in records]
+    assigned = assign_splits(records, LABELS, copies(6), saved_split(rows))
+    assert assigned.warnings == ("no val photos of cat, dog", "no test photos of cat, dog")
+
+
+def test_classes_tied_together_by_groups_cannot_be_split(record):
+    records = [record(f"{name}/{i}", label, group=str(i % 2)) for label, name in enumerate(LABELS) for i in range(10)]
+    with pytest.raises(PhotosError, match="'cat' has 10 photos, 2 of them"):
+        sides(records)
