@@ -1,9 +1,18 @@
-"""A bundle small enough to read: it names the color of a picture, from the mean of its pixels."""
+"""What many tests share: a cache of their own, the command line, and two bundles.
+
+The color bundle is small enough to read: it names the color of a picture, from the mean of its pixels. The trained one
+is what `lungfish train` makes of a few handwritten digits; it is made once.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +131,85 @@ def color_photos(tmp_path: Path) -> Path:
         for index in range(3):
             Image.new("RGB", (20, 16 + index), color).save(folder / name / f"{index}.png")
     return folder
+
+
+SMALL = "efficientnet_lite0:resolution=64"  # the real network on small pictures: a job takes seconds
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished job: 3 classes of 20 digits and one file that is no picture."""
+
+    photos: Path
+    bundle: Path
+    cache: Path
+    ended: Ended
+
+
+def _command(*arguments: object, cache: Path, **options: Any) -> Ended:
+    script = shutil.which("lungfish", path=str(Path(sys.executable).parent))
+    command = [script] if script else [sys.executable, "-m", "lungfish"]
+    done = subprocess.run(
+        [*command, *map(str, arguments)],
+        capture_output=True,
+        env=os.environ | {"LUNGFISH_CACHE": str(cache)},
+        check=False,
+        **options,
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def _write_digits(folder: Path, classes: Sequence[str] = ("0", "1", "2"), count: int = 20) -> Path:
+    """Class folders of handwritten digits: the first class shows zeros, the second ones."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for digit, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for index in np.flatnonzero(digits.target == digit)[:count]:
+            gray = (255 - digits.images[index] * (255 / 16)).astype(np.uint8)
+            Image.fromarray(gray).resize((40, 40)).save(folder / name / f"{index:04}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of this test alone: no test touches the user's."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("LUNGFISH_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Ended]:
+    """Run the installed `lungfish` in a process of its own, with the cache folder that is given."""
+    return _command
+
+
+@pytest.fixture(scope="session")
+def write_digits() -> Callable[..., Path]:
+    return _write_digits
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The main job, done once by the command line, cold. Copy what is to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    photos, bundle, cache = _write_digits(folder / "digits"), folder / "digits-bundle", folder / "cache"
+    (photos / "1" / "broken.jpg").write_text("no picture")
+    ended = _command("train", photos, "--out", bundle, "--arch", SMALL, "--json", cache=cache)
+    assert ended.code == 0, ended.err
+    return Trained(photos, bundle, cache, ended)

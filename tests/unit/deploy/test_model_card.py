@@ -1,0 +1,55 @@
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+from lungfish.deploy.model_card import model_card, notice
+from lungfish.runtime.manifest import Manifest
+from lungfish.weights.catalogue import find_entry
+from lungfish.weights.load import weights_file
+
+ENTRY = find_entry("efficientnet_lite0.in1k")
+
+
+def manifest_of(trained: Any) -> Manifest:
+    return Manifest.from_json((trained.bundle / "bundle.json").read_bytes())
+
+
+def test_the_card_in_the_bundle_is_that_of_its_manifest(trained: Any) -> None:
+    assert (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8") == model_card(manifest_of(trained), ENTRY)
+
+
+def test_every_figure_is_the_manifests(trained: Any) -> None:
+    manifest, card = manifest_of(trained), (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    values = json.loads(manifest.to_json())
+    assert f"Top-1 {100 * values['test']['top1']:.1f} % on {values['test']['n']} test photos" in card
+    assert f"Answers below {values['thresholds']['known']:.2f}" in card
+    assert f"`{values['default']}` is the artefact to use" in card
+    for row in values["artifacts"]:
+        assert f"| {row['file']} | {row['precision']} | {row['bytes']:,} | {100 * row['top1']:.1f} %" in card
+    for label in values["labels"]:
+        assert f"`{label}`" in card
+    for word in ("Use", "Figures", "Training", "Limits", "License"):
+        assert f"\n## {word}\n" in card
+
+
+def test_labels_cannot_write_markdown(trained: Any) -> None:
+    labels = ("a`b", "[x](javascript:alert)", "\x1b[2J\n# head", "<script>")
+    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY)
+    assert r"`a'b`, `[x](javascript:alert)`, `\x1b[2J\n# head`, `<script>`." in card
+    assert "\x1b" not in card
+    assert "\n# head" not in card
+
+
+def test_notice_names_the_weights_and_holds_their_license(trained: Any) -> None:
+    text = (trained.bundle / "NOTICE").read_text(encoding="utf-8")
+    assert text == notice(ENTRY)
+    for fact in (ENTRY.name, ENTRY.copyright, ENTRY.source, ENTRY.url, ENTRY.paper, ENTRY.sha256, ENTRY.training_data):
+        assert fact in text
+    assert ENTRY.license == "Apache-2.0"
+    assert "Apache License\n                           Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_the_hash_in_the_notice_is_that_of_the_file() -> None:
+    assert hashlib.sha256(weights_file(ENTRY).read_bytes()).hexdigest() == ENTRY.sha256
