@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.errors import ParityError
+from lungfish.core.errors import ParityError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_file
+from lungfish.core.names import plural
 from lungfish.core.progress import Advance, Progress
 from lungfish.deploy.classifier import Classifier
 from lungfish.evaluation.metrics import Metrics, agreement, score
-from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.answering import Model, answer_photos
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.measure import latency
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.runtime.session import Session, physical_cores
+from lungfish.runtime.session import Session
 
 PARITY_TOLERANCE = 1e-4  # largest difference of probabilities between torch and the exported file
-CHUNK_PHOTOS = 8
 
 Probabilities = NDArray[np.float32]  # [n, classes]
 
@@ -72,13 +72,13 @@ def prove(
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
     """
-    sessions = [Session(path, threads=1) for path in artifacts]  # one thread each: photos run in parallel
+    models = {path.name: Session(path, threads=1).run for path in artifacts}
     with progress.task("Proving the artefacts", len(val.readers) + len(test.readers)) as advance:
-        on_val = _predict(sessions, val.readers, preprocess, advance)
-        on_test = _predict(sessions, test.readers, preprocess, advance)
+        on_val = _predict(models, val, preprocess, advance)
+        on_test = _predict(models, test, preprocess, advance)
     return {
-        path.name: Proof(p_val, p_test, score(p_val, val.truth), score(p_test, test.truth))
-        for path, p_val, p_test in zip(artifacts, on_val, on_test, strict=True)
+        name: Proof(on_val[name], on_test[name], score(on_val[name], val.truth), score(on_test[name], test.truth))
+        for name in models
     }
 
 
@@ -119,17 +119,12 @@ def choose_default(rows: Sequence[ArtifactRow]) -> str:
 
 
 def _predict(
-    sessions: Sequence[Session], readers: Sequence[Callable[[], bytes]], preprocess: Preprocess, advance: Advance
-) -> list[Probabilities]:
-    def run(chunk: Sequence[Callable[[], bytes]]) -> list[Probabilities]:
-        pixels = np.stack([preprocess.pixels(preprocess.decode(read())) for read in chunk])
-        return [session.run(pixels) for session in sessions]
-
-    cores = physical_cores()
-    chunks = [readers[start : start + CHUNK_PHOTOS] for start in range(0, len(readers), CHUNK_PHOTOS)]
-    parts: list[list[Probabilities]] = [[] for _ in sessions]
-    for answers in map_ahead(run, chunks, cores, 2 * cores):
-        for part, probabilities in zip(parts, answers, strict=True):
-            part.append(probabilities)
-        advance(len(answers[0]))
-    return [np.concatenate(part) for part in parts]
+    models: Mapping[str, Model], photos: LabelledPhotos, preprocess: Preprocess, advance: Advance
+) -> dict[str, Probabilities]:
+    answered = answer_photos(models, photos.readers, preprocess, advance)
+    if answered.unreadable:
+        reason = next(iter(answered.unreadable.values()))
+        raise UnreadablePhotoError(
+            f"{plural(len(answered.unreadable), 'photo')} changed while the job ran: {reason}", "Run it again."
+        )
+    return answered.probabilities

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 CALIBRATION_BATCH = 8
 # What runs in integers; the normalization of the pixels and the final softmax stay in floats.
 INTEGER_OPERATORS = ("Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm")
-# The first block's few channels differ widely in range. Left in floats, for no bytes and no time to speak of, INT8 agrees
-# with FP32 on 96.6 % of the clothing photos of validation and test instead of 94.8 %.
+# The first layers' few channels differ widely in range. Left in floats, for no bytes and no time to speak of, INT8
+# answers like FP32 on 96.6 % of the clothing photos instead of 94.8 %: docs/decisions/0006.
 FLOAT_BLOCKS = ("stem.", "blocks.0.")
 
 

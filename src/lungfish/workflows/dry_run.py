@@ -117,7 +117,7 @@ def _seconds_per_photo(gathered: Gathered, preprocess: Preprocess, trunk: Trunk)
     records = gathered.examined.records
     sample = [records[i] for i in np.linspace(0, len(records) - 1, SAMPLE_PHOTOS).astype(int)]
     began = time.perf_counter()
-    pixels = np.stack([preprocess.pixels(preprocess.decode(gathered.photos.read(each.photo))) for each in sample])
+    pixels = np.stack([preprocess.pixels(preprocess.decode(gathered.read(each.photo))) for each in sample])
     decoded = time.perf_counter()
     trunk(pixels)
     ended = time.perf_counter()

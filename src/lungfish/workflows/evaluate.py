@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.errors import PhotosError, UnreadablePhotoError, UsageError
+from lungfish.core.errors import PhotosError, UsageError
 from lungfish.core.names import choose, plural, printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.photos import SPLITS, Photo, PhotoSet, Skipped
 from lungfish.data.sources import open_photos
 from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, Metrics, per_class, score
-from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.answering import answer_photos
 from lungfish.runtime.bundle import Bundle
-from lungfish.runtime.session import BATCH_SIZE, physical_cores
 from lungfish.workflows.open_bundle import open_bundle
 
 ALL = "all"
@@ -158,47 +158,22 @@ class _Pass:
     skipped: tuple[Skipped, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Chunk:
-    """A few photos: those that could be read with their answers by file, and those that could not."""
-
-    answers: dict[str, NDArray[np.float32]]
-    truth: list[int]
-    skipped: list[Skipped]
-
-
 def _run(bundle: Bundle, files: list[str], photos: PhotoSet, chosen: Sequence[Photo], progress: Progress) -> _Pass:
-    preprocess = bundle.manifest.preprocess
-    index = {label: i for i, label in enumerate(bundle.labels)}
-    # one thread each, and chunks side by side: sessions of many threads would fight for the cores
     for file in files:
-        bundle.session(file, threads=1)
-
-    def run(chunk: Sequence[Photo]) -> _Chunk:
-        pixels, truth, skipped = [], [], []
-        for photo in chunk:
-            try:
-                pixels.append(preprocess.pixels(preprocess.decode(photos.read(photo))))
-                truth.append(index[photos.labels[photo.label]])
-            except UnreadablePhotoError as error:
-                skipped.append(Skipped(photo.name, error.message))
-        stacked = np.stack(pixels) if pixels else np.empty((0, *preprocess.shape), np.uint8)
-        return _Chunk({file: bundle.probabilities(stacked, file, threads=1) for file in files}, truth, skipped)
-
-    cores = physical_cores()
-    starts = range(0, len(chosen), BATCH_SIZE)
-    done: list[_Chunk] = []
+        bundle.session(file, threads=1)  # opened before the threads that share it begin
+    models = {file: partial(bundle.probabilities, artifact=file, threads=1) for file in files}
+    readers = [partial(photos.read, photo) for photo in chosen]
     with progress.task("Evaluate", len(chosen)) as advance:
-        for chunk in map_ahead(run, (chosen[start : start + BATCH_SIZE] for start in starts), cores, 2 * cores):
-            done.append(chunk)
-            advance(len(chunk.truth) + len(chunk.skipped))
-    truth = np.array([label for chunk in done for label in chunk.truth], np.int64)
-    skipped = tuple(photo for chunk in done for photo in chunk.skipped)
-    if not len(truth):
+        answered = answer_photos(models, readers, bundle.manifest.preprocess, advance)
+    skipped = tuple(Skipped(chosen[i].name, reason) for i, reason in sorted(answered.unreadable.items()))
+    if len(skipped) == len(chosen):
         raise PhotosError(
             f"none of the {plural(len(chosen), 'photo')} can be read: {skipped[0].reason}", "Look at the files."
         )
-    return _Pass({file: np.concatenate([chunk.answers[file] for chunk in done]) for file in files}, truth, skipped)
+    index = {label: i for i, label in enumerate(bundle.labels)}
+    readable = (photo for i, photo in enumerate(chosen) if i not in answered.unreadable)
+    truth = np.array([index[photos.labels[photo.label]] for photo in readable], np.int64)
+    return _Pass(answered.probabilities, truth, skipped)
 
 
 def _artifact_metrics(bundle: Bundle, file: str, pass_: _Pass) -> ArtifactMetrics:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.hashing import sha256_json
+from lungfish.core.names import printable
 from lungfish.core.progress import Progress
 from lungfish.data.examination import Examined, ExamineOptions, Record, examine
 from lungfish.data.features import Trunk
@@ -69,8 +71,21 @@ class Gathered:
         readers = [self.reader(record.photo) for record in self.records(split)]
         return LabelledPhotos(readers, self.truth[self.indices(split)])
 
+    def read(self, photo: Photo) -> bytes:
+        """The bytes of a photo that was readable before.
+
+        Raises:
+            UnreadablePhotoError: it is not any more; names it.
+        """
+        try:
+            return self.photos.read(photo)
+        except UnreadablePhotoError as error:
+            raise UnreadablePhotoError(
+                f"{printable(photo.name)} was there when the job began: {error.message}", "Put it back, and run again."
+            ) from None
+
     def reader(self, photo: Photo) -> Callable[[], bytes]:
-        return partial(self.photos.read, photo)
+        return partial(self.read, photo)
 
     def counts(self) -> dict[str, int]:
         """Photos in each split."""

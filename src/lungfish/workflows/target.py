@@ -24,7 +24,8 @@ def choose_target(photos: Path, out: Path | None, *, force: bool) -> Path:
         StorageError: nothing can be written there.
     """
     source = photos.resolve()
-    target = (out if out is not None else Path(f"{source.stem or 'photos'}-bundle")).expanduser().absolute()
+    name = source.name if source.is_dir() else source.stem
+    target = (out if out is not None else Path(f"{name or 'photos'}-bundle")).expanduser().absolute()
     place = target.resolve()
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
@@ -35,11 +36,12 @@ def choose_target(photos: Path, out: Path | None, *, force: bool) -> Path:
             f"--out {printable(str(target))} is {relation} ({printable(str(source))})",
             "Choose a folder beside them, for example --out ../my-bundle.",
         )
-    if target.exists() or target.is_symlink():
-        _check_replaceable(target, force=force)
-    existing = next(folder for folder in place.parents if folder.is_dir())
-    with storage_errors(target), TemporaryDirectory(dir=existing, prefix=".lungfish-"):
-        pass  # a folder can be made there
+    with storage_errors(target):
+        if target.exists() or target.is_symlink():
+            _check_replaceable(target, force=force)
+        existing = next(folder for folder in place.parents if folder.exists())
+        with TemporaryDirectory(dir=existing, prefix=".lungfish-"):
+            pass  # a folder can be made there
     return target
 
 

@@ -184,7 +184,7 @@ def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -
     units = gathered.sides.units
     smallest = min(len(set(units[gathered.truth == label])) for label in range(len(gathered.labels)))
     folds = min(recipe.folds, smallest)
-    if len(gathered.truth) >= recipe.cross_validate_below or folds < 2:
+    if len(gathered.photos.photos) >= recipe.cross_validate_below or folds < 2:
         return ()
     everything = gathered.samples(np.arange(len(gathered.truth)))
     return cross_validate(everything, units, head, folds, seed)
@@ -218,7 +218,7 @@ def _export(stage: Path, classifier: Classifier, gathered: Gathered, recipe: Rec
 def _calibration_pixels(gathered: Gathered, preprocess: Preprocess, count: int) -> NDArray[np.uint8]:
     """Training photos, those with the smallest content hashes: a fixed choice that no order of names can bias."""
     chosen = sorted(gathered.records("train"), key=lambda record: record.seen.sha256)[:count]
-    return np.stack([preprocess.pixels(preprocess.decode(gathered.photos.read(each.photo))) for each in chosen])
+    return np.stack([preprocess.pixels(preprocess.decode(gathered.read(each.photo))) for each in chosen])
 
 
 def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:

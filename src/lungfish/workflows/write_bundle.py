@@ -167,7 +167,7 @@ def _mistakes(made: Made) -> tuple[Mistake, ...]:
             truth=labels[records[i].photo.label],
             predicted=labels[answers.predicted[i]],
             probability=float(answers.confidence[i]),
-            thumbnail_jpeg=thumbnail(preprocess.decode(gathered.photos.read(records[i].photo))),
+            thumbnail_jpeg=thumbnail(preprocess.decode(gathered.read(records[i].photo))),
         )
         for i in answers.worst_mistakes()
     )

@@ -8,6 +8,7 @@ import pytest
 from lungfish.core.errors import PhotosError, StorageError
 from lungfish.data.photos import Skipped
 from lungfish.data.sources import open_photos
+from lungfish.data.sources.assembly import Listing, Row, assemble
 
 
 def names(photos):
@@ -209,3 +210,13 @@ def test_clothing_small(shared_data):
     assert len(photos.labels) == 10
     assert photos.given_split
     assert not photos.skipped
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("two\nlines", "more than one line"), ("x" * 1001, "1,001 characters"), ("\udcff", "not valid Unicode")],
+)
+def test_class_name_that_cannot_travel(name: str, fault: str) -> None:
+    rows = [Row("a.jpg", "boots"), Row("b.jpg", name)]
+    with pytest.raises(PhotosError, match=fault):
+        assemble(Listing(rows), lambda _photo: b"")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.runtime.manifest import MAX_LABEL_CHARACTERS
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
@@ -65,6 +66,9 @@ def _check_labels(labels: Sequence[str]) -> None:
         raise PhotosError(
             "no photos found", "JPEG, PNG, WebP, BMP, GIF and TIFF are read; HEIC and AVIF with an extra."
         )
+    for label in labels:
+        if fault := _fault(label):
+            raise PhotosError(f"the class name {printable(label[:80])!r} {fault}", "Rename the class.")
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         alike[_folded(label)].append(label)
@@ -81,6 +85,17 @@ def _check_labels(labels: Sequence[str]) -> None:
             f"only one class, {printable(labels[0])!r}; a classifier needs at least two",
             "Add a second class, for instance photos of anything else.",
         )
+
+
+def _fault(label: str) -> str:
+    """Why `label` could not travel in labels.txt, JSON and the model's metadata; empty if it can."""
+    if len(label.splitlines()) > 1:
+        return "has more than one line"
+    if len(label) > MAX_LABEL_CHARACTERS:
+        return f"has {len(label):,} characters; at most {MAX_LABEL_CHARACTERS:,} are allowed"
+    if any(unicodedata.category(character) == "Cs" for character in label):
+        return "is not valid Unicode"
+    return ""
 
 
 def _folded(label: str) -> str:

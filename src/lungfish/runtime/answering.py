@@ -1,0 +1,66 @@
+"""Many photos through one or more models: decoded once for all, side by side on the cores, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import UnreadablePhotoError
+from lungfish.core.progress import Advance
+from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.session import BATCH_SIZE, physical_cores
+
+Model = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # pixels [n, height, width, 3] to probabilities [n, classes]
+Reader = Callable[[], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What the models made of the photos.
+
+    Args:
+        probabilities: float32 `[readable, classes]` by the model's name.
+        unreadable: the reason, by the photo's position, of those that could not be decoded.
+    """
+
+    probabilities: dict[str, NDArray[np.float32]]
+    unreadable: dict[int, str]
+
+
+def answer_photos(
+    models: Mapping[str, Model], readers: Sequence[Reader], preprocess: Preprocess, advance: Advance
+) -> Answered:
+    """Let every model answer every photo.
+
+    Args:
+        models: by name; each is called from several threads at once and should use one thread itself.
+        readers: of the photos' bytes; each may raise `UnreadablePhotoError`.
+        preprocess: the resize rule.
+        advance: told how many photos are done.
+    """
+
+    def run(positions: range) -> Answered:
+        pixels, unreadable = [], {}
+        for i in positions:
+            try:
+                pixels.append(preprocess.pixels(preprocess.decode(readers[i]())))
+            except UnreadablePhotoError as error:
+                unreadable[i] = error.message
+        stacked = np.stack(pixels) if pixels else np.empty((0, *preprocess.shape), np.uint8)
+        return Answered({name: model(stacked) for name, model in models.items()}, unreadable)
+
+    cores = physical_cores()
+    starts = range(0, len(readers), BATCH_SIZE)
+    chunks = (range(start, min(start + BATCH_SIZE, len(readers))) for start in starts)
+    done: list[Answered] = []
+    for chunk in map_ahead(run, chunks, cores, 2 * cores):
+        done.append(chunk)
+        advance(len(next(iter(chunk.probabilities.values()))) + len(chunk.unreadable))
+    return Answered(
+        {name: np.concatenate([chunk.probabilities[name] for chunk in done]) for name in models},
+        {i: reason for chunk in done for i, reason in chunk.unreadable.items()},
+    )
