@@ -81,7 +81,7 @@ class Gathered:
             return self.photos.read(photo)
         except UnreadablePhotoError as error:
             raise UnreadablePhotoError(
-                f"{printable(photo.name)} was there when the job began: {error.message}", "Put it back, and run again."
+                f"{printable(photo.name)}: {error.message}", "Put it back and run again."
             ) from None
 
     def reader(self, photo: Photo) -> Callable[[], bytes]:
