@@ -1,0 +1,135 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lungfish.core.errors import OutputError, StorageError
+from lungfish.workflows.target import choose_target
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of photos, and another where one stands."""
+    folder = tmp_path / "data" / "shoes"
+    (folder / "boots").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "bundle"),
+    [("shoes", "shoes-bundle"), ("shoes.v2", "shoes.v2-bundle"), ("schöne schuhe", "schöne schuhe-bundle")],
+)
+def test_beside_where_one_stands(photos: Path, name: str, bundle: str) -> None:
+    folder = photos.rename(photos.with_name(name))
+    assert choose_target(folder, None, force=False) == Path.cwd() / bundle
+    assert choose_target(folder / "boots" / "..", None, force=False) == Path.cwd() / bundle
+
+
+def test_a_table_gives_its_stem(photos: Path) -> None:
+    table = photos / "labels.csv"
+    table.write_text("image,label\n")
+    assert choose_target(table, None, force=False) == Path.cwd() / "labels-bundle"
+
+
+def test_the_name_of_the_folder_one_stands_in(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    with pytest.raises(OutputError, match=r"inside the photos .*\n.*--out \.\./my-bundle"):
+        choose_target(Path(), None, force=False)
+
+
+def test_nothing_is_made_yet(photos: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    target = choose_target(photos, tmp_path / "a" / "b" / "c", force=False)
+    assert target == tmp_path / "a" / "b" / "c"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("out", "relation"),
+    [
+        ("data/shoes", "is the photos themselves"),
+        ("data/shoes/boots/../bundle", "is inside the photos"),
+        ("data/shoes/boots/deep/bundle", "is inside the photos"),
+        ("data", "is around the photos"),
+        (".", "is around the photos"),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_never_in_or_around_the_photos(photos: Path, tmp_path: Path, out: str, relation: str, force: bool) -> None:
+    with pytest.raises(OutputError, match=rf"--out .* {relation} \(.*shoes\)\n"):
+        choose_target(photos, tmp_path / out, force=force)
+
+
+def test_links_hide_nothing(photos: Path, tmp_path: Path) -> None:
+    try:
+        (tmp_path / "link").symlink_to(photos, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system does not let us make links")
+    with pytest.raises(OutputError, match="inside the photos"):
+        choose_target(photos, tmp_path / "link" / "bundle", force=False)
+    with pytest.raises(OutputError, match="inside the photos"):
+        choose_target(tmp_path / "link", photos / "bundle", force=False)
+    with pytest.raises(OutputError, match="the photos themselves"):
+        choose_target(photos, tmp_path / "link", force=True)
+
+
+def test_around_a_table_and_on_it(photos: Path) -> None:
+    table = photos / "labels.csv"
+    table.write_text("image,label\n")
+    with pytest.raises(OutputError, match="around the photos"):
+        choose_target(table, photos, force=True)
+    with pytest.raises(OutputError, match="the photos themselves"):
+        choose_target(table, table, force=True)
+
+
+def test_what_stands_there_stays(photos: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    with pytest.raises(OutputError, match=r"bundle exists\nChoose another --out, or add --force"):
+        choose_target(photos, bundle, force=False)
+    for content in (None, "", "{}", '{"schema": 1}'):
+        if content is not None:
+            (bundle / "bundle.json").write_text(content)
+        with pytest.raises(OutputError, match=r"is no bundle: --force replaces only .* valid bundle\.json"):
+            choose_target(photos, bundle, force=True)
+    assert (bundle / "bundle.json").read_text() == content
+    shutil.rmtree(bundle)
+    bundle.write_text("a file")
+    for force in (False, True):
+        with pytest.raises(OutputError, match=r"bundle"):
+            choose_target(photos, bundle, force=force)
+    assert bundle.read_text() == "a file"
+
+
+def test_force_replaces_a_bundle(photos: Path, color_bundle: Path) -> None:
+    with pytest.raises(OutputError, match="exists"):
+        choose_target(photos, color_bundle, force=False)
+    assert choose_target(photos, color_bundle, force=True) == color_bundle
+
+
+def test_a_place_that_cannot_be(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match=r"cannot write .*file.bundle: .*\nChoose a place"):
+        choose_target(photos, tmp_path / "file" / "bundle", force=False)
+    with pytest.raises(StorageError, match="cannot write"):
+        choose_target(photos, tmp_path / ("n" * 300), force=False)
+
+
+def test_home(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert choose_target(photos, Path("~/bundle"), force=False) == tmp_path / "bundle"
+
+
+def test_forbidden_places(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("exists", "is_symlink"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, forbidden)
+            with pytest.raises(StorageError, match="cannot write"):
+                choose_target(photos, tmp_path / "locked" / "bundle", force=False)

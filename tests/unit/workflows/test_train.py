@@ -1,0 +1,100 @@
+"""What the main job says before it begins, and what ends it; the job itself is tested by `tests/e2e`."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lungfish.core.errors import ArchitectureError, UnknownNameError, UnreadablePhotoError, UsageError, WeightsError
+from lungfish.data.photos import Photo, PhotoSet
+from lungfish.training.probe import Head, Samples
+from lungfish.training.recipe import Recipe
+from lungfish.workflows import train as module
+from lungfish.workflows.gather import Gathered
+from lungfish.workflows.train import Job, resolve
+
+
+def job(**fields: Any) -> Job:
+    return Job(Path("photos"), **fields)
+
+
+def test_the_defaults() -> None:
+    arch, entry, recipe = resolve(job())
+    assert (arch.name, entry.name, recipe) == ("efficientnet_lite0", "efficientnet_lite0.in1k", Recipe())
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"arch": "eficientnet_lite0"}, "Did you mean efficientnet_lite0"),
+        ({"arch": "efficientnet_lite0:resolutoin=64"}, "Did you mean resolution"),
+        ({"weights": "efficientnet_lite0.in2k"}, "Did you mean efficientnet_lite0.in1k"),
+        ({"recipe": "prob"}, "Did you mean probe"),
+    ],
+)
+def test_misspelt_names(fields: dict[str, str], hint: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        resolve(job(**fields))
+    assert hint in caught.value.hint
+
+
+def test_an_architecture_without_weights(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"no pretrained weights for efficientnet_lite4.*\n.*efficientnet_lite0"):
+        resolve(job(arch="efficientnet_lite4"))
+    with pytest.raises(WeightsError, match=r"efficientnet_lite0\.in1k is of efficientnet_lite0"):
+        resolve(job(arch="efficientnet_lite1", weights="efficientnet_lite0.in1k"))
+
+
+def test_a_resolution_that_makes_no_network() -> None:
+    with pytest.raises(ArchitectureError, match="16"):
+        resolve(job(arch="efficientnet_lite0:resolution=16"))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range(seed: int) -> None:
+    with pytest.raises(UsageError, match=rf"seed is {seed}; allowed are whole numbers from 0 to 4294967295"):
+        job(seed=seed)
+
+
+def gathered_of(listed: int, readable: int, embedded: int) -> Any:
+    """Alternating classes; the last photos have no features, as test photos of a large set."""
+    truth = np.arange(readable) % 2
+
+    def samples(indices: np.ndarray) -> Samples:
+        assert (indices < embedded).all()
+        return Samples(np.eye(2, dtype=np.float32)[truth[indices]], truth[indices])
+
+    return SimpleNamespace(
+        labels=("a", "b"),
+        photos=SimpleNamespace(photos=(None,) * listed),
+        truth=truth,
+        sides=SimpleNamespace(units=np.arange(readable)),
+        samples=samples,
+    )
+
+
+@pytest.mark.parametrize(
+    ("listed", "readable", "embedded", "folds"),
+    [(20, 20, 20, 5), (20, 8, 8, 4), (20, 3, 3, 0), (99, 99, 99, 5), (100, 100, 50, 0), (100, 99, 50, 0)],
+)
+def test_small_sets_are_cross_validated(listed: int, readable: int, embedded: int, folds: int) -> None:
+    """Below 100 photos listed: then all have features, whichever of them could be read."""
+    empty = np.empty((0, 0), np.float32)
+    head = Head(empty, empty, 0.1, balanced=False, temperature=1.0, tried={})
+    recipe = Recipe(cross_validate_below=100)
+    scores = module._cross_validate(gathered_of(listed, readable, embedded), head, recipe, seed=0)
+    assert scores == (1.0,) * folds
+
+
+def test_a_photo_that_vanishes_is_named() -> None:
+    def reader(photo: Photo) -> bytes:
+        raise UnreadablePhotoError("the file is gone")
+
+    photo = Photo("boots/\x1b[2J.jpg", 0)
+    nothing: Any = None
+    gathered = Gathered(PhotoSet(("boots", "shoes"), (photo,), reader), nothing, nothing, nothing, ())
+    for read in (lambda: gathered.read(photo), gathered.reader(photo)):
+        with pytest.raises(UnreadablePhotoError, match=r"^boots/\\x1b\[2J\.jpg: the file is gone\nPut it back"):
+            read()
