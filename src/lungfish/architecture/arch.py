@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from math import isclose, prod
 from typing import Any
 
-from lungfish.architecture.table import Row, Table
+from lungfish.architecture.checks import check_multiplier, check_rate, check_text, check_whole, shown
+from lungfish.architecture.reading import read_object
+from lungfish.architecture.rounding import ROUNDINGS, round_depth, round_resolution
+from lungfish.architecture.scaling import COMPOUND
+from lungfish.architecture.table import MAX_CHANNELS, Row, Table
 from lungfish.core.errors import ArchitectureError
 
 MAX_RESOLUTION_PX = 4096
 MAX_MULTIPLIER = 64.0
+MAX_BLOCKS = 1000
 MAX_CLASSES = 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arch:
-    """One network: rows and unrounded multipliers. The lowering alone rounds.
+    """One network: rows and unrounded multipliers. Equal if these are (to 12 digits), whatever the name.
 
     Args:
         name: what people call it.
         table: the unscaled network.
         width: multiplier of every channel count.
         depth: multiplier of every row's number of blocks.
-        resolution_px: side of the square input.
+        native_px: side of the square input at resolution 1.
         dropout: rate before the classifier.
-        drop_connect: rate of stochastic depth at the last block; it grows linearly from 0 at the first.
+        drop_connect: rate of stochastic depth at the end; it grows linearly from 0 at the first block.
         classes: outputs of the classifier.
         in_channels: channels of the input.
+        resolution: multiplier of `native_px`; a product is rounded to a multiple of 8.
 
     Raises:
         ArchitectureError: a value that makes no network; the message names it.
@@ -38,38 +46,137 @@ class Arch:
     table: Table
     width: float = 1.0
     depth: float = 1.0
-    resolution_px: int = 224
+    native_px: int = 224
     dropout: float = 0.2
     drop_connect: float = 0.2
     classes: int = 1000
     in_channels: int = 3
+    resolution: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 < value <= MAX_MULTIPLIER):
-                raise ArchitectureError(f"{name} is {value!r}; allowed are numbers above 0 up to {MAX_MULTIPLIER:g}")
-        for name, low, high in (
-            ("resolution_px", self.total_stride, MAX_RESOLUTION_PX),
-            ("classes", 1, MAX_CLASSES),
-            ("in_channels", 1, 1024),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ArchitectureError(f"{name} is {value!r}; allowed are whole numbers from {low} to {high}")
+        check_text("name", self.name, longest=200)
+        if not isinstance(self.table, Table):
+            raise ArchitectureError(f"table is {shown(self.table)}; it must be a Table")
+        for name in ("width", "depth", "resolution"):
+            check_multiplier(name, getattr(self, name), MAX_MULTIPLIER)
+        check_whole("native_px", self.native_px, 1, MAX_RESOLUTION_PX)
+        check_whole("resolution_px", self.resolution_px, self.total_stride, MAX_RESOLUTION_PX)
         for name in ("dropout", "drop_connect"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0 <= value < 1):
-                raise ArchitectureError(f"{name} is {value!r}; allowed are numbers from 0 to below 1")
+            check_rate(name, getattr(self, name))
+        check_whole("classes", self.classes, 1, MAX_CLASSES)
+        check_whole("in_channels", self.in_channels, 1, 1024)
+        check_whole("the number of blocks", sum(self.stage_depths), 1, MAX_BLOCKS)
+        for number, width in enumerate(self.stage_widths, start=1):
+            check_whole(f"row {number}: the scaled width", width, 1, MAX_CHANNELS)
+        check_whole("the scaled width of the stem", self.stem_width, 1, MAX_CHANNELS)
+        check_whole("the scaled width of the head", self.head_width, 1, MAX_CHANNELS)
+
+    @property
+    def resolution_px(self) -> int:
+        """Side of the square input."""
+        unscaled = isclose(self.resolution, 1)
+        return self.native_px if unscaled else round_resolution(self.native_px * self.resolution)
 
     @property
     def total_stride(self) -> int:
         """Input pixels for each pixel of the last feature map, along one side."""
-        return 2 * math.prod(row.stride for row in self.table.rows)
+        return 2 * prod(row.stride for row in self.table.rows)
+
+    @property
+    def stage_depths(self) -> tuple[int, ...]:
+        """Number of blocks of each row, after scaling."""
+        rows = self.table.rows
+        ends = {0, len(rows) - 1} if self.table.fixed_ends else set()
+        return tuple(row.depth if i in ends else round_depth(row.depth * self.depth) for i, row in enumerate(rows))
+
+    @property
+    def stage_widths(self) -> tuple[int, ...]:
+        """Output channels of each row, after scaling."""
+        return tuple(self._round(row.width * self.width) for row in self.table.rows)
+
+    @property
+    def stem_width(self) -> int:
+        """Channels of the first convolution, after scaling."""
+        return self._round(self.table.stem * self.width) if self.table.stem_scales else self.table.stem
+
+    @property
+    def head_width(self) -> int:
+        """Channels of the last feature map, after scaling: the length of the feature vector."""
+        table = self.table
+        if table.head == 0:
+            return self.stage_widths[-1]
+        if table.head_scales == "never":
+            return table.head
+        return self._round(table.head * (max(1.0, self.width) if table.head_scales == "up_only" else self.width))
+
+    def _round(self, channels: float) -> int:
+        return ROUNDINGS[self.table.rounding](channels)
 
     def with_classes(self, classes: int) -> Arch:
         """The same trunk with a classifier of `classes` outputs."""
         return replace(self, classes=classes)
+
+    def scale(self, *, phi: float = 0.0, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Arch:
+        """A larger or smaller network of the same family. Scaling in two steps ends where one step ends.
+
+        Args:
+            phi: compound coefficient; multiplies depth by 1.2, width by 1.1, resolution by 1.15 to its power.
+            width: multiplies the width that the network has.
+            depth: multiplies its depth.
+            resolution: side of the input in pixels, taken as it is; whatever phi makes of it if None.
+
+        Raises:
+            ArchitectureError: a value out of range, or a network beyond the limits.
+        """
+        check_multiplier("width", width, MAX_MULTIPLIER)
+        check_multiplier("depth", depth, MAX_MULTIPLIER)
+        wider, deeper, finer = COMPOUND.factors(phi)
+        settings = [f"{key}={value:.12g}" for key, value in (("phi", phi),) if value != 0]
+        settings += [f"{key}={value:.12g}" for key, value in (("width", width), ("depth", depth)) if value != 1]
+        settings += [] if resolution is None else [f"resolution={resolution}"]
+        try:
+            return replace(
+                self,
+                name=_extended(self.name, settings),
+                width=self.width * (wider * width),
+                depth=self.depth * (deeper * depth),
+                native_px=self.native_px if resolution is None else resolution,
+                resolution=self.resolution * finer if resolution is None else 1.0,
+            )
+        except ArchitectureError as error:
+            raise ArchitectureError(f"{self.name} scaled by {', '.join(settings)}: {error.message}") from None
+
+    def scale_to(
+        self, *, macs: int | None = None, params: int | None = None, memory_bytes: int | None = None, by: str = "phi"
+    ) -> Arch:
+        """The largest network that costs no more than one target. `lungfish.costs.solve` says what it achieves.
+
+        Args:
+            macs: multiply-adds.
+            params: parameters.
+            memory_bytes: peak activation memory in fp32.
+            by: what is varied: `phi`, `width` or `resolution`.
+
+        Raises:
+            UsageError: not exactly one target, or an unknown `by`.
+            ArchitectureError: the target is out of reach.
+        """
+        costs = import_module("lungfish.costs")  # a room above this one: docs/decisions/0010
+        scaled: Arch = costs.solve(self, macs=macs, params=params, memory_bytes=memory_bytes, by=by).arch
+        return scaled
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Arch) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        """All but the name; multipliers to 12 digits, because 1.1 ** 0.5 * 1.1 ** 0.5 is not quite 1.1."""
+        multipliers = [f"{value:.12g}" for value in (self.width, self.depth, self.resolution)]
+        rates = (self.dropout, self.drop_connect)
+        return (self.table, *multipliers, self.native_px, *rates, self.classes, self.in_channels)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back to an equal `Arch`."""
@@ -80,29 +187,48 @@ class Arch:
         """Read what `to_json` wrote, from an object or its text.
 
         Raises:
-            ArchitectureError: not JSON, an unknown or missing key, a wrong type or value.
+            ArchitectureError: not JSON, a missing key, a wrong type or value.
+            UnknownNameError: an unknown key.
         """
         try:
-            fields = dict(json.loads(value) if isinstance(value, str) else value)
-            table = dict(fields.pop("table"))
-            rows = tuple(Row(**row) for row in table.pop("rows"))
-            return cls(table=Table(rows=rows, **table), **fields)
-        except ArchitectureError:
-            raise
-        except KeyError as error:
-            raise ArchitectureError(f"the architecture has no {error}") from None
-        except (TypeError, ValueError) as error:
-            raise ArchitectureError(f"this is no architecture: {error}") from None
+            fields = read_object(cls, "the architecture", json.loads(value) if isinstance(value, str) else value)
+        except (ValueError, RecursionError) as error:
+            raise ArchitectureError(f"the architecture is not JSON: {error}") from None
+        table = read_object(Table, "table", fields["table"])
+        if not isinstance(table["rows"], list | tuple):
+            raise ArchitectureError(f"rows is {shown(table['rows'])}; it must be a list")
+        table["rows"] = [Row(**read_object(Row, f"row {i}", row)) for i, row in enumerate(table["rows"], start=1)]
+        fields["table"] = Table(**table)
+        return cls(**fields)
 
     def __str__(self) -> str:
-        table = self.table
-        heading = (
-            f"{self.name}: width {self.width:g}, depth {self.depth:g}, {self.resolution_px} px, {self.classes} classes"
-        )
-        lines = [
-            heading,
-            f"  {table.block}, {table.act}; stem {table.stem}, head {table.head}; {table.source}",
-            "  expand  kernel  stride  width  depth",
-        ]
-        lines += [f"  {r.expand:6}  {r.kernel:6}  {r.stride:6}  {r.width:5}  {r.depth:5}" for r in table.rows]
-        return "\n".join(lines)
+        side = self.resolution_px
+        heading = f"{self.name}: {side} x {side} x {self.in_channels}, {self.classes} classes ({self.table.source})"
+        columns = zip(*[("input", "operator", "expand", "channels", "blocks", "stride"), *self._lines()], strict=True)
+        padded = [_column(cells, left=index < 2) for index, cells in enumerate(columns)]
+        return "\n".join([heading, *("  " + "  ".join(line).rstrip() for line in zip(*padded, strict=True))])
+
+    def _lines(self) -> Iterator[tuple[str, ...]]:
+        """The printed table: one line for each stage, with scaled numbers."""
+        table, side, width = self.table, self.resolution_px, self.in_channels
+        squeeze = f", squeeze-and-excite {table.squeeze:g}" if table.squeeze else ""
+        yield f"{side} x {side} x {width}", "convolution 3x3", "", str(self.stem_width), "1", "2"
+        side, width = -(-side // 2), self.stem_width
+        for row, channels, depth in zip(table.rows, self.stage_widths, self.stage_depths, strict=True):
+            operator = f"{table.block} {row.kernel}x{row.kernel}{squeeze}"
+            numbers = (row.expand, channels, depth, row.stride)
+            yield f"{side} x {side} x {width}", operator, *map(str, numbers)
+            side, width = -(-side // row.stride), channels
+        if table.head:
+            yield f"{side} x {side} x {width}", "convolution 1x1", "", str(self.head_width), "1", "1"
+        yield f"{side} x {side} x {self.head_width}", "average pool, linear", "", str(self.classes), "1", ""
+
+
+def _extended(name: str, settings: list[str]) -> str:
+    """`NAME:key=value,...` with further settings; they are applied from left to right."""
+    return name + "".join(f"{',' if ':' in name or i else ':'}{setting}" for i, setting in enumerate(settings))
+
+
+def _column(cells: tuple[str, ...], *, left: bool) -> list[str]:
+    width = max(map(len, cells))
+    return [cell.ljust(width) if left else cell.rjust(width) for cell in cells]

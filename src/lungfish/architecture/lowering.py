@@ -5,15 +5,15 @@ Cost counts from this list, `nn` builds from it and the ONNX writer emits from i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lungfish.architecture.arch import Arch
-from lungfish.architecture.rounding import round_depth, round_width
-from lungfish.architecture.table import Row
+from lungfish.architecture.table import Table
 
-Kind = Literal["conv", "norm", "act", "add", "pool", "dropout", "linear"]
-Shape = tuple[int, ...]  # (channels, height, width), or (features,) after pooling
+Kind = Literal["conv", "norm", "act", "add", "mul", "pool", "dropout", "linear"]
+Shape = tuple[int, ...]  # (channels, height, width), or (features,) after the last pooling
 
 INPUT = "image"
 
@@ -31,6 +31,7 @@ class Op:
         kernel: side of a convolution's kernel.
         stride: a convolution's stride.
         groups: a convolution's groups; equal to its channels if depthwise.
+        bias: whether a convolution has one; those that a norm follows have none.
         function: name of an activation.
         rate: of a dropout, or of stochastic depth on the branch that an `add` adds.
     """
@@ -43,6 +44,7 @@ class Op:
     kernel: int = 1
     stride: int = 1
     groups: int = 1
+    bias: bool = False
     function: str = ""
     rate: float = 0.0
 
@@ -50,53 +52,91 @@ class Op:
 def lower(arch: Arch) -> tuple[Op, ...]:
     """Every operation of `arch` at its own resolution, inputs before outputs."""
     table, tape = arch.table, _Tape((arch.in_channels, arch.resolution_px, arch.resolution_px))
-    stem = round_width(table.stem * arch.width) if table.stem_scales else table.stem
-    tape.conv_norm_act("stem", stem, kernel=3, stride=2, act=table.act)
-
-    depths = stage_depths(arch)
-    count, index = sum(depths), 0
-    for row, depth in zip(table.rows, depths, strict=True):
-        for repeat in range(depth):
-            stride = row.stride if repeat == 0 else 1
-            rate = arch.drop_connect * index / count
-            _inverted_residual(tape, f"blocks.{index}", arch, row, stride=stride, rate=rate)
-            index += 1
-
-    tape.conv_norm_act("head", head_width(arch), act=table.act)
+    tape.conv_norm_act("stem", arch.stem_width, kernel=3, stride=2, act=table.act)
+    for block in _blocks(arch):
+        match table.block:
+            case "inverted_residual":
+                _inverted_residual(tape, table, block)
+            case "depthwise_separable":
+                _depthwise_separable(tape, table, block)
+            case "full_convolution":
+                _full_convolution(tape, table, block)
+    if table.head:
+        tape.conv_norm_act("head", arch.head_width, act=table.act)
     tape.pool("pool")
     tape.dropout("dropout", arch.dropout)
     tape.linear("classifier", arch.classes)
     return tuple(tape.ops)
 
 
-def stage_depths(arch: Arch) -> tuple[int, ...]:
-    """Number of blocks of each row, after scaling."""
-    rows = arch.table.rows
-    ends = {0, len(rows) - 1} if arch.table.fixed_ends else set()
-    return tuple(row.depth if i in ends else round_depth(row.depth * arch.depth) for i, row in enumerate(rows))
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One block of the scaled network."""
+
+    name: str
+    expand: int
+    kernel: int
+    stride: int
+    width: int
+    drop_rate: float
 
 
-def head_width(arch: Arch) -> int:
-    """Channels of the last convolution, after scaling: the length of the feature vector."""
-    match arch.table.head_scales:
-        case "always":
-            return round_width(arch.table.head * arch.width)
-        case "up_only":
-            return round_width(arch.table.head * max(1.0, arch.width))
-        case "never":
-            return arch.table.head
+def _blocks(arch: Arch) -> Iterator[_Block]:
+    depths, index = arch.stage_depths, 0
+    for row, width, depth in zip(arch.table.rows, arch.stage_widths, depths, strict=True):
+        for repeat in range(depth):
+            stride = row.stride if repeat == 0 else 1
+            yield _Block(
+                f"blocks.{index}", row.expand, row.kernel, stride, width, arch.drop_connect * index / sum(depths)
+            )
+            index += 1
 
 
-def _inverted_residual(tape: _Tape, name: str, arch: Arch, row: Row, *, stride: int, rate: float) -> None:
-    """Expand, filter, compress (arXiv:1801.04381, section 3.3); the narrow ends are linear."""
+def _inverted_residual(tape: _Tape, table: Table, block: _Block) -> None:
+    """Expand, filter, compress; the narrow ends are linear.
+
+    Source: arXiv:1801.04381, section 3.3; squeeze-and-excite as in arXiv:1905.11946.
+    """
     entry, narrow = tape.at, tape.shape[0]
-    hidden, out, act = narrow * row.expand, round_width(row.width * arch.width), arch.table.act
-    if row.expand != 1:
-        tape.conv_norm_act(f"{name}.expand", hidden, act=act)
-    tape.conv_norm_act(f"{name}.depthwise", hidden, kernel=row.kernel, stride=stride, groups=hidden, act=act)
-    tape.conv_norm_act(f"{name}.project", out)
-    if stride == 1 and out == narrow:
-        tape.add(f"{name}.shortcut", entry, rate)
+    hidden = narrow * block.expand
+    if block.expand != 1:
+        tape.conv_norm_act(f"{block.name}.expand", hidden, act=table.act)
+    _depthwise(tape, table, block)
+    if table.squeeze:
+        middle = max(1, int(narrow * table.squeeze))  # of the block's input, not of the hidden channels
+        _squeeze_excite(tape, f"{block.name}.squeeze_excite", middle, table.act)
+    tape.conv_norm_act(f"{block.name}.project", block.width)
+    if block.stride == 1 and block.width == narrow:
+        tape.add(f"{block.name}.shortcut", entry, block.drop_rate)
+
+
+def _depthwise_separable(tape: _Tape, table: Table, block: _Block) -> None:
+    """Filter each channel, then mix the channels. Source: arXiv:1704.04861, section 3.1."""
+    _depthwise(tape, table, block)
+    tape.conv_norm_act(f"{block.name}.pointwise", block.width, act=table.act)
+
+
+def _full_convolution(tape: _Tape, table: Table, block: _Block) -> None:
+    """Filter and mix at once: what a depthwise separable block replaces."""
+    tape.conv_norm_act(f"{block.name}.full", block.width, kernel=block.kernel, stride=block.stride, act=table.act)
+
+
+def _depthwise(tape: _Tape, table: Table, block: _Block) -> None:
+    channels = tape.shape[0]
+    tape.conv_norm_act(
+        f"{block.name}.depthwise", channels, kernel=block.kernel, stride=block.stride, groups=channels, act=table.act
+    )
+
+
+def _squeeze_excite(tape: _Tape, name: str, middle: int, act: str) -> None:
+    """Scale each channel by a gate computed from the means of all. Source: arXiv:1709.01507."""
+    entry, shape = tape.at, tape.shape
+    tape.pool(f"{name}.pool", keep_sides=True)
+    tape.conv(f"{name}.reduce", middle, bias=True)
+    tape.act(f"{name}.act", act)
+    tape.conv(f"{name}.expand", shape[0], bias=True)
+    tape.act(f"{name}.gate", "sigmoid")
+    tape.mul(f"{name}.scale", entry, shape)
 
 
 @dataclass
@@ -110,18 +150,32 @@ class _Tape:
     def conv_norm_act(
         self, name: str, out: int, *, kernel: int = 1, stride: int = 1, groups: int = 1, act: str = ""
     ) -> None:
+        self.conv(f"{name}.conv", out, kernel=kernel, stride=stride, groups=groups)
+        self._write(Op(f"{name}.norm", "norm", (self.at,), self.shape, self.shape))
+        if act:
+            self.act(f"{name}.act", act)
+
+    def conv(
+        self, name: str, out: int, *, kernel: int = 1, stride: int = 1, groups: int = 1, bias: bool = False
+    ) -> None:
         _, height, width = self.shape
         after = (out, -(-height // stride), -(-width // stride))  # both paddings give ceil(size / stride)
-        self._write(Op(f"{name}.conv", "conv", (self.at,), self.shape, after, kernel, stride, groups))
-        self._write(Op(f"{name}.norm", "norm", (self.at,), after, after))
-        if act:
-            self._write(Op(f"{name}.act", "act", (self.at,), after, after, function=act))
+        self._write(Op(name, "conv", (self.at,), self.shape, after, kernel, stride, groups, bias))
+
+    def act(self, name: str, function: str) -> None:
+        self._write(Op(name, "act", (self.at,), self.shape, self.shape, function=function))
 
     def add(self, name: str, other: str, rate: float) -> None:
         self._write(Op(name, "add", (self.at, other), self.shape, self.shape, rate=rate))
 
-    def pool(self, name: str) -> None:
-        self._write(Op(name, "pool", (self.at,), self.shape, self.shape[:1]))
+    def mul(self, name: str, other: str, shape: Shape) -> None:
+        """Multiply `other`, of `shape`, by what is here: one number for each channel."""
+        self._write(Op(name, "mul", (other, self.at), shape, shape))
+
+    def pool(self, name: str, *, keep_sides: bool = False) -> None:
+        """The mean of each channel, as `(channels, 1, 1)` or as `(channels,)`."""
+        channels = self.shape[0]
+        self._write(Op(name, "pool", (self.at,), self.shape, (channels, 1, 1) if keep_sides else (channels,)))
 
     def dropout(self, name: str, rate: float) -> None:
         self._write(Op(name, "dropout", (self.at,), self.shape, self.shape, rate=rate))

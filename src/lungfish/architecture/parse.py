@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lungfish.architecture.arch import Arch
 from lungfish.architecture.families import NAMED
@@ -12,20 +10,15 @@ from lungfish.core.errors import ArchitectureError, UsageError
 from lungfish.core.names import choose, printable
 
 MAX_FILE_BYTES = 1_000_000
-KEYS = {  # key: field of Arch, type
-    "width": ("width", float),
-    "depth": ("depth", float),
-    "resolution": ("resolution_px", int),
-    "classes": ("classes", int),
-}
+KEYS = {"phi": float, "width": float, "depth": float, "resolution": int, "classes": int}
 
 
 def parse_arch(name: str) -> Arch:
     """The architecture that `name` stands for.
 
     Args:
-        name: a known name with optional settings, as `efficientnet_lite0:width=0.5,resolution=160`, or a path that
-            ends in `.json`.
+        name: a known name with optional settings, as `efficientnet_b0:phi=1.5` or
+            `mobilenet_v2:width=0.75,resolution=192`, applied from left to right; or a path that ends in `.json`.
 
     Raises:
         UnknownNameError: no such network or key; the hint holds close matches.
@@ -35,18 +28,33 @@ def parse_arch(name: str) -> Arch:
         return _read(Path(name))
     base, _, settings = name.partition(":")
     arch = NAMED[choose(base, NAMED, "architecture")]
-    changes = dict(_setting(text) for text in settings.split(",") if text)
-    return replace(arch, name=name, **changes)
+    for setting in filter(None, settings.split(",")):
+        arch = _apply(arch, *_split(setting))
+    return arch
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    key, _, value = text.partition("=")
-    field, kind = KEYS[choose(key.strip(), KEYS, "architecture setting")]
+def _split(setting: str) -> tuple[str, float]:
+    key, _, value = setting.partition("=")
+    kind = KEYS[choose(key.strip(), KEYS, "architecture setting")]
     try:
-        return field, kind(value)
+        return key.strip(), kind(value)
     except ValueError:
         what = "a whole number" if kind is int else "a number"
         raise ArchitectureError(f"{key} is {printable(value)!r}; it must be {what}", f"For example {key}=1.") from None
+
+
+def _apply(arch: Arch, key: str, value: float) -> Arch:
+    match key:
+        case "phi":
+            return arch.scale(phi=value)
+        case "width":
+            return arch.scale(width=value)
+        case "depth":
+            return arch.scale(depth=value)
+        case "resolution":
+            return arch.scale(resolution=int(value))
+        case _:
+            return arch.with_classes(int(value))
 
 
 def _read(path: Path) -> Arch:

@@ -1,19 +1,43 @@
-"""How multipliers become whole channels and blocks."""
+"""How multipliers become whole channels, blocks and pixels.
+
+A float's last digits decide nothing: 40 * 1.1 is 44, however the 1.1 was arrived at.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Literal
+
+Rounding = Literal["nearest_8", "down"]
+_NOISE = 1e-9
 
 
-def round_width(channels: float) -> int:
+def nearest_8(channels: float) -> int:
     """Nearest multiple of 8, at least 8, and never more than 10 % below `channels`.
 
     Source: the authors' MobileNetV2 and EfficientNet code.
     """
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+    rounded = max(8, int(channels + 4 + _NOISE) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels - _NOISE else rounded
+
+
+def down(channels: float) -> int:
+    """Down to a whole number, at least 8.
+
+    Source: the authors' MobileNetV1 code.
+    """
+    return max(int(channels + _NOISE), 8)
 
 
 def round_depth(blocks: float) -> int:
-    """Up to whole blocks. A float's last digits (2 * 1.5 as 3.0000000000000004) do not add one."""
-    return math.ceil(blocks - 1e-9)
+    """Up to whole blocks."""
+    return math.ceil(blocks - _NOISE)
+
+
+def round_resolution(pixels: float) -> int:
+    """Nearest multiple of 8."""
+    return int(pixels / 8 + 0.5 + _NOISE) * 8
+
+
+ROUNDINGS: dict[Rounding, Callable[[float], int]] = {"nearest_8": nearest_8, "down": down}

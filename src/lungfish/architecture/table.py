@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
+from lungfish.architecture.checks import check_number, check_one_of, check_text, check_whole, shown
+from lungfish.architecture.rounding import ROUNDINGS, Rounding
 from lungfish.core.errors import ArchitectureError
 
-Block = Literal["inverted_residual"]
+Block = Literal["inverted_residual", "depthwise_separable", "full_convolution"]
 Activation = Literal["relu", "relu6", "silu"]
 HeadScaling = Literal["always", "up_only", "never"]
+Initialization = Literal["fan_out", "truncated"]
 
-BLOCKS: tuple[Block, ...] = ("inverted_residual",)
+BLOCKS: tuple[Block, ...] = ("inverted_residual", "depthwise_separable", "full_convolution")
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "relu6", "silu")
 HEAD_SCALINGS: tuple[HeadScaling, ...] = ("always", "up_only", "never")
+INITIALIZATIONS: tuple[Initialization, ...] = ("fan_out", "truncated")
 MAX_CHANNELS = 65_536
-
-ALLOWED = {  # values of a row
-    "expand": range(1, 17),
-    "kernel": range(1, 12, 2),
-    "stride": range(1, 3),
-    "width": range(1, MAX_CHANNELS + 1),
-    "depth": range(1, 101),
-}
+MAX_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +29,10 @@ class Row:
 
     Args:
         expand: expansion factor of the block's hidden channels, 1 to 16.
-        kernel: side of the depthwise kernel, odd, 1 to 11.
+        kernel: side of the spatial kernel, odd, 1 to 11.
         stride: 1 or 2.
         width: output channels before scaling.
-        depth: number of blocks before scaling.
+        depth: number of blocks before scaling, 1 to 100.
     """
 
     expand: int
@@ -43,16 +41,13 @@ class Row:
     width: int
     depth: int
 
-    def problem(self) -> str:
-        """What is wrong with this row, or an empty string."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                return f"{field.name} is {value!r}; it must be a whole number"
-        for name, allowed in ALLOWED.items():
-            if getattr(self, name) not in allowed:
-                return f"{name} is {getattr(self, name)}; allowed are {_described(allowed)}"
-        return ""
+    def check(self) -> None:
+        """Raise `ArchitectureError` if a value is wrong, naming it."""
+        check_whole("expand", self.expand, 1, 16)
+        check_one_of("kernel", self.kernel, (1, 3, 5, 7, 9, 11))
+        check_one_of("stride", self.stride, (1, 2))
+        check_whole("width", self.width, 1, MAX_CHANNELS)
+        check_whole("depth", self.depth, 1, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +60,16 @@ class Table:
         block: what each row repeats.
         act: activation.
         stem: channels of the first convolution (3x3, stride 2).
-        head: channels of the last pointwise convolution.
+        head: channels of the last pointwise convolution; 0 if there is none.
+        squeeze: squeeze-and-excite in every block, its middle channels as a share of the block's input; 0 for none.
+        rounding: how scaled channels become whole: `nearest_8` multiple, or `down`.
         stem_scales: whether the width multiplier applies to the stem.
         head_scales: whether it applies to the head: `always`, `up_only` (multipliers above 1) or `never`.
         fixed_ends: whether the depth multiplier spares the first and the last row.
+        initialization: of the kernels, as in the authors' code: `fan_out` or `truncated` normal.
+
+    Raises:
+        ArchitectureError: names the row and the value that are wrong.
     """
 
     source: str
@@ -77,23 +78,40 @@ class Table:
     act: Activation
     stem: int
     head: int
+    squeeze: float = 0.0
+    rounding: Rounding = "nearest_8"
     stem_scales: bool = True
     head_scales: HeadScaling = "always"
     fixed_ends: bool = False
+    initialization: Initialization = "fan_out"
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.rows) <= 100:
-            raise ArchitectureError(f"the table has {len(self.rows)} rows; allowed are 1 to 100")
-        for number, row in enumerate(self.rows, start=1):
-            if problem := row.problem():
-                raise ArchitectureError(f"row {number}: {problem}")
-        for name, allowed in (("block", BLOCKS), ("act", ACTIVATIONS), ("head_scales", HEAD_SCALINGS)):
-            if getattr(self, name) not in allowed:
-                raise ArchitectureError(f"{name} is {getattr(self, name)!r}; allowed are {', '.join(allowed)}")
-        for name in ("stem", "head"):
-            if not 1 <= getattr(self, name) <= MAX_CHANNELS:
-                raise ArchitectureError(f"{name} is {getattr(self, name)}; allowed are 1 to {MAX_CHANNELS}")
+        check_text("source", self.source)
+        check_one_of("block", self.block, BLOCKS)
+        check_one_of("act", self.act, ACTIVATIONS)
+        check_whole("stem", self.stem, 1, MAX_CHANNELS)
+        check_whole("head", self.head, 0, MAX_CHANNELS)
+        check_number("squeeze", self.squeeze, 0, 1)
+        check_one_of("rounding", self.rounding, ROUNDINGS)
+        check_one_of("stem_scales", self.stem_scales, (True, False))
+        check_one_of("head_scales", self.head_scales, HEAD_SCALINGS)
+        check_one_of("fixed_ends", self.fixed_ends, (True, False))
+        check_one_of("initialization", self.initialization, INITIALIZATIONS)
+        object.__setattr__(self, "rows", self._checked(self.rows))
+        if self.squeeze and self.block != "inverted_residual":
+            raise ArchitectureError(f"squeeze is {self.squeeze:g}; a {self.block} block has no place for it, so 0")
 
-
-def _described(allowed: range) -> str:
-    return ", ".join(map(str, allowed)) if len(allowed) < 8 else f"{allowed.start} to {allowed.stop - 1}"
+    def _checked(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+        rows = tuple(rows)
+        if not 1 <= len(rows) <= MAX_ROWS:
+            raise ArchitectureError(f"the table has {len(rows)} rows; allowed are 1 to {MAX_ROWS}")
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, Row):
+                raise ArchitectureError(f"row {number} is {shown(row)}; it must be a Row")
+            try:
+                row.check()
+            except ArchitectureError as error:
+                raise ArchitectureError(f"row {number}: {error.message}") from None
+            if row.expand != 1 and self.block != "inverted_residual":
+                raise ArchitectureError(f"row {number}: expand is {row.expand}; a {self.block} block has only 1")
+        return rows

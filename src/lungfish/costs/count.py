@@ -30,7 +30,7 @@ def cost(arch: Arch) -> Cost:
 def op_params(op: Op) -> int:
     match op.kind:
         case "conv":
-            return op.out_shape[0] * op.in_shape[0] // op.groups * op.kernel**2
+            return op.out_shape[0] * (op.in_shape[0] // op.groups * op.kernel**2 + op.bias)
         case "norm":
             return 2 * op.out_shape[0]
         case "linear":

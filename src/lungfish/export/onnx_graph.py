@@ -130,19 +130,18 @@ class _Graph:
                 self.at[op.name] = self._act(op, inputs)
             case "add":
                 self.at[op.name] = self.node("Add", inputs, op.name)
+            case "mul":
+                self.at[op.name] = self.node("Mul", inputs, op.name)
             case "pool":
                 self.at[op.name] = self.node("GlobalAveragePool", inputs, op.name)
             case "linear":
                 self.at[op.name] = self._linear(op, inputs)
 
     def _conv(self, op: Op, inputs: list[str]) -> str:
-        module = op.name.removesuffix(".conv")
-        scale = self.state[f"{module}.norm.weight"] / np.sqrt(
-            self.state[f"{module}.norm.running_var"].astype(np.float64) + self.flavour.bn_eps
+        weight, shift = (
+            (self.state[f"{op.name}.weight"], self.state[f"{op.name}.bias"]) if op.bias else self._folded(op)
         )
-        shift = self.state[f"{module}.norm.bias"] - self.state[f"{module}.norm.running_mean"] * scale
-        kernel = self.constant(f"{op.name}.weight", self.state[f"{op.name}.weight"] * scale[:, None, None, None])
-        bias = self.constant(f"{op.name}.bias", shift)
+        kernel, bias = self.constant(f"{op.name}.weight", weight), self.constant(f"{op.name}.bias", shift)
         top, bottom = self.flavour.pads(op.in_shape[1], op.kernel, op.stride)
         left, right = self.flavour.pads(op.in_shape[2], op.kernel, op.stride)
         return self.node(
@@ -155,6 +154,14 @@ class _Graph:
             group=op.groups,
         )
 
+    def _folded(self, op: Op) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Kernel and bias of a convolution that has taken in the batch norm that follows it."""
+        norm = op.name.removesuffix(".conv") + ".norm"
+        variance = self.state[f"{norm}.running_var"].astype(np.float64)
+        scale = self.state[f"{norm}.weight"] / np.sqrt(variance + self.flavour.bn_eps)
+        shift = self.state[f"{norm}.bias"] - self.state[f"{norm}.running_mean"] * scale
+        return self.state[f"{op.name}.weight"] * scale[:, None, None, None], shift
+
     def _act(self, op: Op, inputs: list[str]) -> str:
         match op.function:
             case "relu":
@@ -163,6 +170,8 @@ class _Graph:
                 return self.node("Clip", [*inputs, self._shared("zero", 0.0), self._shared("six", 6.0)], op.name)
             case "silu":
                 return self.node("Mul", [*inputs, self.node("Sigmoid", inputs, f"{op.name}.sigmoid")], op.name)
+            case "sigmoid":
+                return self.node("Sigmoid", inputs, op.name)
         raise AssertionError(op.function)
 
     def _linear(self, op: Op, inputs: list[str]) -> str:

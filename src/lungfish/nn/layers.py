@@ -15,10 +15,10 @@ BN_MOMENTUM = 0.01  # torch counts the new value's share; TensorFlow's 0.99 coun
 
 
 class Conv2d(nn.Conv2d):
-    """A bias-free convolution of float `[n, channels, height, width]`, padded as its flavour pads."""
+    """A convolution of float `[n, channels, height, width]`, padded as its flavour pads."""
 
     def __init__(self, op: Op, flavour: Flavour) -> None:
-        super().__init__(op.in_shape[0], op.out_shape[0], op.kernel, op.stride, groups=op.groups, bias=False)
+        super().__init__(op.in_shape[0], op.out_shape[0], op.kernel, op.stride, groups=op.groups, bias=op.bias)
         self.flavour = flavour
         if op.stride == 1 or flavour.padding == "symmetric":
             self.padding = (op.kernel // 2, op.kernel // 2)
@@ -48,6 +48,24 @@ class ConvNormAct(nn.Module):
     def forward(self, x_nchw: Tensor) -> Tensor:
         y_nchw: Tensor = self.act(self.norm(self.conv(x_nchw)))
         return y_nchw
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate between 0 and 1, computed from the means of all channels.
+
+    Source: arXiv:1709.01507.
+    """
+
+    def __init__(self, ops: Mapping[str, Op], flavour: Flavour) -> None:
+        super().__init__()
+        self.reduce = Conv2d(ops["reduce"], flavour)
+        self.act = ACTIVATIONS[ops["act"].function](inplace=True)
+        self.expand = Conv2d(ops["expand"], flavour)
+
+    def forward(self, x_nchw: Tensor) -> Tensor:
+        means = F.adaptive_avg_pool2d(x_nchw, 1)
+        gate: Tensor = self.expand(self.act(self.reduce(means))).sigmoid()
+        return x_nchw * gate
 
 
 class DropPath(nn.Module):

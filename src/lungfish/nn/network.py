@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lungfish.architecture import Arch, Flavour, Op, lower
-from lungfish.nn.blocks import BlockOps, InvertedResidual
+from lungfish.nn.blocks import BLOCKS, BlockOps
+from lungfish.nn.initialization import initialize
 from lungfish.nn.layers import ConvNormAct
 
 
@@ -29,14 +29,14 @@ class Network(nn.Module):
     def __init__(self, arch: Arch, flavour: Flavour | None = None) -> None:
         super().__init__()
         self.arch, self.flavour = arch, flavour or Flavour()
-        parts = _by_part(lower(arch))
-        count = sum(1 for name in parts if name.startswith("blocks."))
+        parts, block = _by_part(lower(arch)), BLOCKS[arch.table.block]
         self.stem = ConvNormAct(parts["stem"][""], self.flavour)
-        self.blocks = nn.Sequential(*(InvertedResidual(parts[f"blocks.{i}"], self.flavour) for i in range(count)))
-        self.head = ConvNormAct(parts["head"][""], self.flavour)
+        self.blocks = nn.Sequential(
+            *(block(ops, self.flavour) for name, ops in parts.items() if name.startswith("blocks."))
+        )
+        self.head = ConvNormAct(parts["head"][""], self.flavour) if "head" in parts else nn.Identity()
         self.dropout = nn.Dropout(arch.dropout)
-        classifier = parts["classifier"][""][""]
-        self.classifier = nn.Linear(classifier.in_shape[0], classifier.out_shape[0])
+        self.classifier = nn.Linear(arch.head_width, arch.classes)
 
     def features(self, x_nchw: Tensor) -> Tensor:
         """Pooled feature vectors, float `[n, head]`."""
@@ -57,21 +57,8 @@ def build(arch: Arch, flavour: Flavour | None = None, *, seed: int | None = None
         seed: of the initialization; torch's global generator if None.
     """
     network = Network(arch, flavour)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        _initialize(module, generator)
+    initialize(network, arch.table.initialization, None if seed is None else torch.Generator().manual_seed(seed))
     return network
-
-
-def _initialize(module: nn.Module, generator: torch.Generator | None) -> None:
-    """Fan-out normal kernels, uniform classifier, as in the authors' TensorFlow code."""
-    if isinstance(module, nn.Conv2d):
-        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
-        nn.init.normal_(module.weight, 0.0, math.sqrt(2 / fan_out), generator=generator)
-    elif isinstance(module, nn.Linear):
-        bound = 1 / math.sqrt(module.out_features)
-        nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-        nn.init.zeros_(module.bias)
 
 
 def _by_part(ops: Iterable[Op]) -> Mapping[str, BlockOps]:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -63,7 +61,7 @@ def normalized(x_nhwc: NDArray[np.uint8]) -> torch.Tensor:
 @pytest.mark.parametrize("flavour", [Flavour("same", 1e-3), Flavour("symmetric", 1e-5)], ids=str)
 @pytest.mark.parametrize("side", [224, 193])
 def test_the_graph_computes_what_torch_computes(arch: Arch, flavour: Flavour, side: int) -> None:
-    network = random_network(replace(arch, resolution_px=side), flavour)
+    network = random_network(arch.scale(resolution=side), flavour)
     x_nhwc = pixels(side)
     with torch.inference_mode():
         probabilities = network(normalized(x_nhwc)).softmax(1).numpy()
@@ -76,7 +74,7 @@ def test_the_graph_computes_what_torch_computes(arch: Arch, flavour: Flavour, si
 
 
 def test_a_wrong_epsilon_or_padding_shows(arch: Arch) -> None:
-    network = random_network(replace(arch, resolution_px=64), Flavour("same", 1e-3))
+    network = random_network(arch.scale(resolution=64), Flavour("same", 1e-3))
     right, x_nhwc = state(network), pixels(64)
     with torch.inference_mode():
         features = network.features(normalized(x_nhwc)).numpy()
@@ -86,7 +84,7 @@ def test_a_wrong_epsilon_or_padding_shows(arch: Arch) -> None:
 
 
 def test_interface(arch: Arch) -> None:
-    arch = replace(arch, resolution_px=64)
+    arch = arch.scale(resolution=64)
     model = classifier_graph(arch, Flavour(), state(build(arch, seed=0)), SPEC)
     (image,), (output,) = model.graph.input, model.graph.output
     assert image.name == "image"
@@ -99,13 +97,13 @@ def test_interface(arch: Arch) -> None:
 
 
 def test_metadata_travels_in_the_file(arch: Arch) -> None:
-    arch = replace(arch, resolution_px=64)
+    arch = arch.scale(resolution=64)
     model = classifier_graph(arch, Flavour(), state(build(arch, seed=0)), SPEC)
     assert {entry.key: entry.value for entry in model.metadata_props} == SPEC.metadata
 
 
 def test_bytes_are_the_same_each_time(arch: Arch) -> None:
-    arch = replace(arch, resolution_px=64)
+    arch = arch.scale(resolution=64)
     weights = state(build(arch, seed=0))
     other_order = GraphSpec(SPEC.mean, SPEC.std, dict(reversed(list(SPEC.metadata.items()))))
     first, again = (classifier_graph(arch, Flavour(), weights, spec) for spec in (SPEC, other_order))
@@ -113,7 +111,7 @@ def test_bytes_are_the_same_each_time(arch: Arch) -> None:
 
 
 def test_batch_norm_is_folded_and_all_data_is_inside(arch: Arch) -> None:
-    arch = replace(arch, resolution_px=64)
+    arch = arch.scale(resolution=64)
     graph = classifier_graph(arch, Flavour(), state(build(arch, seed=0)), SPEC).graph
     kinds = [node.op_type for node in graph.node]
     assert "BatchNormalization" not in kinds

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lungfish.architecture import NAMED, Arch, Flavour, Op, head_width, lower
+from lungfish.architecture import NAMED, Arch, Flavour, Op, lower
 from lungfish.costs import cost
 from lungfish.nn import Network, build
 from lungfish.nn.blocks import InvertedResidual
@@ -72,7 +72,7 @@ def test_parameters_are_those_counted(arch: Arch) -> None:
 def test_shapes_are_those_of_the_lowering(arch: Arch, side: int, padding: str) -> None:
     network = build(arch, Flavour(padding), seed=0)  # type: ignore[arg-type]
     seen = outputs(network, side)
-    for op in lower(replace(arch, resolution_px=side)):
+    for op in lower(arch.scale(resolution=side)):
         if op.kind in ("conv", "norm", "act", "linear"):
             assert tuple(seen[op.name].shape[1:]) == op.out_shape, op.name
 
@@ -106,7 +106,7 @@ def test_features_are_what_the_classifier_reads(arch: Arch) -> None:
     with torch.inference_mode():
         features = network.features(x_nchw)
         torch.testing.assert_close(network.classifier(features), network(x_nchw))
-    assert features.shape == (2, head_width(arch))
+    assert features.shape == (2, arch.head_width)
 
 
 def test_dropout_acts_in_training_only() -> None:

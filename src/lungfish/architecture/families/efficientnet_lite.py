@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from lungfish.architecture.arch import Arch
-from lungfish.architecture.table import Row, Table
+from dataclasses import replace
 
-EFFICIENTNET_LITE = Table(
+from lungfish.architecture.arch import Arch
+from lungfish.architecture.families.efficientnet import EFFICIENTNET
+
+EFFICIENTNET_LITE = replace(
+    EFFICIENTNET,
     source="TensorFlow TPU models, efficientnet/lite",
-    block="inverted_residual",
     act="relu6",
-    stem=32,
-    head=1280,
+    squeeze=0.0,
     stem_scales=False,
     head_scales="never",
     fixed_ends=True,
-    rows=(  # expand kernel stride width depth
-        Row(1, 3, 1, 16, 1),
-        Row(6, 3, 2, 24, 2),
-        Row(6, 5, 2, 40, 2),
-        Row(6, 3, 2, 80, 3),
-        Row(6, 5, 1, 112, 3),
-        Row(6, 5, 2, 192, 4),
-        Row(6, 3, 1, 320, 1),
-    ),
 )
 
 VARIANTS = (  # width depth resolution dropout

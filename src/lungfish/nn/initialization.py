@@ -1,0 +1,41 @@
+"""Random initialization, as in the authors' TensorFlow code."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from lungfish.architecture.table import Initialization
+
+
+def initialize(network: nn.Module, initialization: Initialization, generator: torch.Generator | None) -> None:
+    """Draw every kernel of `network`; biases become 0, batch norms stay at scale 1 and shift 0.
+
+    Args:
+        network: changed in place.
+        initialization: `fan_out` as in EfficientNet, or `truncated` as in MobileNet.
+        generator: of the random numbers; torch's global one if None.
+    """
+    draw = {"fan_out": _fan_out, "truncated": _truncated}[initialization]
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            draw(module, generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def _fan_out(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
+    """Kernels that keep the variance going back; a classifier that is uniform within 1 / sqrt(classes)."""
+    if isinstance(module, nn.Linear):
+        bound = 1 / math.sqrt(module.out_features)
+        nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+    else:
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, 0.0, math.sqrt(2 / fan_out), generator=generator)
+
+
+def _truncated(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
+    """Normal numbers of standard deviation 0.09, those beyond two deviations drawn again."""
+    nn.init.trunc_normal_(module.weight, 0.0, 0.09, -0.18, 0.18, generator=generator)
