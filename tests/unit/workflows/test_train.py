@@ -95,6 +95,8 @@ def test_a_photo_that_vanishes_is_named() -> None:
     photo = Photo("boots/\x1b[2J.jpg", 0)
     nothing: Any = None
     gathered = Gathered(PhotoSet(("boots", "shoes"), (photo,), reader), nothing, nothing, nothing, ())
-    for read in (lambda: gathered.read(photo), gathered.reader(photo)):
-        with pytest.raises(UnreadablePhotoError, match=r"^boots/\\x1b\[2J\.jpg: the file is gone\nPut it back"):
-            read()
+    named = r"^boots/\\x1b\[2J\.jpg: the file is gone\nPut it back"
+    with pytest.raises(UnreadablePhotoError, match=named):
+        gathered.read(photo)
+    with pytest.raises(UnreadablePhotoError, match=named):
+        gathered.reader(photo)()
