@@ -15,6 +15,7 @@ demo: $(VENV)/.train  ## do the whole job on handwritten digits
 	$(BIN)/lungfish demo
 
 test: $(VENV)/.dev $(BASE)/.base  ## run the tests
+	@$(BASE)/bin/python $(PIP) --force-reinstall --no-deps .
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev  ## lint, types, layers, dependencies
@@ -59,5 +60,5 @@ $(VENV)/.bench: $(VENV)/.dev
 # The base install, without torch: tests/contract shows that it predicts.
 $(BASE)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(BASE)
-	$(BASE)/bin/python $(PIP) --editable .
+	$(BASE)/bin/python $(PIP) .
 	@touch $@
