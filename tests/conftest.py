@@ -138,7 +138,7 @@ SMALL = "efficientnet_lite0:resolution=64"  # the real network on small pictures
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended."""
+    """How a command ended."""
 
     code: int
     out: str
@@ -191,6 +191,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("LUNGFISH_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def lungfish(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run a command in this process: quick."""
+    from lungfish.cli.app import run
+
+    def call(*arguments: object) -> Ended:
+        code = run([str(argument) for argument in arguments])
+        return Ended(code, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")
