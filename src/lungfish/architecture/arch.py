@@ -147,7 +147,12 @@ class Arch:
             raise ArchitectureError(f"{self.name} scaled by {', '.join(settings)}: {error.message}") from None
 
     def scale_to(
-        self, *, macs: int | None = None, params: int | None = None, memory_bytes: int | None = None, by: str = "phi"
+        self,
+        *,
+        macs: float | None = None,
+        params: float | None = None,
+        memory_bytes: float | None = None,
+        by: str = "phi",
     ) -> Arch:
         """The largest network that costs no more than one target. `lungfish.costs.solve` says what it achieves.
 
@@ -161,7 +166,7 @@ class Arch:
             UsageError: not exactly one target, or an unknown `by`.
             ArchitectureError: the target is out of reach.
         """
-        costs = import_module("lungfish.costs")  # a room above this one: docs/decisions/0010
+        costs = import_module("lungfish.costs")  # a room above this one: docs/decisions/0007
         scaled: Arch = costs.solve(self, macs=macs, params=params, memory_bytes=memory_bytes, by=by).arch
         return scaled
 

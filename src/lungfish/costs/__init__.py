@@ -1,5 +1,7 @@
 """What a network costs, counted from its lowering."""
 
-from lungfish.costs.count import Cost, cost, op_macs, op_params
+from lungfish.costs.cost import Cost, Layer, Precision, cost
+from lungfish.costs.count import op_macs, op_params
+from lungfish.costs.solve import Solution, solve
 
-__all__ = ["Cost", "cost", "op_macs", "op_params"]
+__all__ = ["Cost", "Layer", "Precision", "Solution", "cost", "op_macs", "op_params", "solve"]

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lungfish.architecture import NAMED, Arch
+from lungfish.core.errors import ArchitectureError, LungfishError, UnknownNameError, UsageError
+from lungfish.costs import cost, solve
+
+B0, V2 = NAMED["efficientnet_b0"], NAMED["mobilenet_v2"]
+
+
+def measured(arch: Arch, quantity: str) -> int:
+    found = cost(arch)
+    return {"macs": found.macs, "params": found.params, "memory_bytes": found.peak_activation_bytes}[quantity]
+
+
+def next_step(arch: Arch, by: str, value: float) -> Arch:
+    if by == "phi":
+        return arch.scale(phi=value + 0.001)
+    return arch.scale(width=value + 0.001) if by == "width" else arch.scale(resolution=int(value) + 8)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite2"])
+@pytest.mark.parametrize(
+    ("target", "by"),
+    [
+        ({"macs": 600e6}, "phi"),
+        ({"macs": 100e6}, "phi"),
+        ({"macs": 600e6}, "width"),
+        ({"macs": 200e6}, "resolution"),
+        ({"params": 10e6}, "phi"),
+        ({"params": 2e6}, "width"),
+        ({"memory_bytes": 2_000_000}, "phi"),
+        ({"memory_bytes": 9_000_000}, "width"),
+        ({"memory_bytes": 3_000_000}, "resolution"),
+    ],
+)
+def test_the_target_is_kept_and_one_step_more_would_break_it(name: str, target: dict[str, Any], by: str) -> None:
+    ((quantity, bound),) = target.items()
+    found = solve(NAMED[name], **target, by=by)
+    assert (found.quantity, found.target, found.by) == (quantity, int(bound), by)
+    assert found.achieved == measured(found.arch, quantity) <= bound
+    assert measured(next_step(NAMED[name], by, found.value), quantity) > bound
+
+
+def test_a_network_solves_for_its_own_cost() -> None:
+    for by in ("width", "resolution"):
+        assert solve(V2, macs=cost(V2).macs, by=by).achieved == cost(V2).macs
+    assert solve(V2, macs=cost(V2).macs).achieved == cost(V2).macs
+
+
+def test_computed_resolutions_are_multiples_of_8() -> None:
+    assert solve(NAMED["efficientnet_b2"], macs=1e9, by="resolution").arch.resolution_px % 8 == 0
+
+
+def test_memory_in_int8_allows_four_times_the_activations() -> None:
+    bound = 1_000_000
+    found = solve(B0, memory_bytes=bound, by="resolution", precision="int8")
+    assert found.achieved == cost(found.arch, "int8").peak_activation_bytes <= bound
+    assert found.arch.resolution_px > solve(B0, memory_bytes=bound, by="resolution").arch.resolution_px
+
+
+def test_scale_to_is_reached_from_the_architecture() -> None:
+    assert B0.scale_to(macs=600e6) == solve(B0, macs=600e6).arch
+    assert B0.scale_to(params=3e6, by="width") == solve(B0, params=3e6, by="width").arch
+    assert B0.scale_to(memory_bytes=4_000_000) == solve(B0, memory_bytes=4_000_000).arch
+
+
+def test_it_starts_from_any_network() -> None:
+    small = V2.scale(width=0.35, resolution=96)
+    assert solve(small, macs=100e6).achieved <= 100e6
+    assert solve(small, macs=100e6).value > 0
+    assert solve(NAMED["efficientnet_b7"], macs=100e6).value < 0
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        ({}, UsageError, "give one target: macs, params, memory_bytes; given: none"),
+        (
+            {"macs": 1e6, "params": 1e6},
+            UsageError,
+            "give one target: macs, params, memory_bytes; given: macs and params",
+        ),
+        ({"macs": 0}, UsageError, "macs is 0; allowed are numbers from 1"),
+        ({"macs": -5.0}, UsageError, "macs is -5.0; allowed"),
+        ({"params": float("nan")}, UsageError, "params is nan; allowed"),
+        ({"params": float("inf")}, UsageError, "params is inf; allowed"),
+        ({"params": 1e6, "by": "resolution"}, UsageError, "parameters do not depend on the resolution"),
+        ({"macs": 1e6, "by": "depth"}, UnknownNameError, "no axis of scaling is called 'depth'"),
+        ({"memory_bytes": 1e6, "precision": "fp8"}, UnknownNameError, "no precision is called 'fp8'"),
+        ({"macs": 1000}, ArchitectureError, "macs of 1,000 by phi is out of reach: the smallest network has "),
+        ({"macs": 1e20}, ArchitectureError, "macs of 100,000,000,000,000,000,000 by phi is out of reach: the largest"),
+        ({"macs": 1e20, "by": "width"}, ArchitectureError, "macs of 100,000,000,000,000,000,000 by width is out of"),
+        ({"macs": 1e20, "by": "resolution"}, ArchitectureError, "macs of 100,000,000,000,000,000,000 by resolution"),
+    ],
+)
+def test_a_target_that_cannot_be_met(target: dict[str, Any], error: type[LungfishError], message: str) -> None:
+    with pytest.raises(error) as caught:
+        solve(B0, **target)
+    assert caught.value.message.startswith(message)
