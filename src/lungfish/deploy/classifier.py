@@ -62,6 +62,7 @@ class Classifier:
 
     def write_safetensors(self, path: Path) -> None:
         """The unfolded floats, by their torch names."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        save_file({name: np.ascontiguousarray(tensor) for name, tensor in self.state().items()}, path)
+        # its own save_file hides the operating system's errors
+        path.write_bytes(save({name: np.ascontiguousarray(tensor) for name, tensor in self.state().items()}))
