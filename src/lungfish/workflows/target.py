@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,10 +24,10 @@ def choose_target(photos: Path, out: Path | None, *, force: bool) -> Path:
         OutputError: equal to, inside or around the photos; or something stands there that may not be replaced.
         StorageError: nothing can be written there.
     """
-    source = photos.resolve()
+    source = _real(photos)
     name = source.name if source.is_dir() else source.stem
     target = (out if out is not None else Path(f"{name or 'photos'}-bundle")).expanduser().absolute()
-    place = target.resolve()
+    place = _real(target)
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
         relation = (
@@ -43,6 +44,10 @@ def choose_target(photos: Path, out: Path | None, *, force: bool) -> Path:
         with TemporaryDirectory(dir=existing, prefix=".lungfish-"):
             pass  # a folder can be made there
     return target
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises on a loop of links
 
 
 def _check_replaceable(target: Path, *, force: bool) -> None:
