@@ -159,15 +159,18 @@ class Trained:
     ended: Ended
 
 
-def _command(*arguments: object, cache: Path, **options: Any) -> Ended:
+def _command(*arguments: object, cache: Path, cwd: Path | None = None, prelude: str = "") -> Ended:
     script = shutil.which("lungfish", path=str(Path(sys.executable).parent))
     command = [script] if script else [sys.executable, "-m", "lungfish"]
+    if prelude:
+        command = [sys.executable, "-c", f"{prelude}\nimport os, sys; os.execv(sys.argv[1], sys.argv[1:])", *command]
     done = subprocess.run(
         [*command, *map(str, arguments)],
         capture_output=True,
+        cwd=cwd,
         env=os.environ | {"LUNGFISH_CACHE": str(cache)},
+        timeout=600,
         check=False,
-        **options,
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -207,7 +210,10 @@ def lungfish(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
 
 @pytest.fixture(scope="session")
 def command() -> Callable[..., Ended]:
-    """Run the installed `lungfish` in a process of its own, with the cache folder that is given."""
+    """Run the installed `lungfish` in a process of its own, with the cache folder that is given.
+
+    `prelude` is Python that the process runs before it becomes `lungfish`.
+    """
     return _command
 
 
