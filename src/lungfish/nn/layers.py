@@ -51,7 +51,7 @@ class ConvNormAct(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate between 0 and 1, computed from the means of all channels.
+    """Scale each channel by a gate, a number between 0 and 1 that is computed from the means of all channels.
 
     Source: arXiv:1709.01507.
     """
@@ -61,11 +61,12 @@ class SqueezeExcite(nn.Module):
         self.reduce = Conv2d(ops["reduce"], flavour)
         self.act = ACTIVATIONS[ops["act"].function](inplace=True)
         self.expand = Conv2d(ops["expand"], flavour)
+        self.gate = nn.Sigmoid()
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         means = F.adaptive_avg_pool2d(x_nchw, 1)
-        gate: Tensor = self.expand(self.act(self.reduce(means))).sigmoid()
-        return x_nchw * gate
+        gates: Tensor = self.gate(self.expand(self.act(self.reduce(means))))
+        return x_nchw * gates
 
 
 class DropPath(nn.Module):
