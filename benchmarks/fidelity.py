@@ -1,6 +1,6 @@
 """The packaged ImageNet weights through our network, our ONNX graph and our INT8 file, on 1,000 ImageNet photos.
 
-Run: python benchmarks/fidelity.py [PHOTOS]. PHOTOS holds files named CLASS_SYNSET.jpg, one per class; they are photos of
+Run: python benchmarks/fidelity.py [PHOTOS]. PHOTOS holds files named CLASS_SYNSET.jpg, one for each class; they are of
 the training set, so top-1 reads high. INT8 is calibrated on 128 of them. Prints a table, writes fidelity.json.
 """
 
