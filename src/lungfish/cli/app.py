@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +22,7 @@ from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 
 COMMANDS = (demo, train, predict, evaluate, doctor)
-INTERRUPTED = 130
+STOPPED, INTERRUPTED = 75, 130
 # typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 
@@ -53,8 +55,13 @@ def _options(
     pass
 
 
+class Stopped(BaseException):
+    """SIGTERM: ends a command as Ctrl-C does, past every handler of errors; what is cached stays for the next run."""
+
+
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _stop)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # labels may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
@@ -70,6 +77,8 @@ def run(arguments: list[str]) -> int:
     try:
         result: Any = app(arguments, prog_name="lungfish", standalone_mode=False)
         sys.stdout.flush()
+    except Stopped:
+        return STOPPED
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
@@ -77,6 +86,10 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who cannot use one
         return _fail(_explain(error), as_json)
     return result if isinstance(result, int) else 0
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise Stopped
 
 
 def _fail(error: LungfishError, as_json: bool) -> int:
