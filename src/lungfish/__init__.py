@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lungfish.runtime.bundle import Bundle as Bundle
     from lungfish.runtime.bundle import load as load
     from lungfish.runtime.prediction import Prediction as Prediction
+    from lungfish.weights.exchange import export_weights as export_weights
+    from lungfish.weights.exchange import import_weights as import_weights
+    from lungfish.weights.load import build as build
     from lungfish.workflows.evaluate import evaluate as evaluate
     from lungfish.workflows.predict import predict as predict
     from lungfish.workflows.train import TrainResult as TrainResult
@@ -32,13 +35,16 @@ _PUBLIC = {
     "Prediction": ("lungfish.runtime.prediction", "Prediction"),
     "TrainResult": ("lungfish.workflows.train", "TrainResult"),
     "arch": ("lungfish.architecture", "parse_arch"),
+    "build": ("lungfish.weights.load", "build"),
     "cost": ("lungfish.costs", "cost"),
     "evaluate": ("lungfish.workflows.evaluate", "evaluate"),
+    "export_weights": ("lungfish.weights.exchange", "export_weights"),
+    "import_weights": ("lungfish.weights.exchange", "import_weights"),
     "load": ("lungfish.runtime.bundle", "load"),
     "predict": ("lungfish.workflows.predict", "predict"),
     "train": ("lungfish.workflows.train", "train"),
 }
-_NEEDS_TORCH = frozenset({"train"})
+_NEEDS_TORCH = frozenset({"build", "export_weights", "import_weights", "train"})
 __all__ = [
     "Arch",
     "Bundle",
@@ -47,8 +53,11 @@ __all__ = [
     "TrainResult",
     "__version__",
     "arch",
+    "build",
     "cost",
     "evaluate",
+    "export_weights",
+    "import_weights",
     "load",
     "predict",
     "train",

@@ -5,20 +5,64 @@ from __future__ import annotations
 import importlib.util
 import io
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungfish.architecture import NAMED, Arch
-from lungfish.core.errors import MissingExtraError, WeightsError
+from lungfish.architecture import NAMED, Arch, Flavour
+from lungfish.core.errors import ArchitectureError, MissingExtraError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
-from lungfish.weights.convert import KEY_MAPS, rename
+from lungfish.core.names import printable
+from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
+from lungfish.weights.catalogue import find_entry
+from lungfish.weights.checkpoint import read_safetensors
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.exchange import fill
+from lungfish.weights.fit import check_fit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lungfish.nn import Network
+
+
+def build(
+    arch: Arch, weights: str | Path | None = None, *, flavour: Flavour | None = None, seed: int | None = None
+) -> Network:
+    """A network, with pretrained weights or at its random initialization.
+
+    Args:
+        arch: what to build.
+        weights: a name of the catalogue (`efficientnet_lite0.in1k`), the path of a `.safetensors` file with our
+            names (a bundle's `weights.safetensors`), or None for the authors' initialization.
+        flavour: padding and batch-norm epsilon. If None, those of the catalogue, of the file's metadata or of the
+            `bundle.json` beside it; `same` and 1e-3 where none is told.
+        seed: of the initialization; torch's global generator if None.
+
+    Returns:
+        float `[n, channels, height, width]` in, logits `[n, classes]` out; in eval mode if it has weights.
+
+    Raises:
+        UnknownNameError: no such weights.
+        UsageError: there is no such file.
+        MissingExtraError: a package that is needed is not installed.
+        WeightsError: the weights are of another network; lists what is missing, unexpected and misshapen.
+    """
+    from lungfish import nn
+
+    if weights is None:
+        return nn.build(arch, flavour, seed=seed)
+    if str(weights).endswith(".safetensors"):
+        path = Path(weights)
+        if not path.is_file():
+            raise UsageError(f"there is no file {printable(str(path))}")
+        state, metadata = read_safetensors(path)
+        network = nn.Network(arch, flavour or _stored_flavour(path, metadata))
+        load_strictly(network, state)
+    else:
+        entry = find_entry(str(weights))
+        network = nn.Network(arch, flavour or entry.flavour)
+        fill(network, _read_state(entry), entry.converter)
+    return network.eval()
 
 
 def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
@@ -32,32 +76,39 @@ def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
         MissingExtraError: the package that carries the file, or torch, is not installed.
         WeightsError: the file is not the one that was catalogued, or does not fit `arch`.
     """
-    from lungfish.nn import build
+    from lungfish.nn import Network
 
-    arch = arch or NAMED[entry.arch]
-    network = build(replace(arch, classes=NAMED[entry.arch].classes), entry.flavour, seed=0)
-    load_strictly(network, rename(_read_state(entry), KEY_MAPS[entry.converter]))
+    network = Network((arch or NAMED[entry.arch]).with_classes(NAMED[entry.arch].classes), entry.flavour)
+    fill(network, _read_state(entry), entry.converter)
     return network.eval()
 
 
 def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:
-    """Copy `state` into `network`; every tensor must be claimed and every place filled.
+    """Copy `state`, which has our names, into `network`; every tensor must be claimed and every place filled.
 
     Raises:
-        WeightsError: lists what is missing, unexpected or of another shape.
+        WeightsError: lists what is missing, unexpected and misshapen.
     """
-    own = network.state_dict()
-    problems = [f"missing {name}" for name in own if name not in state]
-    problems += [f"unexpected {name}" for name in state if name not in own]
-    problems += [
-        f"{name} is {list(state[name].shape)}, expected {list(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if problems:
-        shown = "; ".join(problems[:6]) + (f"; and {len(problems) - 6} more" if len(problems) > 6 else "")
-        raise WeightsError(f"the weights do not fit {network.arch.name}: {shown}", "Choose weights of this network.")
-    network.load_state_dict(dict(state))
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    counters = [name for name in expected if name.endswith(".num_batches_tracked")]
+    check_fit(network.arch.name, state, expected, counters)
+    network.load_state_dict(network.state_dict() | dict(state))
+
+
+def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:
+    """What the file says, else what the bundle says that it is part of, else the default."""
+    bundle = path.parent / MANIFEST_NAME
+    if "padding" in metadata and "bn_eps" in metadata:
+        padding, bn_eps = metadata["padding"], metadata["bn_eps"]
+    elif bundle.is_file():
+        row = Manifest.from_json(bundle.read_bytes()).flavour
+        padding, bn_eps = row.padding, str(row.bn_eps)
+    else:
+        return Flavour()
+    try:
+        return Flavour(padding, float(bn_eps))  # type: ignore[arg-type]
+    except (ValueError, ArchitectureError) as error:
+        raise WeightsError(f"the flavour of {printable(path.name)} cannot be used: {error}") from None
 
 
 def weights_file(entry: WeightsEntry) -> Path:

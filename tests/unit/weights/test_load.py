@@ -89,9 +89,9 @@ def test_load_strictly_lists_what_is_missing_unexpected_and_misshapen() -> None:
     state["classifier.bias"] = torch.zeros(5)
     with pytest.raises(WeightsError) as caught:
         load_strictly(network, state)
-    assert "missing stem.conv.weight" in caught.value.message
-    assert "unexpected tail.conv.weight" in caught.value.message
-    assert "classifier.bias is [5], expected [4]" in caught.value.message
+    assert "missing stem.conv.weight; " in caught.value.message
+    assert "unexpected tail.conv.weight; " in caught.value.message
+    assert "misshapen classifier.bias is [5], expected [4]" in caught.value.message
     assert torch.equal(before, network.classifier.weight)
 
 

@@ -1,8 +1,6 @@
-"""State dicts of other libraries to Lungfish's names: one table of module names for each source."""
+"""State dicts of other libraries, and ours: one table of names for each library and kind of network."""
 
-from lungfish.weights.convert import packaged
-from lungfish.weights.convert.keymap import rename
+from lungfish.weights.convert.layout import Layout, Place, places
+from lungfish.weights.convert.sources import SOURCES, Source, find_layout, find_source
 
-KEY_MAPS = {"packaged": packaged.KEY_MAP}
-
-__all__ = ["KEY_MAPS", "rename"]
+__all__ = ["SOURCES", "Layout", "Place", "Source", "find_layout", "find_source", "places"]

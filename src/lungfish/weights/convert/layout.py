@@ -1,0 +1,163 @@
+"""How another library names and lays out the tensors of a network, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from lungfish.architecture import Arch, Op, lower
+from lungfish.architecture.table import Block, Table
+from lungfish.core.errors import UsageError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One tensor of a module in another library.
+
+    Args:
+        name: after the module's name, separator included: `.weight`, `/kernel`.
+        axes: which of its axes becomes our first, second ...; empty if they are in our order.
+    """
+
+    name: str
+    axes: tuple[int, ...] = ()
+
+
+Variables = Mapping[str, Mapping[str, Variable]]  # kind of module, then our tensor: ["norm"]["running_mean"]
+
+_KERNEL_AND_BIAS = {name: Variable(f".{name}") for name in ("weight", "bias")}
+_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+TORCH: Variables = {
+    "conv": _KERNEL_AND_BIAS,
+    "depthwise": _KERNEL_AND_BIAS,
+    "linear": _KERNEL_AND_BIAS,
+    "norm": {name: Variable(f".{name}") for name in _NORM},
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where another library keeps the modules of one kind of network: our names to its names.
+
+    Numbers in its names: `{block}` counts blocks, `{stage}` rows of the table and `{repeat}` the blocks of a row,
+    all from 0; `{block+1}` and `{stage+1}` from 1; `{letter}` is the repeat as a, b, c ...; `{blocks+1}` and
+    `{stages+1}` are what follows the last.
+
+    Args:
+        block: kind of block that it holds.
+        outside: modules before and after the blocks.
+        expanding: modules of a block that expands.
+        plain: modules of a block that does not.
+        squeezes: whether its blocks hold squeeze-and-excite; None if they may.
+        largest_kernel: side of the largest kernel that its blocks take.
+        variables: names and axes of each module's tensors.
+    """
+
+    block: Block
+    outside: Mapping[str, str]
+    plain: Mapping[str, str]
+    expanding: Mapping[str, str] = field(default_factory=dict)
+    squeezes: bool | None = None
+    largest_kernel: int = 11
+    variables: Variables = field(default_factory=lambda: TORCH)
+
+    def holds(self, table: Table) -> bool:
+        """Whether networks of this table can be laid out so."""
+        return (
+            table.block == self.block
+            and self.squeezes in (None, table.squeeze > 0)
+            and all(row.kernel <= self.largest_kernel for row in table.rows)
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where another library keeps one of our tensors.
+
+    Args:
+        name: its name there.
+        shape: its shape there.
+        axes: which of its axes becomes our first, second ...; empty if they are in our order.
+        our_shape: its shape here.
+        optional: whether a checkpoint may lack it: the count of batches that batch norm has seen.
+    """
+
+    name: str
+    shape: Shape
+    axes: tuple[int, ...]
+    our_shape: Shape
+    optional: bool = False
+
+
+def places(arch: Arch, layout: Layout) -> dict[str, Place]:
+    """Our name of every tensor of `arch`, and where `layout` keeps it.
+
+    Raises:
+        UsageError: the layout knows no place for a module.
+    """
+    modules = _module_names(arch, layout)
+    found = {}
+    for op in lower(arch):
+        kind = "depthwise" if op.kind == "conv" and op.groups > 1 else op.kind
+        for tensor, shape in _tensors(op):
+            if op.name not in modules:
+                raise UsageError(f"{arch.name} has a module {op.name}, for which the other library has no place")
+            variable = layout.variables[kind].get(tensor)
+            if variable is not None:
+                name, before = modules[op.name] + variable.name, _before(shape, variable.axes)
+                found[f"{op.name}.{tensor}"] = Place(
+                    name, before, variable.axes, shape, tensor == "num_batches_tracked"
+                )
+    return found
+
+
+def _before(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """The shape that becomes `shape` when its axes are put in the order `axes` and ones at its end are dropped."""
+    full = shape + (1,) * (len(axes) - len(shape))
+    return tuple(full[axes.index(axis)] for axis in range(len(axes))) if axes else shape
+
+
+def _tensors(op: Op) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of the tensors of one operation, as torch has them."""
+    out = op.out_shape[0]
+    match op.kind:
+        case "conv":
+            yield "weight", (out, op.in_shape[0] // op.groups, op.kernel, op.kernel)
+        case "linear":
+            yield "weight", (out, prod(op.in_shape))
+        case "norm":
+            yield from ((name, (out,)) for name in ("weight", "bias", "running_mean", "running_var"))
+            yield "num_batches_tracked", ()
+    if op.bias or op.kind == "linear":
+        yield "bias", (out,)
+
+
+def _module_names(arch: Arch, layout: Layout) -> dict[str, str]:
+    """Our name of every module that the layout knows, and its name there."""
+    depths = arch.stage_depths
+    after = {"{blocks+1}": str(sum(depths) + 1), "{stages+1}": str(len(depths) + 1)}
+    names = {ours: _filled(theirs, after) for ours, theirs in layout.outside.items()}
+    block = 0
+    for stage, (row, depth) in enumerate(zip(arch.table.rows, depths, strict=True)):
+        parts = layout.expanding if row.expand != 1 else layout.plain
+        for repeat in range(depth):
+            numbers = {
+                "{block}": str(block),
+                "{block+1}": str(block + 1),
+                "{stage}": str(stage),
+                "{stage+1}": str(stage + 1),
+                "{repeat}": str(repeat),
+                "{letter}": chr(ord("a") + repeat),
+            }
+            names |= {f"blocks.{block}.{ours}": _filled(theirs, numbers) for ours, theirs in parts.items()}
+            block += 1
+    return names
+
+
+def _filled(pattern: str, numbers: Mapping[str, str]) -> str:
+    for mark, number in numbers.items():
+        pattern = pattern.replace(mark, number)
+    return pattern

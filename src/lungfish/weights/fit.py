@@ -1,0 +1,50 @@
+"""Whether tensors fill a network: none missing, none left over, none of another shape."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from lungfish.core.errors import WeightsError
+from lungfish.core.names import printable
+
+SHOWN = 4  # of each kind of problem
+Shape = tuple[int, ...]
+
+
+def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:
+    """Compare the names and shapes of `found` with those expected.
+
+    Args:
+        arch: name of the network, for the message.
+        found: tensors or arrays by name.
+        expected: the shape of each by name.
+        optional: names that may be missing.
+
+    Raises:
+        WeightsError: lists what is missing, unexpected and misshapen.
+    """
+    misshapen = [
+        f"{name} is {_shape(found[name])}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if name in found and _shape(found[name]) != list(shape)
+    ]
+    problems = {
+        "missing": [name for name in expected if name not in found and name not in optional],
+        "unexpected": [printable(str(name)) for name in found if name not in expected],
+        "misshapen": misshapen,
+    }
+    if any(problems.values()):
+        raise WeightsError(
+            f"the weights do not fit {arch}: {'; '.join(_listed(*each) for each in problems.items() if each[1])}",
+            "Is this a checkpoint of another network, library or number of classes?",
+        )
+
+
+def _shape(tensor: object) -> list[int] | str:
+    shape = getattr(tensor, "shape", None)
+    return f"a {type(tensor).__name__}" if shape is None else list(shape)
+
+
+def _listed(kind: str, problems: list[str]) -> str:
+    more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return f"{kind} {', '.join(problems[:SHOWN])}{more}"
