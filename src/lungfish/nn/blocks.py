@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
-from lungfish.architecture import Flavour, Op
+from lungfish.architecture import Flavour
 from lungfish.architecture.table import Block
 from lungfish.nn.layers import ConvNormAct, DropPath, SqueezeExcite
 
-BlockOps = Mapping[str, Mapping[str, Op]]  # part of the block, then layer: ops["depthwise"]["conv"]
+OpTree = Mapping[str, Any]  # operations by the parts of their names: ops["depthwise"]["conv"]
 
 
 class InvertedResidual(nn.Module):
@@ -19,14 +20,14 @@ class InvertedResidual(nn.Module):
     Source: arXiv:1801.04381, section 3.3; with squeeze-and-excite it is the MBConv of arXiv:1905.11946.
     """
 
-    def __init__(self, ops: BlockOps, flavour: Flavour) -> None:
+    def __init__(self, ops: OpTree, flavour: Flavour) -> None:
         super().__init__()
         self.expand = ConvNormAct(ops["expand"], flavour) if "expand" in ops else nn.Identity()
         self.depthwise = ConvNormAct(ops["depthwise"], flavour)
         squeezes = "squeeze_excite" in ops
         self.squeeze_excite = SqueezeExcite(ops["squeeze_excite"], flavour) if squeezes else nn.Identity()
         self.project = ConvNormAct(ops["project"], flavour)
-        self.drop_path = DropPath(ops["shortcut"][""].rate) if "shortcut" in ops else None
+        self.drop_path = DropPath(ops["shortcut"].rate) if "shortcut" in ops else None
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         y_nchw: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x_nchw))))
@@ -36,7 +37,7 @@ class InvertedResidual(nn.Module):
 class DepthwiseSeparable(nn.Module):
     """Filter each channel, then mix the channels. Source: arXiv:1704.04861, section 3.1."""
 
-    def __init__(self, ops: BlockOps, flavour: Flavour) -> None:
+    def __init__(self, ops: OpTree, flavour: Flavour) -> None:
         super().__init__()
         self.depthwise = ConvNormAct(ops["depthwise"], flavour)
         self.pointwise = ConvNormAct(ops["pointwise"], flavour)
@@ -49,7 +50,7 @@ class DepthwiseSeparable(nn.Module):
 class FullConvolution(nn.Module):
     """Filter and mix at once: what a depthwise separable block replaces."""
 
-    def __init__(self, ops: BlockOps, flavour: Flavour) -> None:
+    def __init__(self, ops: OpTree, flavour: Flavour) -> None:
         super().__init__()
         self.full = ConvNormAct(ops["full"], flavour)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lungfish.architecture import Arch, Flavour, Op, lower
-from lungfish.nn.blocks import BLOCKS, BlockOps
+from lungfish.core.errors import ArchitectureError
+from lungfish.costs import op_params
+from lungfish.nn.blocks import BLOCKS, OpTree
 from lungfish.nn.initialization import initialize
 from lungfish.nn.layers import ConvNormAct
+
+MAX_PARAMS = 1_000_000_000  # 4 GB of floats
 
 
 class Network(nn.Module):
@@ -24,17 +28,21 @@ class Network(nn.Module):
     Args:
         arch: what to build.
         flavour: padding and batch-norm epsilon of the weights that it will hold.
+
+    Raises:
+        ArchitectureError: more than `MAX_PARAMS` parameters.
     """
 
     def __init__(self, arch: Arch, flavour: Flavour | None = None) -> None:
         super().__init__()
         self.arch, self.flavour = arch, flavour or Flavour()
-        parts, block = _by_part(lower(arch)), BLOCKS[arch.table.block]
-        self.stem = ConvNormAct(parts["stem"][""], self.flavour)
-        self.blocks = nn.Sequential(
-            *(block(ops, self.flavour) for name, ops in parts.items() if name.startswith("blocks."))
-        )
-        self.head = ConvNormAct(parts["head"][""], self.flavour) if "head" in parts else nn.Identity()
+        ops = lower(arch)
+        if (params := sum(map(op_params, ops))) > MAX_PARAMS:
+            raise ArchitectureError(f"{arch.name} has {params:,} parameters; at most {MAX_PARAMS:,} are built")
+        tree, block = _tree(ops), BLOCKS[arch.table.block]
+        self.stem = ConvNormAct(tree["stem"], self.flavour)
+        self.blocks = nn.Sequential(*(block(parts, self.flavour) for parts in tree["blocks"].values()))
+        self.head = ConvNormAct(tree["head"], self.flavour) if "head" in tree else nn.Identity()
         self.dropout = nn.Dropout(arch.dropout)
         self.classifier = nn.Linear(arch.head_width, arch.classes)
 
@@ -55,23 +63,22 @@ def build(arch: Arch, flavour: Flavour | None = None, *, seed: int | None = None
         arch: what to build.
         flavour: `same` padding and epsilon 1e-3 unless given.
         seed: of the initialization; torch's global generator if None.
+
+    Raises:
+        ArchitectureError: more than `MAX_PARAMS` parameters.
     """
     network = Network(arch, flavour)
     initialize(network, arch.table.initialization, None if seed is None else torch.Generator().manual_seed(seed))
     return network
 
 
-def _by_part(ops: Iterable[Op]) -> Mapping[str, BlockOps]:
-    """Operations by the dotted parts of their names: `parts["blocks.3"]["depthwise"]["conv"]`."""
-    parts: dict[str, dict[str, dict[str, Op]]] = defaultdict(lambda: defaultdict(dict))
+def _tree(ops: Iterable[Op]) -> OpTree:
+    """Operations by the parts of their dotted names: `tree["blocks"]["3"]["depthwise"]["conv"]`."""
+    tree: dict[str, Any] = {}
     for op in ops:
-        block, part, layer = _split_name(op.name)
-        parts[block][part][layer] = op
-    return parts
-
-
-def _split_name(name: str) -> tuple[str, str, str]:
-    steps = name.split(".")
-    if steps[0] == "blocks":
-        return f"blocks.{steps[1]}", steps[2], steps[3] if len(steps) == 4 else ""
-    return steps[0], "", steps[1] if len(steps) == 2 else ""
+        *path, last = op.name.split(".")
+        place = tree
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = op
+    return tree

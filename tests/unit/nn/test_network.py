@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lungfish.architecture import NAMED, Arch, Flavour, Op, lower, parse_arch
 from lungfish.architecture.flavour import Padding
+from lungfish.core.errors import ArchitectureError
 from lungfish.costs import cost
 from lungfish.nn import Network, build
 from lungfish.nn.blocks import InvertedResidual
@@ -74,6 +76,20 @@ def test_names_can_be_read() -> None:
 
 def test_parameters_are_those_counted(arch: Arch) -> None:
     assert sum(p.numel() for p in build(arch, seed=0).parameters()) == cost(arch).params
+
+
+def test_torch_counts_two_operations_for_each_of_our_multiply_adds(arch: Arch) -> None:
+    side = arch.resolution_px
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        build(arch).eval()(torch.empty(1, 3, side, side))
+    assert counter.get_total_flops() == 2 * cost(arch).macs
+
+
+def test_a_network_too_large_to_build_is_refused_before_it_is() -> None:
+    with pytest.raises(
+        ArchitectureError, match=r"efficientnet_b7:width=20 has 2\d,\d+,\d+,\d+ parameters; at most 1,0"
+    ):
+        build(NAMED["efficientnet_b7"].scale(width=20))
 
 
 @pytest.mark.parametrize("side", [SIDE, SIDE + 1, SIDE + 31])
