@@ -11,17 +11,21 @@ from typing import Annotated, Any
 
 import typer
 
+from lungfish.cli.compare import compare
 from lungfish.cli.demo import demo
+from lungfish.cli.describe import describe
 from lungfish.cli.doctor import doctor
 from lungfish.cli.evaluate import evaluate
+from lungfish.cli.models import models
 from lungfish.cli.output import print_error
 from lungfish.cli.predict import predict
+from lungfish.cli.scale import scale
 from lungfish.cli.train import train
 from lungfish.core.errors import LungfishError, MachineError, UsageError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 
-COMMANDS = (demo, train, predict, evaluate, doctor)
+COMMANDS = (demo, train, predict, evaluate, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
 # typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]

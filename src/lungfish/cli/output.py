@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from lungfish.core.errors import LungfishError
@@ -28,12 +29,12 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def table(rows: list[list[str]]) -> str:
-    """Columns of text, the first to the left and the others to the right, two spaces apart."""
+def table(rows: list[list[str]], left: Collection[int] = (0,)) -> str:
+    """Columns of text, two spaces apart: those of `left` to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
+            cell.ljust(width) if i in left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows

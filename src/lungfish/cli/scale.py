@@ -1,0 +1,55 @@
+"""`lungfish scale`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lungfish.workflows.scale import Scaled
+
+
+def scale(  # noqa: PLR0913  one parameter for each option
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help="A network's name, or an architecture's JSON file.")],
+    phi: Annotated[float | None, typer.Option(help="Compound coefficient: about 2 ** PHI times the work.")] = None,
+    width: Annotated[float | None, typer.Option(help="Factor of every width.")] = None,
+    depth: Annotated[float | None, typer.Option(help="Factor of every depth.")] = None,
+    resolution: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of the input.")] = None,
+    macs: Annotated[float | None, typer.Option(help="Target: most multiply-adds, as 600e6.")] = None,
+    params: Annotated[float | None, typer.Option(help="Target: most parameters, as 5e6.")] = None,
+    memory_mb: Annotated[float | None, typer.Option(help="Target: most activations at once, fp32, in MB.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="What varies to meet a target: phi, width or resolution.  [default: phi]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the architecture: a .json that every command takes.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Make a network larger or smaller: by factors, or to the largest within one target."""
+    from lungfish.cli.output import print_json, warn
+    from lungfish.core.names import printable
+    from lungfish.workflows import scale as workflow
+
+    scaling = workflow.Scaling(phi, width, depth, resolution, macs, params, memory_mb, by)
+    scaled = workflow.scale(arch, scaling, out)
+    if out:
+        warn(f"written: {printable(str(out))}")
+    if json:
+        print_json(scaled.to_json())
+    else:
+        _print(scaled)
+
+
+def _print(scaled: Scaled) -> None:
+    from lungfish.core.names import printable
+
+    print("\n".join(printable(line) for line in str(scaled.arch).splitlines()))
+    print(f"\n{scaled.params:,} parameters, {scaled.macs:,} multiply-adds")
+    met = scaled.solution
+    if met:
+        unit = {"macs": "multiply-adds", "params": "parameters", "memory_bytes": "bytes of activations"}[met.quantity]
+        share = met.achieved / met.target
+        print(f"{met.by} {met.value:g}: {met.achieved:,} {unit}, {share:.1%} of the target of {met.target:,}")

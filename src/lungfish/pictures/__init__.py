@@ -1,0 +1,7 @@
+"""Networks and their accuracy as pictures: SVG text, from what architecture and costs know."""
+
+from lungfish.pictures.accuracy import Marked, accuracy_picture
+from lungfish.pictures.file import check_picture_file, write_picture
+from lungfish.pictures.network import network_picture
+
+__all__ = ["Marked", "accuracy_picture", "check_picture_file", "network_picture", "write_picture"]

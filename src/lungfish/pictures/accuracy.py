@@ -1,0 +1,216 @@
+"""Accuracy against multiply-adds: the published networks, and one's own among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from lungfish.architecture.published import PUBLISHED, YARDSTICK, published_archs, published_figures
+from lungfish.costs import cost
+from lungfish.pictures.canvas import Canvas, Point, text_width
+
+WIDTH, HEIGHT = 1180.0, 800.0
+LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 690.0  # of the plot
+GROUND = 54.0  # room between the lowest accuracy and the axis, for networks without one
+TITLES = {
+    "mobilenet_v1": "MobileNetV1",
+    "mobilenet_v2": "MobileNetV2",
+    "efficientnet_lite": "EfficientNet-Lite",
+    "efficientnet": "EfficientNet",
+}
+FULL = "mobilenet_v1_full"
+YARDSTICK_TITLES = {"resnet50": "ResNet-50", "resnet152": "ResNet-152", "inception_v3": "Inception-v3"}
+MACS_TICKS = [mantissa * 10**power for power in range(3, 15) for mantissa in (1, 2, 5)]
+LABEL_PX, LABEL_SMALL_PX = 13.0, 11.5
+AWAY = (12, 16, 22, 30, 42, 56)  # pixels between a mark and its text
+AROUND = ((1, 0), (0, -1), (0, 1), (-1, 0), (0.7, 0.8), (-0.7, -0.8), (0.7, -0.8), (-0.7, 0.8))
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A network to mark.
+
+    Args:
+        name: beside the mark.
+        macs: multiply-adds.
+        top1: percent, published or measured; None marks the axis only.
+    """
+
+    name: str
+    macs: int
+    top1: float | None
+
+
+@dataclass(frozen=True)
+class _Dot:
+    family: str
+    name: str
+    macs: float
+    top1: float
+
+
+@dataclass
+class _Plot:
+    """The canvas with its axes; remembers where texts are, so that none covers another."""
+
+    canvas: Canvas
+    macs: tuple[float, float]
+    top1: tuple[float, float]
+    taken: list[tuple[float, float, float, float]] = field(default_factory=list)
+
+    def at(self, macs: float, top1: float) -> Point:
+        low, high = self.top1
+        return self.x(macs), BOTTOM - GROUND - (top1 - low) / (high - low) * (BOTTOM - GROUND - TOP)
+
+    def x(self, macs: float) -> float:
+        low, high = self.macs
+        return LEFT + math.log(macs / low) / math.log(high / low) * (RIGHT - LEFT)
+
+    def keep_clear(self, center: Point, radius: float) -> None:
+        """Let no text cover the surroundings of `center`."""
+        x, y = center
+        self.taken.append((x - radius, y - radius, x + radius, y + radius))
+
+    def keep_line_clear(self, start: Point, end: Point) -> None:
+        """Let no text cover a line."""
+        steps = max(1, int(math.dist(start, end) / 6))
+        for i in range(steps + 1):
+            share = i / steps
+            self.keep_clear((start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])), 3)
+
+    def label(self, center: Point, text: str, style: str, size: float = LABEL_PX) -> None:
+        """Write `text` beside `center`, where it covers the least."""
+        width = text_width(text, size, bold=size == LABEL_PX)
+        places = [
+            (
+                center[0] + dx * away - (width if dx < 0 else width / 2 if dx == 0 else 0),
+                center[1] + dy * away + size / 3,
+            )
+            for away in AWAY
+            for dx, dy in AROUND
+        ]
+        boxes = [(left, low - size, left + width, low + 3) for left, low in places]
+        best = min(range(len(boxes)), key=lambda i: (self._covered(boxes[i]), i))
+        self.taken.append(boxes[best])
+        self.canvas.text(places[best], text, style)
+
+    def _covered(self, box: tuple[float, float, float, float]) -> float:
+        left, top, right, bottom = box
+        overlap = sum(
+            max(0.0, min(right, r) - max(left, x)) * max(0.0, min(bottom, b) - max(top, y)) for x, y, r, b in self.taken
+        )
+        outside = max(0.0, LEFT + 2 - left) + max(0.0, right - RIGHT) + max(0.0, TOP - top)
+        return overlap + 100 * outside
+
+
+def accuracy_picture(marked: Sequence[Marked] = ()) -> str:
+    """SVG: published ImageNet accuracy against counted multiply-adds, with some networks marked.
+
+    Networks without a published or measured accuracy get a pin on the axis of multiply-adds.
+    """
+    dots = tuple(_published_dots())
+    costs = [dot.macs for dot in dots] + [each.macs for each in marked]
+    heights = [dot.top1 for dot in dots] + [each.top1 for each in marked if each.top1 is not None]
+    label = "ImageNet top-1 against multiply-adds: MobileNetV1, V2, EfficientNet, Lite and others as published"
+    plot = _Plot(
+        Canvas(WIDTH, HEIGHT, label),
+        (min(costs) / 1.25, max(costs) * 1.3),
+        (10 * math.floor(min(heights) / 10), max(heights) + 2),
+    )
+    plot.canvas.text((40, 46), "Accuracy against multiply-adds", "title")
+    plot.canvas.text((40, 72), "ImageNet top-1 as published, %; multiply-adds counted, one image, logarithmic", "soft")
+    _axes(plot)
+    _draw_families(plot, dots)
+    _draw_marked(plot, marked)
+    _label_families(plot, dots, marked)
+    sources = dict.fromkeys(line.source for line in PUBLISHED if line in map(published_figures, published_archs()))
+    note = "Lines join a family's networks at their own resolution; faint dots are the same at lower ones."
+    if any(each.top1 is None for each in marked):
+        note += " Pins on the axis: no accuracy was published."
+    plot.canvas.text((LEFT, HEIGHT - 48), note, "small soft")
+    plot.canvas.text((LEFT, HEIGHT - 28), "Published: " + "; ".join(sources), "small soft")
+    return plot.canvas.svg()
+
+
+def _published_dots() -> Iterator[_Dot]:
+    for arch in published_archs():
+        line = published_figures(arch)
+        assert line is not None
+        family = next(family for family in TITLES if arch.name.startswith(family))
+        yield _Dot(family, arch.name, cost(arch).macs, line.top1)
+    for line in PUBLISHED:
+        if line.name.startswith(YARDSTICK):
+            yield _Dot("yardstick", line.name.removeprefix(YARDSTICK), line.macs_m * 1e6, line.top1)
+
+
+def _axes(plot: _Plot) -> None:
+    canvas, (low, high) = plot.canvas, plot.macs
+    for top1 in range(int(plot.top1[0]), int(plot.top1[1]) + 1, 5):
+        y = plot.at(low, top1)[1]
+        canvas.path(f"M{LEFT} {y:.1f}H{RIGHT}", "grid")
+        canvas.text((LEFT - 10, y + 4), str(top1), "soft", "end")
+    canvas.path(f"M{LEFT} {BOTTOM}H{RIGHT}", "line")
+    for macs in MACS_TICKS:
+        if low <= macs <= high:
+            x = plot.x(macs)
+            canvas.path(f"M{x:.1f} {BOTTOM}v5", "line")
+            canvas.text((x, BOTTOM + 21), f"{macs / 1e9:g} G" if macs >= 1e9 else f"{macs / 1e6:g} M", "soft", "middle")
+    canvas.text((RIGHT, BOTTOM + 44), "multiply-adds", "soft", "end")
+
+
+def _draw_families(plot: _Plot, dots: Sequence[_Dot]) -> None:
+    """A line through each family's networks at full resolution, a dot for each network."""
+    for family in TITLES:
+        main = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))
+        places = [plot.at(*place) for place in main]
+        plot.canvas.polyline(places, f"{family}-line")
+        for start, end in pairwise(places):
+            plot.keep_line_clear(start, end)
+    for dot in dots:
+        center = plot.at(dot.macs, dot.top1)
+        small = dot.family != "yardstick" and not _on_line(dot) and dot.name != FULL
+        plot.canvas.circle(
+            center, 3 if small else 5, dot.family + (" faint" if small else ""), f"{dot.name}: {dot.top1}"
+        )
+        plot.keep_clear(center, 3 if small else 6)
+
+
+def _on_line(dot: _Dot) -> bool:
+    return "resolution" not in dot.name and dot.name != FULL and dot.family != "yardstick"
+
+
+def _draw_marked(plot: _Plot, marked: Sequence[Marked]) -> None:
+    """A ring around each network whose accuracy is known, a pin on the axis for each other."""
+    names = {plot.at(each.macs, each.top1): each.name for each in marked if each.top1 is not None}
+    for center in names:
+        plot.canvas.circle(center, 9, "ring")
+        plot.keep_clear(center, 10)
+    pins = {(plot.x(each.macs), BOTTOM - 16): each.name for each in marked if each.top1 is None}
+    for x, _ in pins:
+        plot.canvas.path(f"M{x:.1f} {BOTTOM}V{TOP}", "dashed")
+        plot.canvas.polygon(((x, BOTTOM), (x - 6, BOTTOM - 11), (x + 6, BOTTOM - 11)), "pin")
+        plot.keep_clear((x, BOTTOM - 6), 8)
+        plot.keep_line_clear((x, BOTTOM), (x, TOP))
+    for center, name in (names | pins).items():
+        plot.label(center, name.removeprefix(YARDSTICK), "strong")
+
+
+def _label_families(plot: _Plot, dots: Sequence[_Dot], marked: Sequence[Marked]) -> None:
+    for family, title in TITLES.items():
+        ends = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))
+        plot.label(plot.at(*ends[0 if family.startswith("mobilenet") else -1]), title, f"{family}-ink")
+    told = {each.name.removeprefix(YARDSTICK) for each in marked}
+    for dot in dots:
+        words = _short_name(dot)
+        if words and dot.name not in told:
+            plot.label(plot.at(dot.macs, dot.top1), words, "small soft", LABEL_SMALL_PX)
+
+
+def _short_name(dot: _Dot) -> str:
+    if dot.family == "yardstick":
+        return YARDSTICK_TITLES[dot.name]
+    if dot.name == FULL:
+        return "MobileNetV1 in full convolutions"
+    return dot.name.rpartition("_")[2].capitalize() if dot.family.startswith("efficientnet") else ""

@@ -1,0 +1,100 @@
+"""A network as a student reads it: steps that expand, filter and compress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from lungfish.architecture import Arch
+from lungfish.costs import Layer, cost
+
+ROLES = {  # part of a block -> what it does, as a style of the canvas
+    "expand": "expand",
+    "depthwise": "filter",
+    "project": "compress",
+    "pointwise": "mix",
+    "full": "full",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One convolution or the classifier, with its norm and activation.
+
+    Args:
+        role: `expand`, `filter`, `compress`, `mix`, `full`, or `plain` outside the blocks.
+        channels: that go in and come out.
+        sides: of the feature map that goes in and of the one that comes out; 1 after the last pooling.
+        kernel: side of the kernel.
+        linear: whether no activation follows.
+        params: trained numbers.
+        macs: multiply-adds.
+    """
+
+    role: str
+    channels: tuple[int, int]
+    sides: tuple[int, int]
+    kernel: int
+    linear: bool
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Steps that belong together.
+
+    Args:
+        name: `stem`, `blocks.0` ..., `head`, `classifier`.
+        steps: in order.
+        shortcut: whether its input is added to its output.
+        squeeze: channels between squeeze and excite; 0 if there is none.
+        squeeze_params: trained numbers of squeeze-and-excite.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    shortcut: bool
+    squeeze: int
+    squeeze_params: int
+
+
+def anatomy(arch: Arch) -> tuple[Block, ...]:
+    """The blocks of `arch`, stem, head and classifier included."""
+    named = groupby((layer for layer in cost(arch).layers), key=lambda layer: _split(layer.name)[0])
+    blocks = ((name, tuple(layers)) for name, layers in named)
+    return tuple(_block(name, layers) for name, layers in blocks if name not in ("pool", "dropout"))
+
+
+def _block(name: str, layers: Sequence[Layer]) -> Block:
+    parts = {part: tuple(each) for part, each in groupby(layers, key=lambda layer: _split(layer.name)[1])}
+    squeeze = parts.pop("squeeze_excite", ())
+    shortcut = parts.pop("shortcut", ())
+    return Block(
+        name=name,
+        steps=tuple(_step(part, each) for part, each in parts.items()),
+        shortcut=bool(shortcut),
+        squeeze=next((layer.out_shape[0] for layer in squeeze if layer.op == "conv"), 0),
+        squeeze_params=sum(layer.params for layer in squeeze),
+    )
+
+
+def _step(part: str, layers: Sequence[Layer]) -> Step:
+    first = layers[0]
+    sides = (first.in_shape[1], first.out_shape[1]) if len(first.in_shape) == 3 else (1, 1)
+    return Step(
+        role=ROLES.get(part, "plain"),
+        channels=(first.in_shape[0], first.out_shape[0]),
+        sides=sides,
+        kernel=first.kernel,
+        linear=layers[-1].op != "act",
+        params=sum(layer.params for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+    )
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The block and the part of it that a layer belongs to: `blocks.3.expand.conv` is of `blocks.3`, `expand`."""
+    steps = name.split(".")
+    return (".".join(steps[:2]), steps[2]) if steps[0] == "blocks" else (steps[0], "")

@@ -1,0 +1,43 @@
+"""Pictures into files: SVG as it is, PNG through resvg."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from lungfish.core.errors import MissingExtraError, OutputError
+from lungfish.core.files import write_atomic
+from lungfish.core.names import printable
+
+PNG_ZOOM = 2.0  # sharp on today's screens
+
+
+def check_picture_file(path: Path) -> Path:
+    """`path`, if a picture can be written under that name. Call it before the work that the picture shows.
+
+    Raises:
+        OutputError: it ends in neither .svg nor .png, or is a folder.
+        MissingExtraError: a .png, and what draws it is not installed.
+    """
+    shown = printable(str(path))
+    if path.suffix not in (".svg", ".png"):
+        raise OutputError(f"--plot {shown} ends in neither .svg nor .png", "For example --plot picture.svg.")
+    if path.is_dir():
+        raise OutputError(f"--plot {shown} is a folder", "For example --plot picture.svg.")
+    if path.suffix == ".png" and find_spec("resvg_py") is None:
+        raise MissingExtraError(
+            f"{shown} needs resvg-py, which is not installed", "Run: pip install 'lungfish[plot]', or write an .svg."
+        )
+    return path
+
+
+def write_picture(svg: str, path: Path) -> None:
+    """Write `svg` to a file that `check_picture_file` has passed. Raises `StorageError`."""
+    write_atomic(path, svg if path.suffix == ".svg" else _png(svg))
+
+
+def _png(svg: str) -> bytes:
+    import resvg_py
+
+    data: bytes = resvg_py.svg_to_bytes(svg_string=svg, zoom=PNG_ZOOM)
+    return data

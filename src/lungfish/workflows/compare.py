@@ -1,0 +1,136 @@
+"""Networks side by side: parameters, multiply-adds, memory, and latency on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lungfish.architecture import Arch, Flavour, parse_arch
+from lungfish.architecture.published import YARDSTICK, Published, published_figures
+from lungfish.core.errors import UsageError
+from lungfish.core.progress import Progress, Silent
+from lungfish.costs import cost
+from lungfish.pictures import Marked, accuracy_picture, check_picture_file, write_picture
+from lungfish.runtime.artifact import Latency
+from lungfish.workflows.yardstick import Yardstick, open_yardstick, yardstick_onnx
+
+MOST_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """One network.
+
+    Args:
+        name: as it was asked for.
+        params: parameters.
+        macs: multiply-adds.
+        resolution_px: side of the square input.
+        peak_activation_bytes: most activations held at once, fp32; None for a yardstick, which is not lowered.
+        published: what was published of it, if anything was.
+        latency_ms: measured here, at batch 1, from pixels to probabilities; None if that was not asked for.
+    """
+
+    name: str
+    params: int
+    macs: int
+    resolution_px: int
+    peak_activation_bytes: int | None
+    published: Published | None
+    latency_ms: Latency | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "params": self.params,
+            "macs": self.macs,
+            "peak_activation_bytes": self.peak_activation_bytes,
+            "latency_ms": asdict(self.latency_ms) if self.latency_ms else None,
+        }
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How to measure latency.
+
+    Args:
+        threads: of the runtime; as many as physical cores if None.
+        seconds: about how long each network runs.
+    """
+
+    threads: int | None = None
+    seconds: float = 1.5
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise UsageError(f"threads is {self.threads}; allowed are whole numbers from 1 to {MOST_THREADS}")
+
+
+def compare(
+    names: Sequence[str], timing: Timing | None = None, plot: Path | None = None, progress: Progress | None = None
+) -> tuple[ComparedRow, ...]:
+    """Count networks, time them one after another, and draw them among the published ones.
+
+    Args:
+        names: architectures' names or JSON files, or `torchvision:NAME` for any of its classifiers.
+        timing: how to measure latency; not at all if None.
+        plot: an .svg or .png to write: accuracy against multiply-adds.
+        progress: told of the measurement.
+
+    Raises:
+        UsageError: a name stands for no network, or `plot` is no picture's name.
+        MachineError: a package that a yardstick, latency or picture needs is not installed, or the picture cannot be
+            written.
+    """
+    picture = check_picture_file(plot) if plot else None
+    networks = [open_yardstick(name) if name.startswith(YARDSTICK) else parse_arch(name) for name in names]
+    rows = tuple(_count(network) for network in networks)
+    if picture:
+        marked = [Marked(row.name, row.macs, row.published.top1 if row.published else None) for row in rows]
+        write_picture(accuracy_picture(marked), picture)
+    return rows if timing is None else _timed(networks, rows, timing, progress or Silent())
+
+
+def _timed(
+    networks: Sequence[Arch | Yardstick], rows: Sequence[ComparedRow], timing: Timing, progress: Progress
+) -> tuple[ComparedRow, ...]:
+    with progress.task("measuring", len(networks)) as advance:
+        timed = []
+        for network, row in zip(networks, rows, strict=True):
+            timed.append(replace(row, latency_ms=_time(network, timing)))
+            advance(1)
+    return tuple(timed)
+
+
+def _count(network: Arch | Yardstick) -> ComparedRow:
+    if isinstance(network, Yardstick):
+        figures, published = network, published_figures(network.name)
+        return ComparedRow(figures.name, figures.params, figures.macs, figures.resolution_px, None, published)
+    counted, published = cost(network), published_figures(network)
+    peak = counted.peak_activation_bytes
+    return ComparedRow(network.name, counted.params, counted.macs, network.resolution_px, peak, published)
+
+
+def _time(network: Arch | Yardstick, timing: Timing) -> Latency:
+    from lungfish.runtime.measure import latency
+    from lungfish.runtime.session import Session
+
+    data = yardstick_onnx(network) if isinstance(network, Yardstick) else _arch_onnx(network)
+    return latency(Session(data, timing.threads), timing.seconds)
+
+
+def _arch_onnx(arch: Arch) -> bytes:
+    """The graph that a bundle of `arch` would hold, with random weights: they take the time that trained ones take."""
+    from lungfish.export.onnx_graph import GraphSpec, classifier_graph
+    from lungfish.nn import build
+
+    if arch.in_channels != 3:
+        raise UsageError(
+            f"{arch.name} takes {arch.in_channels} channels; latency is measured on RGB images, which have 3"
+        )
+    state = {name: tensor.numpy() for name, tensor in build(arch, seed=0).state_dict().items()}
+    middle = (127.5, 127.5, 127.5)
+    data: bytes = classifier_graph(arch, Flavour(), state, GraphSpec(middle, middle)).SerializeToString()
+    return data
