@@ -20,6 +20,7 @@ MAX_RESOLUTION_PX = 4096
 MAX_MULTIPLIER = 64.0
 MAX_BLOCKS = 1000
 MAX_CLASSES = 1_000_000
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Arch:
     resolution: float = 1.0
 
     def __post_init__(self) -> None:
-        check_text("name", self.name, longest=200)
+        check_text("name", self.name, longest=MAX_NAME)
         if not isinstance(self.table, Table):
             raise ArchitectureError(f"table is {shown(self.table)}; it must be a Table")
         for name in ("width", "depth", "resolution"):
@@ -131,9 +132,10 @@ class Arch:
         check_multiplier("width", width, MAX_MULTIPLIER)
         check_multiplier("depth", depth, MAX_MULTIPLIER)
         wider, deeper, finer = COMPOUND.factors(phi)
-        settings = [f"{key}={value:.12g}" for key, value in (("phi", phi),) if value != 0]
-        settings += [f"{key}={value:.12g}" for key, value in (("width", width), ("depth", depth)) if value != 1]
-        settings += [] if resolution is None else [f"resolution={resolution}"]
+        factors = (("phi", phi, 0), ("width", width, 1), ("depth", depth, 1))
+        settings = [f"{key}={value:.12g}" for key, value, neutral in factors if value != neutral]
+        if resolution is not None:
+            settings.append(f"resolution={shown(resolution)}")
         try:
             return replace(
                 self,
@@ -192,8 +194,7 @@ class Arch:
         """Read what `to_json` wrote, from an object or its text.
 
         Raises:
-            ArchitectureError: not JSON, a missing key, a wrong type or value.
-            UnknownNameError: an unknown key.
+            ArchitectureError: not JSON, an unknown or missing key, a wrong type or value.
         """
         try:
             fields = read_object(cls, "the architecture", json.loads(value) if isinstance(value, str) else value)
@@ -230,8 +231,11 @@ class Arch:
 
 
 def _extended(name: str, settings: list[str]) -> str:
-    """`NAME:key=value,...` with further settings; they are applied from left to right."""
-    return name + "".join(f"{',' if ':' in name or i else ':'}{setting}" for i, setting in enumerate(settings))
+    """`NAME:key=value,...` with further settings, which apply from left to right; cut if it gets too long to read."""
+    base, _, before = name.partition(":")
+    joined = ",".join([before, *settings] if before else settings)
+    extended = f"{base}:{joined}" if joined else base
+    return extended if len(extended) <= MAX_NAME else f"{extended[: MAX_NAME - 3]}..."
 
 
 def _column(cells: tuple[str, ...], *, left: bool) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from lungfish.architecture.checks import shown
-from lungfish.core.errors import ArchitectureError
+from lungfish.core.errors import ArchitectureError, UnknownNameError
 from lungfish.core.names import choose
 
 Kind = TypeVar("Kind")
@@ -16,14 +16,16 @@ def read_object(kind: type[Kind], what: str, value: object) -> dict[str, Any]:
     """The fields of a dataclass `kind`, out of a JSON object; their values are for `kind` itself to check.
 
     Raises:
-        ArchitectureError: not an object, or a key is missing.
-        UnknownNameError: a key that `kind` does not have, with close matches.
+        ArchitectureError: not an object, a key that `kind` does not have (with close matches), or one is missing.
     """
     if not isinstance(value, dict):
         raise ArchitectureError(f"{what} is {shown(value)}; it must be a JSON object")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
-    for key in value:
-        choose(str(key), known, f"key of {what}")
+    try:
+        for key in value:
+            choose(str(key), known, f"key of {what}")
+    except UnknownNameError as error:
+        raise ArchitectureError(error.message, error.hint) from None
     for name, field in known.items():
         if name not in value and field.default is MISSING and field.default_factory is MISSING:
             raise ArchitectureError(f"{what} has no {name!r}")

@@ -123,7 +123,8 @@ def _at(arch: Arch, by: str, step: int) -> Arch:
 def _last_fitting(low: int, high: int, measured: Callable[[int], int | None], what: str, target: int) -> int:
     """By bisection, a step that fits, the next one of which does not."""
     smallest = measured(low)
-    if smallest is None or smallest > target:
+    assert smallest is not None, "a network may always shrink to its total stride"
+    if smallest > target:
         raise ArchitectureError(f"{what} is out of reach: the smallest network has {smallest:,}")
     high += 1
     while high - low > 1:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lungfish.architecture import NAMED, Arch
-from lungfish.core.errors import ArchitectureError, LungfishError
+from lungfish.core.errors import ArchitectureError
 
 B0 = NAMED["efficientnet_b0"]
 
@@ -101,10 +101,15 @@ def broken(path: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_json_with_a_wrong_value(path: str, value: Any, message: str) -> None:
-    with pytest.raises(LungfishError) as caught:
+    with pytest.raises(ArchitectureError) as caught:
         Arch.from_json(json.dumps(broken(path, value)))
     assert caught.value.message.startswith(message)
-    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_key_gets_the_close_ones() -> None:
+    with pytest.raises(ArchitectureError) as caught:
+        Arch.from_json(broken("classs", 10))
+    assert caught.value.hint == "Did you mean classes?"
 
 
 def test_a_missing_key() -> None:
@@ -116,7 +121,7 @@ def test_a_missing_key() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", "[1]", "5", '"x"', "null", "[" * 100_000, "1" * 5000, '{"a": 1}'])
 def test_text_that_is_no_architecture(text: str) -> None:
-    with pytest.raises(LungfishError, match="architecture"):
+    with pytest.raises(ArchitectureError, match="architecture"):
         Arch.from_json(text)
 
 

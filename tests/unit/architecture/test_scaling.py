@@ -73,6 +73,16 @@ def test_the_name_says_how_it_was_scaled() -> None:
     assert parse_arch(arch.name) == arch
 
 
+def test_a_network_may_be_scaled_any_number_of_times() -> None:
+    arch = B0
+    for _ in range(50):
+        arch = arch.scale(phi=0.25).scale(phi=-0.25)
+    assert lower(arch) == lower(B0)
+    assert len(arch.name) == 200
+    assert arch.name.startswith("efficientnet_b0:phi=0.25,phi=-0.25,")
+    assert arch.name.endswith("...")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
