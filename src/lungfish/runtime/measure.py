@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,33 @@ def latency(session: Session, seconds: float = 1.5) -> Latency:
         session: the open artefact; its threads do the work.
         seconds: about how long to measure; a slow network takes longer, for its `LEAST_RUNS`.
     """
+    return latencies([session], seconds, rounds=1)[0]
+
+
+def latencies(sessions: Sequence[Session], seconds: float = 1.5, rounds: int = 5) -> list[Latency]:
+    """Time artefacts as `latency` does, taking turns: what else the machine does in the meantime hits them alike."""
+    for session in sessions:
+        _run_times_ms(session, 0.0, WARM_UP_RUNS)
+    times_ms: list[list[float]] = [[] for _ in sessions]
+    for _ in range(rounds):
+        for session, times in zip(sessions, times_ms, strict=True):
+            times.extend(_run_times_ms(session, seconds / rounds, -(-LEAST_RUNS // rounds)))
+    return [_summary(session, times) for session, times in zip(sessions, times_ms, strict=True)]
+
+
+def _run_times_ms(session: Session, seconds: float, least: int) -> list[float]:
     shape = (1, session.resolution_px, session.resolution_px, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    for _ in range(WARM_UP_RUNS):
-        session.run(pixels)
     times_ms: list[float] = []
     end = time.perf_counter() + seconds
-    while len(times_ms) < LEAST_RUNS or (time.perf_counter() < end and len(times_ms) < MOST_RUNS):
+    while len(times_ms) < least or (time.perf_counter() < end and len(times_ms) < MOST_RUNS):
         began = time.perf_counter()
         session.run(pixels)
         times_ms.append((time.perf_counter() - began) * 1e3)
+    return times_ms
+
+
+def _summary(session: Session, times_ms: list[float]) -> Latency:
     p50, p95 = np.percentile(times_ms, (50, 95)).tolist()
     return Latency(round(p50, 3), round(p95, 3), session.threads, session.runtime)
 

@@ -71,13 +71,13 @@ class Timing:
 def compare(
     names: Sequence[str], timing: Timing | None = None, plot: Path | None = None, progress: Progress | None = None
 ) -> tuple[ComparedRow, ...]:
-    """Count networks, time them one after another, and draw them among the published ones.
+    """Count networks, time them in turns, and draw them among the published ones.
 
     Args:
         names: architectures' names or JSON files, or `torchvision:NAME` for any of its classifiers.
         timing: how to measure latency; not at all if None.
         plot: an .svg or .png to write: accuracy against multiply-adds.
-        progress: told of the measurement.
+        progress: told of the work.
 
     Raises:
         UsageError: a name stands for no network, or `plot` is no picture's name.
@@ -96,29 +96,26 @@ def compare(
 def _timed(
     networks: Sequence[Arch | Yardstick], rows: Sequence[ComparedRow], timing: Timing, progress: Progress
 ) -> tuple[ComparedRow, ...]:
-    with progress.task("measuring", len(networks)) as advance:
-        timed = []
-        for network, row in zip(networks, rows, strict=True):
-            timed.append(replace(row, latency_ms=_time(network, timing)))
+    from lungfish.runtime.measure import latencies
+    from lungfish.runtime.session import Session
+
+    sessions = []
+    with progress.task("building", len(networks)) as advance:
+        for network in networks:
+            data = yardstick_onnx(network) if isinstance(network, Yardstick) else _arch_onnx(network)
+            sessions.append(Session(data, timing.threads))
             advance(1)
-    return tuple(timed)
+    measured = latencies(sessions, timing.seconds)
+    return tuple(replace(row, latency_ms=latency) for row, latency in zip(rows, measured, strict=True))
 
 
 def _count(network: Arch | Yardstick) -> ComparedRow:
     if isinstance(network, Yardstick):
-        figures, published = network, published_figures(network.name)
-        return ComparedRow(figures.name, figures.params, figures.macs, figures.resolution_px, None, published)
-    counted, published = cost(network), published_figures(network)
-    peak = counted.peak_activation_bytes
-    return ComparedRow(network.name, counted.params, counted.macs, network.resolution_px, peak, published)
-
-
-def _time(network: Arch | Yardstick, timing: Timing) -> Latency:
-    from lungfish.runtime.measure import latency
-    from lungfish.runtime.session import Session
-
-    data = yardstick_onnx(network) if isinstance(network, Yardstick) else _arch_onnx(network)
-    return latency(Session(data, timing.threads), timing.seconds)
+        counted, peak, line = network, None, published_figures(network.name)
+    else:
+        counted, line = cost(network), published_figures(network)
+        peak = counted.peak_activation_bytes
+    return ComparedRow(network.name, counted.params, counted.macs, network.resolution_px, peak, line)
 
 
 def _arch_onnx(arch: Arch) -> bytes:

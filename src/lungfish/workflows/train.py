@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.architecture import Arch, parse_arch
+from lungfish.architecture import NAMED, Arch, lower, parse_arch
 from lungfish.core.errors import UsageError, WeightsError
 from lungfish.core.files import staged_folder
+from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.sources import open_photos
 from lungfish.deploy.classifier import Classifier
@@ -24,7 +25,7 @@ from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.crossvalidation import cross_validate
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe
-from lungfish.weights.catalogue import entry_for, find_entry
+from lungfish.weights.catalogue import CATALOGUE, find_entry
 from lungfish.weights.entry import WeightsEntry
 from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.stopwatch import Stopwatch
@@ -159,15 +160,31 @@ def resolve(job: Job) -> tuple[Arch, WeightsEntry, Recipe]:
         WeightsError: no weights fit the architecture.
     """
     arch = parse_arch(job.arch)
-    base = arch.name.partition(":")[0]
-    entry = find_entry(job.weights) if job.weights else entry_for(base)
-    if entry is None or entry.arch != base:
-        fitting = f"{entry.name} is of {entry.arch}" if entry else "none is known"
+    known = [find_entry(job.weights)] if job.weights else list(CATALOGUE.values())
+    fitting = [entry for entry in known if _same_layers(arch, NAMED[entry.arch])]
+    if not fitting:
+        named = f"{job.weights} is of {known[0].arch}" if job.weights else "none is known for its widths and depths"
         raise WeightsError(
-            f"no pretrained weights for {arch.name}: {fitting}",
-            f"Choose --arch {DEFAULT_ARCH}; training from nothing is not offered yet.",
+            f"no pretrained weights fit {printable(arch.name)}: {named}",
+            f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
+            "Training from random weights is not offered yet.",
         )
-    return arch, entry, read_recipe(job.recipe)
+    return arch, max(fitting, key=lambda entry: entry.top1), read_recipe(job.recipe)
+
+
+def _same_layers(arch: Arch, other: Arch) -> bool:
+    """Whether weights of `other` fit `arch`: all but resolution, classes and rates of dropout must be the same."""
+    if arch.total_stride != other.total_stride:
+        return False
+    at_size = replace(
+        arch,
+        native_px=other.native_px,
+        resolution=other.resolution,
+        classes=other.classes,
+        dropout=other.dropout,
+        drop_connect=other.drop_connect,
+    )
+    return lower(at_size) == lower(other)
 
 
 def open_network(arch: Arch, entry: WeightsEntry) -> tuple[Network, Trunk]:
