@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 Fresh = Callable[..., Any]
-TORCH_FREE_ROOMS = ("core", "architecture", "costs", "runtime", "evaluation", "data", "cli")
+TORCH_FREE_ROOMS = ("core", "architecture", "costs", "runtime", "evaluation", "pictures", "data", "cli")
 
 COMMAND = """
 import contextlib, io, sys
@@ -31,7 +31,7 @@ for name in result:
     assert fresh_python(code, base_install=True)
 
 
-@pytest.mark.parametrize("workflow", ["predict", "evaluate", "doctor"])
+@pytest.mark.parametrize("workflow", ["predict", "evaluate", "models", "describe", "compare", "scale", "doctor"])
 def test_workflows_import(fresh_python: Fresh, workflow: str) -> None:
     code = f"import lungfish.workflows.{workflow} as module; result = module.__name__"
     assert fresh_python(code, base_install=True) == f"lungfish.workflows.{workflow}"
@@ -52,6 +52,30 @@ def test_evaluate(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -
 def test_doctor_says_what_is_not_installed(fresh_python: Fresh) -> None:
     outcome = fresh_python(COMMAND, "doctor", base_install=True)
     assert "needed to train: pip install 'lungfish[train]'" in outcome["out"]
+
+
+NETWORKS = (
+    ("models",),
+    ("describe", "efficientnet_b4", "--json"),
+    ("describe", "mobilenet_v2", "--plot", "v2.svg"),
+    ("scale", "efficientnet_b0", "--macs", "600e6", "--out", "a.json"),
+    ("compare", "mobilenet_v1", "efficientnet_b0:phi=0.5", "--plot", "p.svg"),
+)
+
+
+@pytest.mark.parametrize("arguments", NETWORKS, ids=" ".join)
+def test_networks_need_nothing_of_training(
+    fresh_python: Fresh, train_modules: tuple[str, ...], arguments: tuple[str, ...]
+) -> None:
+    assert fresh_python(COMMAND, *arguments, base_install=True)["code"] == 0
+    assert not set(train_modules) & set(fresh_python(COMMAND, *arguments)["modules"])
+
+
+def test_latency_and_yardsticks_name_their_extras(fresh_python: Fresh) -> None:
+    for more, extra in (("--latency", "train"), ("torchvision:resnet50", "train,compare")):
+        outcome = fresh_python(COMMAND, "compare", "mobilenet_v1", more, "--json", base_install=True)
+        assert outcome["code"] == 3
+        assert f"pip install 'lungfish[{extra}]'" in outcome["out"]
 
 
 def test_python(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:

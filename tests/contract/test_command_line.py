@@ -11,6 +11,13 @@ OPTIONS = {
     "train": {"--out", "--arch", "--weights", "--recipe", "--seed", "--split", "--force", "--dry-run", "--json"},
     "predict": {"--artifact", "--top", "--json"},
     "evaluate": {"--split", "--min-top1", "--baseline", "--json"},
+    "models": {"--json"},
+    "describe": {"--layers", "--precision", "--plot", "--json"},
+    "compare": {"--latency", "--threads", "--plot", "--json"},
+    "scale": {
+        *("--phi", "--width", "--depth", "--resolution", "--macs", "--params", "--memory-mb", "--by", "--out"),
+        "--json",
+    },
     "doctor": {"--json"},
 }
 
