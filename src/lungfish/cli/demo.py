@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ def demo(
     from lungfish.cli.output import print_json
     from lungfish.cli.train import summary
     from lungfish.core.progress import for_stderr
-    from lungfish.workflows.demo import PHOTOS
+    from lungfish.workflows.demo import BUNDLE, PHOTOS
     from lungfish.workflows.demo import demo as run_demo
 
     result = run_demo(out, for_stderr())
@@ -26,4 +27,5 @@ def demo(
         print_json(result.to_json())
         return
     print(summary(result))
-    print(f"\nNow try: lungfish predict {result.bundle} {out / PHOTOS / '3' / '0003.png'}")
+    bundle, photo = shlex.quote(str(out / BUNDLE)), shlex.quote(str(out / PHOTOS / "3" / "0003.png"))
+    print(f"\nNow try: lungfish predict {bundle} {photo}")

@@ -74,6 +74,7 @@ def summary(result: TrainResult) -> str:
         f"* the default; figures on {plural(result.test['n'], 'test photo')}, measured on the file itself",
         f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
     ]
+    lines += [f"{row['file']}: {row['why']}" for row in result.artifacts if row["why"]]
     lines += [f"warning: {printable(warning)}" for warning in result.warnings]
     if result.skipped:
         lines.append(f"{plural(len(result.skipped), 'file')} skipped: see the report")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from lungfish.core.errors import LungfishError, StorageError
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
@@ -67,19 +69,41 @@ def staged_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
     try:
+        yield stage
         with storage_errors(target):
-            yield stage
-            _open_to_readers(stage)
+            _give_usual_permissions(stage)
             _swap_in(stage, target, replace=replace)
+    except OSError as error:
+        shutil.rmtree(stage, ignore_errors=True)
+        if not _is_ours(error, stage):
+            raise
+        raise _storage_error(_culprit(error, stage, target), error) from error
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
         raise
 
 
-def _open_to_readers(stage: Path) -> None:
-    """Give the permissions that plain writing would have given: temporary files are made private."""
+def _is_ours(error: OSError, stage: Path) -> bool:
+    """Whether the block failed to write, be it into `stage` or for want of space anywhere."""
+    return error.errno in NO_SPACE or str(stage) in str(error.filename)
+
+
+def _culprit(error: OSError, stage: Path, target: Path) -> Path:
+    """What could not be written, under the name that people know."""
+    named = Path(str(error.filename)) if error.filename else target
+    return target if stage in (named, *named.parents) else named
+
+
+def _give_usual_permissions(stage: Path) -> None:
+    """Give the permissions that plain writing gives under this umask: temporary files are made private."""
+    folder, file = stage / ".folder", stage / ".file"
+    folder.mkdir()
+    file.touch()
+    folder_mode, file_mode = folder.stat().st_mode, file.stat().st_mode
+    folder.rmdir()
+    file.unlink()
     for path in (stage, *stage.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        path.chmod(folder_mode if path.is_dir() else file_mode)
 
 
 def _swap_in(stage: Path, target: Path, *, replace: bool) -> None:

@@ -17,6 +17,7 @@ from lungfish.core.errors import UsageError
 from lungfish.evaluation.answers import top_answers
 
 KEEP = 0.95
+HIGHEST = 0.99  # beyond it, rounding decides between accepted and held back
 # Fewer correct validation answers than this cannot place the 5 % quantile: the rule then keeps every one of them.
 ENOUGH = 20
 GRID = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -71,7 +72,7 @@ class CoverageRow:
 
 
 def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = KEEP) -> Threshold:
-    """The highest threshold that still accepts the share `keep` of the correct answers, in steps of 0.0001.
+    """The highest threshold, up to 0.99, that still accepts the share `keep` of the correct answers; steps of 0.0001.
 
     With fewer than 20 correct answers all of them are kept (at `keep` = 0.95), and without any the threshold is 0.
 
@@ -92,7 +93,7 @@ def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = K
         return Threshold(0.0, keep, 0, 0)
     spared = floor(n * (1 - keep) + 1e-9)
     # rounded down, so that the photo that sets it stays accepted
-    value = floor(confidence[spared] * 1e4) / 1e4
+    value = min(floor(confidence[spared] * 1e4) / 1e4, HIGHEST)
     return Threshold(value, keep, n, int((confidence >= value).sum()))
 
 

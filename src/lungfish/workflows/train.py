@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,18 @@ from lungfish.core.errors import UsageError, WeightsError
 from lungfish.core.files import staged_folder
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
+from lungfish.data.examination import Record
+from lungfish.data.photos import Photo
 from lungfish.data.sources import open_photos
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels
 from lungfish.deploy.proof import artifact_rows, check_parity, choose_default, prove
 from lungfish.deploy.quantize import quantize_int8
+from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.manifest import Manifest
 from lungfish.runtime.measure import peak_rss_bytes
 from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.session import physical_cores
 from lungfish.training.crossvalidation import cross_validate
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe
@@ -86,6 +91,10 @@ class TrainResult:
     seconds: dict[str, float]
     skipped: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
+    leaks: tuple[dict[str, Any], ...]
+    cross_validation: tuple[float, ...]
+    thresholds: dict[str, float]
+    temperature: float
     peak_rss_bytes: int
     candidates: tuple[dict[str, Any], ...]
 
@@ -134,6 +143,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         network, trunk = open_network(arch, entry)
         options = GatherOptions(job.split, recipe.cross_validate_below)
         gathered = gather(photos, preprocess, trunk, options, progress)
+    progress.say("Fitting the head")
     with clock.step("head"):
         train_samples, val_samples = (gathered.samples(gathered.indices(split)) for split in ("train", "val"))
         head = fit_probe(train_samples, val_samples, recipe)
@@ -141,6 +151,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
 
     classifier = Classifier(_attach(network, head), head.temperature, photos.labels, preprocess, entry)
     with staged_folder(target, replace=job.force) as stage:
+        progress.say("Exporting and quantizing")
         with clock.step("export"):
             artifacts = _export(stage, classifier, gathered, recipe)
         with clock.step("proof"):
@@ -198,12 +209,13 @@ def open_network(arch: Arch, entry: WeightsEntry) -> tuple[Network, Trunk]:
 
 def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -> tuple[float, ...]:
     """Top-1 of each fold over all photos; empty with many photos, or with too few to fold."""
-    units = gathered.sides.units
-    smallest = min(len(set(units[gathered.truth == label])) for label in range(len(gathered.labels)))
-    folds = min(recipe.folds, smallest)
-    if len(gathered.photos.photos) >= recipe.cross_validate_below or folds < 2:
+    truth, units = gathered.truth, gathered.sides.units
+    if len(gathered.photos.photos) >= recipe.cross_validate_below:
         return ()
-    everything = gathered.samples(np.arange(len(gathered.truth)))
+    folds = min(recipe.folds, *(len(set(units[truth == label])) for label in range(len(gathered.labels))))
+    if folds < 2:
+        return ()
+    everything = gathered.samples(np.arange(len(truth)))
     return cross_validate(everything, units, head, folds, seed)
 
 
@@ -225,17 +237,23 @@ def _export(stage: Path, classifier: Classifier, gathered: Gathered, recipe: Rec
     """Write the artefacts by precision; FP32 is held against torch before anything is made from it."""
     fp32, int8 = stage / "model.onnx", stage / "model-int8.onnx"
     classifier.write_onnx(fp32)
-    preprocess = classifier.preprocess
-    val = [preprocess.pixels(preprocess.decode(read())) for read in gathered.to_prove("val").readers[:PARITY_PHOTOS]]
-    check_parity(classifier, fp32, np.concatenate([golden_pixels(preprocess), np.stack(val)]))
-    quantize_int8(fp32, int8, _calibration_pixels(gathered, preprocess, recipe.calibration_photos))
+    val = _pixels(gathered, gathered.records("val"), PARITY_PHOTOS, classifier.preprocess)
+    check_parity(classifier, fp32, np.concatenate([golden_pixels(classifier.preprocess), val]))
+    train = _pixels(gathered, gathered.records("train"), recipe.calibration_photos, classifier.preprocess)
+    quantize_int8(fp32, int8, train)
     return {"fp32": fp32, "int8": int8}
 
 
-def _calibration_pixels(gathered: Gathered, preprocess: Preprocess, count: int) -> NDArray[np.uint8]:
-    """Training photos, those with the smallest content hashes: a fixed choice that no order of names can bias."""
-    chosen = sorted(gathered.records("train"), key=lambda record: record.seen.sha256)[:count]
-    return np.stack([preprocess.pixels(preprocess.decode(gathered.read(each.photo))) for each in chosen])
+def _pixels(gathered: Gathered, records: Sequence[Record], count: int, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Some photos, those with the smallest content hashes: a fixed choice that no order of names can bias."""
+    chosen = {record.photo.name for record in sorted(records, key=lambda record: record.seen.sha256)[:count]}
+    photos = [record.photo for record in records if record.photo.name in chosen]  # read in the source's order
+
+    def read(photo: Photo) -> NDArray[np.uint8]:
+        return preprocess.pixels(preprocess.decode(gathered.read(photo)))
+
+    cores = physical_cores()
+    return np.stack(list(map_ahead(read, photos, cores, 2 * cores)))
 
 
 def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
@@ -255,6 +273,10 @@ def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> T
         seconds=clock.seconds(),
         skipped=tuple({"file": each.file, "reason": each.reason} for each in made.gathered.examined.skipped),
         warnings=made.gathered.warnings,
+        leaks=tuple(asdict(leak) for leak in made.gathered.sides.leaks),
+        cross_validation=made.folds,
+        thresholds=manifest.thresholds,
+        temperature=manifest.temperature,
         peak_rss_bytes=peak_rss_bytes(),
         candidates=(candidate,),
     )

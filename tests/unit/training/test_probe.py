@@ -74,10 +74,18 @@ def test_temperature_recovers_a_known_scale(scale: float) -> None:
 
 
 def test_temperature_stays_in_its_range() -> None:
-    logits = np.eye(3, dtype=np.float32)
-    right, wrong = np.arange(3), (np.arange(3) + 1) % 3
-    assert fit_temperature(logits, right) == pytest.approx(0.2, rel=1e-2)
-    assert fit_temperature(logits, wrong) == pytest.approx(5.0, rel=1e-2)
+    logits = np.tile(np.eye(3, dtype=np.float32), (100, 1))
+    right = np.tile(np.arange(3), 100)
+    assert fit_temperature(logits / 100, right) == pytest.approx(0.2, rel=1e-2)
+    assert fit_temperature(logits, (right + 1) % 3) == pytest.approx(5.0, rel=1e-2)
+
+
+@pytest.mark.parametrize("n", [9, 30, 300])
+def test_photos_all_answered_right_are_believed_as_far_as_their_number_goes(n: int) -> None:
+    labels = np.arange(n) % 3
+    logits = 10 * np.eye(3, dtype=np.float32)[labels]
+    surest = softmax(logits / fit_temperature(logits, labels), axis=1).max()
+    assert surest == pytest.approx(1 - 1 / (n + 2), abs=2e-3)
 
 
 def test_temperature_lowers_the_loss_of_the_head_that_ships() -> None:
