@@ -86,3 +86,15 @@ def test_a_place_that_may_not_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match="Permission denied"), staged_folder(tmp_path / "out"):
         pass
+
+
+def test_an_error_of_the_block_that_is_not_about_the_folder_passes(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), staged_folder(tmp_path / "made"):
+        (tmp_path / "elsewhere").read_bytes()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_space_anywhere_names_what_could_not_be_written(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/scratch/part")
+    with pytest.raises(StorageError, match=r"writing /scratch/part"), staged_folder(tmp_path / "made"):
+        raise full
