@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,21 +15,20 @@ from lungfish.data.examination import Record
 from lungfish.data.near_duplicates import NearDuplicates, join
 from lungfish.data.photos import SPLITS
 from lungfish.data.split_file import SavedSplit
+from lungfish.data.split_review import (
+    Leak,
+    find_leaks,
+    group_ties,
+    group_warnings,
+    label_warnings,
+    leak_warnings,
+    missing_warnings,
+    shown_names,
+)
 
 # Shares of the space of content hashes; the rest trains.
 TEST_SHARE = 0.1
 VAL_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Leak:
-    """Two copies on different sides."""
-
-    file: str
-    split: str
-    copy: str
-    copy_split: str
-    exact: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +75,16 @@ def assign_splits(
     plan.check_sizes()
     plan.place()
     plan.fill(must=saved is None)
-    warnings = _label_conflicts(records, labels, copies) + _missing_sides(records, labels, plan.splits)
+    leaks = find_leaks(records, copies, plan.splits)
+    warnings = [
+        *leak_warnings(leaks),
+        *group_warnings(records, group_ties(records), plan.splits),
+        *label_warnings(records, labels, copies),
+        *missing_warnings(records, labels, plan.splits),
+    ]
     units = np.empty(len(records), np.int64)
     for number, unit in enumerate(plan.units):
         units[unit] = number
-    leaks = _leaks(records, copies, plan.splits)
     return Assignment(tuple(plan.splits), tuple(plan.reasons), units, leaks, tuple(warnings))
 
 
@@ -118,7 +122,7 @@ class _Plan:
         untrained = {self.label_of(i) for i in range(len(self.records))} - trained
         if untrained:
             raise PhotosError(
-                f"no training photos of {_names(self.labels, untrained)}, only photos to validate or test",
+                f"no training photos of {shown_names(self.labels, untrained)}, only photos to validate or test",
                 "Add training photos of them, or move their other photos away.",
             )
 
@@ -208,54 +212,8 @@ class _Plan:
 
 def _units(records: Sequence[Record], copies: NearDuplicates) -> list[list[int]]:
     """Indices that must stay together, each unit in the order of names."""
-    first: dict[str, int] = {}
-    grouped = [(first.setdefault(r.photo.group, i), i) for i, r in enumerate(records) if r.photo.group is not None]
-    ties = np.concatenate([copies.pairs, np.array(grouped, np.int64).reshape(-1, 2)])
+    ties = np.concatenate([copies.pairs, group_ties(records)])
     units: dict[int, list[int]] = defaultdict(list)
     for i, unit in enumerate(join(len(records), ties).tolist()):
         units[unit].append(i)
     return list(units.values())
-
-
-def _leaks(records: Sequence[Record], copies: NearDuplicates, splits: Sequence[str]) -> tuple[Leak, ...]:
-    return tuple(
-        Leak(
-            records[a].photo.name,
-            splits[a],
-            records[b].photo.name,
-            splits[b],
-            records[a].seen.sha256 == records[b].seen.sha256,
-        )
-        for a, b in copies.pairs.tolist()
-        if splits[a] != splits[b]
-    )
-
-
-def _label_conflicts(records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates) -> list[str]:
-    pairs = [
-        (records[a].photo, records[b].photo)
-        for a, b in copies.pairs.tolist()
-        if records[a].photo.label != records[b].photo.label
-    ]
-    if not pairs:
-        return []
-    shown = "; ".join(
-        f"{printable(a.name)} ({printable(labels[a.label])}) and {printable(b.name)} ({printable(labels[b.label])})"
-        for a, b in pairs[:5]
-    )
-    return [f"{plural(len(pairs), 'pair')} of copies in two classes: {shown}"]
-
-
-def _missing_sides(records: Sequence[Record], labels: Sequence[str], splits: Sequence[str]) -> list[str]:
-    warnings = []
-    for side in SPLITS:
-        there = {record.photo.label for record, split in zip(records, splits, strict=True) if split == side}
-        missing = set(range(len(labels))) - there
-        if missing:
-            warnings.append(f"no {side} photos of {_names(labels, missing)}")
-    return warnings
-
-
-def _names(labels: Sequence[str], indices: Collection[int]) -> str:
-    shown = ", ".join(printable(labels[i]) for i in sorted(indices)[:10])
-    return shown if len(indices) <= 10 else f"{shown} and {len(indices) - 10} more"

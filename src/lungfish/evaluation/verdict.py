@@ -68,7 +68,6 @@ def cautions(report: Report) -> tuple[str, ...]:
     """Reasons to trust the figures less, the gravest first; the report's own warnings last."""
     found = (
         _failed(report),
-        _leaks(report),
         _few_test_photos(report),
         _thin_classes(report),
         _imbalance(report),
@@ -81,14 +80,6 @@ def cautions(report: Report) -> tuple[str, ...]:
 def _failed(report: Report) -> str:
     row = report.default_artifact
     return "" if row.status == "pass" else f"The default file did not pass: {row.status}. {row.why}".rstrip()
-
-
-def _leaks(report: Report) -> str:
-    count = len(report.photos.leaks)
-    if not count:
-        return ""
-    pairs = plural(count, "pair")
-    return f"{pairs} of near-duplicate photos {'sits' if count == 1 else 'sit'} in different splits: figures read high."
 
 
 def _few_test_photos(report: Report) -> str:

@@ -7,8 +7,9 @@ import pytest
 
 from lungfish.core.errors import PhotosError
 from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates, join
-from lungfish.data.split import Leak, assign_splits
+from lungfish.data.split import assign_splits
 from lungfish.data.split_file import SplitRow, saved_split
+from lungfish.data.split_review import Leak
 
 LABELS = ("cat", "dog")
 
@@ -117,7 +118,40 @@ def test_a_given_split_is_kept_and_leaks_are_told(record):
     assert list(assigned.splits) == [r.photo.split for r in records]
     assert set(assigned.reasons) == {"given"}
     assert assigned.leaks == (Leak("test/cat/0", "test", "val/dog/9", "val", exact=True),)
-    assert assigned.warnings == ("1 pair of copies in two classes: test/cat/0 (cat) and val/dog/9 (dog)",)
+    assert assigned.warnings == (
+        "1 pair of copies is on different sides, so figures read high: test/cat/0 (test) and val/dog/9 (val)",
+        "1 pair of copies in two classes: test/cat/0 (cat) and val/dog/9 (dog)",
+    )
+
+
+def test_one_folder_as_all_three_sides_is_warned_of(record):
+    records = [
+        record(f"{side}/{name}/{i}", label, f"{name} {i}", split=side)
+        for side in ("test", "train", "val")
+        for label, name in enumerate(LABELS)
+        for i in range(10)
+    ]
+    assigned = assign_splits(records, LABELS, find_near_duplicates([r.seen for r in records]))
+    assert len(assigned.leaks) == 40
+    (warning,) = assigned.warnings
+    assert warning.startswith(
+        "40 pairs of copies are on different sides, so figures read high: test/cat/0 (test) and train/cat/0 (train); "
+    )
+    assert warning.count(" and ") == 5
+
+
+def test_a_group_on_two_given_sides_is_warned_of(record):
+    records = [
+        record(f"{side}/{name}/{i}", label, split=side, group=f"owner of {name}" if i < 2 else f"{side} {name} {i}")
+        for side in ("test", "train", "val")
+        for label, name in enumerate(LABELS)
+        for i in range(3)
+    ]
+    assigned = assign_splits(records, LABELS, copies(len(records)))
+    assert [record.photo.split for record in records] == list(assigned.splits)
+    (warning,) = assigned.warnings
+    assert warning.startswith("8 pairs of photos of one group are on different sides, so figures read high: test/cat/0")
+    assert warning.count(" and ") == 5
 
 
 def test_near_copies_across_given_sides_are_leaks_but_stay(many):

@@ -4,7 +4,7 @@ import numpy as np
 
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.rejection import Threshold
-from lungfish.evaluation.report_data import ClassCount, PhotoPair, SkippedFile
+from lungfish.evaluation.report_data import ClassCount, SkippedFile
 from lungfish.evaluation.verdict import (
     cautions,
     chance,
@@ -58,10 +58,6 @@ def test_each_fault_is_cautioned_against(report):
     few = replace(report, test=measured([[8, 2], [1, 4]]), labels=("a", "b"))
     assert "Only 15 test photos: the interval is" in cautions(few)[0]
     assert "1 class has fewer than 10 test photos (“b” 5)" in cautions(few)[1]
-
-    pairs = (PhotoPair("a", "train", "b", "test"), PhotoPair("c", "val", "d", "val"))
-    leaky = replace(report, photos=replace(report.photos, near_duplicates=pairs))
-    assert cautions(leaky) == ("1 pair of near-duplicate photos sits in different splits: figures read high.",)
 
     counts = (ClassCount("many", 500, 10, 40), ClassCount("few", 100, 10, 40))
     (uneven,) = cautions(replace(report, photos=replace(report.photos, counts=counts)))
