@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from lungfish.runtime.artifact import Latency
     from lungfish.workflows.compare import ComparedRow
 
 
@@ -57,7 +58,15 @@ def _print(rows: Sequence[ComparedRow]) -> None:
     print(table(lines))
     print("\npeak: most activations held at once, fp32; top-1: percent on ImageNet, as published")
     if timed:
-        from lungfish.runtime.measure import machine
+        print(_measured_with(timed))
 
-        threads = f"{timed.threads} thread" + ("s" if timed.threads > 1 else "")
-        print(f"latency: batch 1, pixels to probabilities, {timed.runtime}, {threads}, {machine()['cpu']}")
+
+def _measured_with(timed: Latency) -> str:
+    from lungfish.core.names import plural
+    from lungfish.runtime.measure import machine, versions
+
+    here, packages = machine(), versions(("torch", "torchvision"))
+    software = ", ".join([timed.runtime, *(f"{name} {version}" for name, version in packages.items())])
+    system, *_, processor = here["os"].split()
+    hardware = f"{here['cpu']}, {plural(here['cores'], 'core')}, {system} {processor}"
+    return f"latency: batch 1, pixels to probabilities, {plural(timed.threads, 'thread')}; {software}; {hardware}"

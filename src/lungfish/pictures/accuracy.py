@@ -14,11 +14,11 @@ from lungfish.pictures.canvas import Canvas, Point, text_width
 WIDTH, HEIGHT = 1180.0, 800.0
 LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 690.0  # of the plot
 GROUND = 54.0  # room between the lowest accuracy and the axis, for networks without one
-TITLES = {
-    "mobilenet_v1": "MobileNetV1",
-    "mobilenet_v2": "MobileNetV2",
-    "efficientnet_lite": "EfficientNet-Lite",
-    "efficientnet": "EfficientNet",
+TITLES = {  # of each family, and beside which of its networks it stands
+    "mobilenet_v1": ("MobileNetV1", 0),
+    "mobilenet_v2": ("MobileNetV2", 0),
+    "efficientnet_lite": ("EfficientNet-Lite", 2),
+    "efficientnet": ("EfficientNet", -1),
 }
 FULL = "mobilenet_v1_full"
 YARDSTICK_TITLES = {"resnet50": "ResNet-50", "resnet152": "ResNet-152", "inception_v3": "Inception-v3"}
@@ -92,11 +92,12 @@ class _Plot:
             for dx, dy in AROUND
         ]
         boxes = [(left, low - size, left + width, low + 3) for left, low in places]
-        best = min(range(len(boxes)), key=lambda i: (self._covered(boxes[i]), i))
+        best = min(range(len(boxes)), key=lambda i: (self._covered(boxes[i]) + AWAY[i // len(AROUND)], i))
         self.taken.append(boxes[best])
         self.canvas.text(places[best], text, style)
 
     def _covered(self, box: tuple[float, float, float, float]) -> float:
+        """Square pixels of what is taken, and much more for leaving the plot."""
         left, top, right, bottom = box
         overlap = sum(
             max(0.0, min(right, r) - max(left, x)) * max(0.0, min(bottom, b) - max(top, y)) for x, y, r, b in self.taken
@@ -192,20 +193,19 @@ def _draw_marked(plot: _Plot, marked: Sequence[Marked]) -> None:
         plot.canvas.path(f"M{x:.1f} {BOTTOM}V{TOP}", "dashed")
         plot.canvas.polygon(((x, BOTTOM), (x - 6, BOTTOM - 11), (x + 6, BOTTOM - 11)), "pin")
         plot.keep_clear((x, BOTTOM - 6), 8)
-        plot.keep_line_clear((x, BOTTOM), (x, TOP))
     for center, name in (names | pins).items():
         plot.label(center, name.removeprefix(YARDSTICK), "strong")
 
 
 def _label_families(plot: _Plot, dots: Sequence[_Dot], marked: Sequence[Marked]) -> None:
-    for family, title in TITLES.items():
-        ends = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))
-        plot.label(plot.at(*ends[0 if family.startswith("mobilenet") else -1]), title, f"{family}-ink")
     told = {each.name.removeprefix(YARDSTICK) for each in marked}
     for dot in dots:
         words = _short_name(dot)
         if words and dot.name not in told:
             plot.label(plot.at(dot.macs, dot.top1), words, "small soft", LABEL_SMALL_PX)
+    for family, (title, beside) in TITLES.items():
+        line = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))
+        plot.label(plot.at(*line[beside]), title, f"{family}-ink")
 
 
 def _short_name(dot: _Dot) -> str:

@@ -32,6 +32,9 @@ text { font-family: 'Helvetica Neue', Helvetica, 'Liberation Sans', Arial, sans-
 .compress { fill: #3f6db3 }
 .mix { fill: #3f6db3 }
 .full { fill: #8d5aa5 }
+.expand-line { stroke: #e2a33b; stroke-width: 2.5; fill: none }
+.filter-line { stroke: #16897d; stroke-width: 2.5; fill: none }
+.compress-line { stroke: #3f6db3; stroke-width: 2.5; fill: none }
 .mobilenet_v1 { fill: #8d5aa5 }
 .mobilenet_v2 { fill: #3f6db3 }
 .efficientnet { fill: #16897d }

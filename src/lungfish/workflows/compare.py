@@ -11,7 +11,7 @@ from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.architecture.published import YARDSTICK, Published, published_figures
 from lungfish.core.errors import UsageError
 from lungfish.core.progress import Progress, Silent
-from lungfish.costs import cost
+from lungfish.costs import Cost, cost
 from lungfish.pictures import Marked, accuracy_picture, check_picture_file, write_picture
 from lungfish.runtime.artifact import Latency
 from lungfish.workflows.yardstick import Yardstick, open_yardstick, yardstick_onnx
@@ -110,11 +110,9 @@ def _timed(
 
 
 def _count(network: Arch | Yardstick) -> ComparedRow:
-    if isinstance(network, Yardstick):
-        counted, peak, line = network, None, published_figures(network.name)
-    else:
-        counted, line = cost(network), published_figures(network)
-        peak = counted.peak_activation_bytes
+    line = published_figures(network.name if isinstance(network, Yardstick) else network)
+    counted = network if isinstance(network, Yardstick) else cost(network)
+    peak = counted.peak_activation_bytes if isinstance(counted, Cost) else None
     return ComparedRow(network.name, counted.params, counted.macs, network.resolution_px, peak, line)
 
 

@@ -1,0 +1,98 @@
+"""The pages of `docs/learn` say what their own code prints.
+
+Every `sh` and `python` block of a page is run, in order, in an empty folder. A `text` block right after one is what it
+must print on stdout; `text measured` is a figure of one machine and is not compared. A picture that a block writes must
+be the one that lies beside the page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LEARN = Path(__file__).parents[2] / "docs" / "learn"
+FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+YARDSTICK_PACKAGES = ("torchvision", "onnxscript")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Code, and what it must print; None where that is not compared."""
+
+    language: str
+    code: str
+    printed: str | None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    fences = FENCE.findall(page.read_text(encoding="utf-8"))
+    blocks = []
+    for (language, _, code), (following, note, printed) in pairwise([*fences, ("", "", "")]):
+        if language in ("sh", "python"):
+            blocks.append(Block(language, code, printed if following == "text" and not note.strip() else None))
+        else:
+            assert language == "text", f"{page.name}: a block of {language} is run by nothing"
+    return blocks
+
+
+PAGES = sorted(LEARN.glob("*.md"))
+
+
+def test_there_are_pages_with_code() -> None:
+    assert sum(len(blocks_of(page)) for page in PAGES) >= 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page(page: Path, lungfish: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, block in enumerate(blocks_of(page), start=1):
+        if "torchvision:" in block.code:
+            for package in YARDSTICK_PACKAGES:
+                pytest.importorskip(package)
+        printed = run_python(block.code) if block.language == "python" else run_commands(block.code, lungfish)
+        if block.printed is not None:
+            assert printed == block.printed, f"{page.name}, block {number}"
+    for picture in tmp_path.glob("*.svg"):
+        assert (LEARN / picture.name).read_text(encoding="utf-8") == picture.read_text(encoding="utf-8"), picture.name
+
+
+def run_python(code: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, "page", "exec"), {})
+    return out.getvalue()
+
+
+def run_commands(code: str, lungfish: Callable[..., Any]) -> str:
+    out = ""
+    for line in code.replace("\\\n", " ").splitlines():
+        name, *arguments = shlex.split(line)
+        assert name == "lungfish", line
+        ended = lungfish(*arguments)
+        assert ended.code == 0, ended.err
+        out += ended.out
+    return out
+
+
+def test_every_picture_is_of_a_page() -> None:
+    """And is written by a block: else it would grow old unnoticed."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    code = "".join(block.code for page in PAGES for block in blocks_of(page))
+    for picture in LEARN.glob("*.svg"):
+        assert f"]({picture.name})" in pages
+        assert picture.name in code
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
