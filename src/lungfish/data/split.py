@@ -127,16 +127,19 @@ class _Plan:
             )
 
     def check_sizes(self) -> None:
-        """Every class has enough free units for the open sides that nothing stands on yet."""
+        """Every class has enough free units for the open sides that nothing stands on yet; a saved class may miss some.
+
+        Raises:
+            PhotosError: one has not.
+        """
         covered = {(self.label_of(i), side) for i, side in enumerate(self.splits) if side}
+        saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
-        photos = Counter(record.photo.label for record in self.records)
         small = []
-        for label in sorted({self.label_of(i) for unit in self.free for i in unit}):
+        for label in sorted({record.photo.label for record in self.records} - saved):
             wanted = sum((label, side) not in covered for side in self.open_sides)
             if units[label] < wanted:
-                distinct = "" if units[label] == photos[label] else f", {units[label]:,} of them free and distinct"
-                small.append(f"{printable(self.labels[label])!r} has {plural(photos[label], 'photo')}{distinct}")
+                small.append(f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}")
         if small:
             sides = " and ".join(side for side in SPLITS if side in self.open_sides)
             raise PhotosError(
@@ -144,6 +147,18 @@ class _Plan:
                 " (copies, and photos of one group, count once)",
                 "Add photos of it (30 make a fair start), merge it with another class, or move it away.",
             )
+
+    def _what_it_has(self, label: int, units: int) -> str:
+        """How many photos of a class can still be put on a side, and why no more can."""
+        mine = {i for i, record in enumerate(self.records) if record.photo.label == label}
+        standing = sum(bool(self.splits[i]) for i in mine)
+        tied = len(mine) - standing - sum(i in mine for unit in self.free for i in unit)
+        text = plural(len(mine), "photo")
+        if units < len(mine):
+            text += f", {units:,} of them free and distinct"
+        why = [f"{standing:,} on a given side"] if standing else []
+        why += [f"{tied:,} tied to photos on a given side, as copies or by a group"] if tied else []
+        return f"{text} ({', '.join(why)})" if why else text
 
     def place(self) -> None:
         for unit in self.units:

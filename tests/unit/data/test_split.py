@@ -83,6 +83,23 @@ def test_copies_do_not_make_a_class_large_enough(record):
         sides(records, (0, 1), (0, 2), (0, 3))
 
 
+def test_training_photos_that_are_all_copies_of_test_photos(record):
+    records = [
+        record(f"{side}/{name}/{i}", label, f"{name} {i}", split=side)
+        for side in ("test", "train")
+        for label, name in enumerate(LABELS)
+        for i in range(6)
+    ]
+    with pytest.raises(PhotosError) as error:
+        assign_splits(records, LABELS, find_near_duplicates([r.seen for r in records]))
+    assert (
+        "'cat' has 12 photos, 0 of them free and distinct (6 on a given side, 6 tied to photos on a given side,"
+        " as copies or by a group); 'dog' has 12 photos"
+    ) in error.value.message
+    assert "train and val each need one" in error.value.message
+    assert "other classes" not in error.value.message
+
+
 def test_copies_and_groups_stay_together(record):
     cats = [record(f"cat/{i:03d}", 0, group=f"owner {i % 20}") for i in range(100)]
     dogs = [record(f"dog/{i:03d}", 1) for i in range(100)]
