@@ -24,8 +24,9 @@ LEGEND = {
     "compress": "compress, 1x1, linear",
     "mix": "mix channels, 1x1",
     "full": "full convolution",
-    "plain": "stem, head, classifier",
+    "plain": "stem, head",
 }
+LONGEST_TITLE = 90
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,12 @@ class Piece:
 
 def network_picture(arch: Arch) -> str:
     """SVG: the outline of the channels along the whole network, its resolutions, and one block in detail."""
-    blocks = anatomy(arch)
-    pieces, found = tuple(_place(blocks)), cost(arch)
+    blocks, found = anatomy(arch), cost(arch)
+    pieces = tuple(_place([block for block in blocks if block.name != "classifier"]))  # that is no map any more
     heading = f"{found.macs / 1e6:,.0f} M multiply-adds, {found.params / 1e6:.2f} M parameters"
     canvas = Canvas(WIDTH, HEIGHT, f"{arch.name}: {heading}, drawn to scale")
-    canvas.text((40, 48), arch.name, "title")
+    title = arch.name if len(arch.name) <= LONGEST_TITLE else f"{arch.name[:LONGEST_TITLE]}..."
+    canvas.text((40, 48), title, "title")
     canvas.text((40, 74), f"{heading}, {sum(arch.stage_depths)} blocks", "soft")
     _legend(canvas, pieces)
     _resolutions(canvas, arch, pieces)
@@ -70,8 +72,8 @@ def _legend(canvas: Canvas, pieces: Sequence[Piece]) -> None:
     for role, words in reversed([*LEGEND.items()]):
         if role in roles:
             x -= text_width(words, 11.5)
-            canvas.text((x, 48.5), words, "small")
-            canvas.rect(x - 18, 38, 12, 12, role)
+            canvas.text((x, 74), words, "small")
+            canvas.rect(x - 18, 63.5, 12, 12, role)
             x -= 42
 
 
