@@ -23,6 +23,7 @@ from lungfish.data.split_review import (
     label_warnings,
     leak_warnings,
     missing_warnings,
+    saved_warnings,
     shown_names,
 )
 
@@ -68,15 +69,19 @@ def assign_splits(
         saved: an earlier assignment to keep.
 
     Raises:
-        PhotosError: a class has too few distinct photos, or is validated or tested but never trained.
+        PhotosError: a class has too few distinct photos, or is validated or tested but never trained; or the saved
+            sides leave no photo to validate or test.
     """
     plan = _Plan(records, labels, copies, saved)
     plan.check_trained()
     plan.check_sizes()
     plan.place()
     plan.fill(must=saved is None)
+    if saved is not None:
+        plan.check_saved()
     leaks = find_leaks(records, copies, plan.splits)
     warnings = [
+        *(saved_warnings(plan.reasons) if saved is not None else ()),
         *leak_warnings(leaks),
         *group_warnings(records, group_ties(records), plan.splits),
         *label_warnings(records, labels, copies),
@@ -198,6 +203,16 @@ class _Plan:
                 for i in unit:
                     self.splits[i], self.reasons[i] = side, "class needs it"
                 count.update(self._covers(unit))
+
+    def check_saved(self) -> None:
+        """An earlier assignment may come from other photos: some must be left to validate and to test."""
+        for side in ("test", "val"):
+            if side not in self.splits:
+                raise PhotosError(
+                    f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
+                    f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
+                    "Run without --split, or give the photos.csv of a bundle made from these photos.",
+                )
 
     def _side_by_hash(self, i: int) -> str:
         share = fraction(self.records[i].seen.sha256)

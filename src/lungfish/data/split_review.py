@@ -15,6 +15,7 @@ from lungfish.data.photos import SPLITS
 
 PAIRS_SHOWN = 5
 NAMES_SHOWN = 10
+FEW_SAVED = 0.5  # of the photos: below it, the saved split is probably another folder's
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,17 @@ def missing_warnings(records: Sequence[Record], labels: Sequence[str], splits: S
         if missing:
             warnings.append(f"no {side} photos of {shown_names(labels, missing)}")
     return warnings
+
+
+def saved_warnings(reasons: Sequence[str]) -> list[str]:
+    """At most one: that a saved split is about other photos than these."""
+    saved = reasons.count("saved")
+    if saved >= FEW_SAVED * len(reasons):
+        return []
+    photos = plural(len(reasons), "photo")
+    return [
+        f"the saved split holds {f'{saved:,}' if saved else 'none'} of {photos}; the others are divided as without it"
+    ]
 
 
 def shown_names(labels: Sequence[str], indices: Collection[int]) -> str:

@@ -252,11 +252,41 @@ def test_a_new_copy_joins_a_saved_photo_that_comes_later(many, record):
     assert assigned.reasons[0] == "with cat/00000"
 
 
-def test_a_saved_split_without_a_side_is_no_error(many):
+def rows_of(records, sides):
+    return [
+        SplitRow(r.seen.sha256, r.photo.name, LABELS[r.photo.label], side, "")
+        for r, side in zip(records, sides, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("sides", "lacking"), [(("train", "val"), "test"), (("train", "test"), "val")])
+def test_a_saved_split_that_leaves_a_side_empty(many, sides, lacking):
+    records = many(4)
+    rows = rows_of(records, sides * 4)
+    with pytest.raises(PhotosError, match=f"the saved split leaves no {lacking} photos: 8 of 8 photos") as error:
+        assign_splits(records, LABELS, copies(8), saved_split(rows))
+    assert "without --split" in error.value.hint
+
+
+def test_a_class_may_miss_a_saved_side(many, record):
+    """Also when one photo of it is new, which could not fill both."""
     records = many(3)
-    rows = [SplitRow(r.seen.sha256, r.photo.name, "", "train", "") for r in records]
+    rows = rows_of(records, ["train", "train", "train", "train", "val", "test"])
     assigned = assign_splits(records, LABELS, copies(6), saved_split(rows))
-    assert assigned.warnings == ("no val photos of cat, dog", "no test photos of cat, dog")
+    assert assigned.warnings == ("no val photos of cat", "no test photos of cat")
+    more = [*records, record("x/new", 0)]
+    assigned = assign_splits(more, LABELS, copies(7), saved_split(rows))
+    assert assigned.splits[6] == "test"
+    assert assigned.warnings == ("no val photos of cat",)
+
+
+@pytest.mark.parametrize(("known", "told"), [(0, "none of 40 photos"), (8, "8 of 40 photos")])
+def test_a_saved_split_of_other_photos_is_warned_of(many, known, told):
+    records = many(20)
+    rows = rows_of(records[:known], (["train", "val", "test", "train"] * 10)[:known])
+    assigned = assign_splits(records, LABELS, copies(40), saved_split(rows))
+    assert assigned.warnings == (f"the saved split holds {told}; the others are divided as without it",)
+    assert set(assigned.splits) == {"train", "val", "test"}
 
 
 def test_classes_tied_together_by_groups_cannot_be_split(record):
