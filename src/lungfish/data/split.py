@@ -30,6 +30,7 @@ from lungfish.data.split_review import (
 # Shares of the space of content hashes; the rest trains.
 TEST_SHARE = 0.1
 VAL_SHARE = 0.1
+HOW = {"given": "given", "saved": "saved", "content hash": "content hash", "class needs it": "content hash"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,12 @@ class Assignment:
     units: NDArray[np.int64]
     leaks: tuple[Leak, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def how(self) -> dict[str, int]:
+        """How many photos were `given`, `saved`, decided by `content hash`, and put `with a copy or group`."""
+        counted = Counter(HOW.get(reason, "with a copy or group") for reason in self.reasons)
+        return {how: counted[how] for how in (*dict.fromkeys(HOW.values()), "with a copy or group") if counted[how]}
 
 
 def assign_splits(

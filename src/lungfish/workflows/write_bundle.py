@@ -39,6 +39,12 @@ from lungfish.workflows.gather import Gathered
 from lungfish.workflows.stopwatch import Stopwatch
 
 PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "scipy", "torch")
+HOW_IN_WORDS = {
+    "given": "as given with the photos",
+    "saved": "as in the saved split",
+    "content hash": "by a hash of the content, about 80/10/10",
+    "with a copy or group": "with a copy or their group",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,7 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
 def _manifest(made: Made, threshold: Threshold) -> Manifest:
     classifier, gathered = made.classifier, made.gathered
     flavour = classifier.network.flavour
-    how = "given" if gathered.photos.given_split else "content hash"
+    how = ", ".join(f"{why} {count}" for why, count in gathered.sides.how.items())
     return Manifest(
         lungfish=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -177,13 +183,24 @@ def _photos(gathered: Gathered) -> PhotosSummary:
     records, splits = gathered.examined.records, gathered.sides.splits
     return PhotosSummary(
         counts=tuple(ClassCount(label, **counts) for label, counts in gathered.counts_by_class().items()),
-        split="given with the photos" if gathered.photos.given_split else "by a hash of the content, about 80/10/10",
+        split=split_sentence(gathered.sides.how),
         skipped=tuple(SkippedFile(each.file, each.reason) for each in gathered.examined.skipped),
         near_duplicates=tuple(
             PhotoPair(records[a].photo.name, splits[a], records[b].photo.name, splits[b])
             for a, b in gathered.copies.pairs.tolist()
         ),
     )
+
+
+def split_sentence(how: Mapping[str, int]) -> str:
+    """How photos were divided, after "split": in words, with counts if in more than one way.
+
+    Args:
+        how: from `Assignment.how`.
+    """
+    if len(how) == 1:
+        return HOW_IN_WORDS[next(iter(how))]
+    return ", ".join(f"{HOW_IN_WORDS[why]} ({count:,})" for why, count in how.items())
 
 
 def _origin(made: Made) -> WeightsOrigin:

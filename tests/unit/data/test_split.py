@@ -252,6 +252,17 @@ def test_a_new_copy_joins_a_saved_photo_that_comes_later(many, record):
     assert assigned.reasons[0] == "with cat/00000"
 
 
+def test_how_it_was_divided(many, record):
+    records = many(20)
+    assert assign_splits(records, LABELS, copies(40)).how == {"content hash": 40}
+    mixed = [*records[:10], record("b/copy", 0), *records[20:], record("z/new", 1)]
+    rows = rows_of([*mixed[:10], *mixed[11:31]], ["train", "val", "test"] * 10)
+    assigned = assign_splits(mixed, LABELS, copies(32, (0, 10)), saved_split(rows))
+    assert assigned.how == {"saved": 30, "content hash": 1, "with a copy or group": 1}
+    given = [record(f"{side}/{i}", i % 2, split=side) for side in ("test", "train", "val") for i in range(4)]
+    assert assign_splits(given, LABELS, copies(12)).how == {"given": 12}
+
+
 def rows_of(records, sides):
     return [
         SplitRow(r.seen.sha256, r.photo.name, LABELS[r.photo.label], side, "")
