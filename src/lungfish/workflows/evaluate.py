@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, Metrics, per_class, score
 from lungfish.runtime.answering import answer_photos
 from lungfish.runtime.bundle import Bundle
+from lungfish.workflows.known_photos import KnownPhotos, known_photos
 from lungfish.workflows.open_bundle import open_bundle
 
 ALL = "all"
@@ -66,6 +67,7 @@ class Evaluation:
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
         per_class: in the order of `labels`.
         skipped: photos that could not be read.
+        seen_in_training: how many of the photos the bundle was trained on, by content; figures on them read high.
         warnings: what a person should know.
         baseline: the figures of the baseline's default artefact.
         failed: the gates that were missed, in words; empty if all is well.
@@ -78,6 +80,7 @@ class Evaluation:
     confusion: NDArray[np.int64]
     per_class: tuple[ClassScore, ...]
     skipped: tuple[Skipped, ...] = ()
+    seen_in_training: int = 0
     warnings: tuple[str, ...] = ()
     baseline: ArtifactMetrics | None = None
     failed: tuple[str, ...] = ()
@@ -91,6 +94,7 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
             "per_class": [row.to_json() for row in self.per_class],
             "skipped": [{"file": row.file, "reason": row.reason} for row in self.skipped],
+            "seen_in_training": self.seen_in_training,
             "warnings": list(self.warnings),
             "baseline": self.baseline.to_json() if self.baseline else None,
             "failed": list(self.failed),
@@ -109,7 +113,8 @@ def evaluate(
     Args:
         bundle: its folder.
         photos: as `lungfish.train` takes them; the class names must be the bundle's.
-        split: `train`, `val`, `test` or `all`; by default `test` if the photos come with splits, else `all`.
+        split: `train`, `val`, `test` or `all`; by default `test` if the photos come with splits, else `all`. Photos
+            without splits have the sides on which the bundle's `photos.csv` has the same content.
         gates: what must be reached; see `Evaluation.failed`.
         progress: told of the steps.
 
@@ -123,11 +128,13 @@ def evaluate(
     labelled = open_photos(photos)
     for each in (loaded, rival) if rival else (loaded,):
         _check_classes(labelled.labels, each)
-    split, chosen = _choose_split(labelled, split)
+    known = known_photos(loaded)
+    split, chosen = _choose_split(labelled, known, split, progress)
 
     default = loaded.manifest.default
     runnable = [row.file for row in loaded.manifest.artifacts if row.format == "onnx" or row.file == default]
-    pass_ = _run(loaded, runnable, labelled, chosen, progress)
+    seen: list[Photo] = []
+    pass_ = _run(loaded, runnable, _watched(labelled, known, seen), chosen, progress)
     artifacts = tuple(_artifact_metrics(loaded, file, pass_) for file in runnable)
     confusion = confusion_matrix(pass_.probabilities[default], pass_.truth)
     baseline = None
@@ -143,7 +150,8 @@ def evaluate(
         confusion=confusion,
         per_class=per_class(confusion, loaded.labels),
         skipped=(*labelled.skipped, *pass_.skipped),
-        warnings=labelled.warnings,
+        seen_in_training=len(seen),
+        warnings=(*labelled.warnings, *_seen_warning(len(seen), len(pass_.truth))),
         baseline=baseline,
         failed=tuple(_failures(mine, gates, baseline)),
     )
@@ -176,6 +184,24 @@ def _run(bundle: Bundle, files: list[str], photos: PhotoSet, chosen: Sequence[Ph
     return _Pass(answered.probabilities, truth, skipped)
 
 
+def _watched(photos: PhotoSet, known: KnownPhotos, seen: list[Photo]) -> PhotoSet:
+    """The same photos; reading one that the bundle was trained on puts it into `seen`."""
+
+    def read(photo: Photo) -> bytes:
+        data = photos.read(photo)
+        if known.side(data) == "train":
+            seen.append(photo)
+        return data
+
+    return replace(photos, reader=read)
+
+
+def _seen_warning(seen: int, total: int) -> Iterator[str]:
+    if seen:
+        was = "was" if seen == 1 else "were"
+        yield f"{seen:,} of {plural(total, 'photo')} {was} trained on; figures on them read high"
+
+
 def _artifact_metrics(bundle: Bundle, file: str, pass_: _Pass) -> ArtifactMetrics:
     precision = bundle.manifest.artifact(file).precision
     return ArtifactMetrics(file, precision, score(pass_.probabilities[file], pass_.truth))
@@ -197,15 +223,22 @@ def _check_classes(labels: Sequence[str], bundle: Bundle) -> None:
     )
 
 
-def _choose_split(photos: PhotoSet, split: str | None) -> tuple[str, Sequence[Photo]]:
+def _choose_split(
+    photos: PhotoSet, known: KnownPhotos, split: str | None, progress: Progress
+) -> tuple[str, Sequence[Photo]]:
     wanted = choose(split, (*SPLITS, ALL), "split") if split else "test" if photos.given_split else ALL
     if wanted == ALL:
         return wanted, photos.photos
-    chosen = [photo for photo in photos.photos if photo.split == wanted]
-    if not chosen:
+    if photos.given_split or not known.sides:
+        chosen = [photo for photo in photos.photos if photo.split == wanted]
         held = sorted({photo.split for photo in photos.photos if photo.split})
+    else:
+        chosen = known.select(photos, wanted, progress)
+        held = []
+    if not chosen:
+        none_known = f"; none has the content of a {wanted} photo of the bundle" if known.sides and not held else ""
         raise UsageError(
-            f"the photos have no {wanted} split; they have {', '.join(held) or 'no splits'}",
+            f"the photos have no {wanted} split; they have {', '.join(held) or 'no splits'}{none_known}",
             f"Add --split {held[0] if held else ALL}.",
         )
     return wanted, chosen

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from lungfish.core.hashing import sha256_file
+from lungfish.data.split_file import SplitRow, write_split
+
 Run = Callable[..., Any]
 
 
@@ -106,6 +109,44 @@ def test_splits(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path:
     outcome = lungfish("evaluate", color_bundle, color_photos, "--split", "test")
     assert outcome.code == 2
     assert "no splits" in outcome.err
+
+
+@pytest.fixture
+def with_photos_csv(color_bundle: Path, color_photos: Path, rewrite: Callable[..., None]) -> Path:
+    """The bundle, made from the photos: the one called 0 of each class tested it, the others trained it."""
+    rows = [
+        SplitRow(sha256_file(path), f"elsewhere/{path.name}", path.parent.name, side, "")
+        for path in sorted(color_photos.rglob("*.png"))
+        for side in ("test" if path.name == "0.png" else "train",)
+    ]
+    file = color_bundle / "photos.csv"
+    write_split(file, rows)
+    row = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
+    rewrite(color_bundle, lambda manifest: manifest["files"].update({"photos.csv": row}))
+    return color_bundle
+
+
+def test_photos_that_were_trained_on_are_counted(lungfish: Run, with_photos_csv: Path, color_photos: Path) -> None:
+    Image.new("RGB", (7, 7), "red").save(color_photos / "red" / "new.png")
+    outcome = lungfish("evaluate", with_photos_csv, color_photos)
+    assert "warning: 6 of 10 photos were trained on; figures on them read high" in outcome.err
+    value = lungfish("evaluate", with_photos_csv, color_photos, "--json").json
+    assert (value["seen_in_training"], value["split"]) == (6, "all")
+    for name in ("red", "green", "blue"):
+        (color_photos / name / "1.png").unlink()
+        (color_photos / name / "2.png").unlink()
+    value = lungfish("evaluate", with_photos_csv, color_photos, "--json").json
+    assert (value["seen_in_training"], value["warnings"]) == (0, [])
+
+
+def test_the_bundles_own_split_by_content(lungfish: Run, with_photos_csv: Path, color_photos: Path) -> None:
+    (color_photos / "red" / "0.png").rename(color_photos / "red" / "renamed.png")
+    for split, count, seen in (("test", 3, 0), ("train", 6, 6)):
+        value = lungfish("evaluate", with_photos_csv, color_photos, "--split", split, "--json").json
+        assert (value["split"], value["artifacts"][0]["n"], value["seen_in_training"]) == (split, count, seen)
+    outcome = lungfish("evaluate", with_photos_csv, color_photos, "--split", "val")
+    assert outcome.code == 2
+    assert "none has the content of a val photo of the bundle" in outcome.err
 
 
 def test_bad_photos_are_skipped_and_named(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
