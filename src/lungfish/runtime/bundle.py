@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungfish.core.errors import BundleError, StorageError, UnreadablePhotoError, UsageError
-from lungfish.core.hashing import sha256_bytes, sha256_file
-from lungfish.core.names import printable
+from lungfish.core.errors import BundleError, UnreadablePhotoError, UsageError
+from lungfish.core.names import plural, printable
 from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.bundle_files import check_present_files, read_artifact, read_manifest
 from lungfish.runtime.decode import from_array, from_image, read_photo
-from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRow, Manifest
+from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.runtime.metadata import check_metadata
 from lungfish.runtime.prediction import Prediction, rank
 from lungfish.runtime.session import BATCH_SIZE, Session, physical_cores
@@ -28,24 +27,20 @@ Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 
 def load(path: str | Path) -> Bundle:
-    """Open the bundle in a folder. It may come from anyone: every file that its manifest lists is checked first.
+    """Open the bundle in a folder. It may come from anyone: every listed file that is there is checked first.
+
+    A bundle may be slimmed for a device: of the files that its manifest lists, only the default artefact must be there.
 
     Raises:
         UsageError: no such folder.
-        BundleError: no `bundle.json`, one that is not valid, a newer schema, or a file that is missing, altered,
-            truncated, a link or outside the folder.
+        BundleError: no `bundle.json`, one that is not valid, a newer schema, a default artefact that is missing, or a
+            file that is altered, truncated, a link or outside the folder.
         StorageError: a file that may not be read.
     """
     folder = Path(path)
-    if not folder.is_dir():
-        reason = "is a file; a bundle is a folder" if folder.is_file() else "does not exist"
-        raise UsageError(f"{printable(str(path))} {reason}", "lungfish train PHOTOS --out DIR makes a bundle.")
-    with _reading(MANIFEST_NAME):
-        manifest = Manifest.from_json(_read_manifest(folder))
-    rows = {row.file: FileRow(row.sha256, row.bytes) for row in manifest.artifacts} | manifest.files
-    for name, row in rows.items():
-        with _reading(name):
-            _check_file(folder, name, row)
+    _check_folder(folder)
+    manifest = read_manifest(folder)
+    check_present_files(folder, manifest)
     return Bundle(folder, manifest)
 
 
@@ -62,6 +57,9 @@ class Bundle:
         self.manifest = manifest
         self._sessions: dict[tuple[str, int], Session] = {}
 
+    def __repr__(self) -> str:
+        return f"<Bundle of {plural(len(self.labels), 'class', 'classes')}, default artefact {self.manifest.default}>"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of every artefact's output."""
@@ -77,7 +75,7 @@ class Bundle:
         Raises:
             UnknownNameError: no such artefact.
             UsageError: an artefact of a format that this version cannot run.
-            BundleError: the file is altered, or does not keep to the contract of a bundle's graph.
+            BundleError: the file is missing or altered, or does not keep to the contract of a bundle's graph.
         """
         key = (self.manifest.artifact(artifact).file, threads or physical_cores())
         if key not in self._sessions:
@@ -169,11 +167,7 @@ class Bundle:
         row = self.manifest.artifact(file)
         if row.format != "onnx":
             raise UsageError(f"{file} has the format {printable(row.format)}; this lungfish runs onnx artefacts")
-        # the bytes that are hashed are the bytes that are parsed, whatever happens to the file in between
-        with _reading(file):
-            data = (self.folder / file).read_bytes()
-        if sha256_bytes(data) != row.sha256:
-            raise BundleError(f"{file} was altered: its SHA-256 is not the one in {MANIFEST_NAME}", HINT)
+        data = read_artifact(self.folder, self.manifest, file)
         session = Session(data, threads)
         classes, resolution_px = len(self.labels), self.manifest.preprocess.resolution_px
         if (session.classes, session.resolution_px) != (classes, resolution_px):
@@ -193,42 +187,12 @@ class _Input:
     error: str | None = None
 
 
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _check_folder(folder: Path) -> None:
+    shown, hint = printable(str(folder)), "lungfish train PHOTOS --out DIR makes a bundle."
     try:
-        yield
-    except OSError as error:
-        raise StorageError(f"cannot read {name}: {error.strerror}", "Check that you may read the bundle.") from None
-
-
-def _read_manifest(folder: Path) -> bytes:
-    path = folder / MANIFEST_NAME
-    if not path.exists():
-        raise BundleError(
-            f"{printable(str(folder))} holds no {MANIFEST_NAME}: it is not a bundle",
-            "lungfish train PHOTOS --out DIR makes a bundle.",
-        )
-    _check_inside(folder, MANIFEST_NAME)
-    size = path.stat().st_size
-    if size > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{MANIFEST_NAME} has {size:,} bytes; at most {MAX_MANIFEST_BYTES:,} are allowed", HINT)
-    return path.read_bytes()
-
-
-def _check_inside(folder: Path, name: str) -> None:
-    path = folder / name
-    # resolve follows links and Windows junctions, in the name's folders too
-    if path.resolve() != folder.resolve() / name or not path.is_file():
-        raise BundleError(f"{name} is a link or not a regular file", HINT)
-
-
-def _check_file(folder: Path, name: str, row: FileRow) -> None:
-    path = folder / name
-    if not path.exists() and not path.is_symlink():
-        raise BundleError(f"{name} is missing from {printable(str(folder))}", HINT)
-    _check_inside(folder, name)
-    size = path.stat().st_size
-    if size != row.bytes:
-        raise BundleError(f"{name} has {size:,} bytes; {MANIFEST_NAME} says {row.bytes:,}", HINT)
-    if sha256_file(path) != row.sha256:
-        raise BundleError(f"{name} was altered: its SHA-256 is not the one in {MANIFEST_NAME}", HINT)
+        if folder.is_dir():
+            return
+        reason = "is a file; a bundle is a folder" if folder.is_file() else "does not exist"
+    except OSError as error:  # a name that is too long
+        reason = f"cannot be opened: {error.strerror}"
+    raise UsageError(f"{shown} {reason}", hint)

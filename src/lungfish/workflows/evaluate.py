@@ -20,6 +20,7 @@ from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, Metrics, per_class, score
 from lungfish.runtime.answering import answer_photos
 from lungfish.runtime.bundle import Bundle
+from lungfish.runtime.bundle_files import check_files
 from lungfish.workflows.known_photos import KnownPhotos, known_photos
 from lungfish.workflows.open_bundle import open_bundle
 
@@ -120,13 +121,14 @@ def evaluate(
 
     Raises:
         UsageError: no such bundle, or a split that the photos do not have.
-        BundleError: the bundle is not what its manifest says.
+        BundleError: the bundle is not what its manifest says, or lacks a file: a slimmed one is not evaluated.
         PhotosError: class names that do not match, or no photo that can be read.
     """
     loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Silent()
     rival = open_bundle(gates.baseline) if gates.baseline else None
     labelled = open_photos(photos)
     for each in (loaded, rival) if rival else (loaded,):
+        check_files(each.folder, each.manifest)
         _check_classes(labelled.labels, each)
     known = known_photos(loaded)
     split, chosen = _choose_split(labelled, known, split, progress)

@@ -171,3 +171,11 @@ def test_no_such_places(lungfish: Run, color_bundle: Path, color_photos: Path, t
     assert lungfish("evaluate", tmp_path / "gone", color_photos).code == 2
     assert lungfish("evaluate", color_bundle, tmp_path / "gone").code == 2
     assert lungfish("evaluate", color_bundle, color_photos, "--baseline", tmp_path / "gone").code == 2
+
+
+def test_a_slim_bundle_is_not_evaluated(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    (color_bundle / "golden" / "note.txt").unlink()
+    assert lungfish("predict", color_bundle, color_photos / "red").code == 0
+    outcome = lungfish("evaluate", color_bundle, color_photos)
+    assert outcome.code == 1
+    assert "golden/note.txt is missing" in outcome.err

@@ -12,6 +12,7 @@ from PIL import Image
 from lungfish.core.errors import BundleError, StorageError, UnknownNameError, UsageError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.runtime.bundle import Bundle, load
+from lungfish.runtime.bundle_files import check_files
 from lungfish.runtime.session import BATCH_SIZE, physical_cores
 
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -143,7 +144,7 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.onnx", "labels.txt", "golden/note.txt"])
 def test_missing_truncated_and_edited_files(color_bundle: Path, name: str) -> None:
     file = color_bundle / name
-    whole = file.read_bytes()
+    whole, manifest = file.read_bytes(), load(color_bundle).manifest
     for damaged, words in (
         (whole[:-1], f"{name} has {len(whole) - 1:,} bytes; bundle.json says {len(whole):,}"),
         (whole + b"x", f"{name} has {len(whole) + 1:,} bytes"),
@@ -154,7 +155,7 @@ def test_missing_truncated_and_edited_files(color_bundle: Path, name: str) -> No
             load(color_bundle)
     file.unlink()
     with pytest.raises(BundleError, match=f"{name} is missing"):
-        load(color_bundle)
+        check_files(color_bundle, manifest)
     file.mkdir()
     with pytest.raises(BundleError, match="not a regular file"):
         load(color_bundle)
@@ -166,8 +167,43 @@ def test_a_file_altered_after_loading(color_bundle: Path) -> None:
     with pytest.raises(BundleError, match=r"model.onnx was altered"):
         bundle.predict([])
     (color_bundle / "model.onnx").unlink()
-    with pytest.raises(StorageError, match=r"cannot read model.onnx"):
+    with pytest.raises(BundleError, match=r"model.onnx is missing"):
         bundle.predict([])
+
+
+def test_a_slim_bundle_predicts(
+    write_color_bundle: Callable[..., Path], color_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    models = {name: color_model().SerializeToString() for name in ("model.onnx", "other.onnx")}
+    folder = write_color_bundle(tmp_path / "slim", models=models)
+    for name in ("other.onnx", "labels.txt", "golden/note.txt"):
+        (folder / name).unlink()
+    bundle = load(folder)
+    assert bundle.predict([png("red")])[0].label == "red"
+    with pytest.raises(BundleError, match=r"other.onnx is missing"):
+        bundle.predict([], artifact="other.onnx")
+    with pytest.raises(BundleError, match=r"is missing"):
+        check_files(folder, bundle.manifest)
+    (folder / "model.onnx").unlink()
+    with pytest.raises(BundleError, match=r"model.onnx is missing"):
+        load(folder)
+
+
+def test_a_file_that_becomes_a_link_after_loading(color_bundle: Path, tmp_path: Path) -> None:
+    bundle = load(color_bundle)
+    shutil.move(color_bundle / "model.onnx", tmp_path / "model.onnx")
+    symlink(color_bundle / "model.onnx", tmp_path / "model.onnx")
+    with pytest.raises(BundleError, match=r"model.onnx is a link"):
+        bundle.predict([])
+
+
+def test_a_path_that_no_folder_can_have() -> None:
+    with pytest.raises(UsageError, match=r"does not exist|cannot be opened"):
+        load("x" * 300)
+
+
+def test_repr(color_bundle: Path) -> None:
+    assert repr(load(color_bundle)) == "<Bundle of 3 classes, default artefact model.onnx>"
 
 
 def test_links_in_a_bundle(color_bundle: Path, tmp_path: Path) -> None:
