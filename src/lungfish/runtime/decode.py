@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from lungfish.core.errors import UnreadablePhotoError
 
@@ -22,6 +23,10 @@ EXTRA_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
 # Twice the size at which Pillow warns, and the size at which it refuses.
 MAX_PIXELS = 178_956_970
 MAX_PHOTO_BYTES = 512 * 2**20
+# A picture with more pixels than this is huge: it takes up to 4 bytes a pixel, and one is decoded at a time.
+HUGE_PIXELS = 25_000_000
+STRIP_PIXELS = 1 << 22
+_one_huge = threading.Lock()
 # Our own limit above is checked from the header of every photo; Pillow's earlier warning would say the same twice.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -32,7 +37,8 @@ def decode(data: bytes, draft_px: int = 0) -> Image.Image:
     Args:
         data: the file's bytes; JPEG, PNG, WebP, BMP, GIF or TIFF (HEIC and AVIF with the `heif` extra).
         draft_px: if positive, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as its shorter side stays at
-            least this long. Large photos then decode several times faster.
+            least this long. Large photos then decode several times faster. A picture of more than `HUGE_PIXELS` is
+            also reduced by a whole factor, after decoding.
 
     Returns:
         An RGB image.
@@ -107,8 +113,12 @@ def _upright_rgb(image: Image.Image, draft_px: int = 0) -> Image.Image:
     _check_size(image.size)
     if draft_px:
         _draft(image, draft_px)
-    image.load()
-    return _to_rgb(ImageOps.exif_transpose(image))
+    if image.width * image.height <= HUGE_PIXELS:
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
+    with _one_huge:
+        image.load()
+        return ImageOps.exif_transpose(_rgb_in_strips(image, draft_px))
 
 
 def _check_size(size: tuple[int, int]) -> None:
@@ -126,13 +136,28 @@ def _draft(image: Image.Image, draft_px: int) -> None:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
         # 16-bit grey scale: keep the high byte; Pillow's own conversion would clip everything above 255 to white
-        levels = np.asarray(image, dtype=np.int64) >> 8
+        levels = np.asarray(image) >> 8
         image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
+
+
+def _rgb_in_strips(image: Image.Image, draft_px: int) -> Image.Image:
+    """A huge picture to RGB, one strip after the other, so that no second copy of it is held; not turned yet.
+
+    If `draft_px` is positive, it is reduced by the largest whole factor that keeps the shorter side at least as long.
+    """
+    factor = max(min(image.size) // draft_px, 1) if draft_px else 1
+    rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
+    rgb = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for top in range(0, image.height, rows):
+        strip = _to_rgb(image.crop((0, top, image.width, min(top + rows, image.height))))
+        rgb.paste(strip.reduce(factor), (0, top // factor))
+    rgb.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return rgb
 
 
 def _formats(data: bytes) -> list[str]:

@@ -1,7 +1,9 @@
 import io
 import os
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +210,68 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(UnreadablePhotoError, match="not a regular file"):
         read_photo(tmp_path / "pipe.jpg")
+
+
+def kinds() -> dict[str, bytes]:
+    """One picture of 90 x 61 in every kind that is converted."""
+    image = gradient(90, 61)
+    clear = image.copy()
+    clear.putalpha(image.getchannel("G"))
+    levels = np.asarray(image, np.uint16)[..., 0] * 257
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    return {
+        "rgb": encoded(image, "PNG"),
+        "alpha": encoded(clear, "PNG"),
+        "gray alpha": encoded(clear.convert("LA"), "PNG"),
+        "palette": encoded(image.convert("P"), "PNG", transparency=3),
+        "16-bit png": encoded(Image.fromarray(levels), "PNG"),
+        "16-bit tiff": encoded(Image.fromarray(levels.astype(">u2")), "TIFF"),
+        "32-bit": encoded(Image.fromarray(levels.astype(np.int32)), "TIFF"),
+        "one bit": encoded(image.convert("1"), "PNG"),
+        "cmyk": encoded(image.convert("CMYK"), "TIFF"),
+        "turned": encoded(image, "TIFF", exif=turned),
+        "turned jpeg": encoded(image, "JPEG", exif=turned),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_huge_picture_is_the_same_in_strips(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = kinds()[kind]
+    whole = decode(data)
+    monkeypatch.setattr("lungfish.runtime.decode.HUGE_PIXELS", 1000)
+    monkeypatch.setattr("lungfish.runtime.decode.STRIP_PIXELS", 700)
+    np.testing.assert_array_equal(np.asarray(decode(data)), np.asarray(whole))
+    assert decode(data).mode == "RGB"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind != "turned jpeg"])
+def test_a_huge_picture_is_reduced_to_what_is_asked(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a whole factor, after alpha is over white; a JPEG is scaled by its own decoder first."""
+    data = kinds()[kind]
+    whole = decode(data)
+    monkeypatch.setattr("lungfish.runtime.decode.HUGE_PIXELS", 1000)
+    monkeypatch.setattr("lungfish.runtime.decode.STRIP_PIXELS", 700)
+    small = decode(data, draft_px=20)
+    assert min(small.size) == 21
+    if kind != "turned":  # parts of cells are on another edge
+        np.testing.assert_array_equal(np.asarray(small), np.asarray(whole.reduce(3)))
+
+
+def test_one_huge_picture_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lungfish.runtime.decode.HUGE_PIXELS", 1000)
+    inside: list[int] = []
+    most: list[int] = []
+    reduce = Image.Image.reduce
+
+    def slow(image: Image.Image, factor: int) -> Image.Image:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return reduce(image, factor)
+
+    monkeypatch.setattr(Image.Image, "reduce", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, [encoded(gradient(90, 61), "PNG")] * 8))
+    assert most == [1] * 8
