@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -107,20 +107,40 @@ class Bundle:
             One row for each item, in the same order.
 
         Raises:
-            UsageError: `items` is a single picture, or `top` is negative; and as `session`.
+            UsageError: `items` is a single picture, an item is no picture, or `top` is negative; and as `session`.
         """
-        return list(self.predict_each(items, artifact, top))
+        return list(self.predict_each(items, artifact, top, in_batches=True))
 
-    def predict_each(self, items: Iterable[Picture], artifact: str | None = None, top: int = 5) -> Iterator[Prediction]:
-        """As `predict`, one row at a time, in memory that does not grow with the number of items."""
+    def predict_each(
+        self,
+        items: Iterable[Picture | Prediction],
+        artifact: str | None = None,
+        top: int = 5,
+        *,
+        in_batches: bool | None = None,
+    ) -> Iterator[Prediction]:
+        """As `predict`, one row at a time, in memory that does not grow with the number of items.
+
+        Args:
+            items: as `predict` takes them; a row that is finished already passes through in its place.
+            artifact: as for `predict`.
+            top: as for `predict`.
+            in_batches: compute `BATCH_SIZE` items together, batches side by side on the cores, and read as many ahead
+                as that needs: fastest for files. If False, each row comes before the next item is asked for: right
+                for a camera. By default, True if `items` has a length.
+        """
         if isinstance(items, str | Path | bytes | Image.Image | np.ndarray):
             raise UsageError(f"predict takes a list of pictures, got one {type(items).__name__}", "Write [picture].")
         if top < 0:
             raise UsageError(f"top is {top}; it must be 0 or more")
         self.manifest.artifact(artifact)
-        return self._predict_each(items, artifact, top)
+        if isinstance(items, Sized) if in_batches is None else in_batches:
+            return self._predict_batches(items, artifact, top)
+        return (row for item in items for row in self._predict_chunk([item], artifact, None, top))
 
-    def _predict_each(self, items: Iterable[Picture], artifact: str | None, top: int) -> Iterator[Prediction]:
+    def _predict_batches(
+        self, items: Iterable[Picture | Prediction], artifact: str | None, top: int
+    ) -> Iterator[Prediction]:
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
         first = next(chunks, [])
@@ -129,39 +149,48 @@ class Bundle:
         threads = cores if len(first) < BATCH_SIZE else 1
         self.session(artifact, threads)
 
-        def run(chunk: Sequence[Picture]) -> list[Prediction]:
+        def run(chunk: Sequence[Picture | Prediction]) -> list[Prediction]:
             return self._predict_chunk(chunk, artifact, threads, top)
 
         for rows in map_ahead(run, chain([first], chunks), cores, 2 * cores):
             yield from rows
 
     def _predict_chunk(
-        self, chunk: Sequence[Picture], artifact: str | None, threads: int, top: int
+        self, chunk: Sequence[Picture | Prediction], artifact: str | None, threads: int | None, top: int
     ) -> list[Prediction]:
         threshold = self.manifest.thresholds.get("known", 0.0)
-        inputs = [self._prepare(item) for item in chunk]
-        pixels = [each.pixels for each in inputs if each.pixels is not None]
+        inputs = [item if isinstance(item, Prediction) else self._prepare(item) for item in chunk]
+        pixels = [each.pixels for each in inputs if isinstance(each, _Input)]
         answers = iter(self.probabilities(np.stack(pixels), artifact, threads) if pixels else ())
         return [
-            Prediction(each.file, error=each.error)
-            if each.pixels is None
-            else rank(each.file, next(answers), self.labels, threshold, top)
+            rank(each.file, next(answers), self.labels, threshold, top) if isinstance(each, _Input) else each
             for each in inputs
         ]
 
-    def _prepare(self, item: Picture) -> _Input:
+    def _prepare(self, item: Picture) -> _Input | Prediction:
+        """What the artefact takes, or the row of a picture that cannot be read."""
         file = str(item) if isinstance(item, str | Path) else None
         try:
-            return _Input(file, self.manifest.preprocess.pixels(self._image(item)))
+            image = self._image(item)
+            if 0 in image.size:
+                return Prediction(file, error=f"{image.width} x {image.height} pixels: there is nothing to see")
+            return _Input(file, self.manifest.preprocess.pixels(image))
         except UnreadablePhotoError as error:
-            return _Input(file, error=error.message)
+            return Prediction(file, error=error.message)
 
     def _image(self, item: Picture) -> Image.Image:
         if isinstance(item, str | Path):
             item = read_photo(Path(item))
         if isinstance(item, bytes):
             return self.manifest.preprocess.decode(item)
-        return from_image(item) if isinstance(item, Image.Image) else from_array(item)
+        if isinstance(item, Image.Image):
+            return from_image(item)
+        if isinstance(item, np.ndarray):
+            return from_array(item)
+        raise UsageError(
+            f"cannot predict a value of type {type(item).__name__}",
+            "Give paths, bytes of files, Pillow images, or uint8 arrays [height, width, 3] of RGB.",
+        )
 
     def _open(self, file: str, threads: int) -> Session:
         row = self.manifest.artifact(file)
@@ -183,8 +212,7 @@ class Bundle:
 @dataclass(frozen=True, eq=False)
 class _Input:
     file: str | None
-    pixels: NDArray[np.uint8] | None = None
-    error: str | None = None
+    pixels: NDArray[np.uint8]
 
 
 def _check_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from lungfish.core.errors import BundleError, StorageError, UnknownNameError, Us
 from lungfish.core.hashing import sha256_bytes
 from lungfish.runtime.bundle import Bundle, load
 from lungfish.runtime.bundle_files import check_files
+from lungfish.runtime.prediction import Prediction
 from lungfish.runtime.session import BATCH_SIZE, physical_cores
 
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -96,11 +97,45 @@ def test_pictures_are_taken_as_they_are_needed(color_bundle: Path) -> None:
             taken += 1
             yield png("red")
 
-    rows = load(color_bundle).predict_each(endless())
+    rows = load(color_bundle).predict_each(endless(), in_batches=True)
     for _ in range(5):
         next(rows)
     assert taken <= (2 * physical_cores() + 2) * BATCH_SIZE
     rows.close()  # type: ignore[attr-defined]
+
+
+def test_a_row_comes_before_the_next_picture_is_asked_for(color_bundle: Path) -> None:
+    taken = 0
+
+    def camera() -> Any:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield png("red")
+
+    rows = load(color_bundle).predict_each(camera())
+    for number in range(1, 2 * BATCH_SIZE):
+        assert next(rows).label == "red"
+        assert taken == number
+
+
+def test_finished_rows_pass_through(color_bundle: Path) -> None:
+    lost = Prediction("lost", error="why")
+    rows = list(load(color_bundle).predict_each([png("red"), lost, png("blue")]))
+    assert [row.label for row in rows] == ["red", None, "blue"]
+    assert rows[1] is lost
+
+
+def test_what_is_no_picture(color_bundle: Path) -> None:
+    with pytest.raises(UsageError, match=r"type int\nGive paths, bytes"):
+        load(color_bundle).predict([5])  # type: ignore[list-item]
+
+
+def test_pictures_without_pixels_are_error_rows(color_bundle: Path) -> None:
+    items: list[Any] = [Image.new("RGB", (0, 5)), np.zeros((5, 0, 3), np.uint8), np.zeros((0, 5, 3), np.uint8)]
+    rows = load(color_bundle).predict([*items, png("red")])
+    assert all(row.error for row in rows[:3])
+    assert rows[3].label == "red"
 
 
 def test_no_pictures(color_bundle: Path) -> None:
