@@ -31,7 +31,7 @@ def predict(
     """Label pictures.
 
     Prints file, label and probability, separated by tabs, and "unknown" behind a picture that may show none of the
-    classes. A picture that cannot be read is reported on stderr, and the exit code is 1.
+    classes. A picture that cannot be read has "-" for both and "error: REASON" behind them; then the exit code is 1.
     """
     from lungfish.cli.output import print_json
     from lungfish.workflows.predict import predict_each
@@ -43,22 +43,19 @@ def predict(
         print_json(values)
         return int(any(value["error"] is not None for value in values))
     for row in rows:
-        _print(row)
+        print(_line(row))
         failed = failed or row.error is not None
     return int(failed)
 
 
-def _print(row: Prediction) -> None:
-    from lungfish.cli.output import warn
+def _line(row: Prediction) -> str:
     from lungfish.core.names import printable
 
     file = printable(row.file or "-")
     if row.label is None or row.probability is None:
-        sys.stdout.flush()
-        warn(f"{file}: {row.error}")
-        return
+        return f"{file}\t-\t-\terror: {printable(row.error or '')}"
     unknown = "" if row.known else "\tunknown"
-    print(f"{file}\t{printable(row.label)}\t{row.probability:.4f}{unknown}")
+    return f"{file}\t{printable(row.label)}\t{row.probability:.4f}{unknown}"
 
 
 def _expand_stdin(images: Iterable[str]) -> Iterator[str | bytes]:

@@ -63,9 +63,11 @@ def test_a_bad_picture_keeps_its_place_and_fails_the_command(
     )
     outcome = lungfish(*arguments)
     assert outcome.code == 1
-    assert len(outcome.out.splitlines()) == 4
-    assert f"{bad}: not a picture" in outcome.err
-    assert "gone.png: no such file" in outcome.err
+    assert outcome.err == ""
+    lines = outcome.out.splitlines()
+    assert len(lines) == 6
+    assert lines[1].startswith(f"{bad}\t-\t-\terror: not a picture")
+    assert lines[2] == f"{color_photos / 'gone.png'}\t-\t-\terror: no such file"
     outcome = lungfish(*arguments, "--json")
     assert outcome.code == 1
     assert outcome.err == ""
@@ -104,11 +106,40 @@ def test_nothing_on_stdin(lungfish: Run, stdin: Callable[[bytes], None], color_b
     assert (outcome.code, outcome.json) == (0, [])
 
 
-def test_a_folder_without_pictures(lungfish: Run, color_bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    outcome = lungfish("predict", color_bundle, tmp_path / "empty")
-    assert outcome.code == 2
-    assert "no pictures in" in outcome.err
+def test_what_holds_no_picture_does_not_lose_the_rows_of_the_others(
+    lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path: Path
+) -> None:
+    empty, long, red = tmp_path / "empty", "x" * 300, color_photos / "red" / "0.png"
+    empty.mkdir()
+    outcome = lungfish("predict", color_bundle, red, empty, long, red)
+    assert outcome.code == 1
+    first, second, third, last = (line.split("\t") for line in outcome.out.splitlines())
+    assert first == last == [str(red), "red", "0.9880"]
+    assert second[:3] == [str(empty), "-", "-"]
+    assert "a folder without pictures" in second[3]
+    assert third[:3] == [long, "-", "-"]
+    assert third[3].startswith("error: ")
+
+
+def test_pictures_without_a_suffix_are_found_as_in_training(
+    lungfish: Run, color_bundle: Path, color_photos: Path
+) -> None:
+    (color_photos / "red" / "0.png").rename(color_photos / "red" / "0")
+    outcome = lungfish("predict", color_bundle, color_photos / "red")
+    assert outcome.code == 0
+    assert outcome.out.startswith(f"{color_photos / 'red' / '0'}\tred\t")
+    assert len(outcome.out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_paths_that_are_too_long(lungfish: Run, color_bundle: Path, color_photos: Path, command: str) -> None:
+    for arguments in [("x" * 300, color_photos), (color_bundle / ("x" * 300), color_photos)]:
+        outcome = lungfish(command, *arguments)
+        assert outcome.code == 2
+        assert "unexpected" not in outcome.err
+    if command == "evaluate":
+        assert lungfish(command, color_bundle, "x" * 300).code == 2
+        assert lungfish(command, color_bundle, color_photos, "--baseline", "x" * 300).code == 2
 
 
 def test_models_that_are_no_bundle(lungfish: Run, tmp_path: Path) -> None:
