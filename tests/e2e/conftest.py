@@ -7,36 +7,39 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+Run = Callable[..., Any]
+Refusal = Callable[..., str]
+Untouched = Callable[[Path], AbstractContextManager[None]]
+
+SMALL = "efficientnet_lite0:resolution=64"
 MODEL_FILES = ("model.onnx", "model-int8.onnx", "weights.safetensors")
 
 
-def _snapshot(folder: Path) -> dict[str, str]:
-    """Every file, folder and link under `folder`, with the hash of its content."""
-    return {
-        str(path.relative_to(folder)): str(path.readlink())
-        if path.is_symlink()
-        else hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.is_file()
-        else "folder"
-        for path in sorted(folder.rglob("*"))
-    }
+def _look(folder: Path) -> dict[str, str]:
+    """What is under `folder`, by name: the hash of a file, the target of a link. The cache is left out."""
+    found = {path.relative_to(folder): path for path in folder.rglob("*")}
+    return {str(name): _content(path) for name, path in found.items() if name.parts[0] != "cache"}
+
+
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return str(path.readlink())
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
 
 
 @pytest.fixture
-def untouched() -> Callable[..., AbstractContextManager[None]]:
+def untouched() -> Untouched:
     """Nothing under a folder is lost, changed or left behind by the block; the cache may fill."""
 
     @contextmanager
     def check(folder: Path) -> Iterator[None]:
-        def look() -> dict[str, str]:
-            return {name: what for name, what in _snapshot(folder).items() if Path(name).parts[0] != "cache"}
-
-        before = look()
+        before = _look(folder)
         yield
-        assert look() == before
+        assert _look(folder) == before
 
     return check
 
@@ -70,3 +73,42 @@ def obey_permissions(tmp_path: Path) -> str:
     if b"Permission denied" not in tried.stderr:
         pytest.skip("root cannot be made to obey permissions here")
     return prelude
+
+
+@pytest.fixture
+def refusal(lungfish: Run) -> Refusal:
+    """Run a command that must fail; returns message and hint, which are the same in words and in JSON."""
+
+    def call(*arguments: object, code: int) -> str:
+        plain, as_json = lungfish(*arguments), lungfish(*arguments, "--json")
+        assert (plain.code, as_json.code) == (code, code), plain.err
+        assert plain.out == ""
+        assert "Traceback" not in plain.err + as_json.err
+        assert "unexpected" not in plain.err
+        error = as_json.json["error"]
+        assert set(error) == {"code", "message", "hint"}
+        assert error["hint"], "an error must offer a next step"
+        assert plain.err.endswith(f"error: {error['message']}\n{error['hint']}\n")
+        assert "\x1b" not in plain.err
+        return f"{error['message']}\n{error['hint']}"
+
+    return call
+
+
+@pytest.fixture
+def digits(write_digits: Callable[..., Path], tmp_path: Path) -> Path:
+    """Three classes of 8 photos, to be spoilt."""
+    return write_digits(tmp_path / "digits", count=8)
+
+
+@pytest.fixture
+def train_refused(refusal: Refusal, untouched: Untouched, tmp_path: Path) -> Refusal:
+    """Run `train`, which must fail and leave everything under `tmp_path` as it was."""
+
+    def call(photos: Path, *options: object, code: int = 2) -> str:
+        if "--out" not in options:
+            options = (*options, "--out", tmp_path / "bundle")
+        with untouched(tmp_path):
+            return refusal("train", photos, "--arch", SMALL, *options, code=code)
+
+    return call

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 CLOTHING = Path(__file__).parents[3] / "shared" / "data" / "clothing-small"
-PER_CLASS = {"train": 12, "validation": 4, "test": 4}
+PER_CLASS = {"train": 8, "validation": 2, "test": 4}
 
 
 @pytest.mark.skipif(not CLOTHING.is_dir(), reason="needs ../shared/data/clothing-small")
-def test_twenty_photos_of_each_class(command: Callable[..., Any], cache: Path, tmp_path: Path) -> None:
+def test_a_few_photos_of_each_class(command: Callable[..., Any], cache: Path, tmp_path: Path) -> None:
     for split, count in PER_CLASS.items():
         for folder in (CLOTHING / split).iterdir():
             (tmp_path / "photos" / split / folder.name).mkdir(parents=True)
@@ -25,9 +25,9 @@ def test_twenty_photos_of_each_class(command: Callable[..., Any], cache: Path, t
     assert ended.code == 0, ended.err
     value = ended.json
     assert len(value["classes"]) == 10
-    assert value["counts"] == {"train": 120, "val": 40, "test": 40}
+    assert value["counts"] == {"train": 80, "val": 20, "test": 40}
     fp32 = next(row for row in value["artifacts"] if row["precision"] == "fp32")
-    assert fp32["top1"] >= 0.6  # chance is 0.1
+    assert fp32["top1"] >= 0.5  # chance is 0.1
     assert value["artifacts"][1]["agreement_with_fp32"] >= 0.8
     assert value["skipped"] == []
 
