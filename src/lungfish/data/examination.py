@@ -5,12 +5,9 @@ Memory holds the records and features, and a few chunks of photos however many p
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -25,7 +22,9 @@ from lungfish.data.features import Trunk, open_features
 from lungfish.data.inspection import Inspection, InspectionCache, inspect
 from lungfish.data.photos import Photo, PhotoSet, Skipped
 from lungfish.data.row_store import RowStore
+from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.session import physical_cores
 
 CHUNK_PHOTOS = 16
 LOOK_AHEAD = 4  # chunks in flight per worker
@@ -69,7 +68,7 @@ class ExamineOptions:
 
     Args:
         needs_features: which photos go through the trunk; all by default.
-        workers: threads; as many as CPUs if 0.
+        workers: threads; as many as physical cores that this process may use if 0.
         progress: told of every chunk.
     """
 
@@ -99,13 +98,16 @@ def examine(
     examiner = _Examiner(photos, preprocess, trunk)
     wanted = [trunk is not None and options.needs_features(photo) for photo in photos.photos]
     tally = _Tally(photos, sum(wanted), trunk.width if trunk else 0)
+    workers = options.workers or physical_cores()
     try:
         with (
             options.progress.task("photos", len(wanted)) as advance,
-            closing(_in_order(examiner, _chunks(wanted), options.workers or os.cpu_count() or 1)) as chunks,
+            closing(
+                map_ahead(examiner.look, _chunks(wanted), workers, LOOK_AHEAD * workers, examiner.stop)
+            ) as looked_at,
         ):
             flushed = time.monotonic()
-            for looks in chunks:
+            for looks in looked_at:
                 tally.take(looks)
                 advance(len(looks))
                 if time.monotonic() - flushed > FLUSH_EVERY_S:
@@ -143,22 +145,6 @@ def _chunks(wanted: Sequence[bool]) -> Iterator[_Chunk]:
             yield _Chunk(indices[start : start + CHUNK_PHOTOS], wants_features)
 
 
-def _in_order(examiner: _Examiner, chunks: Iterator[_Chunk], workers: int) -> Generator[list[_Look], None, None]:
-    """Results in the order of `chunks`, with a bounded number in flight; closing it stops the workers."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="examine")
-    flight: deque[Future[list[_Look]]] = deque()
-    try:
-        for chunk in chunks:
-            flight.append(pool.submit(examiner.look, chunk))
-            if len(flight) >= LOOK_AHEAD * workers:
-                yield flight.popleft().result()
-        while flight:
-            yield flight.popleft().result()
-    finally:
-        examiner.stop.set()
-        pool.shutdown(cancel_futures=True)
-
-
 class _Examiner:
     """The work on one chunk, done in any thread; its results go to the caches at once."""
 
@@ -190,14 +176,15 @@ class _Examiner:
         return looks
 
     def flush(self) -> None:
-        """Write what is new to disk. A cache that cannot be written is a warning: the run goes on without it."""
+        """Write what is new to disk. A store that cannot be written is one warning: the run goes on without it."""
         for store in self._stores():
             try:
                 store.flush()
             except StorageError as error:
-                warning = f"the cache is not kept: {error.message}"
-                if warning not in self.warnings:
-                    self.warnings.append(warning)
+                # without the path: warnings go into reports, which travel
+                cause = error.__cause__
+                reason = (cause.strerror if isinstance(cause, OSError) else None) or "cannot be written"
+                self.warnings.append(f"{store.folder.parent.name} are not cached: {reason}")
 
     def prune(self, budget: int) -> None:
         for store in self._stores():

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from lungfish.core.errors import StorageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_bytes, sha256_file
 
@@ -38,6 +39,7 @@ class RowStore:
         self._chunks: list[NDArray[np.void]] = []
         self._places: dict[bytes, tuple[int, int]] = {}  # content to chunk and position
         self._pending: dict[bytes, object] = {}
+        self._writable = True
         self._lock = threading.Lock()  # of what is pending; the rest does not change after loading
         self._load()
 
@@ -50,9 +52,9 @@ class RowStore:
         return None if place is None else self._chunks[place[0]][place[1]]["row"]
 
     def add(self, sha256: str, row: object) -> None:
-        """Remember a row until the next `flush`."""
+        """Remember a row until the next `flush`; after one has failed, do nothing."""
         key = bytes.fromhex(sha256)
-        if key not in self._places:
+        if self._writable and key not in self._places:
             with self._lock:
                 self._pending[key] = row
 
@@ -60,7 +62,8 @@ class RowStore:
         """Write what was added since the last flush as one chunk; merge small chunks when there are many.
 
         Raises:
-            StorageError: disk full, read-only or forbidden; the rows are given up, for a cache must not grow memory.
+            StorageError: disk full, read-only or forbidden; these rows and all later ones are given up, for a cache
+                must not grow memory.
         """
         with self._lock:
             pending, self._pending = self._pending, {}
@@ -70,8 +73,12 @@ class RowStore:
         rows["sha256"] = np.frombuffer(b"".join(pending), np.uint8).reshape(-1, 32)
         for i, row in enumerate(pending.values()):
             rows["row"][i] = row
-        self._write(rows)
-        self._merge()
+        try:
+            self._write(rows)
+            self._merge()
+        except StorageError:
+            self._writable = False
+            raise
 
     def _load(self) -> None:
         for file in self._files():

@@ -15,10 +15,12 @@ import pytest
 from PIL import Image
 
 from lungfish.core.errors import UsageError
+from lungfish.data import examination
 from lungfish.data.examination import CHUNK_PHOTOS, LOOK_AHEAD, ExamineOptions, examine
 from lungfish.data.features import features_folder
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.data.sources import open_photos
+from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.preprocess import Preprocess
 
 SMALL = Preprocess(32)
@@ -155,12 +157,28 @@ def test_a_damaged_cache_is_made_again(folder, trunk):
     assert examine(open_photos(folder), SMALL, trunk).embedded == 0
 
 
-def test_a_cache_that_cannot_be_written_is_a_warning(folder, trunk, cache):
+def test_a_cache_that_cannot_be_written_is_one_warning_for_each_store(folder, trunk, cache, monkeypatch):
+    monkeypatch.setattr(examination, "FLUSH_EVERY_S", 0.0)
     cache.write_text("a file in the way")
-    examined = examine(open_photos(folder), SMALL, trunk)
+    examined = examine(open_photos(folder), SMALL, trunk, ExamineOptions(workers=1))
     assert examined.features.shape == (40, 3)
-    assert examined.warnings
-    assert all(warning.startswith("the cache is not kept: cannot write") for warning in examined.warnings)
+    inspections, features = examined.warnings
+    assert inspections.startswith("inspections are not cached: ")
+    assert features.startswith("features are not cached: ")
+    assert str(cache) not in inspections + features
+
+
+def test_threads_are_the_cores_that_may_be_used(folder, monkeypatch):
+    asked = []
+
+    def recorded(look, chunks, threads, ahead, stop):
+        asked.append(threads)
+        return map_ahead(look, chunks, threads, ahead, stop)
+
+    monkeypatch.setattr(examination, "physical_cores", lambda: 3)
+    monkeypatch.setattr(examination, "map_ahead", recorded)
+    assert len(examine(open_photos(folder), SMALL).records) == 40
+    assert asked == [3]
 
 
 def test_the_budget_holds_for_old_features(folder, trunk, cache, monkeypatch):
@@ -230,7 +248,7 @@ def test_ctrl_c_keeps_what_is_done_and_stops_the_workers(folder, trunk):
 
     with pytest.raises(KeyboardInterrupt):
         examine(open_photos(folder), SMALL, trunk, ExamineOptions(progress=Interrupted()))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("examine")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lungfish")]
     done = trunk.seen
     assert done >= CHUNK_PHOTOS
     again = examine(open_photos(folder), SMALL, trunk)
@@ -254,7 +272,8 @@ SLOW_RUN = """
     import numpy as np
     from lungfish.data import examination
     from lungfish.data.sources import open_photos
-    from lungfish.runtime.preprocess import Preprocess
+    from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.preprocess import Preprocess
 
     class Slow:
         key, width = "mean", 3

@@ -33,5 +33,15 @@ def test_threads_end_when_nobody_listens() -> None:
     before = threading.active_count()
     results = map_ahead(lambda number: number, range(10**9), threads=3, ahead=5)
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert threading.active_count() == before
+
+
+def test_long_calls_are_told_to_stop() -> None:
+    stop = threading.Event()
+    results = map_ahead(lambda number: number and stop.wait(60), range(9), threads=2, ahead=2, stop=stop)
+    assert next(results) == 0
+    began = time.monotonic()
+    results.close()
+    assert stop.is_set()
+    assert time.monotonic() - began < 10
