@@ -272,8 +272,7 @@ SLOW_RUN = """
     import numpy as np
     from lungfish.data import examination
     from lungfish.data.sources import open_photos
-    from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.preprocess import Preprocess
+    from lungfish.runtime.preprocess import Preprocess
 
     class Slow:
         key, width = "mean", 3
