@@ -96,6 +96,41 @@ def test_files_that_do_not_fit_together(tmp_path):
         open_photos(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["data", "plain_text/inner"])
+def test_a_hugging_face_checkout(tmp_path, place):
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    write(tmp_path / place / "train-00000-of-00001.parquet", [0, 1, 2])
+    photos = open_photos(tmp_path)
+    assert [photo.name for photo in photos.photos] == [f"train-00000-of-00001/{i}" for i in range(3)]
+    assert not photos.given_split
+    assert photos.read(photos.photos[2]) == b"train-00000-of-00001.parquet 2"
+    write(tmp_path / place / "test-00000-of-00001.parquet", [0, 1, 2])
+    assert [photo.split for photo in open_photos(tmp_path).photos] == ["test"] * 3 + ["train"] * 3
+
+
+def test_several_folders_of_parquet(tmp_path):
+    for place in ("large", "small"):
+        (tmp_path / place).mkdir()
+        write(tmp_path / place / "train.parquet", [0, 1, 2])
+    with pytest.raises(PhotosError, match="2 folders of Parquet files: large, small"):
+        open_photos(tmp_path)
+    write(tmp_path / "all.parquet", [0, 1, 2])
+    assert open_photos(tmp_path).photos[0].name == "all/0"
+
+
+def test_a_split_column(tmp_path):
+    def with_splits(values):
+        table = parquet.read_table(write(tmp_path / "all.parquet", [0, 1, 2]))
+        parquet.write_table(table.append_column("split", pa.array(values)), tmp_path / "all.parquet")
+        return open_photos(tmp_path)
+
+    assert [photo.split for photo in with_splits(["Validation", None, "train"]).photos] == ["val", None, "train"]
+    with pytest.raises(PhotosError, match=r"all\.parquet, row 2: split is 'holdout'") as error:
+        with_splits(["train", "holdout", "test"])
+    assert error.value.hint == "Allowed are train, val and test."
+
+
 def test_no_parquet_inside(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"not parquet")
     with pytest.raises(PhotosError, match="not a Parquet file"):

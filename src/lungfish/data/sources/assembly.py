@@ -61,6 +61,18 @@ def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence
     )
 
 
+def split_named(value: str, where: str) -> str | None:
+    """The side that a table's `split` column names; None if it is empty.
+
+    Raises:
+        PhotosError: it names no side; `where` tells the row.
+    """
+    name = value.strip().lower()
+    if name and name not in SPLIT_NAMES:
+        raise PhotosError(f"{where}: split is {printable(value)!r}", "Allowed are train, val and test.")
+    return SPLIT_NAMES[name] if name else None
+
+
 def _check_labels(labels: Sequence[str]) -> None:
     if not labels:
         raise PhotosError(

@@ -13,7 +13,7 @@ from typing import Any
 from lungfish.core.errors import MissingExtraError, PhotosError, UnreadablePhotoError
 from lungfish.core.names import printable
 from lungfish.data.photos import Photo, PhotoSet, Skipped
-from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble
+from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble, split_named
 from lungfish.data.sources.tree import unreadable_folder
 
 # Row groups held in memory: neighbors that several threads read at once, and no more.
@@ -125,7 +125,7 @@ def _list_rows(listing: Listing, path: Path, label: tuple[str, list[str]], split
             Row(
                 name,
                 names[value] if names else str(value).strip(),
-                split or SPLIT_NAMES.get(str(own).lower()),
+                split or split_named("" if own is None else str(own), f"{printable(path.name)}, row {i + 1}"),
                 None if group is None else str(group),
                 start + i,
             )

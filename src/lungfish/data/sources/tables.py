@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, Skipped
-from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble
+from lungfish.data.sources.assembly import Listing, Row, assemble, split_named
 from lungfish.data.sources.files import FileReader
 from lungfish.data.sources.image_parquet import read_columns
 from lungfish.data.sources.tree import unreadable_folder
@@ -55,8 +55,9 @@ def open_table(path: Path) -> PhotoSet:
         if not places.is_file(name):
             listing.skipped.append(Skipped(name, "no such file"))
             continue
+        split = table.columns["split"][i] if "split" in table.columns else ""
         group = table.columns["group"][i] if "group" in table.columns else ""
-        listing.rows.append(Row(name, label, _split(table, i), group or None))
+        listing.rows.append(Row(name, label, split_named(split, _where(table, i)), group or None))
     if not listing.rows and listing.skipped:
         raise PhotosError(
             f"none of the {len(listing.skipped):,} photos in {printable(path.name)} exists, for instance"
@@ -64,15 +65,6 @@ def open_table(path: Path) -> PhotoSet:
             f"Paths are relative to {printable(str(path.parent))}.",
         )
     return assemble(listing, FileReader(path.parent))
-
-
-def _split(table: Table, i: int) -> str | None:
-    value = table.columns["split"][i] if "split" in table.columns else ""
-    if not value:
-        return None
-    if value.lower() not in SPLIT_NAMES:
-        raise PhotosError(f"{_where(table, i)}: split is {printable(value)!r}", "Allowed are train, val and test.")
-    return SPLIT_NAMES[value.lower()]
 
 
 def _where(table: Table, i: int) -> str:
