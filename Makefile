@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench clean
+.PHONY: help setup demo test parity check fix bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile
@@ -17,6 +17,9 @@ demo: $(VENV)/.train  ## do the whole job on handwritten digits
 test: $(VENV)/.dev $(BASE)/.base  ## run the tests
 	@$(BASE)/bin/python $(PIP) --force-reinstall --no-deps .
 	$(BIN)/python -m pytest
+
+parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Keras (half an hour)
+	$(BIN)/python -m pytest -m "parity or not parity" tests/parity
 
 check: $(VENV)/.dev  ## lint, types, layers, dependencies
 	$(BIN)/ruff check
@@ -55,6 +58,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python $(PIP) --editable '.[train,dev,bench]'
+	@touch $@
+
+$(VENV)/.parity: $(VENV)/.dev
+	$(BIN)/python $(PIP) --editable '.[train,dev,parity]'
 	@touch $@
 
 # The base install, without torch: tests/contract shows that it predicts.

@@ -1,13 +1,16 @@
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from lungfish.architecture import NAMED, Arch
-from lungfish.core.errors import MissingExtraError, UnknownNameError, WeightsError
+import lungfish as lf
+from lungfish.architecture import NAMED, Arch, Flavour
+from lungfish.core.errors import MissingExtraError, UnknownNameError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.nn import build
 from lungfish.weights import load
@@ -110,3 +113,50 @@ def test_nothing_but_tensors_is_unpickled(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(load, "weights_file", lambda _: path)
     with pytest.raises(Exception, match=r"(?i)weights"):
         load_network(replace(LITE0, sha256=sha256_bytes(path.read_bytes())))
+
+
+def test_build_without_weights_is_the_authors_initialization() -> None:
+    network = lf.build(small(), seed=3)
+    assert network.training
+    assert network.flavour == Flavour("same", 1e-3)
+    assert torch.equal(network.classifier.weight, build(small(), seed=3).classifier.weight)
+
+
+def test_build_with_a_name_of_the_catalogue() -> None:
+    network = lf.build(NAMED["efficientnet_lite0"], "efficientnet_lite0.in1k")
+    assert torch.equal(network.classifier.weight, load_network(LITE0).classifier.weight)
+    assert not network.training
+
+
+def test_build_says_that_weights_have_other_classes() -> None:
+    with pytest.raises(WeightsError, match=r"misshapen .*_fc\.weight is \[1000, 1280\], expected \[10, 1280\]"):
+        lf.build(NAMED["efficientnet_lite0"].with_classes(10), "efficientnet_lite0.in1k")
+
+
+def test_build_from_a_file_with_its_flavour(tmp_path: Path) -> None:
+    source = build(small(), Flavour("symmetric", 1e-5), seed=1)
+    path = tmp_path / "net.safetensors"
+    save_file(source.state_dict(), path)
+    assert lf.build(small(), path).flavour == Flavour()  # it does not say
+    assert lf.build(small(), path, flavour=source.flavour).flavour == source.flavour
+    save_file(source.state_dict(), path, {"padding": "symmetric", "bn_eps": "1e-5"})
+    network = lf.build(small(), str(path))
+    assert network.flavour == source.flavour
+    assert torch.equal(network.classifier.weight, source.classifier.weight)
+    save_file(source.state_dict(), path, {"padding": "mirrored", "bn_eps": "1e-5"})
+    with pytest.raises(WeightsError, match=r"the flavour of net\.safetensors cannot be used"):
+        lf.build(small(), path)
+
+
+def test_build_from_a_bundle_takes_its_flavour(color_bundle: Path, rewrite: Callable[..., None]) -> None:
+    source = build(small(), seed=1)
+    save_file(source.state_dict(), color_bundle / "weights.safetensors")
+    rewrite(color_bundle, lambda manifest: manifest["flavour"].update(padding="symmetric", bn_eps=1e-5))
+    assert lf.build(small(), color_bundle / "weights.safetensors").flavour == Flavour("symmetric", 1e-5)
+
+
+def test_build_from_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        lf.build(small(), tmp_path / "absent.safetensors")
+    with pytest.raises(UnknownNameError, match="no set of weights is called 'lite'"):
+        lf.build(small(), "lite")

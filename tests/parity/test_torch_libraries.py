@@ -1,0 +1,120 @@
+"""torchvision and timm, in float64: the same logits to 1e-10 of their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import lungfish as lf
+from lungfish.architecture import Arch, Flavour, parse_arch
+
+BOUND = 1e-10
+LARGE_PX = 400  # larger pictures come in smaller batches
+# From 193 and 129 every strided layer sees an odd side, where both paddings are the same; 197 and 133 mix odd and even.
+ODD_PX, ODD_PX_OF_LARGE = (193, 197), (129, 133)
+PLANTED_PX = 96
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network of another library and ours. `fixed_ends` are timm's `d` models, that scale neither stem nor ends."""
+
+    source: str
+    theirs: str
+    ours: str
+    fixed_ends: bool = False
+
+    @property
+    def arch(self) -> Arch:
+        arch = parse_arch(self.ours)
+        if not self.fixed_ends:
+            return arch
+        return replace(arch, table=replace(arch.table, fixed_ends=True, stem_scales=False, head_scales="never"))
+
+    def reference(self) -> nn.Module:
+        if self.source == "torchvision":
+            return getattr(pytest.importorskip("torchvision").models, self.theirs)()
+        return pytest.importorskip("timm").create_model(self.theirs)
+
+
+QUICK = [
+    Case("torchvision", "mobilenet_v2", "mobilenet_v2"),
+    Case("torchvision", "efficientnet_b0", "efficientnet_b0"),
+    Case("timm", "mobilenetv1_100", "mobilenet_v1"),
+    Case("timm", "mobilenetv2_050", "mobilenet_v2:width=0.5"),
+    Case("timm_tf", "tf_efficientnet_lite0", "efficientnet_lite0"),
+]
+CASES = [
+    Case("torchvision", "mobilenet_v2", "mobilenet_v2"),
+    *(Case("torchvision", f"efficientnet_b{i}", f"efficientnet_b{i}") for i in range(8)),
+    Case("timm", "mobilenetv1_100", "mobilenet_v1"),
+    Case("timm", "mobilenetv1_125", "mobilenet_v1:width=1.25"),
+    *(
+        Case("timm", f"mobilenetv2_{percent:03}", f"mobilenet_v2:width={percent / 100}")
+        for percent in (35, 50, 75, 100, 140)
+    ),
+    Case("timm", "mobilenetv2_110d", "mobilenet_v2:width=1.1,depth=1.2", fixed_ends=True),
+    Case("timm", "mobilenetv2_120d", "mobilenet_v2:width=1.2,depth=1.4", fixed_ends=True),
+    *(Case("timm", f"efficientnet_b{i}", f"efficientnet_b{i}") for i in range(8)),
+    *(Case("timm_tf", f"tf_efficientnet_b{i}", f"efficientnet_b{i}") for i in range(8)),
+    *(Case("timm_tf", f"tf_efficientnet_lite{i}", f"efficientnet_lite{i}") for i in range(5)),
+]
+
+
+def other(flavour: Flavour, what: str) -> Flavour:
+    """A flavour with one thing wrong."""
+    if what == "wrong epsilon":
+        return replace(flavour, bn_eps=1e-3 if flavour.bn_eps == 1e-5 else 1e-5)
+    return replace(flavour, padding="same" if flavour.padding == "symmetric" else "symmetric")
+
+
+@pytest.fixture
+def check(pictures: Callable[..., Any], randomize: Any, difference: Any, report: Any, compared: Any) -> Any:
+    """Compare a case at some resolutions, see both planted errors refused, load the exported weights there."""
+
+    def run(case: Case, sides_px: tuple[int, ...]) -> None:
+        def batch(side_px: int) -> Tensor:
+            return pictures(side_px, 1 if side_px > LARGE_PX else 2)
+
+        def judge(network: nn.Module, side_px: int, what: str) -> None:
+            with torch.inference_mode():
+                found = difference(network(batch(side_px)), reference(batch(side_px)))
+            report.judge(compared(case.source, case.theirs, what, found, BOUND))
+
+        reference = randomize(case.reference(), batch(max(sides_px)))
+        ours = lf.import_weights(reference.state_dict(), case.arch, case.source).double()
+        for side_px in sides_px:
+            judge(ours, side_px, f"{side_px} px")
+        for what in ("wrong epsilon", "wrong padding"):
+            wrong = lf.build(case.arch, flavour=other(ours.flavour, what)).double().eval()
+            wrong.load_state_dict(ours.state_dict())
+            with pytest.raises(AssertionError, match=what):
+                judge(wrong, PLANTED_PX, what)
+        back = case.reference()
+        back.load_state_dict(lf.export_weights(ours, case.source), strict=True)
+        for name, tensor in reference.state_dict().items():
+            assert torch.equal(back.state_dict()[name].double(), tensor.double()), name
+
+    return run
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.theirs)
+def test_quick(case: Case, check: Any) -> None:
+    check(case, (PLANTED_PX, 101))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.source}-{case.theirs}")
+def test_at_native_and_odd_resolution(case: Case, check: Any) -> None:
+    native_px = case.arch.resolution_px
+    check(case, (native_px, *(ODD_PX_OF_LARGE if native_px > LARGE_PX else ODD_PX)))
+
+
+def test_real_photos_are_among_the_pictures(pictures: Callable[..., Any]) -> None:
+    if len(pictures(32, 1)) == 1:
+        pytest.skip("the photos of shared/data/imagenet-samples are not here: random pictures only")
