@@ -17,7 +17,7 @@ from lungfish.cli.describe import describe
 from lungfish.cli.doctor import doctor
 from lungfish.cli.evaluate import evaluate
 from lungfish.cli.models import models
-from lungfish.cli.output import print_error
+from lungfish.cli.output import print_error, warn
 from lungfish.cli.predict import predict
 from lungfish.cli.scale import scale
 from lungfish.cli.train import train
@@ -33,7 +33,6 @@ UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     name="lungfish",
     help="A folder of labelled photos in, a small image classifier out, proven on the file that ships.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: rich would double the time it takes
     pretty_exceptions_enable=False,
@@ -77,18 +76,27 @@ def run(arguments: list[str]) -> int:
 
     0 ok, 1 a check failed, 2 usage, 3 environment or disk, 75 stopped but resumable, 130 Ctrl-C.
     """
-    as_json = "--json" in arguments
     try:
-        result: Any = app(arguments, prog_name="lungfish", standalone_mode=False)
+        code = _run(arguments or ["--help"])
         sys.stdout.flush()
-    except Stopped:
-        return STOPPED
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
     except BrokenPipeError:
         return _leave_quietly()
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result: Any = app(arguments, prog_name="lungfish", standalone_mode=False)
+    except Stopped:
+        return _stopped(arguments, STOPPED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _stopped(arguments, INTERRUPTED)
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who cannot use one
-        return _fail(_explain(error), as_json)
+        return _fail(_explain(error), as_json="--json" in arguments)
+    if result == INTERRUPTED:  # what typer makes of Ctrl-C
+        return _stopped(arguments, INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 
@@ -96,7 +104,13 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise Stopped
 
 
-def _fail(error: LungfishError, as_json: bool) -> int:
+def _stopped(arguments: list[str], code: int) -> int:
+    resumable = arguments[0] == train.__name__
+    warn("stopped; what was computed is cached: run the same command to go on" if resumable else "stopped")
+    return code
+
+
+def _fail(error: LungfishError, *, as_json: bool) -> int:
     if os.environ.get("LUNGFISH_DEBUG") == "1":
         traceback.print_exc()
     print_error(error, as_json=as_json)

@@ -15,7 +15,10 @@ def demo(
     ),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Do the main job on handwritten digits that are already installed: no photos and no network needed."""
+    """Do the main job on handwritten digits, offline.
+
+    The digits are already installed: no photos of your own, and no network.
+    """
     from lungfish.cli.output import print_json
     from lungfish.cli.train import summary
     from lungfish.core.progress import for_stderr

@@ -28,7 +28,10 @@ def scale(  # noqa: PLR0913  one parameter for each option
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Make a network larger or smaller: by factors, or to the largest within one target."""
+    """Make a network larger or smaller.
+
+    By factors, or to the largest within one target.
+    """
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable
     from lungfish.workflows import scale as workflow

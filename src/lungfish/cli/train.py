@@ -29,7 +29,7 @@ def train(  # noqa: PLR0913  one parameter for each option
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the photos, tell what would happen.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Make a small, proven classifier from labelled photos: the main job."""
+    """Make a small, proven classifier from labelled photos."""
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
     from lungfish.workflows.train import Job, run_job

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 import lungfish as lf
 from lungfish.cli import app as app_module
 from lungfish.core.errors import MachineError
-from lungfish.workflows import doctor, predict
+from lungfish.workflows import doctor, predict, train
 
 Run = Callable[..., Any]
 
@@ -28,6 +30,8 @@ def test_help_needs_no_terminal(lungfish: Run) -> None:
     outcome = lungfish("--help")
     assert outcome.code == 0
     assert "predict" in outcome.out
+    assert "..." not in outcome.out.partition("Commands:")[2]  # no summary is cut
+    assert lungfish() == outcome
 
 
 @pytest.mark.parametrize(
@@ -80,8 +84,20 @@ def test_tracebacks_for_those_who_ask(lungfish: Run, monkeypatch: pytest.MonkeyP
 def test_ctrl_c(lungfish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(monkeypatch, KeyboardInterrupt())
     outcome = lungfish("doctor")
-    assert outcome.code == 130
-    assert "Traceback" not in outcome.err
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "stopped\n")
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (app_module.Stopped, 75)])
+def test_a_stopped_job_says_how_to_go_on(
+    lungfish: Run, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], code: int
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(train, "run_job", interrupted)
+    outcome = lungfish("train", "photos")
+    assert outcome.code == code
+    assert outcome.err == "stopped; what was computed is cached: run the same command to go on\n"
 
 
 def test_errors_are_escaped(lungfish: Run, tmp_path: Path) -> None:
@@ -100,6 +116,18 @@ def test_interruption_of_the_reader(monkeypatch: pytest.MonkeyPatch, color_bundl
         raise BrokenPipeError
 
     quiet: list[bool] = []
-    monkeypatch.setattr(app_module, "_leave_quietly", lambda: quiet.append(True) or 1)
+    monkeypatch.setattr(app_module, "_leave_quietly", lambda: quiet.append(True) or 1)  # type: ignore[func-returns-value]
     monkeypatch.setattr(predict, "predict_each", gone)
     assert app_module.run(["predict", str(color_bundle), "a.jpg"]) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_error_into_a_pipe_that_nobody_reads(tmp_path: Path, options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "lungfish", "predict", str(tmp_path / "gone"), "a.jpg", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+        assert b"BrokenPipe" not in process.stderr.read()
+    assert process.returncode != 0
