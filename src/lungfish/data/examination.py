@@ -197,7 +197,7 @@ class _Examiner:
         """Fill in what the caches or the pixels tell; returns the pixels if the trunk must see them."""
         data = self.photos.read(self.photos.photos[look.index])
         sha256 = sha256_bytes(data)
-        look.seen = self._inspections.get(sha256, len(data))
+        look.seen = self._inspections.get(sha256)
         if wants_features and self._features is not None:
             row = self._features.get(sha256)
             look.feature = None if row is None else np.asarray(row, np.float32)
@@ -207,7 +207,7 @@ class _Examiner:
         pixels = self.preprocess.pixels(self.preprocess.decode(data))
         look.decoded = True
         if look.seen is None:
-            look.seen = inspect(data, sha256, pixels)
+            look.seen = inspect(sha256, pixels)
             self._inspections.add(look.seen)
         return pixels if must_embed else None
 

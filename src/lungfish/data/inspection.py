@@ -1,8 +1,7 @@
-"""What one look at a photo's pixels tells: that it decodes, its size, and two signatures to find its copies by."""
+"""What one look at a photo's pixels tells: that it decodes, and two signatures to find its copies by."""
 
 from __future__ import annotations
 
-import io
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import MissingExtraError
@@ -19,12 +18,10 @@ from lungfish.data.row_store import RowStore
 from lungfish.runtime.preprocess import Preprocess
 
 # Raise it when a field below is computed differently: older cache entries are then left alone.
-VERSION = 1
+VERSION = 2
 SIGNATURE_SIDE = 8
 _importing = threading.Lock()
-ROW = np.dtype(
-    [("width", "<u4"), ("height", "<u4"), ("phash", "<u8"), ("signature", "u1", (SIGNATURE_SIDE, SIGNATURE_SIDE, 3))]
-)
+ROW = np.dtype([("phash", "<u8"), ("signature", "u1", (SIGNATURE_SIDE, SIGNATURE_SIDE, 3))])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,27 +30,20 @@ class Inspection:
 
     Args:
         sha256: hash of the file's bytes, hex.
-        bytes: size of the file.
-        width: pixels, upright.
-        height: pixels, upright.
         phash: 64-bit perceptual hash of the preprocessed picture.
         signature: the preprocessed picture at 8 x 8, uint8 `[8, 8, 3]`.
     """
 
     sha256: str
-    bytes: int
-    width: int
-    height: int
     phash: int
     signature: NDArray[np.uint8]
 
 
-def inspect(data: bytes, sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
+def inspect(sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
     """Describe a photo.
 
     Args:
-        data: the file's bytes, known to decode.
-        sha256: their hash, hex.
+        sha256: hash of the file's bytes, hex.
         pixels: the preprocessed picture, uint8 `[resolution, resolution, 3]`.
 
     Raises:
@@ -61,8 +51,7 @@ def inspect(data: bytes, sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
     """
     square = Image.fromarray(pixels)
     signature = square.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX)
-    width, height = _upright_size(data)
-    return Inspection(sha256, len(data), width, height, perceptual_hash(square), np.asarray(signature))
+    return Inspection(sha256, perceptual_hash(square), np.asarray(signature))
 
 
 def perceptual_hash(image: Image.Image) -> int:
@@ -84,25 +73,15 @@ class InspectionCache:
     def __init__(self, preprocess: Preprocess) -> None:
         self.store = RowStore(inspections_folder(preprocess), ROW)
 
-    def get(self, sha256: str, size_bytes: int) -> Inspection | None:
+    def get(self, sha256: str) -> Inspection | None:
         row = self.store.get(sha256)
-        if row is None:
-            return None
-        numbers = int(row["width"]), int(row["height"]), int(row["phash"])
-        return Inspection(sha256, size_bytes, *numbers, np.array(row["signature"]))
+        return None if row is None else Inspection(sha256, int(row["phash"]), np.array(row["signature"]))
 
     def add(self, seen: Inspection) -> None:
-        self.store.add(seen.sha256, (seen.width, seen.height, seen.phash, seen.signature))
+        self.store.add(seen.sha256, (seen.phash, seen.signature))
 
 
 def inspections_folder(preprocess: Preprocess) -> Path:
     """Where inspections made with this resize rule and this decoder are kept."""
     key = sha256_json({"version": VERSION, "pillow": PIL.__version__, "preprocess": preprocess.to_json()})
     return cache_folder() / "inspections" / key
-
-
-def _upright_size(data: bytes) -> tuple[int, int]:
-    # decode() may shrink a JPEG on the way, so the size comes from the header
-    with Image.open(io.BytesIO(data)) as image:
-        sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return (image.height, image.width) if sideways else (image.width, image.height)

@@ -60,7 +60,7 @@ def _record(name: str, label: int, content: str = "", split: str | None = None, 
     sha256 = hashlib.sha256((content or name).encode()).hexdigest()
     seed = int(sha256[:8], 16)
     signature = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    seen = Inspection(sha256, 100, 10, 10, int(sha256[:16], 16), signature)
+    seen = Inspection(sha256, int(sha256[:16], 16), signature)
     return Record(Photo(name, label, split, group), seen)
 
 

@@ -13,11 +13,11 @@ RULE = Preprocess(96)
 
 
 def seen(data: bytes) -> Inspection:
-    return inspect(data, sha256_bytes(data), RULE.pixels(RULE.decode(data)))
+    return inspect(sha256_bytes(data), RULE.pixels(RULE.decode(data)))
 
 
 def made(number: int, phash: int, signature: np.ndarray) -> Inspection:
-    return Inspection(f"{number:064x}", 1, 1, 1, phash, signature)
+    return Inspection(f"{number:064x}", phash, signature)
 
 
 def copies_of(image: Image.Image, encoded) -> dict[str, bytes]:
