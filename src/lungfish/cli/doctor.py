@@ -57,3 +57,5 @@ def _print(diagnosis: Diagnosis) -> None:
     print("ok" if diagnosis.ok else "not ok")
     for problem in diagnosis.problems:
         warn(f"problem: {problem}")
+    for warning in diagnosis.warnings:
+        warn(f"warning: {warning}")

@@ -49,7 +49,7 @@ def prune_cache(folder: Path, budget: int, keep: Path | None = None) -> list[Pat
     if not folder.is_dir():
         return []
     entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
-    sizes = {entry: _bytes_of(entry) for entry in entries}
+    sizes = {entry: bytes_of(entry) for entry in entries}
     held, deleted = sum(sizes.values()), []
     for entry in entries:
         if held <= budget:
@@ -65,6 +65,7 @@ def prune_cache(folder: Path, budget: int, keep: Path | None = None) -> list[Pat
     return deleted
 
 
-def _bytes_of(entry: Path) -> int:
+def bytes_of(entry: Path) -> int:
+    """Size of a file, or of all files in a folder; 0 for what is not there."""
     files = entry.rglob("*") if entry.is_dir() else [entry]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from lungfish.core.cache import cache_folder
+from lungfish.core.cache import bytes_of, cache_folder
 from lungfish.core.errors import LungfishError
 from lungfish.core.names import printable
 from lungfish.runtime.decode import EXTRA_FORMATS, FORMATS, decode
@@ -45,7 +44,8 @@ class Diagnosis:
         machine: cpu, cores, memory.
         speed: milliseconds to decode and resize a 1,600 x 1,200 JPEG; billions of float32 operations per second.
         cache: folder, bytes held, bytes free on its disk.
-        problems: what is in the way, in words.
+        problems: what is in the way of predicting, in words.
+        warnings: what is in the way of training only.
         ok: True if there is no problem.
     """
 
@@ -58,6 +58,7 @@ class Diagnosis:
     speed: dict[str, float]
     cache: dict[str, Any]
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
     ok: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -68,13 +69,16 @@ def examine() -> Diagnosis:
     """Try everything that predicting and training need; takes a few seconds."""
     required = _required()
     packages = {name: _version(name) for names in required.values() for name in names}
-    runtimes = {"onnxruntime": _try_onnxruntime(), "torch": _try_torch()}
+    onnxruntime, torch = _try_onnxruntime(), _try_torch()
     formats = {name: _reads(name) for name in FORMATS + EXTRA_FORMATS}
     cache = _cache()
     problems = (
         *(f"{name} is not installed: pip install {name}" for name in required["base"] if not packages[name]),
-        *(f"{name} does not work: {row['why']}" for name, row in runtimes.items() if row["why"] and packages.get(name)),
+        *_broken("onnxruntime", onnxruntime, packages),
         *(f"Pillow cannot read {name}: pip install --force-reinstall pillow" for name in FORMATS if not formats[name]),
+    )
+    warnings = (
+        *_broken("torch", torch, packages),
         *([f"the cache cannot be used: {cache['why']}; set LUNGFISH_CACHE to another folder"] if cache["why"] else []),
     )
     here = machine()
@@ -82,12 +86,13 @@ def examine() -> Diagnosis:
         python=here["python"],
         packages=packages,
         extras={extra: all(packages[name] for name in names) for extra, names in required.items() if extra != "base"},
-        runtimes=runtimes,
+        runtimes={"onnxruntime": onnxruntime, "torch": torch},
         formats=formats,
         machine=here,
         speed=_speed(),
         cache=cache,
         problems=problems,
+        warnings=warnings,
         ok=not problems,
     )
 
@@ -110,6 +115,11 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _broken(name: str, tried: dict[str, Any], packages: dict[str, str | None]) -> list[str]:
+    """An engine that is installed and fails."""
+    return [f"{name} does not work: {tried['why']}"] if tried["why"] and packages.get(name) else []
 
 
 def _try_onnxruntime() -> dict[str, Any]:
@@ -168,11 +178,7 @@ def _cache() -> dict[str, Any]:
         why = f"{standing} may not be written to"
     elif free < LEAST_FREE_BYTES:
         why = f"{free / 1e9:.1f} GB are free, {LEAST_FREE_BYTES / 1e9:.0f} GB are wanted"
-    return {"folder": str(folder), "bytes": _bytes_in(folder), "free_bytes": free, "why": why}
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+    return {"folder": str(folder), "bytes": bytes_of(folder), "free_bytes": free, "why": why}
 
 
 def _speed() -> dict[str, float]:
