@@ -42,6 +42,7 @@ class Lines:
     def task(self, description: str, total: int) -> Iterator[Advance]:
         began = last = time.monotonic()
         done = 0
+        self.say(f"{description}: {total:,} to do")
 
         def advance(count: int) -> None:
             nonlocal done, last

@@ -1,8 +1,8 @@
 import sys
+import time
 
 import pytest
 
-from lungfish.core import progress
 from lungfish.core.progress import Bars, Lines, Silent, for_stderr
 
 
@@ -10,14 +10,18 @@ def test_lines_say_how_far_every_30_seconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with Lines().task("Decode", 100) as advance:
         for _ in range(4):
             now += 10
             advance(20)
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == ["Decode: 60 of 100, 2/s, 20 s left", "Decode: 80 in 40.0 s"]
+    assert err.splitlines() == [
+        "Decode: 100 to do",
+        "Decode: 60 of 100, 2/s, 20 s left",
+        "Decode: 80 in 40.0 s",
+    ]
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
