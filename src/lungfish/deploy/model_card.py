@@ -35,7 +35,10 @@ An image classifier made by Lungfish {manifest.lungfish} on {manifest.created[:1
 
 Top-1 {_percent(manifest.test["top1"])} on {manifest.test["n"]} test photos (95 % interval {_percent(low)} to
 {_percent(high)}), macro-F1 {manifest.test["macro_f1"]:.3f}, expected calibration error {manifest.test["ece"]:.3f},
-measured on `{default.file}` itself. The photos of the test split were used for nothing else.
+measured on `{default.file}` itself. Nothing was fitted to, or chosen by, the photos of the test split. If
+`report.html` warns of copies or groups on different sides, the model has seen some of them all the same, and the
+figures read high. If it shows a cross-validation, that figure was taken over all photos, these among them, by other
+models.
 
 | file | precision | bytes | top-1 | agreement with fp32 | status |
 |---|---|---|---|---|---|

@@ -33,6 +33,14 @@ def test_every_figure_is_the_manifests(trained: Any) -> None:
         assert f"\n## {word}\n" in card
 
 
+def test_the_test_photos_are_promised_no_more_than_was_kept(trained: Any) -> None:
+    """Cross-validation of few photos uses them, and a given split may leak them."""
+    card = " ".join((trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8").split())
+    assert "used for nothing else" not in card
+    assert "If `report.html` warns of copies or groups on different sides" in card
+    assert "If it shows a cross-validation, that figure was taken over all photos" in card
+
+
 def test_labels_cannot_write_markdown(trained: Any) -> None:
     labels = ("a`b", "[x](javascript:alert)", "\x1b[2J\n# head", "<script>")
     card = model_card(replace(manifest_of(trained), labels=labels), ENTRY)
