@@ -15,7 +15,7 @@ from lungfish.core.errors import PhotosError, UsageError
 from lungfish.core.names import choose, plural, printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.photos import SPLITS, Photo, PhotoSet, Skipped
-from lungfish.data.sources import open_photos
+from lungfish.data.sources import OneClassError, open_photos
 from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, Metrics, per_class, score
 from lungfish.runtime.answering import answer_photos
@@ -126,7 +126,7 @@ def evaluate(
     """
     loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Silent()
     rival = open_bundle(gates.baseline) if gates.baseline else None
-    labelled = open_photos(photos)
+    labelled = _open_labelled(photos, loaded)
     for each in (loaded, rival) if rival else (loaded,):
         check_files(each.folder, each.manifest)
         _check_classes(labelled.labels, each)
@@ -157,6 +157,14 @@ def evaluate(
         baseline=baseline,
         failed=tuple(_failures(mine, gates, baseline)),
     )
+
+
+def _open_labelled(photos: str | Path, bundle: Bundle) -> PhotoSet:
+    try:
+        return open_photos(photos)
+    except OneClassError as error:
+        _check_classes([error.label], bundle)  # says which are missing: a bundle has two or more
+        raise
 
 
 @dataclass(frozen=True, eq=False)

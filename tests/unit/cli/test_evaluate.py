@@ -59,6 +59,15 @@ def test_other_classes_are_refused_by_name(lungfish: Run, color_bundle: Path, co
     assert "without photos: red; unknown to the bundle: rouge" in outcome.err
 
 
+def test_photos_of_one_class_name_the_missing_ones(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+    for name in ("green", "blue"):
+        shutil.rmtree(color_photos / name)
+    outcome = lungfish("evaluate", color_bundle, color_photos)
+    assert outcome.code == 2
+    assert "without photos: blue, green" in outcome.err
+    assert "at least two" not in outcome.err
+
+
 def test_a_table_for_people(lungfish: Run, color_bundle: Path, mistaken_photos: Path) -> None:
     outcome = lungfish("evaluate", color_bundle, mistaken_photos)
     assert outcome.code == 0

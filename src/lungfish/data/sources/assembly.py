@@ -15,6 +15,19 @@ from lungfish.runtime.manifest import MAX_LABEL_CHARACTERS
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
 
+class OneClassError(PhotosError):
+    """Photos of a single class.
+
+    Args:
+        label: its name.
+        hint: the next thing to do.
+    """
+
+    def __init__(self, label: str, hint: str) -> None:
+        super().__init__(f"only one class, {printable(label)!r}; a classifier needs at least two", hint)
+        self.label = label
+
+
 @dataclass(slots=True)
 class Row:
     """One photo as a source lists it, its class still a name."""
@@ -93,10 +106,7 @@ def _check_labels(labels: Sequence[str]) -> None:
                 "Rename them so that each class has one name.",
             )
     if len(labels) == 1:
-        raise PhotosError(
-            f"only one class, {printable(labels[0])!r}; a classifier needs at least two",
-            "Add a second class, for instance photos of anything else.",
-        )
+        raise OneClassError(labels[0], "Add a second class, for instance photos of anything else.")
 
 
 def _fault(label: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS, PhotoSet, Skipped
-from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble
+from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, OneClassError, Row, assemble
 from lungfish.data.sources.files import FileReader
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
 
@@ -87,10 +87,7 @@ def _check_one_class(root: Path, listing: Listing, tree: Tree) -> None:
     only = next(iter(classes))
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
     if len(classes) == 1 and len(inner) > 1:
-        raise PhotosError(
-            f"only one class, {printable(only)!r}; a classifier needs at least two",
-            f"Its own folders look like classes. Did you mean {printable(str(root / only))}?",
-        )
+        raise OneClassError(only, f"Its own folders look like classes. Did you mean {printable(str(root / only))}?")
 
 
 def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) -> None:
