@@ -98,4 +98,5 @@ def test_a_cache_that_cannot_be_written_is_a_warning(
     ended = lungfish("train", digits, "--out", tmp_path / "bundle", "--arch", SMALL, "--dry-run", "--json")
     assert ended.code == 0
     (warning,) = ended.json["warnings"]
-    assert warning.startswith("the cache is not kept: cannot write")
+    assert warning.startswith("inspections are not cached: ")
+    assert str(tmp_path) not in warning
