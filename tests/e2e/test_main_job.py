@@ -33,7 +33,7 @@ KEYS = {  # of the contract in docs and scripts: more may come, none may go
     "dry run": "dry_run bundle arch weights recipe classes counts skipped leaks warnings cached estimate_seconds",
 }
 STEPS = "Fitting the head|Exporting and quantizing"
-COUNTS = r"(photos|Proving the artefacts|Evaluate): [\d,]+ (in [\d.]+ s|of [\d,]+, .*left)"
+COUNTS = r"(photos|Proving the artefacts|Evaluate): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"
 
 
 def keys(what: str) -> set[str]:
@@ -259,13 +259,14 @@ def test_predict(trained: Any, command: Run, cache: Path) -> None:
     pictures = [trained.photos / "2" / "0002.png", trained.photos / "1" / "broken.jpg", trained.photos / "0"]
     ended = command("predict", trained.bundle, *pictures, cache=cache)
     assert ended.code == 1  # the broken one
+    assert ended.err == ""
     lines = [line.split("\t") for line in ended.out.splitlines()]
     files = sorted(map(str, (trained.photos / "0").iterdir()))
-    assert [line[0] for line in lines] == [str(pictures[0]), *files]
+    assert [line[0] for line in lines] == [*map(str, pictures[:2]), *files]
+    assert lines.pop(1)[1:] == ["-", "-", "error: not a picture (JPEG, PNG, WebP, BMP, GIF or TIFF)"]
     right = sum(line[1] == Path(line[0]).parent.name for line in lines)
     assert right >= 19
     assert all(0 <= float(line[2]) <= 1 for line in lines)
-    assert ended.err == f"{pictures[1]}: not a picture (JPEG, PNG, WebP, BMP, GIF or TIFF)\n"
 
 
 def test_json_of_predict(trained: Any, command: Run, cache: Path) -> None:
