@@ -64,11 +64,6 @@ class Plan:
             for label, counts in self.classes.items()
         ]
         lines += [f"skipped: {printable(each['file'])}: {each['reason']}" for each in self.skipped]
-        lines += [
-            f"the same picture on two sides: {printable(each['file'])} ({each['split']}) and "
-            f"{printable(each['copy'])} ({each['copy_split']})"
-            for each in self.leaks
-        ]
         lines += [f"warning: {printable(warning)}" for warning in self.warnings]
         total = sum(self.counts.values())
         lines += [
