@@ -13,11 +13,21 @@ def test_demo(command: Callable[..., Any], cache: Path, tmp_path: Path) -> None:
     assert "10 classes; photos: " in ended.out
     tried = next(line for line in ended.out.splitlines() if line.startswith("Now try: lungfish "))
     folder = tmp_path / "lungfish-demo"
-    assert {path.name for path in folder.iterdir()} == {"photos", "digits-bundle"}
-    assert sum(1 for _ in (folder / "photos").rglob("*.png")) == 1797
+    assert {path.name for path in folder.iterdir()} == {"digits", "digits-bundle"}
+    assert sum(1 for _ in (folder / "digits").rglob("*.png")) == 1797
     assert lf.load(folder / "digits-bundle").manifest.test["top1"] > 0.9
 
     arguments = tried.removeprefix("Now try: lungfish ").split()
     answer = command(*arguments, cache=cache, cwd=tmp_path)
     assert answer.code == 0, answer.err
-    assert answer.out.split("\t")[:2] == [str(Path("lungfish-demo", "photos", "3", "0003.png")), "3"]
+    assert answer.out.split("\t")[:2] == [str(Path("lungfish-demo", "digits", "3", "0003.png")), "3"]
+
+
+def test_it_spares_what_is_not_its_own(lungfish: Callable[..., Any], tmp_path: Path) -> None:
+    mine = tmp_path / "digits" / "3" / "mine.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"a photo")
+    ended = lungfish("demo", "--out", tmp_path)
+    assert ended.code == 2
+    assert "digits holds files that are not the demo's, such as mine.png" in ended.err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
