@@ -76,7 +76,7 @@ def test_temperature_recovers_a_known_scale(scale: float) -> None:
 def test_temperature_stays_in_its_range() -> None:
     logits = np.tile(np.eye(3, dtype=np.float32), (100, 1))
     right = np.tile(np.arange(3), 100)
-    assert fit_temperature(logits / 100, right) == pytest.approx(0.2, rel=1e-2)
+    assert fit_temperature(logits / np.float32(100), right) == pytest.approx(0.2, rel=1e-2)
     assert fit_temperature(logits, (right + 1) % 3) == pytest.approx(5.0, rel=1e-2)
 
 
