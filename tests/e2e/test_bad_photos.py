@@ -36,6 +36,10 @@ def test_no_such_folder(train_refused: Refusal, tmp_path: Path) -> None:
     assert re.match(r"no such folder: .*\\x1b\[2Jgone\nGive a folder of class folders", words)
 
 
+def test_a_name_that_no_file_can_have(train_refused: Refusal, tmp_path: Path) -> None:
+    assert train_refused(tmp_path / ("x" * 300)).startswith("cannot open ")
+
+
 def test_a_file_that_is_no_table(train_refused: Refusal, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"x")
     assert re.match(r"not a folder, a CSV or a Parquet file: .*photo\.jpg\nGive", train_refused(tmp_path / "photo.jpg"))

@@ -77,9 +77,9 @@ class Plan:
 def plan_job(job: Job, progress: Progress) -> Plan:
     """Look at the photos of a job and tell what it would do. Raises what `train` would raise before it trains."""
     arch, entry, recipe = resolve(job)
+    photos = open_photos(job.photos)
     target = choose_target(job.photos, job.out, force=job.force)
     preprocess = Preprocess(arch.resolution_px, entry.crop_fraction, entry.interpolation)
-    photos = open_photos(job.photos)
     options = GatherOptions(job.split, recipe.cross_validate_below)
     gathered = gather(photos, preprocess, None, options, progress)
 

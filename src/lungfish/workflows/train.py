@@ -135,11 +135,11 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
     """See `train`."""
     clock = Stopwatch()
     arch, entry, recipe = resolve(job)
+    photos = open_photos(job.photos)
     target = choose_target(job.photos, job.out, force=job.force)
     preprocess = Preprocess(arch.resolution_px, entry.crop_fraction, entry.interpolation)
 
     with clock.step("photos_and_features"):
-        photos = open_photos(job.photos)
         network, trunk = open_network(arch, entry)
         options = GatherOptions(job.split, recipe.cross_validate_below)
         gathered = gather(photos, preprocess, trunk, options, progress)
