@@ -19,7 +19,7 @@ test: $(VENV)/.dev $(BASE)/.base  ## run the tests
 	$(BIN)/python -m pytest
 
 parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Keras (half an hour)
-	$(BIN)/python -m pytest -m "parity or not parity" tests/parity
+	$(BIN)/python -m pytest -m "parity or not parity" tests/parity --parity-page docs/learn/parity.md
 
 check: $(VENV)/.dev  ## lint, types, layers, dependencies
 	$(BIN)/ruff check

@@ -47,11 +47,16 @@ class Report:
         assert row.difference <= row.bound, row
 
     def lines(self) -> list[str]:
-        heading = ["| library | network | compared | difference | bound |", "|---|---|---|---:|---:|"]
-        return heading + [
-            f"| {row.library} | {row.network} | {row.what} | {row.difference:.1e} | {row.bound:.0e} |"
-            for row in self.rows
-        ]
+        """A Markdown table of the comparisons, and one of the planted errors."""
+        sound = [row for row in self.rows if not row.what.startswith("wrong")]
+        planted = [row for row in self.rows if row.what.startswith("wrong")]
+        return [*_table("compared", sound), "", *_table("planted error", planted)]
+
+
+def _table(what: str, rows: list[Compared]) -> list[str]:
+    return [f"| library | network | {what} | difference | bound |", "|---|---|---|---:|---:|"] + [
+        f"| {row.library} | {row.network} | {row.what} | {row.difference:.1e} | {row.bound:.0e} |" for row in rows
+    ]
 
 
 REPORT = pytest.StashKey[Report]()
@@ -84,9 +89,12 @@ INTRODUCTION = """# Parity: the same numbers as torchvision, timm and Keras
 
 Written by `make parity`; every figure was measured in that run. Each reference network has random weights, random
 scales and shifts, and batch-norm statistics from one pass in training mode. Its weights are converted, both networks
-see the same random and real pictures, and the largest difference of a logit is divided by the spread (standard
-deviation over the batch) of the logits. torchvision and timm are compared in float64, Keras in float32. "Wrong epsilon"
-and "wrong padding" are planted errors, which the same judgement refused: there the difference has to exceed the bound.
+see the same random and real pictures, and the largest difference of a logit is divided by the spread of the logits
+(their standard deviation over the batch). torchvision and timm are compared in float64, Keras in float32. In training
+mode loss, gradients and batch-norm updates are compared, each relative to the largest value of its tensor.
+
+Zero means the same bits: both networks call the same kernels of torch in the same order. That the comparison can fail
+is shown by the planted errors of the second table, a wrong epsilon and a wrong padding, which it refused.
 """
 
 
