@@ -60,7 +60,10 @@ def _apply(arch: Arch, key: str, value: float) -> Arch:
 def _read(path: Path) -> Arch:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ArchitectureError(f"{path} is larger than the {MAX_FILE_BYTES:,} bytes allowed")
+            raise ArchitectureError(f"{printable(str(path))} is larger than the {MAX_FILE_BYTES:,} bytes allowed")
         return Arch.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the architecture {path}: {error}") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text"
+    raise UsageError(f"cannot read the architecture {printable(str(path))}: {reason}", "Give a file that scale wrote.")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungfish.core.errors import LungfishError, StorageError
+from lungfish.core.names import printable
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -26,9 +27,10 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def _storage_error(path: Path, error: OSError) -> LungfishError:
     reason = os.strerror(error.errno) if error.errno else str(error)
+    shown = printable(str(path))
     if error.errno == errno.ENOSPC:
-        return StorageError(f"no space left while writing {path}", "Free some disk space, or choose another place.")
-    return StorageError(f"cannot write {path}: {reason}", "Choose a place that you may write to.")
+        return StorageError(f"no space left while writing {shown}", "Free some disk space, or choose another place.")
+    return StorageError(f"cannot write {shown}: {reason}", "Choose a place that you may write to.")
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

@@ -101,8 +101,9 @@ def _unreadable(not_a_picture: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError:
         raise UnreadablePhotoError(not_a_picture) from None
-    except Image.DecompressionBombError:
-        raise UnreadablePhotoError(f"more than the {MAX_PIXELS:,} pixels allowed") from None
+    except Image.DecompressionBombError as error:
+        size = str(error).partition(" exceeds")[0]  # "Image size (3600000000 pixels)"
+        raise UnreadablePhotoError(f"{size} is more than the {MAX_PIXELS:,} pixels allowed") from None
     # On hostile bytes Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError and more.
     except Exception as error:  # noqa: BLE001
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.hashing import sha256_json
+from lungfish.core.hashing import sha256_bytes, sha256_json
 from lungfish.export.onnx_graph import GraphSpec, trunk_graph
 from lungfish.runtime.session import Session, runtime_name
 from lungfish.weights.entry import WeightsEntry
@@ -39,9 +39,10 @@ class OnnxTrunk:
     def __init__(self, network: Network, entry: WeightsEntry) -> None:
         spec = GraphSpec(entry.normalization.mean, entry.normalization.std)
         model = trunk_graph(network.arch, network.flavour, network_state(network), spec)
-        self._session = Session(model.SerializeToString(), threads=1, output="features")
+        graph = model.SerializeToString(deterministic=True)
+        self._session = Session(graph, threads=1, output="features")
         self.width = self._session.classes
-        self.key = _key(network, entry, runtime_name())
+        self.key = sha256_json([sha256_bytes(graph), runtime_name()])  # the graph is all that matters, and holds it all
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
         return self._session.run(pixels)
@@ -56,7 +57,15 @@ class TorchTrunk:
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self._device, self._entry = device, entry
         self.width = network.classifier.in_features
-        self.key = _key(network, entry, f"torch {torch.__version__} {device}")
+        self.key = sha256_json(
+            {
+                "weights": entry.sha256,
+                "architecture": network.arch.to_json(),
+                "flavour": [network.flavour.padding, network.flavour.bn_eps],
+                "normalization": [entry.normalization.mean, entry.normalization.std],
+                "engine": f"torch {torch.__version__} {device}",
+            }
+        )
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
         import torch
@@ -87,15 +96,3 @@ def _accelerator() -> str | None:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else None
-
-
-def _key(network: Network, entry: WeightsEntry, engine: str) -> str:
-    return sha256_json(
-        {
-            "weights": entry.sha256,
-            "architecture": network.arch.to_json(),
-            "flavour": [network.flavour.padding, network.flavour.bn_eps],
-            "normalization": [entry.normalization.mean, entry.normalization.std],
-            "engine": engine,
-        }
-    )
