@@ -145,8 +145,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         gathered = gather(photos, preprocess, trunk, options, progress)
     progress.say("Fitting the head")
     with clock.step("head"):
-        train_samples, val_samples = (gathered.samples(gathered.indices(split)) for split in ("train", "val"))
-        head = fit_probe(train_samples, val_samples, recipe)
+        head = _fit_head(gathered, recipe)
         folds = _cross_validate(gathered, head, recipe, job.seed)
 
     classifier = Classifier(_attach(network, head), head.temperature, photos.labels, preprocess, entry)
@@ -205,6 +204,12 @@ def open_network(arch: Arch, entry: WeightsEntry) -> tuple[Network, Trunk]:
 
     network = load_network(entry, arch)
     return network, open_trunk(network, entry)
+
+
+def _fit_head(gathered: Gathered, recipe: Recipe) -> Head:
+    """The probe on the training photos; its copies of the features are gone when it returns."""
+    train, val = (gathered.samples(gathered.indices(split)) for split in ("train", "val"))
+    return fit_probe(train, val, recipe)
 
 
 def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -> tuple[float, ...]:
