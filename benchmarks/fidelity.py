@@ -23,16 +23,17 @@ from lungfish.runtime.answering import answer_photos
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.runtime.session import Session
-from lungfish.weights.catalogue import CATALOGUE
+from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
 
 HERE = Path(__file__).parent
+NAMES = ("efficientnet_lite0.in1k",)
 CALIBRATION_PHOTOS = 128
 
 
 def main() -> None:
     photos = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parents[1] / "shared" / "data" / "imagenet-samples"
-    rows = [row for name in CATALOGUE for row in measure(name, sorted(photos.glob("*.jpg")))]
+    rows = [row for name in NAMES for row in measure(name, sorted(photos.glob("*.jpg")))]
     packages = versions(("lungfish", "numpy", "onnxruntime", "pillow", "torch"))
     report = {"machine": machine(), "packages": packages, "rows": rows}
     (HERE / "fidelity.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -44,7 +45,7 @@ def main() -> None:
 
 
 def measure(name: str, paths: list[Path]) -> list[dict[str, Any]]:
-    entry = CATALOGUE[name]
+    entry = find_entry(name)
     network = load_network(entry)
     preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
     labels = tuple(str(index) for index in range(network.arch.classes))

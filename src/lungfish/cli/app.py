@@ -21,6 +21,7 @@ from lungfish.cli.output import print_error, warn
 from lungfish.cli.predict import predict
 from lungfish.cli.scale import scale
 from lungfish.cli.train import train
+from lungfish.cli.weights import weights
 from lungfish.core.errors import LungfishError, MachineError, UsageError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(weights)
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,7 +9,7 @@ from lungfish.architecture import Flavour
 
 @dataclass(frozen=True)
 class Normalization:
-    """`(pixel - mean) / std` of uint8 pixels, the same for every channel or one number each."""
+    """`(pixel - mean) / std` of uint8 pixels, one number for each channel."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -17,44 +17,54 @@ class Normalization:
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """One set of weights.
+    """One set of weights. An empty text or None says that the thing is not known, never that it is nothing.
 
     Args:
-        name: `ARCH.TAG`.
-        arch: name of the architecture.
-        source: where the file comes from, as a person can follow it.
-        file: where this machine finds it, as `package:MODULE/PATH`.
-        converter: which key map reads it.
-        sha256: of the file.
-        license: SPDX identifier.
-        license_source: where that license is stated.
-        copyright: who holds it.
+        name: `ARCH.TAG`, or for what is not in the catalogue the name that was typed: `hf:owner/repo`.
+        arch: an architecture's name, resolution and classes included where they differ from the named network's.
+        converter: which key map reads it: `packaged`, `timm`, `timm_tf`, `torchvision`, `keras`, `slim`, `tpu`, or
+            `lungfish` for files with our own names.
+        location: where the file is: `package:MODULE/PATH`, `https://HOST/PATH`, `hf:OWNER/REPO@REVISION/PATH`,
+            `git+https://HOST/REPO@COMMIT#PATH` or `file:PATH`. `!PREFIX` after an archive's address is a member.
+        source: where it comes from, for a person to read.
+        license: SPDX identifier; NOASSERTION if nobody says what may be done with the weights.
+        license_source: where that license is stated, or where it was looked for.
         url: the authors' page.
-        training_data: what it was trained on.
+        training_data: what it was trained on, and under which terms.
         flavour: padding and batch-norm epsilon.
         normalization: what the pixels go through.
         crop_fraction: of the resize rule.
         interpolation: of the resize rule.
+        paper: of the architecture.
+        sha256: of the file, 64 hex digits; empty if it was never published: it is recorded at the first fetch.
+        digest: a weaker published digest: `md5:HEX`, or the first digits of a SHA-256 as `sha256:HEX`.
+        bytes: size of the file.
+        code_license: SPDX identifier of the code that the weights were published with.
+        copyright: who holds it.
         top1: published ImageNet top-1 in percent.
         top1_source: where it is published.
-        paper: of the architecture.
+        unverified: names of the fields that were not checked against their source when the entry was written.
     """
 
     name: str
     arch: str
-    source: str
-    file: str
     converter: str
-    sha256: str
+    location: str
+    source: str
     license: str
     license_source: str
-    copyright: str
     url: str
     training_data: str
     flavour: Flavour
     normalization: Normalization
     crop_fraction: float
     interpolation: str
-    top1: float
-    top1_source: str
     paper: str
+    sha256: str = ""
+    digest: str = ""
+    bytes: int | None = None
+    code_license: str = ""
+    copyright: str = ""
+    top1: float | None = None
+    top1_source: str = ""
+    unverified: tuple[str, ...] = ()

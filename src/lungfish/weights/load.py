@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungfish.architecture import NAMED, Arch, Flavour
+from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, MissingExtraError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.names import printable
@@ -78,7 +78,7 @@ def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
     """
     from lungfish.nn import Network
 
-    network = Network((arch or NAMED[entry.arch]).with_classes(NAMED[entry.arch].classes), entry.flavour)
+    network = Network((arch or parse_arch(entry.arch)).with_classes(parse_arch(entry.arch).classes), entry.flavour)
     fill(network, _read_state(entry), entry.converter)
     return network.eval()
 
@@ -113,7 +113,7 @@ def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:
 
 def weights_file(entry: WeightsEntry) -> Path:
     """Where this machine holds the entry's file. Raises `MissingExtraError`."""
-    module, _, path = entry.file.removeprefix("package:").partition("/")
+    module, _, path = entry.location.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(

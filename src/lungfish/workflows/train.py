@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.architecture import NAMED, Arch, lower, parse_arch
+from lungfish.architecture import Arch, lower, parse_arch
 from lungfish.core.errors import UsageError, WeightsError
 from lungfish.core.files import staged_folder
 from lungfish.core.names import printable
@@ -30,7 +30,7 @@ from lungfish.runtime.session import physical_cores
 from lungfish.training.crossvalidation import cross_validate
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe
-from lungfish.weights.catalogue import CATALOGUE, find_entry
+from lungfish.weights.catalogue import catalogue, find_entry
 from lungfish.weights.entry import WeightsEntry
 from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.stopwatch import Stopwatch
@@ -170,8 +170,8 @@ def resolve(job: Job) -> tuple[Arch, WeightsEntry, Recipe]:
         WeightsError: no weights fit the architecture.
     """
     arch = parse_arch(job.arch)
-    known = [find_entry(job.weights)] if job.weights else list(CATALOGUE.values())
-    fitting = [entry for entry in known if _same_layers(arch, NAMED[entry.arch])]
+    known = [find_entry(job.weights)] if job.weights else list(catalogue().values())
+    fitting = [entry for entry in known if _same_layers(arch, parse_arch(entry.arch))]
     if not fitting:
         named = f"{job.weights} is of {known[0].arch}" if job.weights else "none is known for its widths and depths"
         raise WeightsError(
@@ -179,7 +179,7 @@ def resolve(job: Job) -> tuple[Arch, WeightsEntry, Recipe]:
             f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
             "Training from random weights is not offered yet.",
         )
-    return arch, max(fitting, key=lambda entry: entry.top1), read_recipe(job.recipe)
+    return arch, max(fitting, key=lambda entry: entry.top1 or 0), read_recipe(job.recipe)
 
 
 def _same_layers(arch: Arch, other: Arch) -> bool:

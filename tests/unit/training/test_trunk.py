@@ -7,14 +7,14 @@ import torch
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.nn import Network, build
 from lungfish.training.trunk import OnnxTrunk, TorchTrunk, network_state, normalized, open_trunk
-from lungfish.weights.catalogue import entry_for
+from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
 
 SMALL = "efficientnet_lite0:width=0.2,depth=0.3,resolution=64"
 
 
 def lite0() -> WeightsEntry:
-    entry = entry_for("efficientnet_lite0")
+    entry = find_entry("efficientnet_lite0.in1k")
     assert entry is not None
     return entry
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.weights.catalogue import CATALOGUE
+from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
 
 SAMPLES = Path(__file__).parents[4] / "shared" / "data" / "imagenet-samples"
@@ -16,7 +16,7 @@ PHOTOS = 200  # the first 200 classes; all 1,000 are measured by benchmarks
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"needs the photos of {SAMPLES.parent.name}/{SAMPLES.name}")
 def test_lite0_names_imagenet_photos() -> None:
-    entry = CATALOGUE["efficientnet_lite0.in1k"]
+    entry = find_entry("efficientnet_lite0.in1k")
     network = load_network(entry).to(memory_format=torch.channels_last)
     preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
     paths = sorted(SAMPLES.glob("*.jpg"))[:PHOTOS]

@@ -1,0 +1,1 @@
+"""The user stories of `lungfish weights`, one file for each."""
