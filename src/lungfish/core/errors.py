@@ -13,6 +13,7 @@
     └── MachineError          exit 3   the environment or the disk is in the way
         ├── MissingExtraError          an optional package is not installed
         ├── StorageError               disk full, read-only, no permission
+        ├── DownloadError              a file cannot be fetched, or must not be
         └── WeightsError               pretrained weights are absent, altered or of another network
 
 Each says what failed with the value it got, and hints at what to do next.
@@ -98,6 +99,10 @@ class MissingExtraError(MachineError):
 
 class StorageError(MachineError):
     code = "storage"
+
+
+class DownloadError(MachineError):
+    code = "download"
 
 
 class WeightsError(MachineError):
