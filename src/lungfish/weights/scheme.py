@@ -1,0 +1,92 @@
+"""Names of weights as people type them, taken apart. Nothing is looked up here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lungfish.core.errors import UsageError
+from lungfish.core.names import printable
+
+PUBLISHERS = ("timm", "torchvision", "keras")
+SCHEMES = (*PUBLISHERS, "hf", "git+https", "git+http", "file", "tf")
+FORMS = (
+    "ARCH.TAG of the catalogue, timm:NAME, torchvision:NAME, keras:NAME, hf:OWNER/REPO, "
+    "git+https://HOST/OWNER/REPO@COMMIT#PATH, file:PATH, tf:PREFIX, or the folder of a bundle"
+)
+
+_HUB = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>.+))?", re.ASCII)
+_GIT = re.compile(r"git\+(?P<url>https?://[^@#\s]+)(@(?P<commit>[^#]*))?(#(?P<path>.*))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class HubName:
+    """`hf:OWNER/REPO[@REVISION][/FILE]`; empty texts for what was left out."""
+
+    repository: str
+    revision: str = ""
+    file: str = ""
+
+    def __str__(self) -> str:
+        revision, file = f"@{self.revision}" if self.revision else "", f"/{self.file}" if self.file else ""
+        return f"hf:{self.repository}{revision}{file}"
+
+
+@dataclass(frozen=True)
+class GitName:
+    """`git+https://HOST/OWNER/REPO@COMMIT#PATH`."""
+
+    url: str
+    commit: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"git+{self.url}@{self.commit}#{self.path}"
+
+
+def split_scheme(name: str) -> tuple[str, str]:
+    """`("hf", "owner/repo")` of `hf:owner/repo`; `("", name)` if it begins with no scheme.
+
+    A single letter is a drive, as in `C:\\bundle`.
+    """
+    scheme, colon, rest = name.partition(":")
+    return (scheme, rest) if colon and len(scheme) > 1 and re.fullmatch(r"[a-z+]+", scheme) else ("", name)
+
+
+def parse_hub(name: str) -> HubName:
+    """Take apart `hf:OWNER/REPO[@REVISION][/FILE]`. Raises `UsageError`."""
+    match = _HUB.fullmatch(name)
+    if match is None or not _is_inside(match["file"] or "file") or ".." in match["repository"]:
+        raise UsageError(
+            f"{printable(name)!r} is no name on the Hugging Face hub",
+            "Write hf:OWNER/REPO, hf:OWNER/REPO@REVISION or hf:OWNER/REPO@REVISION/FILE.",
+        )
+    return HubName(match["repository"], match["revision"] or "", match["file"] or "")
+
+
+def parse_git(name: str) -> GitName:
+    """Take apart `git+https://HOST/OWNER/REPO@COMMIT#PATH`.
+
+    Raises:
+        UsageError: something else, or no full commit: branches and tags move.
+    """
+    match = _GIT.fullmatch(name)
+    if match is None or not match["path"] or not _is_inside(match["path"]):
+        raise UsageError(
+            f"{printable(name)!r} is no file of a git repository",
+            "Write git+https://HOST/OWNER/REPO@COMMIT#PATH, for example ...@0123...cdef#models/weights.safetensors.",
+        )
+    commit = match["commit"] or ""
+    if not _COMMIT.fullmatch(commit):
+        raise UsageError(
+            f"{printable(name)!r} names {f'{printable(commit)!r}, not a commit' if commit else 'no commit'}; "
+            "a commit has 40 hex digits, and branches and tags move",
+            f"Find it with: git ls-remote {printable(match['url'])} {printable(commit) or 'HEAD'}",
+        )
+    return GitName(match["url"], commit, match["path"])
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path with slashes stays below where it begins, and can be shown."""
+    return path == printable(path) and "\\" not in path and not {"", ".", ".."}.intersection(path.split("/"))
