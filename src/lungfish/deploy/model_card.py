@@ -63,24 +63,40 @@ The weights derive from {entry.name} ({entry.license}); see `NOTICE`. Your photo
 """
 
 
-def notice(entry: WeightsEntry) -> str:
-    """The attributions that must travel with the weights, and the text of their license."""
-    text = resources.files("lungfish.deploy").joinpath("licenses", f"{entry.license}.txt").read_text("utf-8")
+def notice(entry: WeightsEntry, accepted_license: str = "") -> str:
+    """The attributions that must travel with the weights, and the text of their license.
+
+    Args:
+        entry: the weights.
+        accepted_license: what a person accepted by name, where the license is not a permissive one.
+    """
+    rows = {
+        "Source:": entry.source,
+        "": entry.url,
+        "SHA-256:": entry.sha256,
+        "License:": f"{entry.license}, as stated in: {entry.license_source}",
+        "Accepted:": f"{accepted_license}, by whoever made this bundle" if accepted_license else "",
+        "Paper:": entry.paper,
+        "Trained on:": entry.training_data,
+        "Changes:": "batch normalization folded into the convolutions, classifier replaced, INT8 files quantized",
+    }
+    told = "\n".join(f"  {key:<11} {text}" for key, text in rows.items() if text)
+    copyright_line = f"  {entry.copyright}\n" if entry.copyright else ""
     return f"""This classifier contains weights derived from:
 
   {entry.name}
-  {entry.copyright}
-  Source:     {entry.source}
-              {entry.url}
-  SHA-256:    {entry.sha256}
-  License:    {entry.license}, as stated in: {entry.license_source}
-  Paper:      {entry.paper}
-  Trained on: {entry.training_data}
-  Changes:    batch normalization folded into the convolutions, classifier replaced, INT8 files quantized
+{copyright_line}{told}
 
-The text of {entry.license} follows.
+{_license_text(entry.license)}"""
 
-{text}"""
+
+def _license_text(license_id: str) -> str:
+    file = resources.files("lungfish.deploy").joinpath("licenses", f"{license_id}.txt")
+    if file.is_file():
+        return f"The text of {license_id} follows.\n\n{file.read_text('utf-8')}"
+    if license_id == "NOASSERTION":
+        return "Their publisher does not say what may be done with them.\n"
+    return f"The text of the license: https://spdx.org/licenses/{license_id}.html\n"
 
 
 def _percent(share: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,14 @@ def read_manifest(folder: Path) -> Manifest:
         if size > MAX_MANIFEST_BYTES:
             raise BundleError(f"{MANIFEST_NAME} has {size:,} bytes; at most {MAX_MANIFEST_BYTES:,} are allowed", HINT)
         return Manifest.from_json(path.read_bytes())
+
+
+def file_rows(folder: Path, artifacts: Collection[str]) -> dict[str, FileRow]:
+    """What the manifest has to list of a bundle that is being written: its files but for the artefacts, by name."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        name: FileRow(sha256_file(path), path.stat().st_size) for name, path in files.items() if name not in artifacts
+    }
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

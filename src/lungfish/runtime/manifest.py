@@ -40,12 +40,17 @@ class FlavourRow:
 
 @dataclass(frozen=True)
 class WeightsOrigin:
-    """Where the pretrained weights came from; empty texts for a network trained from nothing."""
+    """Where the pretrained weights came from; empty texts for a network trained from nothing.
+
+    `card` is all that the ledger knows of them: origin, license and what was accepted, hashes before and after
+    conversion, how they were verified. It is opaque here; bundles before it have none.
+    """
 
     name: str = ""
     source: str = ""
     license: str = ""
     sha256: str = ""
+    card: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ def _manifest(fields: Fields) -> Manifest:
         packages=fields.texts("packages"),
         architecture=fields.object("architecture").values,
         flavour=FlavourRow(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 0, 1)),
-        weights=WeightsOrigin(*(weights.text(key, 10_000) for key in ("name", "source", "license", "sha256"))),
+        weights=_origin(weights),
         labels=_labels(fields),
         thresholds=fields.numbers("thresholds", 0, 1),
         temperature=fields.number("temperature", 1e-6, 1e6),
@@ -161,6 +166,11 @@ def _manifest(fields: Fields) -> Manifest:
         machine=fields.object("machine").values,
         files=files,
     )
+
+
+def _origin(weights: Fields) -> WeightsOrigin:
+    texts = (weights.text(key, 10_000) for key in ("name", "source", "license", "sha256"))
+    return WeightsOrigin(*texts, card=weights.object("card").values if weights.has("card") else {})
 
 
 def _labels(fields: Fields) -> tuple[str, ...]:

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
+from lungfish.architecture import Arch, lower
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
 
 SHOWN = 4  # of each kind of problem
 Shape = tuple[int, ...]
+
+
+def same_layers(arch: Arch, other: Arch) -> bool:
+    """Whether weights of `other` fit `arch`, save the classifier.
+
+    All but resolution, classes and rates of dropout must be the same.
+    """
+    if arch.total_stride != other.total_stride:
+        return False
+    at_size = replace(
+        arch,
+        native_px=other.native_px,
+        resolution=other.resolution,
+        classes=other.classes,
+        dropout=other.dropout,
+        drop_connect=other.drop_connect,
+    )
+    return lower(at_size) == lower(other)
 
 
 def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.architecture import Arch, lower, parse_arch
+from lungfish.architecture import Arch, parse_arch
 from lungfish.core.errors import UsageError, WeightsError
 from lungfish.core.files import staged_folder
 from lungfish.core.names import printable
@@ -32,6 +32,7 @@ from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe
 from lungfish.weights.catalogue import catalogue, find_entry
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fit import same_layers
 from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.stopwatch import Stopwatch
 from lungfish.workflows.target import choose_target
@@ -170,8 +171,9 @@ def resolve(job: Job) -> tuple[Arch, WeightsEntry, Recipe]:
         WeightsError: no weights fit the architecture.
     """
     arch = parse_arch(job.arch)
-    known = [find_entry(job.weights)] if job.weights else list(catalogue().values())
-    fitting = [entry for entry in known if _same_layers(arch, parse_arch(entry.arch))]
+    held = [entry for entry in catalogue().values() if entry.location.startswith("package:")]
+    known = [find_entry(job.weights)] if job.weights else held
+    fitting = [entry for entry in known if same_layers(arch, parse_arch(entry.arch))]
     if not fitting:
         named = f"{job.weights} is of {known[0].arch}" if job.weights else "none is known for its widths and depths"
         raise WeightsError(
@@ -180,21 +182,6 @@ def resolve(job: Job) -> tuple[Arch, WeightsEntry, Recipe]:
             "Training from random weights is not offered yet.",
         )
     return arch, max(fitting, key=lambda entry: entry.top1 or 0), read_recipe(job.recipe)
-
-
-def _same_layers(arch: Arch, other: Arch) -> bool:
-    """Whether weights of `other` fit `arch`: all but resolution, classes and rates of dropout must be the same."""
-    if arch.total_stride != other.total_stride:
-        return False
-    at_size = replace(
-        arch,
-        native_px=other.native_px,
-        resolution=other.resolution,
-        classes=other.classes,
-        dropout=other.dropout,
-        drop_connect=other.drop_connect,
-    )
-    return lower(at_size) == lower(other)
 
 
 def open_network(arch: Arch, entry: WeightsEntry) -> tuple[Network, Trunk]:

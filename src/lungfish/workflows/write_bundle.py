@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lungfish import __version__
-from lungfish.core.hashing import sha256_file
 from lungfish.data.split_file import write_split
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
@@ -30,7 +29,8 @@ from lungfish.evaluation.report_data import (
 )
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.runtime.artifact import ArtifactRow
-from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
+from lungfish.runtime.bundle_files import file_rows
+from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest, WeightsOrigin
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.session import Session
 from lungfish.training.probe import Head
@@ -102,7 +102,7 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
     manifest = _manifest(made, threshold)
     _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry))
     _write_text(stage / "report.html", render_report(_report(name, made, threshold, manifest, clock)))
-    manifest = replace(manifest, files=_files(stage, [row.file for row in made.rows]))
+    manifest = replace(manifest, files=file_rows(stage, [row.file for row in made.rows]))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
     return manifest
 
@@ -206,14 +206,6 @@ def split_sentence(how: Mapping[str, int]) -> str:
 def _origin(made: Made) -> WeightsOrigin:
     entry = made.classifier.entry
     return WeightsOrigin(entry.name, entry.source, entry.license, entry.sha256)
-
-
-def _files(stage: Path, artifacts: list[str]) -> dict[str, FileRow]:
-    files = sorted(path for path in stage.rglob("*") if path.is_file())
-    names = {path.relative_to(stage).as_posix(): path for path in files}
-    return {
-        name: FileRow(sha256_file(path), path.stat().st_size) for name, path in names.items() if name not in artifacts
-    }
 
 
 def _write_text(path: Path, text: str) -> None:
