@@ -14,8 +14,7 @@ from lungfish.core.errors import MissingExtraError, UnknownNameError, UsageError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.nn import build
 from lungfish.weights import load
-from lungfish.weights.catalogue import catalogue, find_entry
-from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network, load_strictly, weights_file
 
 LITE0 = find_entry("efficientnet_lite0.in1k")
@@ -23,16 +22,6 @@ LITE0 = find_entry("efficientnet_lite0.in1k")
 
 def small() -> Arch:
     return replace(NAMED["efficientnet_lite0"].with_classes(4), width=0.25)
-
-
-@pytest.mark.parametrize("entry", catalogue().values(), ids=lambda entry: entry.name)
-def test_entries_say_where_they_come_from_and_under_which_license(entry: WeightsEntry) -> None:
-    assert entry.name.partition(".")[0] == entry.arch
-    assert entry.arch in NAMED
-    assert len(entry.sha256) == 64
-    assert entry.license
-    assert entry.license_source
-    assert entry.copyright
 
 
 def test_find_entry() -> None:
