@@ -4,7 +4,8 @@
     ├── UsageError            exit 2   the command or the call is wrong
     │   ├── UnknownNameError           a name that is not known; carries the close matches
     │   ├── ArchitectureError          a row, multiplier or resolution that makes no network
-    │   └── OutputError                a place that must not be written to
+    │   ├── OutputError                a place that must not be written to
+    │   └── LicenseError               weights whose license must be accepted first
     ├── PhotosError           exit 2   the photos, taken together, cannot be used
     ├── UnreadablePhotoError  exit 1   one photo cannot be decoded; runs skip and count it
     ├── CheckFailedError      exit 1   something was measured and is not good enough
@@ -63,6 +64,10 @@ class ArchitectureError(UsageError):
 
 class OutputError(UsageError):
     code = "output"
+
+
+class LicenseError(UsageError):
+    code = "license"
 
 
 class PhotosError(LungfishError):
