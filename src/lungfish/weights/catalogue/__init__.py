@@ -1,4 +1,9 @@
-"""The sets of weights that Lungfish knows: one TOML file for each publisher, beside this one."""
+"""The sets of weights that Lungfish knows: one TOML file for each converter, beside this one.
+
+A name is NETWORK[_WIDTH].TAG. NETWORK is one of ours; WIDTH is in hundredths, left out at 1 (`mobilenet_v2_140`). TAG
+says whose port it is (`tf`: timm's of TensorFlow's, `tv`: torchvision, `keras`, `slim` and `tpu`: the authors; none of
+these: timm or PyPI), then how it was trained, the resolution where there is a set for each (`r160`), and on what.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +19,15 @@ from lungfish.weights.entry import WeightsEntry
 
 @cache
 def catalogue() -> Mapping[str, WeightsEntry]:
-    """Every entry by name, in the order of the files."""
-    files = sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
-    texts = {file.name: file.read_text("utf-8") for file in files if file.name.endswith(".toml")}
-    return MappingProxyType({entry.name: entry for name, text in texts.items() for entry in read_entries(name, text)})
+    """Every entry by name, in the order of the files. Raises `ValueError` for a wrong file or a name given twice."""
+    entries: dict[str, WeightsEntry] = {}
+    for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            for entry in read_entries(file.name, file.read_text("utf-8")):
+                if entry.name in entries:
+                    raise ValueError(f"{file.name}, {entry.name}: another row has that name")
+                entries[entry.name] = entry
+    return MappingProxyType(entries)
 
 
 def find_entry(name: str) -> WeightsEntry:

@@ -9,14 +9,25 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from lungfish.architecture import Flavour, parse_arch
+from lungfish.core.errors import UsageError
 from lungfish.weights.entry import Normalization, WeightsEntry
 
 CONVERTERS = ("keras", "packaged", "slim", "timm", "timm_tf", "torchvision", "tpu")
 LOCATION = re.compile(r"(package:\w+/|https://[\w.-]+/|hf:[\w.-]+/[\w.-]+@[\w.-]+/)\S+")
 SHA256 = re.compile(r"([0-9a-f]{64})?")
 DIGEST = re.compile(r"(md5:[0-9a-f]{32}|sha256:[0-9a-f]{8,63})?")
+SPDX = re.compile(r"[A-Za-z0-9.+-]+")
 INTERPOLATIONS = ("bilinear", "bicubic")
 FIELDS = {field.name: field for field in fields(WeightsEntry)}
+KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # of an annotation: what TOML gives for it, its name
+    "str": (str, "a text"),
+    "float": ((int, float), "a number"),
+    "float | None": ((int, float), "a number"),
+    "int | None": (int, "a whole number"),
+    "tuple[str, ...]": (list, "a list of texts"),
+    "Flavour": (dict, "{ padding, bn_eps }"),
+    "Normalization": (dict, "{ mean, std }"),
+}
 
 
 def read_entries(file: str, text: str) -> Iterator[WeightsEntry]:
@@ -25,8 +36,13 @@ def read_entries(file: str, text: str) -> Iterator[WeightsEntry]:
     Raises:
         ValueError: says which row and which value is wrong.
     """
-    document = tomllib.loads(text)
-    for number, row in enumerate(document["weights"]):
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: {error}") from None
+    if not {"weights"} <= document.keys() <= {"defaults", "weights"}:
+        raise ValueError(f"{file} holds {', '.join(document)}; allowed: defaults, weights")
+    for number, row in enumerate(document["weights"], start=1):
         where = f"{file}, {row.get('name', f'row {number}')}"
         yield read_entry(where, document.get("defaults", {}) | row)
 
@@ -38,30 +54,44 @@ def read_entry(where: str, row: Mapping[str, Any]) -> WeightsEntry:
         if not holds:
             raise ValueError(f"{where}: {key} is {row.get(key)!r}; allowed: {allowed}")
 
-    for key in row:
+    for key, value in row.items():
         check(key in FIELDS, key, f"no such key, only {', '.join(FIELDS)}")
+        kind, called = KINDS[FIELDS[key].type]
+        check(isinstance(value, kind) and value != "", key, called)
     for key, field in FIELDS.items():
         check(key in row or field.default is not MISSING, key, "it must be given")
-    for key, value in row.items():
-        if FIELDS[key].type == "str":
-            check(isinstance(value, str) and (value or FIELDS[key].default == ""), key, "a text")
-    parse_arch(row["arch"])
-    check(row["name"].count("."), "name", "ARCH.TAG")
+    try:
+        parse_arch(row["arch"])
+    except UsageError as error:
+        check(False, "arch", f"an architecture: {error.message}")
+    network, _, tag = row["name"].partition(".")
+    check(tag and network.startswith(row["arch"].partition(":")[0]), "name", "ARCH.TAG")
     check(row["converter"] in CONVERTERS, "converter", ", ".join(CONVERTERS))
     check(LOCATION.fullmatch(row["location"]), "location", "package:, https:// or hf:OWNER/REPO@REVISION/")
+    check(SPDX.fullmatch(row["license"]), "license", "an SPDX identifier or NOASSERTION")
     check(SHA256.fullmatch(row.get("sha256", "")), "sha256", "64 hex digits, or absent")
     check(DIGEST.fullmatch(row.get("digest", "")), "digest", "md5: or sha256: and hex digits, or absent")
-    check(row.get("bytes") is None or row["bytes"] > 0, "bytes", "a positive number, or absent")
+    check(row.get("bytes", 1) > 0, "bytes", "a positive number, or absent")
     check(row["interpolation"] in INTERPOLATIONS, "interpolation", ", ".join(INTERPOLATIONS))
     check(0.5 <= row["crop_fraction"] <= 1, "crop_fraction", "0.5 to 1")
-    check(row.get("top1") is None or 0 < row["top1"] < 100, "top1", "percent, or absent")
-    check(row.get("top1") is None or row.get("top1_source"), "top1_source", "given with top1")
-    check(set(row.get("unverified", ())) <= set(FIELDS), "unverified", "names of keys")
-    return WeightsEntry(
-        **dict(row)
-        | {
-            "flavour": Flavour(**row["flavour"]),
-            "normalization": Normalization(*(tuple(map(float, row["normalization"][key])) for key in ("mean", "std"))),
-            "unverified": tuple(row.get("unverified", ())),
-        }
-    )
+    check(0 < row.get("top1", 1) < 100, "top1", "percent, or absent")
+    check("top1" not in row or row.get("top1_source"), "top1_source", "given with top1")
+    check(set(row.get("unverified", ())) <= row.keys(), "unverified", "names of keys that are given")
+    flavour, pixels = row["flavour"], row["normalization"]
+    check(flavour.keys() == {"padding", "bn_eps"}, "flavour", "{ padding, bn_eps }")
+    check(pixels.keys() == {"mean", "std"} and _are_channels(*pixels.values()), "normalization", "mean and std of 3")
+    values: dict[str, Any] = dict(row) | {
+        "flavour": Flavour(**flavour),
+        "normalization": Normalization(_channels(pixels["mean"]), _channels(pixels["std"])),
+        "unverified": tuple(row.get("unverified", ())),
+    }
+    return WeightsEntry(**values)
+
+
+def _channels(values: list[float]) -> tuple[float, float, float]:
+    red, green, blue = map(float, values)
+    return red, green, blue
+
+
+def _are_channels(*values: object) -> bool:
+    return all(isinstance(each, list) and len(each) == 3 for each in values)
