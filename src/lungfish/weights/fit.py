@@ -1,4 +1,4 @@
-"""Whether tensors fill a network: none missing, none left over, none of another shape."""
+"""Whether tensors fill a network: none missing, none left over, each of the right shape and of finite numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
 
 SHOWN = 4  # of each kind of problem
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 Shape = tuple[int, ...]
 
 
@@ -32,16 +33,16 @@ def same_layers(arch: Arch, other: Arch) -> bool:
 
 
 def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:
-    """Compare the names and shapes of `found` with those expected.
+    """Compare the names and shapes of `found` with those expected, and look at its numbers.
 
     Args:
         arch: name of the network, for the message.
         found: tensors or arrays by name.
         expected: the shape of each by name.
-        optional: names that may be missing.
+        optional: names that may be missing: counts of batches, which need not be floats.
 
     Raises:
-        WeightsError: lists what is missing, unexpected and misshapen.
+        WeightsError: lists what is missing, unexpected, misshapen and not finite.
     """
     misshapen = [
         f"{name} is {_shape(found[name])}, expected {list(shape)}"
@@ -53,6 +54,12 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
         "unexpected": [printable(str(name)) for name in found if name not in expected],
         "misshapen": misshapen,
     }
+    if not any(problems.values()):
+        problems["unusable"] = [
+            f"{name} ({defect})"
+            for name in expected
+            if name in found and (defect := _defect(found[name], name in optional))
+        ]
     if any(problems.values()):
         raise WeightsError(
             f"the weights do not fit {arch}: {'; '.join(_listed(*each) for each in problems.items() if each[1])}",
@@ -63,6 +70,19 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
 def _shape(tensor: object) -> list[int] | str:
     shape = getattr(tensor, "shape", None)
     return f"a {type(tensor).__name__}" if shape is None else list(shape)
+
+
+def _defect(tensor: object, is_count: bool) -> str:
+    """What is wrong with the numbers of a tensor or array; empty if nothing."""
+    import torch
+
+    kind = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
+    if not (kind in FLOATS or (is_count and kind.lstrip("u").startswith("int"))):
+        return f"of type {kind or type(tensor).__name__}"
+    numbers = torch.as_tensor(tensor)
+    if numbers.layout != torch.strided or numbers.is_meta:
+        return "its numbers are not there"
+    return "" if torch.isfinite(numbers).all() else "holds NaN or infinity"
 
 
 def _listed(kind: str, problems: list[str]) -> str:

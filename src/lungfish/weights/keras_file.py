@@ -6,7 +6,8 @@ import io
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
-from lungfish.core.errors import WeightsError
+from lungfish.core.errors import LungfishError, WeightsError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 from lungfish.weights.convert import find_layout, places
+from lungfish.weights.limits import MAX_TENSORS, check_size, unreadable
 
-MAX_BYTES = 2 * 1024**3
 INSIDE_KERAS = "model.weights.h5"
+MAX_DEPTH = 16  # of groups in groups
 # Keras 3 numbers the variables of a layer; these are their names, by class of layer.
 VARIABLES = {
     "conv2d": ("kernel", "bias"),
@@ -39,49 +41,77 @@ def read_keras(path: Path, arch: Arch) -> dict[str, NDArray[Any]]:
         arch: the network that it holds; early Keras 3 files do not name their layers, only number them.
 
     Raises:
-        WeightsError: it is no such file, or too large.
+        WeightsError: it is no such file, too large, or holds more than plain numbers of its own.
         MissingExtraError: h5py is not installed.
     """
     try:
         import h5py
     except ModuleNotFoundError as error:
         raise missing_extra(error, f"reading {printable(path.name)}", "keras") from None
+    check_size(path)
     try:
         with h5py.File(_opened(path)) as file:
-            root = file.get("model_weights", file)
+            root = _member(file, "model_weights") or file
             if any(name.startswith("layer_names") for name in root.attrs):
-                return {_name(key): array for key, array in _arrays(root).items()}
-            if "layers" in root:
-                return _named(_arrays(root["layers"]), _layer_names(root["layers"], arch))
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"cannot read {printable(path.name)}: {printable(str(error))}", "Save it again.") from None
+                return {_name(key): array for key, array in _arrays(path, root).items()}
+            if layers := _member(root, "layers"):
+                return _named(_arrays(path, layers), _layer_names(layers, arch))
+    except LungfishError:
+        raise
+    except Exception as error:  # noqa: BLE001  a broken or hostile file can make the reader raise anything
+        raise unreadable(path, error) from None
     raise WeightsError(f"{printable(path.name)} holds no layers of Keras", "Save it with model.save_weights.")
 
 
 def _opened(path: Path) -> Path | io.BytesIO:
-    """The HDF5 file, out of the archive that a `.keras` file is."""
+    """The HDF5 file, out of the archive that a `.keras` file is. Nothing is unpacked to the disk."""
     if not zipfile.is_zipfile(path):
         return path
     with zipfile.ZipFile(path) as archive:
         size = archive.getinfo(INSIDE_KERAS).file_size
-        if size > MAX_BYTES:
-            raise ValueError(f"its weights have {size:,} bytes; at most {MAX_BYTES:,} are allowed")
+        check_size(path, size)
         with archive.open(INSIDE_KERAS) as member:
             return io.BytesIO(member.read(size))
 
 
-def _arrays(group: Any) -> dict[str, NDArray[Any]]:
-    """Every array below a group, by path. Links are not followed, nor is data outside the file read."""
+def _member(group: Any, name: str) -> Any:
+    """What `group` itself holds by that name, or None.
+
+    Raises:
+        ValueError: it is a link to somewhere else.
+    """
     import h5py
 
-    datasets: dict[str, Any] = {}
-    group.visititems(lambda key, item: datasets.update({key: item}) if isinstance(item, h5py.Dataset) else None)
-    if sum(dataset.nbytes for dataset in datasets.values()) > MAX_BYTES:
-        raise ValueError(f"it unpacks to more than {MAX_BYTES:,} bytes")
-    for key, dataset in datasets.items():
-        if dataset.external or dataset.is_virtual or dataset.dtype.kind not in "fiu":
+    link = group.get(name, getlink=True)
+    if link is not None and not isinstance(link, h5py.HardLink):
+        raise ValueError(f"{group.name.rstrip('/')}/{name} is a link to somewhere else")
+    return None if link is None else group[name]
+
+
+def _datasets(group: Any, seen: set[Any], depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every array below a group, by path; links, cycles and depths that Keras never writes are refused."""
+    import h5py
+
+    for name in group:
+        item = _member(group, name)
+        if item in seen or depth == MAX_DEPTH or len(seen) == MAX_TENSORS:
+            raise ValueError(f"{item.name} is in a cycle, too deep, or one of too many")
+        seen.add(item)
+        if isinstance(item, h5py.Group):
+            yield from ((f"{name}/{key}", dataset) for key, dataset in _datasets(item, seen, depth + 1))
+        else:
+            yield name, item
+
+
+def _arrays(path: Path, group: Any) -> dict[str, NDArray[Any]]:
+    """Every array below a group, by path. No data outside the file is read, and no more than the file holds."""
+    datasets = dict(_datasets(group, {group}))
+    for key, item in datasets.items():
+        plain = getattr(item, "shape", None) is not None and item.dtype.kind in "fiu"
+        if not plain or item.external or item.is_virtual:
             raise ValueError(f"{key} is not plain numbers in this file")
-    return {key: np.asarray(dataset) for key, dataset in datasets.items()}
+    check_size(path, sum(prod(dataset.shape) * dataset.dtype.itemsize for dataset in datasets.values()))
+    return {key: np.asarray(dataset, dataset.dtype.newbyteorder("=")) for key, dataset in datasets.items()}
 
 
 def _name(key: str) -> str:

@@ -14,10 +14,10 @@ from lungfish.core.hashing import sha256_bytes
 from lungfish.core.names import printable
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.checkpoint import read_safetensors
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.exchange import fill
 from lungfish.weights.fit import check_fit
+from lungfish.weights.safetensors_file import read_safetensors
 
 if TYPE_CHECKING:
     from torch import Tensor

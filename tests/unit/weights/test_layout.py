@@ -24,6 +24,7 @@ def test_which_library_has_which_family() -> None:
     assert families["timm"] == families["timm_tf"] == every
     assert families["torchvision"] == ["mobilenet_v2", "efficientnet_b1"]
     assert families["keras"] == ["mobilenet_v1", "mobilenet_v2", "efficientnet_b1"]
+    assert families["slim"] == ["mobilenet_v1", "mobilenet_v2"]
 
 
 @pytest.mark.parametrize(("source", "name"), HELD)
@@ -58,6 +59,25 @@ def test_blocks_are_numbered_as_each_library_numbers_them() -> None:
     assert named("keras", NAMED["mobilenet_v1"], "blocks.12.pointwise.norm.running_var") == (
         "conv_pw_13_bn/moving_variance"
     )
+    assert named("slim", v2, tensor) == "MobilenetV2/expanded_conv_4/project/weights"
+    assert named("slim", NAMED["mobilenet_v1"], "blocks.12.depthwise.norm.weight") == (
+        "MobilenetV1/Conv2d_13_depthwise/BatchNorm/gamma"
+    )
+
+
+def test_tensorflow_numbers_the_layers_of_a_scope_in_their_order() -> None:
+    b1 = parse_arch("efficientnet_b1:resolution=64,classes=7")  # the name in front stays the network's
+    first, second = (
+        "efficientnet-b1/blocks_1",
+        "efficientnet-b1/blocks_2",
+    )  # the first row, which does not expand, has two
+    assert named("tpu", b1, "blocks.1.project.conv.weight") == f"{first}/conv2d/kernel"
+    assert named("tpu", b1, "blocks.1.project.norm.bias") == f"{first}/tpu_batch_normalization_1/beta"
+    assert named("tpu", b1, "blocks.2.expand.conv.weight") == f"{second}/conv2d/kernel"
+    assert named("tpu", b1, "blocks.2.project.conv.weight") == f"{second}/conv2d_1/kernel"
+    assert named("tpu", b1, "blocks.2.project.norm.bias") == f"{second}/tpu_batch_normalization_2/beta"
+    assert named("tpu", b1, "blocks.2.squeeze_excite.expand.bias") == f"{second}/se/conv2d_1/bias"
+    assert named("tpu", NAMED["efficientnet_lite1"], "classifier.weight") == "efficientnet-lite1/head/dense/kernel"
 
 
 def test_shapes_where_keras_lays_kernels_out() -> None:
@@ -78,7 +98,7 @@ def test_a_network_that_no_library_has(source: str) -> None:
 def test_a_network_that_another_library_has() -> None:
     with pytest.raises(UsageError) as caught:
         find_layout("torchvision", NAMED["efficientnet_lite0"])
-    assert caught.value.hint == "Libraries that do: timm, timm_tf, packaged."
+    assert caught.value.hint == "Libraries that do: timm, timm_tf, packaged, tpu."
 
 
 def test_a_head_that_the_library_has_no_place_for() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import typer
 
-COMMANDS: dict[str, Callable[..., None]] = {}
+from lungfish.cli.weights.convert import convert
+
+COMMANDS: dict[str, Callable[..., None]] = {"convert": convert}
 
 weights = typer.Typer(
     name="weights",

@@ -18,7 +18,7 @@ VARIABLES: dict[str, dict[str, Variable]] = {
         "running_var": Variable("/moving_variance"),
     },
 }
-PREPROCESSING = frozenset(f"normalization/{name}" for name in ("mean", "variance", "count"))
+PREPROCESSING = ("normalization/(mean|variance|count)",)
 
 MOBILENET_V1 = Layout(
     block="depthwise_separable",

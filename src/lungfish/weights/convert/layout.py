@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from lungfish.architecture import Arch, Op, lower
+from lungfish.architecture import NAMED, Arch, Op, lower
 from lungfish.architecture.table import Block, Table
 from lungfish.core.errors import UsageError
 
@@ -44,7 +44,7 @@ class Layout:
 
     Numbers in its names: `{block}` counts blocks, `{stage}` rows of the table and `{repeat}` the blocks of a row,
     all from 0; `{block+1}` and `{stage+1}` from 1; `{letter}` is the repeat as a, b, c ...; `{blocks+1}` and
-    `{stages+1}` are what follows the last.
+    `{stages+1}` are what follows the last. `{variant}` is the network's name with hyphens: `efficientnet-b0`.
 
     Args:
         block: kind of block that it holds.
@@ -114,6 +114,12 @@ def places(arch: Arch, layout: Layout) -> dict[str, Place]:
     return found
 
 
+def variant(arch: Arch) -> str:
+    """Name of the network that `arch` is at whatever resolution and number of classes; its own name if it is none."""
+    scaled = (arch.table, arch.width, arch.depth)
+    return next((name for name, it in NAMED.items() if (it.table, it.width, it.depth) == scaled), arch.name)
+
+
 def _before(shape: Shape, axes: tuple[int, ...]) -> Shape:
     """The shape that becomes `shape` when its axes are put in the order `axes` and ones at its end are dropped."""
     full = shape + (1,) * (len(axes) - len(shape))
@@ -138,13 +144,17 @@ def _tensors(op: Op) -> Iterator[tuple[str, Shape]]:
 def _module_names(arch: Arch, layout: Layout) -> dict[str, str]:
     """Our name of every module that the layout knows, and its name there."""
     depths = arch.stage_depths
-    after = {"{blocks+1}": str(sum(depths) + 1), "{stages+1}": str(len(depths) + 1)}
-    names = {ours: _filled(theirs, after) for ours, theirs in layout.outside.items()}
+    whole = {
+        "{blocks+1}": str(sum(depths) + 1),
+        "{stages+1}": str(len(depths) + 1),
+        "{variant}": variant(arch).replace("_", "-"),
+    }
+    names = {ours: _filled(theirs, whole) for ours, theirs in layout.outside.items()}
     block = 0
     for stage, (row, depth) in enumerate(zip(arch.table.rows, depths, strict=True)):
         parts = layout.expanding if row.expand != 1 else layout.plain
         for repeat in range(depth):
-            numbers = {
+            numbers = whole | {
                 "{block}": str(block),
                 "{block+1}": str(block + 1),
                 "{stage}": str(stage),

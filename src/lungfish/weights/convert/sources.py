@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lungfish.architecture import NAMED, Arch, Flavour
+from lungfish.architecture import Arch, Flavour
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
-from lungfish.weights.convert import keras, packaged, timm, torchvision
-from lungfish.weights.convert.layout import Layout
+from lungfish.weights.convert import keras, packaged, slim, tensorflow, timm, torchvision, tpu
+from lungfish.weights.convert.layout import Layout, variant
 
 
 @dataclass(frozen=True)
@@ -20,36 +20,38 @@ class Source:
         layouts: of the networks that it has.
         flavour: of its weights.
         exceptions: flavours of single networks, by our name.
-        ignored: tensors of its checkpoints that are no part of a network.
+        ignored: patterns of the names of tensors that are no part of a network.
+        averages: how the names of moving averages of weights end; they stand in for the weights.
+        has_background: whether 1,001 classes are ImageNet's after one for the background.
     """
 
     layouts: tuple[Layout, ...]
     flavour: Flavour
     exceptions: Mapping[str, Flavour] = field(default_factory=dict)
-    ignored: Set[str] = frozenset()
+    ignored: tuple[str, ...] = ()
+    averages: str = ""
+    has_background: bool = False
 
     def flavour_of(self, arch: Arch) -> Flavour:
         """The flavour that its weights of `arch` have, at whatever resolution and number of classes."""
-        for name, flavour in self.exceptions.items():
-            named = NAMED[name]
-            if (arch.table, arch.width, arch.depth) == (named.table, named.width, named.depth):
-                return flavour
-        return self.flavour
+        return self.exceptions.get(variant(arch), self.flavour)
 
 
-TENSORFLOW = Flavour("same", 1e-3)
-PYTORCH = Flavour("symmetric", 1e-5)
+SAME = Flavour("same", 1e-3)
+SYMMETRIC = Flavour("symmetric", 1e-5)
 
 SOURCES = {
     "torchvision": Source(
         torchvision.LAYOUTS,
-        PYTORCH,
+        SYMMETRIC,
         exceptions={f"efficientnet_b{number}": Flavour("symmetric", 1e-3) for number in (5, 6, 7)},
     ),
-    "timm": Source(timm.LAYOUTS, PYTORCH),
-    "timm_tf": Source(timm.LAYOUTS, TENSORFLOW),  # its models called tf_, or built with pad_type="same", bn_eps=1e-3
-    "keras": Source(keras.LAYOUTS, TENSORFLOW, ignored=keras.PREPROCESSING),
-    "packaged": Source(packaged.LAYOUTS, TENSORFLOW),
+    "timm": Source(timm.LAYOUTS, SYMMETRIC),
+    "timm_tf": Source(timm.LAYOUTS, SAME),  # its models called tf_, or built with pad_type="same", bn_eps=1e-3
+    "keras": Source(keras.LAYOUTS, SAME, ignored=keras.PREPROCESSING),
+    "packaged": Source(packaged.LAYOUTS, SAME),
+    "slim": Source(slim.LAYOUTS, SAME, ignored=tensorflow.TRAINING, averages=tensorflow.AVERAGES, has_background=True),
+    "tpu": Source(tpu.LAYOUTS, SAME, ignored=tensorflow.TRAINING, averages=tensorflow.AVERAGES),
 }
 
 
