@@ -1,0 +1,26 @@
+"""The classes of ImageNet-1k in the order of every classifier's outputs.
+
+Source: the synsets of ILSVRC 2012, each by its first lemma in WordNet 3.0. Those that it does not tell apart are called
+crane (bird), crane (machine), maillot (tights), maillot (tank suit), cardigan and Cardigan Welsh corgi.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+
+def imagenet_names() -> tuple[str, ...]:
+    """1,000 different names of classes, such as `tench` or `sports car`."""
+    return tuple(name for _, name in _classes())
+
+
+def imagenet_wnids() -> tuple[str, ...]:
+    """WordNet's identifiers of the same classes, such as `n01440764`."""
+    return tuple(wnid for wnid, _ in _classes())
+
+
+@cache
+def _classes() -> tuple[tuple[str, str], ...]:
+    text = resources.files("lungfish.weights").joinpath("imagenet_1k.tsv").read_text("utf-8")
+    return tuple((wnid, name) for wnid, _, name in (line.partition("\t") for line in text.splitlines()))
