@@ -75,7 +75,7 @@ class Server:
                         self.wfile.write(piece)
                         self.wfile.flush()
 
-            do_HEAD = do_POST = do_GET  # noqa: N815  the names that http.server calls
+            do_HEAD = do_POST = do_CONNECT = do_GET  # noqa: N815  the names that http.server calls
 
             def log_message(self, *_: Any) -> None:
                 pass

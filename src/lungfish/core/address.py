@@ -105,7 +105,10 @@ def parse_address(url: str) -> Address:
         raise DownloadError(f"{printable(shown(url))!r} is no address that can be fetched", hint)
     scheme, host = match[1].lower(), match[2].lower()
     address = Address(scheme, host.strip("[]"), int(match[3] or (443 if scheme == "https" else 80)))
-    if address.literal is None and (host.startswith("[") or _NUMERIC.fullmatch(host)):
+    if address.port > 65535:
+        raise DownloadError(f"{address.port} is no port: the largest is 65535")
+    misplaced_brackets = host.startswith("[") != isinstance(address.literal, ipaddress.IPv6Address)
+    if misplaced_brackets or (address.literal is None and _NUMERIC.fullmatch(host)):
         raise DownloadError(f"{host} is no IP address", "Write it as 192.0.2.1 or [2001:db8::1].")
     return address
 

@@ -1,0 +1,102 @@
+"""A file that is still arriving, and of which version it is: what a later process goes on from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lungfish.core.files import storage_errors, write_atomic
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which file a server sends.
+
+    Args:
+        url: its address, as it was asked for.
+        tag: a strong ETag or a date of change, as the server wrote it; empty if it tells none: that cannot be resumed.
+        bytes: its size, or None.
+    """
+
+    url: str
+    tag: str
+    bytes: int | None
+
+
+class Partial:
+    """`target` + `.part`, and beside it the version as JSON. One process at a time.
+
+    Used as a context; afterwards `target` is whole, or what has arrived is kept for the next time.
+
+    Raises:
+        StorageError: disk full, read-only or forbidden.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.version = Version("", "", None)
+        self.done = 0  # bytes
+        self._target = target
+        self._path = target.with_name(f"{target.name}.part")
+        self._record = target.with_name(f"{target.name}.part.json")
+        self._hash = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        with storage_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+b")
+            self.version = _read_version(self._record)
+            self._file.seek(0)
+            while data := self._file.read(1 << 20):
+                self._hash.update(data)
+                self.done += len(data)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with contextlib.suppress(OSError):  # what can no longer be written will be fetched again
+            self._file.close()
+        if not self.done:
+            self._path.unlink(missing_ok=True)
+            self._record.unlink(missing_ok=True)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.done == self.version.bytes
+
+    def restart(self, version: Version) -> None:
+        """Forget what has arrived, and expect `version`."""
+        self.version, self.done, self._hash = version, 0, hashlib.sha256()
+        with storage_errors(self._path):
+            self._file.truncate(0)  # before the record: bytes never lie under another version's
+        write_atomic(self._record, json.dumps(vars(version)))
+
+    def write(self, data: bytes) -> None:
+        with storage_errors(self._path):
+            self._file.write(data)
+        self._hash.update(data)
+        self.done += len(data)
+
+    def finish(self) -> str:
+        """Bring about the target. Returns its SHA-256."""
+        with storage_errors(self._target):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._path.replace(self._target)
+            self._record.unlink(missing_ok=True)
+        return self._hash.hexdigest()
+
+
+def _read_version(record: Path) -> Version:
+    try:
+        row = json.loads(record.read_text("utf-8"))
+        version = Version(row["url"], row["tag"], row["bytes"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return Version("", "", None)
+    sound = isinstance(version.tag, str) and isinstance(version.bytes, int | None)
+    return version if sound else Version("", "", None)
