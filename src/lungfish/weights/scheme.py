@@ -57,7 +57,7 @@ def split_scheme(name: str) -> tuple[str, str]:
 def parse_hub(name: str) -> HubName:
     """Take apart `hf:OWNER/REPO[@REVISION][/FILE]`. Raises `UsageError`."""
     match = _HUB.fullmatch(name)
-    if match is None or not _is_inside(match["file"] or "file") or ".." in match["repository"]:
+    if match is None or not is_inside(match["file"] or "file") or ".." in match["repository"]:
         raise UsageError(
             f"{printable(name)!r} is no name on the Hugging Face hub",
             "Write hf:OWNER/REPO, hf:OWNER/REPO@REVISION or hf:OWNER/REPO@REVISION/FILE.",
@@ -72,7 +72,7 @@ def parse_git(name: str) -> GitName:
         UsageError: something else, or no full commit: branches and tags move.
     """
     match = _GIT.fullmatch(name)
-    if match is None or not match["path"] or not _is_inside(match["path"]):
+    if match is None or not match["path"] or not is_inside(match["path"]):
         raise UsageError(
             f"{printable(name)!r} is no file of a git repository",
             "Write git+https://HOST/OWNER/REPO@COMMIT#PATH, for example ...@0123...cdef#models/weights.safetensors.",
@@ -87,6 +87,6 @@ def parse_git(name: str) -> GitName:
     return GitName(match["url"], commit, match["path"])
 
 
-def _is_inside(path: str) -> bool:
+def is_inside(path: str) -> bool:
     """Whether a path with slashes stays below where it begins, and can be shown."""
     return path == printable(path) and "\\" not in path and not {"", ".", ".."}.intersection(path.split("/"))
