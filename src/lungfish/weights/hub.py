@@ -55,6 +55,7 @@ class HubModel:
         datasets: that the model card names.
         files: of the repository; empty in what a search finds.
         downloads: in the last 30 days.
+        likes: how many people marked it.
         modified: date of the last commit, `2024-05-01`; empty if not told.
     """
 
@@ -65,6 +66,7 @@ class HubModel:
     datasets: tuple[str, ...]
     files: tuple[HubFile, ...]
     downloads: int | None
+    likes: int | None
     modified: str
 
     @property
@@ -117,7 +119,7 @@ def search_models(text: str, limit: int = 20) -> list[HubModel]:
         DownloadError: the hub cannot be asked.
         MissingExtraError: huggingface_hub is not installed.
     """
-    asked = ("downloads", "lastModified", "library_name", "sha", "tags")
+    asked = ("downloads", "lastModified", "library_name", "likes", "tags")
     query = [("search", text), ("filter", "image-classification"), ("sort", "downloads"), ("limit", str(limit))]
     rows = read_json(_hub(), "/api/models", "search", query + [("expand", each) for each in asked])
     if not isinstance(rows, list):
@@ -183,6 +185,7 @@ def _model(row: Any) -> HubModel:
         datasets=tuple(_tagged(info, "dataset")),
         files=tuple(_files(info)),
         downloads=info.downloads if isinstance(info.downloads, int) else None,
+        likes=info.likes if isinstance(info.likes, int) else None,
         modified=info.last_modified.date().isoformat() if isinstance(info.last_modified, datetime) else "",
     )
 

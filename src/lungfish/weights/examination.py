@@ -1,0 +1,176 @@
+"""What only its file tells of a set of weights: whose names its tensors have, and what follows from that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from lungfish.architecture import Arch, Flavour, parse_arch
+from lungfish.core.cache import cache_folder
+from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
+from lungfish.core.files import write_atomic
+from lungfish.core.hashing import sha256_json
+from lungfish.core.names import printable
+from lungfish.runtime.preprocess import INTERPOLATIONS
+from lungfish.weights.checkpoint import KERAS, SAFETENSORS, read_checkpoint
+from lungfish.weights.convert import detect_source, find_source, usual_preprocessing
+from lungfish.weights.convert.detection import OURS
+from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.weights.license import NOASSERTION
+from lungfish.weights.recognition import recognize
+from lungfish.weights.safetensors_file import read_safetensors
+
+NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
+_LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,100}")
+_GUESSED = ("flavour", "normalization", "crop_fraction", "interpolation")
+
+UNEXAMINED = WeightsEntry(  # what stands in an entry until its file is at hand; an empty converter says so
+    name="",
+    arch="",
+    converter="",
+    location="",
+    source="",
+    license=NOASSERTION,
+    license_source="not stated",
+    url="",
+    training_data="not stated",
+    flavour=Flavour(),
+    normalization=Normalization((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    crop_fraction=0.875,
+    interpolation="bicubic",
+    paper="",
+    unverified=_GUESSED,
+)
+
+
+def examine(entry: WeightsEntry, path: Path) -> WeightsEntry:
+    """Complete an entry whose converter is not known from its file.
+
+    A file that `lungfish weights convert` wrote tells its network, flavour and preprocessing itself. For others the
+    network is the entry's, or recognized; the rest is what is usual for the library that wrote it.
+
+    Args:
+        entry: `arch` may be empty, `converter` is.
+        path: the file, or the prefix of a TensorFlow checkpoint.
+
+    Raises:
+        UsageError: the network is not named and not recognized, or the tensors have nobody's names.
+        WeightsError: the file cannot be read, or its header makes no sense.
+        MissingExtraError: the package that reads it is not installed.
+    """
+    if path.suffix in KERAS and not entry.arch:
+        raise _unnamed(entry)
+    state, header = _read(path, parse_arch(entry.arch or NEVER_ASKED))
+    if "architecture" in header:
+        return _with_header(entry, header, path.name)
+    source = _source(state, path)
+    if source == OURS:
+        flavour = _flavour(header, path.name) if "padding" in header else entry.flavour
+        return replace(entry, arch=_named(entry, None), converter=OURS, flavour=flavour)
+    name = _named(entry, recognize(state, source))
+    arch, library = parse_arch(name), find_source(source)
+    entry = replace(entry, arch=name, converter=source, flavour=library.flavour_of(arch))
+    usual = usual_preprocessing(source, arch)
+    if usual is None:
+        return entry
+    return replace(
+        entry,
+        normalization=usual.normalization,
+        crop_fraction=usual.crop_fraction,
+        interpolation=usual.interpolation,
+    )
+
+
+def arch_name(arch: Arch) -> str:
+    """A name that `parse_arch` reads back to an equal network: its own, or a JSON file in the cache."""
+    for name in (arch.name, f"{arch.name}{',' if ':' in arch.name else ':'}classes={arch.classes}"):
+        try:
+            if not name.endswith(".json") and parse_arch(name) == arch:
+                return name
+        except UsageError:
+            continue
+    value = arch.to_json()
+    path = cache_folder() / "architectures" / f"{sha256_json(value)[:16]}.json"
+    write_atomic(path, json.dumps(value))
+    return str(path)
+
+
+def _read(path: Path, arch: Arch) -> tuple[Mapping[str, object], Mapping[str, str]]:
+    """Tensors by name, and the header of safetensors."""
+    return read_safetensors(path) if path.suffix in SAFETENSORS else (read_checkpoint(path, arch), {})
+
+
+def _source(state: Mapping[str, object], path: Path) -> str:
+    try:
+        return detect_source(state)
+    except UsageError as error:
+        if "--source" not in error.hint:
+            raise
+        file = printable(path.name)
+        hint = (
+            f"Convert it first: lungfish weights convert {file} --arch ARCH --source SOURCE; then give file:ITS-RESULT"
+        )
+        raise UsageError(error.message, f"{error.hint} {hint}") from None
+
+
+def _named(entry: WeightsEntry, recognized: str | None) -> str:
+    name = entry.arch or recognized
+    if name is None:
+        raise _unnamed(entry)
+    return name
+
+
+def _unnamed(entry: WeightsEntry) -> UsageError:
+    return UsageError(
+        f"{printable(entry.name)} does not say which network it holds", "Name it, for example --arch efficientnet_b0."
+    )
+
+
+def _with_header(entry: WeightsEntry, header: Mapping[str, str], file: str) -> WeightsEntry:
+    """What the header says, which may come from anyone."""
+    try:
+        arch = Arch.from_json(header["architecture"])
+        entry = replace(_licensed(entry, header), arch=arch_name(arch), converter=OURS, flavour=_flavour(header, file))
+        if "mean" not in header:
+            return entry
+        mean, std = (tuple(map(float, json.loads(header[key]))) for key in ("mean", "std"))
+        crop_fraction, interpolation = float(header["crop_fraction"]), header["interpolation"]
+    except (KeyError, TypeError, ValueError, ArchitectureError) as error:
+        raise _senseless(file, f"{type(error).__name__} {error}") from None
+    pixels_fit = len(mean) == len(std) == 3 and all(0 <= each <= 255 for each in mean) and all(0 < each for each in std)
+    if not pixels_fit or not 0.1 <= crop_fraction <= 1 or interpolation not in INTERPOLATIONS:
+        raise _senseless(file, "the preprocessing is out of range")
+    return replace(
+        entry,
+        normalization=Normalization(mean, std),
+        crop_fraction=crop_fraction,
+        interpolation=interpolation,
+        unverified=(),
+    )
+
+
+def _licensed(entry: WeightsEntry, header: Mapping[str, str]) -> WeightsEntry:
+    """With the header's license and origin if the file is the user's own: a stranger's header opens no gate."""
+    if not entry.location.startswith("file:"):
+        return entry
+    stated = header.get("license", "")
+    if _LICENSE.fullmatch(stated):
+        entry = replace(entry, license=stated, license_source=f"header of {entry.name}")
+    origin = header.get("location") or header.get("file")
+    return replace(entry, source=f"converted from {printable(origin)}") if origin else entry
+
+
+def _flavour(header: Mapping[str, str], file: str) -> Flavour:
+    try:
+        return Flavour(header["padding"], float(header["bn_eps"]))  # type: ignore[arg-type]
+    except (KeyError, ValueError, ArchitectureError) as error:
+        raise _senseless(file, f"{type(error).__name__} {error}") from None
+
+
+def _senseless(file: str, reason: str) -> WeightsError:
+    return WeightsError(
+        f"the header of {printable(file)} makes no sense: {printable(reason)}", "Convert the weights again."
+    )
