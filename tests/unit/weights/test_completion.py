@@ -13,16 +13,16 @@ from safetensors.torch import save_file
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import UsageError, WeightsError
 from lungfish.nn import build
+from lungfish.weights.completion import INCOMPLETE, arch_name, complete
 from lungfish.weights.convert import find_layout, places
 from lungfish.weights.convert_file import Provenance, convert_file
 from lungfish.weights.entry import Normalization, WeightsEntry
-from lungfish.weights.examination import UNEXAMINED, arch_name, examine
 
 SMALL = "mobilenet_v2:width=0.35"
 
 
 def entry(arch: str = "", location: str = "file:/x") -> WeightsEntry:
-    return replace(UNEXAMINED, name="file:x", arch=arch, location=location)
+    return replace(INCOMPLETE, name="file:x", arch=arch, location=location)
 
 
 def checkpoint(source: str, name: str = SMALL) -> dict[str, torch.Tensor]:
@@ -39,7 +39,7 @@ def test_a_converted_file_tells_everything(tmp_path: Path) -> None:
     torch.save(checkpoint("torchvision"), tmp_path / "net.pth")
     provenance = Provenance(license="MIT", location="https://example.org/net.pth")
     file = convert_file(tmp_path / "net.pth", parse_arch(SMALL), "", tmp_path / "net.safetensors", provenance).out
-    found = examine(entry(), file)
+    found = complete(entry(), file)
     assert (found.arch, found.converter, found.flavour) == (SMALL, "lungfish", Flavour("symmetric", 1e-5))
     assert found.normalization == Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     assert (found.interpolation, found.license, found.unverified) == ("bilinear", "MIT", ())
@@ -49,15 +49,15 @@ def test_a_converted_file_tells_everything(tmp_path: Path) -> None:
 def test_a_strangers_header_opens_no_gate(tmp_path: Path) -> None:
     header = {"architecture": json.dumps(parse_arch(SMALL).to_json()), "padding": "same", "bn_eps": "0.001"}
     file = saved(tmp_path / "a.safetensors", {"x": torch.zeros(1)}, header | {"license": "MIT"})
-    assert examine(entry(location="hf:a/b@main/a.safetensors"), file).license == "NOASSERTION"
-    assert examine(entry(), file).license == "MIT"
+    assert complete(entry(location="hf:a/b@main/a.safetensors"), file).license == "NOASSERTION"
+    assert complete(entry(), file).license == "MIT"
 
 
 @pytest.mark.parametrize("source", ["torchvision", "packaged"])
 def test_a_checkpoint_is_recognized(tmp_path: Path, source: str) -> None:
     name = "efficientnet_lite0" if source == "packaged" else SMALL
     torch.save(checkpoint(source, name), tmp_path / "net.pth")
-    found = examine(entry(), tmp_path / "net.pth")
+    found = complete(entry(), tmp_path / "net.pth")
     assert (found.arch, found.converter) == (name, source)
     assert found.flavour == (Flavour("same", 1e-3) if source == "packaged" else Flavour("symmetric", 1e-5))
     assert "normalization" in found.unverified
@@ -66,41 +66,41 @@ def test_a_checkpoint_is_recognized(tmp_path: Path, source: str) -> None:
 def test_the_network_that_was_named_stands(tmp_path: Path) -> None:
     file = saved(tmp_path / "net.safetensors", checkpoint("torchvision"))
     named = f"{SMALL},resolution=96"
-    assert examine(entry(named), file).arch == named
+    assert complete(entry(named), file).arch == named
 
 
 def test_an_unknown_network_must_be_named(tmp_path: Path) -> None:
     file = saved(tmp_path / "net.safetensors", checkpoint("torchvision", "mobilenet_v2:width=0.9"))
     with pytest.raises(UsageError, match="does not say which network") as caught:
-        examine(entry(), file)
+        complete(entry(), file)
     assert "--arch" in caught.value.hint
 
 
 def test_timms_names_do_not_tell_the_flavour(tmp_path: Path) -> None:
     file = saved(tmp_path / "net.safetensors", checkpoint("timm"))
     with pytest.raises(UsageError, match="timm and of timm_tf") as caught:
-        examine(entry(), file)
+        complete(entry(), file)
     assert "lungfish weights convert net.safetensors" in caught.value.hint
 
 
 def test_our_names_without_a_header(tmp_path: Path) -> None:
     network = build(parse_arch(SMALL))
     file = saved(tmp_path / "weights.safetensors", network.state_dict())
-    found = examine(entry(SMALL), file)
+    found = complete(entry(SMALL), file)
     assert (found.converter, found.arch) == ("lungfish", SMALL)
     assert set(found.unverified) >= {"flavour", "normalization"}
     with pytest.raises(UsageError, match="does not say which network"):
-        examine(entry(), file)
+        complete(entry(), file)
 
 
 def test_nobodys_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no library that is known"):
-        examine(entry(), saved(tmp_path / "net.safetensors", {"x": torch.zeros(1)}))
+        complete(entry(), saved(tmp_path / "net.safetensors", {"x": torch.zeros(1)}))
 
 
 def test_kerass_files_need_a_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not say which network"):
-        examine(entry(), tmp_path / "net.h5")
+        complete(entry(), tmp_path / "net.h5")
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_a_header_that_makes_no_sense(tmp_path: Path, changes: dict[str, Any]) -
         "interpolation": "bicubic",
     }
     tensors = {"x": torch.zeros(1)}
-    assert examine(entry(), saved(tmp_path / "good.safetensors", tensors, header)).crop_fraction == 0.9
+    assert complete(entry(), saved(tmp_path / "good.safetensors", tensors, header)).crop_fraction == 0.9
     with pytest.raises(WeightsError, match=r"the header of bad\.safetensors makes no sense"):
-        examine(entry(), saved(tmp_path / "bad.safetensors", tensors, header | changes))
+        complete(entry(), saved(tmp_path / "bad.safetensors", tensors, header | changes))
 
 
 def test_names_of_networks() -> None:

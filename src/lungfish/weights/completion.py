@@ -27,7 +27,7 @@ NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,100}")
 _GUESSED = ("flavour", "normalization", "crop_fraction", "interpolation")
 
-UNEXAMINED = WeightsEntry(  # what stands in an entry until its file is at hand; an empty converter says so
+INCOMPLETE = WeightsEntry(  # what stands in an entry until its file is at hand; an empty converter says so
     name="",
     arch="",
     converter="",
@@ -46,7 +46,7 @@ UNEXAMINED = WeightsEntry(  # what stands in an entry until its file is at hand;
 )
 
 
-def examine(entry: WeightsEntry, path: Path) -> WeightsEntry:
+def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
     """Complete an entry whose converter is not known from its file.
 
     A file that `lungfish weights convert` wrote tells its network, flavour and preprocessing itself. For others the
@@ -136,20 +136,26 @@ def _with_header(entry: WeightsEntry, header: Mapping[str, str], file: str) -> W
         entry = replace(_licensed(entry, header), arch=arch_name(arch), converter=OURS, flavour=_flavour(header, file))
         if "mean" not in header:
             return entry
-        mean, std = (tuple(map(float, json.loads(header[key]))) for key in ("mean", "std"))
+        normalization = Normalization(_channels(header["mean"]), _channels(header["std"]))
         crop_fraction, interpolation = float(header["crop_fraction"]), header["interpolation"]
     except (KeyError, TypeError, ValueError, ArchitectureError) as error:
         raise _senseless(file, f"{type(error).__name__} {error}") from None
-    pixels_fit = len(mean) == len(std) == 3 and all(0 <= each <= 255 for each in mean) and all(0 < each for each in std)
-    if not pixels_fit or not 0.1 <= crop_fraction <= 1 or interpolation not in INTERPOLATIONS:
+    if not 0.1 <= crop_fraction <= 1 or interpolation not in INTERPOLATIONS or 0 in normalization.std:
         raise _senseless(file, "the preprocessing is out of range")
     return replace(
         entry,
-        normalization=Normalization(mean, std),
+        normalization=normalization,
         crop_fraction=crop_fraction,
         interpolation=interpolation,
         unverified=(),
     )
+
+
+def _channels(text: str) -> tuple[float, float, float]:
+    red, green, blue = map(float, json.loads(text))
+    if not all(0 <= each <= 255 for each in (red, green, blue)):
+        raise ValueError(f"{text} are no pixels")
+    return red, green, blue
 
 
 def _licensed(entry: WeightsEntry, header: Mapping[str, str]) -> WeightsEntry:
