@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +17,14 @@ from lungfish.core.names import printable
 if TYPE_CHECKING:
     from httpx2 import BaseTransport, Response
 
+OFFLINE = ("LUNGFISH_OFFLINE", "HF_HUB_OFFLINE")
 MAX_REDIRECTS = 10
 TIMEOUT_S = 30.0  # to connect, and for each next piece of the body
+
+
+def is_offline() -> bool:
+    """Whether the environment says that nobody may be asked."""
+    return any(os.environ.get(name, "").lower() in ("1", "on", "yes", "true") for name in OFFLINE)
 
 
 @contextmanager
@@ -30,7 +37,7 @@ def get(route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[R
         token: a bearer token, for the first host only.
 
     Raises:
-        DownloadError: an address that must not be fetched, too many redirects, settings that cannot be used.
+        DownloadError: offline, an address that must not be fetched, too many redirects, settings that cannot be used.
         httpx2.TransportError: the network failed.
         MissingExtraError: httpx2 is not installed.
     """
@@ -40,6 +47,8 @@ def get(route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[R
         raise missing_extra(error, "fetching a file") from None
     from lungfish import __version__
 
+    if is_offline():
+        raise DownloadError(f"{shown(route.start)} is not asked: {' or '.join(OFFLINE)} is set", "Unset it to go on.")
     headers = {"User-Agent": f"lungfish/{__version__}"} | dict(headers)
     url = route.start
     for _ in range(MAX_REDIRECTS + 1):

@@ -1,0 +1,251 @@
+"""Files of weights in the cache, by their SHA-256, and the cards of the ledger. Any number of processes may use it.
+
+    weights/
+      blobs/SHA256.pth      a file as it was published
+      checked/SHA256        its size and time when it was last hashed
+      unpacked/SHA256/      what an archive holds, and SHA256.json: the hash of each file
+      cards/NAME.json       the ledger
+      downloads/NAME/       what is still arriving, and where a file may be saved by hand
+      locks/
+
+Everything appears whole under its name or not at all. A file that was altered or torn is not given out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lungfish.core.archive import unpack
+from lungfish.core.cache import cache_folder
+from lungfish.core.errors import BundleError, StorageError, WeightsError
+from lungfish.core.extras import missing_extra
+from lungfish.core.files import storage_errors, write_atomic
+from lungfish.core.hashing import sha256_bytes, sha256_file
+from lungfish.core.names import printable
+from lungfish.core.progress import Progress, Silent
+from lungfish.runtime.untrusted import parse_object
+from lungfish.weights.ledger import Card
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+PIECE_BYTES = 1 << 20
+CHANGING = "."  # no set is called so
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
+
+
+class Store:
+    """The weights on this machine.
+
+    Args:
+        folder: where they are; `weights` in the cache folder if None. It need not exist.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_folder() / "weights"
+
+    def blob(self, sha256: str) -> Path | None:
+        """The file with that hash, or None if it is not here or was altered.
+
+        It is hashed again only if its size or time of change are not what they were the last time: an accident that
+        alters a file alters its time. Hashing each time would make every start wait for hundreds of megabytes.
+        """
+        for file in self._blobs(sha256):
+            with contextlib.suppress(OSError):
+                if self._memo(sha256) == _stamp(file):
+                    return file
+                if sha256_file(file) == sha256:
+                    self._remember(sha256, file)
+                    return file
+        return None
+
+    def add(self, file: Path, *, move: bool = False) -> str:
+        """Take in a file.
+
+        Args:
+            file: copied; its ending is kept, for readers go by it.
+            move: take the file itself, which is on the same disk.
+
+        Returns:
+            SHA-256 of what is now in the store.
+
+        Raises:
+            StorageError: disk full, read-only or forbidden.
+        """
+        folder = self.folder / "blobs"
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            staged, sha256 = (file, sha256_file(file)) if move else _copy(file, folder)
+            old = next(iter(self._blobs(sha256)), None)
+            suffix = file.suffix if _SUFFIX.fullmatch(file.suffix) else ""
+            blob = old or folder / f"{sha256}{suffix}"
+            staged.replace(blob)
+        self._remember(sha256, blob)
+        return sha256
+
+    def unpacked(self, sha256: str) -> Path | None:
+        """The folder with what the archive with that hash holds, unpacked now if need be; None without the archive.
+
+        Raises:
+            WeightsError: the archive is damaged or hostile.
+            StorageError: disk full, read-only or forbidden.
+        """
+        folder = self.folder / "unpacked" / sha256
+        listing = folder.with_name(f"{sha256}.json")
+        archive = self.blob(sha256)
+        if archive is None or _is_listed(folder, listing):
+            return archive and folder
+        with self.lock(sha256):
+            if not _is_listed(folder, listing):
+                with storage_errors(folder):
+                    if folder.exists():
+                        shutil.rmtree(folder)
+                unpack(archive, folder)
+                write_atomic(listing, json.dumps(_listing(folder)))
+        return folder
+
+    def card(self, name: str) -> Card | None:
+        """The card of a set, or None if there is none that can be read."""
+        return _read_card(self._card_file(name), name)
+
+    def cards(self) -> list[Card]:
+        """Every card, by name."""
+        cards = (_read_card(file) for file in (self.folder / "cards").glob("*.json"))
+        return sorted((card for card in cards if card), key=lambda card: card.entry.name)
+
+    def write_card(self, card: Card) -> None:
+        """Keep a card, in place of the one of the same name. Raises `StorageError`."""
+        write_atomic(self._card_file(card.entry.name), json.dumps(card.to_json(), indent=2) + "\n")
+
+    def touch(self, name: str) -> None:
+        """Remember that a set is used now."""
+        with contextlib.suppress(OSError):
+            os.utime(self._card_file(name))
+
+    def downloads(self, name: str) -> Path:
+        """The folder where the file of a set arrives, and may be saved by hand. It need not exist."""
+        return self.folder / "downloads" / _slug(name)
+
+    @contextmanager
+    def lock(self, name: str, progress: Progress | None = None) -> Iterator[None]:
+        """Keep other processes from fetching the same set; wait for one that does.
+
+        Raises:
+            StorageError: the folder cannot be written.
+            MissingExtraError: filelock is not installed.
+        """
+        lock = self._file_lock(name)
+        with storage_errors(self.folder):
+            if not _acquired(lock):
+                (progress or Silent()).say(f"waiting for another process with {printable(name)}")
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        """Hold the lock if nobody else does; whether that is so. Raises as `lock`."""
+        lock = self._file_lock(name)
+        with storage_errors(self.folder):
+            held = _acquired(lock)
+        try:
+            yield held
+        finally:
+            if held:
+                lock.release()
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Held while a blob and its card are written, so that nothing is pruned in between. Raises as `lock`."""
+        return self.lock(CHANGING)
+
+    def _card_file(self, name: str) -> Path:
+        return self.folder / "cards" / f"{_slug(name)}.json"
+
+    def _blobs(self, sha256: str) -> list[Path]:
+        return sorted((self.folder / "blobs").glob(f"{sha256}*"))
+
+    def _memo(self, sha256: str) -> str:
+        return (self.folder / "checked" / sha256).read_text("utf-8")
+
+    def _remember(self, sha256: str, file: Path) -> None:
+        with contextlib.suppress(StorageError, OSError):
+            write_atomic(self.folder / "checked" / sha256, _stamp(file))
+
+    def _file_lock(self, name: str) -> FileLock:
+        try:
+            from filelock import FileLock
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "fetching weights") from None
+        folder = self.folder / "locks"
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{_slug(name)}.lock")
+
+
+def _acquired(lock: FileLock) -> bool:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
+
+
+def _slug(name: str) -> str:
+    """A file name for any name of a set: readable, and of its own by a hash."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.casefold()).strip('-')[:60]}-{sha256_bytes(name.encode())[:12]}"
+
+
+def _stamp(file: Path) -> str:
+    stat = file.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _copy(file: Path, folder: Path) -> tuple[Path, str]:
+    """A flushed copy in `folder` under a temporary name, and its SHA-256."""
+    hashed = hashlib.sha256()
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as copy, file.open("rb") as original:
+            while data := original.read(PIECE_BYTES):
+                hashed.update(data)
+                copy.write(data)
+            copy.flush()
+            os.fsync(copy.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name), hashed.hexdigest()
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def _is_listed(folder: Path, listing: Path) -> bool:
+    """Whether a folder holds just what was unpacked."""
+    try:
+        return bool(json.loads(listing.read_text("utf-8")) == _listing(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _read_card(file: Path, name: str | None = None) -> Card | None:
+    try:
+        card = Card.from_json(parse_object(file.read_bytes(), file.name).values)
+    except (OSError, BundleError, WeightsError):
+        return None
+    return card if name in (None, card.entry.name) else None
