@@ -157,11 +157,9 @@ def find_file(model: HubModel, name: str) -> HubFile:
 
 def _hub() -> Service:
     try:
-        from huggingface_hub import constants, get_token, is_offline_mode
+        from huggingface_hub import constants, get_token
     except ModuleNotFoundError as error:
         raise missing_extra(error, "the Hugging Face hub") from None
-    if is_offline_mode():
-        raise DownloadError("HF_HUB_OFFLINE keeps the Hugging Face hub from being asked", "Unset it to go on.")
     configured = os.environ.get("HF_ENDPOINT", "").rstrip("/")
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     name = "the Hugging Face hub"

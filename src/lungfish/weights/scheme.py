@@ -9,7 +9,6 @@ from lungfish.core.errors import UsageError
 from lungfish.core.names import printable
 
 PUBLISHERS = ("timm", "torchvision", "keras")
-SCHEMES = (*PUBLISHERS, "hf", "git+https", "git+http", "file", "tf")
 FORMS = (
     "ARCH.TAG of the catalogue, timm:NAME, torchvision:NAME, keras:NAME, hf:OWNER/REPO, "
     "git+https://HOST/OWNER/REPO@COMMIT#PATH, file:PATH, tf:PREFIX, or the folder of a bundle"
@@ -51,7 +50,7 @@ def split_scheme(name: str) -> tuple[str, str]:
     A single letter is a drive, as in `C:\\bundle`.
     """
     scheme, colon, rest = name.partition(":")
-    return (scheme, rest) if colon and len(scheme) > 1 and re.fullmatch(r"[a-z+]+", scheme) else ("", name)
+    return (scheme, rest) if colon and len(scheme) > 1 and re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) else ("", name)
 
 
 def parse_hub(name: str) -> HubName:
