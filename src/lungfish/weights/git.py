@@ -144,8 +144,7 @@ class _Clone:
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(LOOK_EVERY_S)
-            held = sum(_bytes(path) for path in self.folder.rglob("*"))
-            if held > self.max_bytes:
+            if _bytes(self.folder) > self.max_bytes:
                 raise DownloadError(
                     f"{printable(self.name.url)} is larger than the {self.max_bytes:,} bytes allowed",
                     "Download the file by hand and give file:PATH.",
@@ -207,11 +206,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _bytes(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:  # git has just renamed it
-        return 0
+def _bytes(folder: Path) -> int:
+    """What a folder holds while git renames and removes files in it."""
+    held = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                held += Path(place, name).lstat().st_size
+    return held
 
 
 def _failed(name: GitName, said: str) -> DownloadError:
