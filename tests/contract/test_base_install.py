@@ -60,6 +60,9 @@ NETWORKS = (
     ("describe", "mobilenet_v2", "--plot", "v2.svg"),
     ("scale", "efficientnet_b0", "--macs", "600e6", "--out", "a.json"),
     ("compare", "mobilenet_v1", "efficientnet_b0:phi=0.5", "--plot", "p.svg"),
+    ("weights", "list"),
+    ("weights", "search", "lite0"),
+    ("weights", "show", "mobilenet_v2.ra_in1k"),
 )
 
 

@@ -19,6 +19,10 @@ OPTIONS = {
         "--json",
     },
     "doctor": {"--json"},
+    "weights list": {"--arch", "--json"},
+    "weights search": {"--online", "--json"},
+    "weights show": {"--json"},
+    "weights licenses": {"--json"},
 }
 
 
@@ -28,11 +32,13 @@ def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 
 def test_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = help_of(capsys).partition("Commands:")[2]
-    assert set(OPTIONS) <= set(re.findall(r"^  (\w+)", listed, re.MULTILINE))
+    for group in ((), ("weights",)):
+        listed = help_of(capsys, *group).partition("Commands:")[2]
+        names = {" ".join((*group, name)) for name in re.findall(r"^  (\w+)", listed, re.MULTILINE)}
+        assert names >= {name for name in OPTIONS if name.split()[:-1] == list(group)}
 
 
 @pytest.mark.parametrize("command", OPTIONS)
 def test_options(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    listed = set(re.findall(r"^  (--[\w-]+)", help_of(capsys, command), re.MULTILINE))
+    listed = set(re.findall(r"^  (--[\w-]+)", help_of(capsys, *command.split()), re.MULTILINE))
     assert listed >= OPTIONS[command] | {"--help"}

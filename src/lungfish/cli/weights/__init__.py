@@ -7,8 +7,18 @@ from collections.abc import Callable
 import typer
 
 from lungfish.cli.weights.convert import convert
+from lungfish.cli.weights.licenses import licenses
+from lungfish.cli.weights.list import list_weights
+from lungfish.cli.weights.search import search
+from lungfish.cli.weights.show import show
 
-COMMANDS: dict[str, Callable[..., None]] = {"convert": convert}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_weights,
+    "search": search,
+    "show": show,
+    "convert": convert,
+    "licenses": licenses,
+}
 
 weights = typer.Typer(
     name="weights",

@@ -1,0 +1,23 @@
+"""`lungfish weights licenses`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def licenses(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Print the attributions that must be shipped with a bundle."""
+    from lungfish.cli.output import print_json
+    from lungfish.core.names import printable
+    from lungfish.workflows.weights.licenses import licenses as workflow
+
+    attribution = workflow(bundle)
+    if json:
+        print_json(attribution.to_json())
+    else:
+        print("\n".join(map(printable, attribution.notice.splitlines())))

@@ -1,0 +1,23 @@
+"""`lungfish weights list`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def list_weights(
+    arch: Annotated[str | None, typer.Option(help="Only sets that fit this network, at any resolution.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """List the sets of weights that are known, permissive licenses first."""
+    from lungfish.cli.output import print_json
+    from lungfish.cli.weights.row_table import row_table
+    from lungfish.workflows.weights.list import list_weights as workflow
+
+    rows = workflow(arch)
+    if json:
+        print_json([row.to_json() for row in rows])
+    else:
+        print(row_table(rows))

@@ -1,0 +1,46 @@
+"""Rows of sets of weights, as a table for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lungfish.workflows.weights.rows import Row
+
+COLUMNS = 100
+LEGEND = """
+
+*: on this machine. Top-1: percent of ImageNet's validation images, as published.
+!: fetched with --accept-license only. Unknown: nobody says what may be done with the weights."""
+
+
+def row_table(rows: Sequence[Row]) -> str:
+    """The table, with a legend. Names are never cut, so that they can be copied; sources are."""
+    from lungfish.cli.output import table
+    from lungfish.core.names import printable
+
+    online = any(row.updated for row in rows)
+    lines = [["", "name", "license", "M params", "top-1", *(["stars", "updated"] if online else []), "source"]]
+    for row in rows:
+        service = ["" if row.stars is None else f"{row.stars:,}", printable(row.updated)] if online else []
+        params = "" if row.params is None else f"{row.params / 1e6:.2f}"
+        top1 = "" if row.top1 is None else f"{row.top1:.1f}"
+        mark = "*" if row.at_hand else ""
+        name, license_id, source = map(printable, (row.name, _license(row.license), row.source))
+        lines.append([mark, name, license_id, params, top1, *service, source])
+    text = table(lines, left=(0, 1, 2, len(lines[0]) - 1))
+    return "\n".join(_cut(line) for line in text.splitlines()) + LEGEND
+
+
+def _license(license_id: str) -> str:
+    from lungfish.weights.license import is_permissive
+    from lungfish.workflows.weights.rows import is_unknown
+
+    if is_unknown(license_id):
+        return "unknown !"
+    return license_id if is_permissive(license_id) else f"{license_id} !"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= COLUMNS else f"{line[: COLUMNS - 3]}..."

@@ -1,0 +1,36 @@
+"""`lungfish weights search`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Of a network, source, data or license.")],
+    online: Annotated[bool, typer.Option("--online", help="Ask the Hugging Face hub and GitHub, too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Find sets of weights by words, which must all occur."""
+    from lungfish.cli.output import print_json, warn
+    from lungfish.cli.weights.row_table import row_table
+    from lungfish.core.names import printable
+    from lungfish.workflows.weights.search import search_catalogue
+
+    text = " ".join(words)
+    if online:
+        from lungfish.workflows.weights.search_online import search_online
+
+        found = search_online(text)
+        rows = found.rows
+        for warning in found.warnings:
+            warn(printable(warning))
+    else:
+        rows = search_catalogue(text)
+    if json:
+        print_json([row.to_json() for row in rows])
+    elif rows:
+        print(row_table(rows))
+    else:
+        warn("nothing found; lungfish weights list shows every set")

@@ -1,0 +1,55 @@
+"""The attributions that must travel with a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lungfish.core.errors import BundleError
+from lungfish.runtime.manifest import WeightsOrigin
+from lungfish.workflows.open_bundle import open_bundle
+
+NOTICE = "NOTICE"
+MAX_NOTICE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a bundle's weights stand on.
+
+    Args:
+        weights: their origin and license.
+        notice: the text that must be shipped with them.
+    """
+
+    weights: WeightsOrigin
+    notice: str
+
+    @property
+    def accepted_license(self) -> str:
+        """The license that whoever made the bundle accepted; empty if none had to be."""
+        return str(self.weights.card.get("accepted_license", ""))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self.weights) | {"accepted_license": self.accepted_license, "notice": self.notice}
+
+
+def licenses(path: str | Path) -> Attribution:
+    """Read what the bundle in a folder says of its weights.
+
+    Raises:
+        UsageError: no such folder.
+        BundleError: not a sound bundle, or one whose NOTICE is gone.
+        StorageError: a file that may not be read.
+    """
+    bundle = open_bundle(path)  # every listed file that is there is checked
+    file, row = bundle.folder / NOTICE, bundle.manifest.files.get(NOTICE)
+    if row is None or not file.is_file():
+        raise BundleError(
+            f"the bundle holds no {NOTICE}, which must be shipped with it",
+            "Copy it from the bundle that this one was made of, or make that again: lungfish train PHOTOS",
+        )
+    if row.bytes > MAX_NOTICE_BYTES:
+        raise BundleError(f"{NOTICE} has {row.bytes:,} bytes; at most {MAX_NOTICE_BYTES:,} are read")
+    return Attribution(bundle.manifest.weights, file.read_text("utf-8", "replace"))

@@ -1,0 +1,31 @@
+"""The sets of weights that are known."""
+
+from __future__ import annotations
+
+from lungfish.architecture import NAMED, parse_arch
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fit import same_layers
+from lungfish.workflows.weights.rows import Row, arch_of, entry_row, known_entries, sorted_rows
+
+
+def list_weights(arch: str | None = None) -> list[Row]:
+    """Every set of the catalogue and every one that was fetched: permissive licenses first, then by network.
+
+    Args:
+        arch: only sets that fit this architecture, at whatever resolution.
+
+    Raises:
+        UsageError: the name stands for no network.
+    """
+    entries = sorted(known_entries(), key=by_network)
+    if arch:
+        wanted = parse_arch(arch)
+        entries = [entry for entry in entries if (own := arch_of(entry)) and same_layers(wanted, own)]
+    return sorted_rows(map(entry_row, entries))
+
+
+def by_network(entry: WeightsEntry) -> tuple[int, float, float]:
+    """To sort by: networks in the papers' order, the wider and then the better set first."""
+    base, arch = entry.arch.partition(":")[0], arch_of(entry)
+    place = list(NAMED).index(base) if base in NAMED else len(NAMED)
+    return place, -(arch.width if arch else 0), -(entry.top1 or 0)

@@ -1,0 +1,68 @@
+"""All that is known of one set of weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lungfish.costs import Cost, cost
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch import at_hand
+from lungfish.weights.ledger import Card
+from lungfish.weights.license import is_permissive
+from lungfish.weights.resolve import resolve
+from lungfish.weights.store import Store
+from lungfish.workflows.weights.rows import arch_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One set of weights.
+
+    Args:
+        entry: what was published, and the hash of what was fetched.
+        cost: of its network at its resolution; None if only the file tells the network.
+        file: where this machine holds it, or None.
+        card: what the ledger says, if it was fetched.
+    """
+
+    entry: WeightsEntry
+    cost: Cost | None
+    file: Path | None
+    card: Card | None
+
+    @property
+    def permissive(self) -> bool:
+        """Whether the license lets it be fetched without asking."""
+        return is_permissive(self.entry.license)
+
+    def to_json(self) -> dict[str, Any]:
+        cost, card = self.cost, self.card
+        return asdict(self.entry) | {
+            "params": cost.params if cost else None,
+            "macs": cost.macs if cost else None,
+            "permissive": self.permissive,
+            "at_hand": self.file is not None,
+            "fetched": card.fetched if card else None,
+            "origin": card.origin if card else None,
+            "accepted_license": card.accepted_license if card else None,
+            "converted_sha256": card.converted_sha256 if card else None,
+            "verified": asdict(card.verified) if card and card.verified else None,
+        }
+
+
+def show(name: str) -> Shown:
+    """What the catalogue, or else the service that `name` stands for, and the ledger know.
+
+    Raises:
+        UnknownNameError: no such set of weights.
+        UsageError: a name of no known form.
+        MachineError: a service cannot be asked.
+    """
+    entry = resolve(name)
+    card = Store().card(entry.name)
+    if card:
+        entry = card.entry
+    arch = arch_of(entry)
+    return Shown(entry, cost(arch) if arch else None, at_hand(entry), card)
