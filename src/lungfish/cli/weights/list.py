@@ -11,7 +11,10 @@ def list_weights(
     arch: Annotated[str | None, typer.Option(help="Only sets that fit this network, at any resolution.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """List the sets of weights that are known, permissive licenses first."""
+    """List the known sets of weights.
+
+    Permissive licenses first.
+    """
     from lungfish.cli.output import print_json
     from lungfish.cli.weights.row_table import row_table
     from lungfish.workflows.weights.list import list_weights as workflow

@@ -18,7 +18,10 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A set of weights.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Show all that is known of one set of weights: origin, license, preprocessing, and what the ledger says."""
+    """Show all that is known of one set of weights.
+
+    Origin, license and preprocessing; and of a set that was fetched, its hashes and how it was verified.
+    """
     from lungfish.cli.output import print_json
     from lungfish.core.names import printable
     from lungfish.workflows.weights.show import show as workflow
