@@ -23,7 +23,6 @@ class Repository:
         license: SPDX identifier of the code; NOASSERTION if GitHub finds none or does not know it.
         stars: how many people marked it.
         pushed: date of the last push, `2024-05-01`; empty if not told.
-        description: in its owner's words.
     """
 
     name: str
@@ -31,7 +30,6 @@ class Repository:
     license: str
     stars: int
     pushed: str
-    description: str
 
 
 def search_repositories(text: str, limit: int = 20) -> list[Repository]:
@@ -65,7 +63,6 @@ def _repository(row: dict[str, Any]) -> Repository:
         license=spdx or NOASSERTION,
         stars=stars if isinstance(stars, int) else 0,
         pushed=_text(row, "pushed_at")[:10],
-        description=_text(row, "description"),
     )
 
 

@@ -40,7 +40,7 @@ def test_a_search(github: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("GITHUB_TOKEN", "gh_secret")
     github.answer("/search/repositories", reply.json(found(row("a/b"), row("c/d", license=None))))
     first, second = search_repositories("mobilenet", limit=7)
-    assert first == Repository("a/b", "https://github.com/a/b", "MIT", 321, "2024-05-01", "Networks")
+    assert first == Repository("a/b", "https://github.com/a/b", "MIT", 321, "2024-05-01")
     assert second.license == "NOASSERTION"
     seen = github.seen[0]
     assert (seen.query["q"], seen.query["per_page"]) == ("mobilenet in:name,description,topics", "7")
@@ -49,9 +49,9 @@ def test_a_search(github: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_is_missing_or_odd(github: Any, reply: Any) -> None:
-    odd = row("a/b", license={"spdx_id": None}, stargazers_count="many", pushed_at=None, description=None)
+    odd = row("a/b", license={"spdx_id": None}, stargazers_count="many", pushed_at=None)
     github.answer("/search/repositories", reply.json(found(odd, "text")))
-    assert search_repositories("x") == [Repository("a/b", "https://github.com/a/b", "NOASSERTION", 0, "", "")]
+    assert search_repositories("x") == [Repository("a/b", "https://github.com/a/b", "NOASSERTION", 0, "")]
 
 
 @pytest.mark.parametrize("answer", [[], {"items": None}, {"message": "Validation Failed"}])

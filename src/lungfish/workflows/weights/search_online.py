@@ -1,0 +1,78 @@
+"""Sets of weights by words, asked of everyone: the catalogue, the Hugging Face hub and GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lungfish.core.errors import LungfishError
+from lungfish.weights.github import search_repositories
+from lungfish.weights.hub import HubModel, search_models
+from lungfish.weights.hub_entry import catalogued
+from lungfish.weights.scheme import HubName
+from lungfish.workflows.weights.rows import Row, sorted_rows
+from lungfish.workflows.weights.search import search_catalogue
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, permissive licenses first, and a line for each service that did not answer."""
+
+    rows: list[Row]
+    warnings: tuple[str, ...]
+
+
+def search_online(text: str) -> Found:
+    """The sets of the catalogue, models of the hub and repositories of GitHub that fit `text`, as one table.
+
+    Raises:
+        UsageError: there is no word in the text.
+    """
+    rows, warnings = search_catalogue(text), []
+    services: dict[str, Callable[[str], list[Row]]] = {"the Hugging Face hub": _on_hub, "GitHub": _on_github}
+    for service, search in services.items():
+        try:
+            rows += search(text)
+        except LungfishError as error:  # the other services may answer
+            warnings.append(" ".join(filter(None, (f"{service} was left out: {error.message}.", error.hint))))
+    return Found(sorted_rows(rows), tuple(warnings))
+
+
+def _on_hub(text: str) -> list[Row]:
+    """Models that are not in the catalogue. The hub has mobilenet_v2 and mobilenetv2, and takes them for two words."""
+    spellings = dict.fromkeys((text, text.casefold().replace("net_v", "netv")))
+    models = {model.repository: model for each in spellings for model in search_models(each)}
+    return [
+        Row(
+            name=f"hf:{model.repository}",
+            source=_told_by_hub(model),
+            license=model.license,
+            url=model.url,
+            stars=model.likes,
+            updated=model.modified,
+        )
+        for model in models.values()
+        if catalogued(HubName(model.repository)) is None
+    ]
+
+
+def _told_by_hub(model: HubModel) -> str:
+    library = f", {model.library}" if model.library else ""
+    return f"Hugging Face hub{library}" + (
+        "" if model.downloads is None else f", {model.downloads:,} downloads a month"
+    )
+
+
+def _on_github(text: str) -> list[Row]:
+    """Repositories. What they license is their code; nothing is known of the weights in them."""
+    return [
+        Row(
+            name=f"git+https://github.com/{repository.name}",
+            source="GitHub, license of the code",
+            license=repository.license,
+            url=repository.url,
+            stars=repository.stars,
+            updated=repository.pushed,
+        )
+        for repository in search_repositories(text)
+    ]
