@@ -40,7 +40,7 @@ def test_one_table(services: Any) -> None:
     found = search_online("mobilenet_v2")
     rows = {row.name: row for row in found.rows}
     assert found.warnings == ()
-    assert set(rows) >= {"mobilenet_v2.ra_in1k", "hf:me/mobilenetv2-open", "git+https://github.com/them/mobilenet"}
+    assert set(rows) >= {"mobilenet_v2.ra_in1k", "hf:me/mobilenetv2-open", "github.com/them/mobilenet"}
     assert f"hf:{KNOWN}" not in rows
     permissive = [is_permissive(row.license) for row in found.rows]
     assert permissive == sorted(permissive, reverse=True)
@@ -48,7 +48,7 @@ def test_one_table(services: Any) -> None:
     ours = rows["hf:me/mobilenetv2-open"]
     assert (ours.license, ours.stars, ours.source) == ("MIT", 5, "Hugging Face hub, timm, 1,234 downloads a month")
     assert rows["hf:me/mobilenetv2-closed"].updated == "2024-05-01"
-    theirs = rows["git+https://github.com/them/mobilenet"]
+    theirs = rows["github.com/them/mobilenet"]
     assert (theirs.license, theirs.stars, theirs.updated) == ("MIT", 77, "2023-01-02")
     assert "code" in theirs.source
     assert [seen.query["search"] for seen in services.seen] == ["mobilenet_v2", "mobilenetv2"]
@@ -89,7 +89,7 @@ def test_the_command(services: Any, lungfish: Callable[..., Any]) -> None:
     assert lines["hf:me/mobilenetv2-open"][1:3] == ["MIT", "5"]
     assert lines["hf:me/mobilenetv2-closed"][1:4] == ["cc-by-nc-4.0", "!", "2024-05-01"]
     assert lines["hf:me/mobilenetv2-silent"][1:3] == ["unknown", "!"]
-    assert lines["git+https://github.com/them/mobilenet"][1:4] == ["MIT", "77", "2023-01-02"]
+    assert lines["github.com/them/mobilenet"][1:4] == ["MIT", "77", "2023-01-02"]
     assert "\x1b" not in shown
     services.github.stop()
     ended = lungfish("weights", "search", "mobilenet_v2", "--online")

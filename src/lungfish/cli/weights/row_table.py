@@ -1,4 +1,4 @@
-"""Rows of sets of weights, as a table for a terminal of 100 columns."""
+"""Rows of sets of weights, as a table for a terminal of 100 columns; wider with what services say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEGEND = """
 
 
 def row_table(rows: Sequence[Row]) -> str:
-    """The table, with a legend. Names are never cut, so that they can be copied; sources are."""
+    """The table, with a legend. Names are never cut, so that they can be copied; sources are, but for services'."""
     from lungfish.cli.output import table
     from lungfish.core.names import printable
 
@@ -30,7 +30,7 @@ def row_table(rows: Sequence[Row]) -> str:
         name, license_id, source = map(printable, (row.name, _license(row.license), row.source))
         lines.append([mark, name, license_id, params, top1, *service, source])
     text = table(lines, left=(0, 1, 2, len(lines[0]) - 1))
-    return "\n".join(_cut(line) for line in text.splitlines()) + LEGEND
+    return (text if online else "\n".join(map(_cut, text.splitlines()))) + LEGEND
 
 
 def _license(license_id: str) -> str:

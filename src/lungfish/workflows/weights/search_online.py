@@ -67,7 +67,7 @@ def _on_github(text: str) -> list[Row]:
     """Repositories. What they license is their code; nothing is known of the weights in them."""
     return [
         Row(
-            name=f"git+https://github.com/{repository.name}",
+            name=f"github.com/{repository.name}",
             source="GitHub, license of the code",
             license=repository.license,
             url=repository.url,
