@@ -22,7 +22,9 @@ OPTIONS = {
     "weights list": {"--arch", "--json"},
     "weights search": {"--online", "--json"},
     "weights show": {"--json"},
+    "weights fetch": {"--accept-license", "--arch", "--offline", "--json"},
     "weights licenses": {"--json"},
+    "weights prune": {"--all", "--older-than", "--json"},
 }
 
 

@@ -116,7 +116,7 @@ class Store:
 
     def card(self, name: str) -> Card | None:
         """The card of a set, or None if there is none that can be read."""
-        return _read_card(self._card_file(name), name)
+        return _read_card(self.card_file(name), name)
 
     def cards(self) -> list[Card]:
         """Every card, by name."""
@@ -125,16 +125,16 @@ class Store:
 
     def write_card(self, card: Card) -> None:
         """Keep a card, in place of the one of the same name. Raises `StorageError`."""
-        write_atomic(self._card_file(card.entry.name), json.dumps(card.to_json(), indent=2) + "\n")
+        write_atomic(self.card_file(card.entry.name), json.dumps(card.to_json(), indent=2) + "\n")
 
     def touch(self, name: str) -> None:
         """Remember that a set is used now."""
         with contextlib.suppress(OSError):
-            os.utime(self._card_file(name))
+            os.utime(self.card_file(name))
 
     def downloads(self, name: str) -> Path:
         """The folder where the file of a set arrives, and may be saved by hand. It need not exist."""
-        return self.folder / "downloads" / _slug(name)
+        return self.folder / "downloads" / slug(name)
 
     @contextmanager
     def lock(self, name: str, progress: Progress | None = None) -> Iterator[None]:
@@ -144,7 +144,7 @@ class Store:
             StorageError: the folder cannot be written.
             MissingExtraError: filelock is not installed.
         """
-        lock = self._file_lock(name)
+        lock = self._file_lock(slug(name))
         with storage_errors(self.folder):
             if not _acquired(lock):
                 (progress or Silent()).say(f"waiting for another process with {printable(name)}")
@@ -155,9 +155,9 @@ class Store:
             lock.release()
 
     @contextmanager
-    def try_lock(self, name: str) -> Iterator[bool]:
-        """Hold the lock if nobody else does; whether that is so. Raises as `lock`."""
-        lock = self._file_lock(name)
+    def try_lock(self, slug: str) -> Iterator[bool]:
+        """Hold the lock of a set, by its slug, if nobody else does; whether that is so. Raises as `lock`."""
+        lock = self._file_lock(slug)
         with storage_errors(self.folder):
             held = _acquired(lock)
         try:
@@ -170,8 +170,9 @@ class Store:
         """Held while a blob and its card are written, so that nothing is pruned in between. Raises as `lock`."""
         return self.lock(CHANGING)
 
-    def _card_file(self, name: str) -> Path:
-        return self.folder / "cards" / f"{_slug(name)}.json"
+    def card_file(self, name: str) -> Path:
+        """Where the card of a set is, or would be."""
+        return self.folder / "cards" / f"{slug(name)}.json"
 
     def _blobs(self, sha256: str) -> list[Path]:
         return sorted((self.folder / "blobs").glob(f"{sha256}*"))
@@ -183,7 +184,7 @@ class Store:
         with contextlib.suppress(StorageError, OSError):
             write_atomic(self.folder / "checked" / sha256, _stamp(file))
 
-    def _file_lock(self, name: str) -> FileLock:
+    def _file_lock(self, slug: str) -> FileLock:
         try:
             from filelock import FileLock
         except ModuleNotFoundError as error:
@@ -191,7 +192,7 @@ class Store:
         folder = self.folder / "locks"
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{_slug(name)}.lock")
+        return FileLock(folder / f"{slug}.lock")
 
 
 def _acquired(lock: FileLock) -> bool:
@@ -204,7 +205,7 @@ def _acquired(lock: FileLock) -> bool:
     return True
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A file name for any name of a set: readable, and of its own by a hash."""
     return f"{re.sub(r'[^a-z0-9]+', '-', name.casefold()).strip('-')[:60]}-{sha256_bytes(name.encode())[:12]}"
 

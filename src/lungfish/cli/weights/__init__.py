@@ -7,8 +7,10 @@ from collections.abc import Callable
 import typer
 
 from lungfish.cli.weights.convert import convert
+from lungfish.cli.weights.fetch import fetch
 from lungfish.cli.weights.licenses import licenses
 from lungfish.cli.weights.list import list_weights
+from lungfish.cli.weights.prune import prune
 from lungfish.cli.weights.search import search
 from lungfish.cli.weights.show import show
 
@@ -16,8 +18,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_weights,
     "search": search,
     "show": show,
+    "fetch": fetch,
     "convert": convert,
     "licenses": licenses,
+    "prune": prune,
 }
 
 weights = typer.Typer(

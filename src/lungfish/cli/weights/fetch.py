@@ -1,0 +1,42 @@
+"""`lungfish weights fetch`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lungfish.workflows.weights.fetch import Fetched
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A set of weights.")],
+    accept_license: Annotated[
+        str | None, typer.Option(metavar="ID", help="A license that is not permissive, and that you accept.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option(help="The network, if the file does not tell it.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody: only what is on this machine.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Bring a set of weights onto this machine, and check that it is the one that was published."""
+    from lungfish.cli.output import print_json
+    from lungfish.core.progress import for_stderr
+    from lungfish.weights.fetch import FetchOptions
+    from lungfish.workflows.weights import fetch as workflow
+
+    fetched = workflow.fetch(name, arch, FetchOptions(offline, accept_license, for_stderr()))
+    if json:
+        print_json(fetched.to_json())
+    else:
+        _print(fetched)
+
+
+def _print(fetched: Fetched) -> None:
+    from lungfish.core.names import printable
+
+    card, entry = fetched.card, fetched.card.entry
+    accepted = ", accepted" if card.accepted_license else ""
+    print(printable(str(fetched.file)))
+    print(f"SHA-256 {entry.sha256}, {entry.bytes:,} bytes, from {printable(card.origin)}")
+    print(f"license {printable(entry.license)}{accepted}: {printable(entry.license_source)}")

@@ -1,0 +1,63 @@
+"""Files that other programs have fetched before: the caches of the Hugging Face hub, torch and Keras."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.scheme import parse_hub
+
+TORCH, KERAS, HUB = "torch's cache", "Keras's cache", "the Hugging Face cache"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that may be that of an entry.
+
+    Args:
+        file: where it is.
+        origin: whose cache that is.
+        location: the entry's, at the revision that the cache knows.
+    """
+
+    file: Path
+    origin: str
+    location: str
+
+
+def cached_elsewhere(entry: WeightsEntry) -> Iterator[Candidate]:
+    """Where other programs would have put the entry's file, if something is there."""
+    if entry.location.startswith("hf:"):
+        yield from _hub_cache(entry)
+        return
+    name = entry.location.partition("!")[0].rpartition("/")[2]
+    folders = {"torchvision": (_torch_folder(), TORCH), "keras": (_keras_folder(), KERAS)}
+    if entry.converter in folders:
+        folder, origin = folders[entry.converter]
+        if (folder / name).is_file():
+            yield Candidate(folder / name, origin, entry.location)
+
+
+def _hub_cache(entry: WeightsEntry) -> Iterator[Candidate]:
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ModuleNotFoundError:
+        return
+    name = parse_hub(entry.location)
+    found = try_to_load_from_cache(name.repository, name.file, revision=name.revision or None)
+    if isinstance(found, str):  # else it is not there, or known not to exist
+        commit = Path(found).parents[name.file.count("/")].name  # snapshots/COMMIT/FILE
+        yield Candidate(Path(found), HUB, str(replace(name, revision=commit)))
+
+
+def _torch_folder() -> Path:
+    # as torch.hub.get_dir does, without importing torch
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def _keras_folder() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"

@@ -1,0 +1,170 @@
+"""One set of weights onto this machine: license first, then its file, from a cache or the network, checked."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lungfish.core.errors import MissingExtraError, WeightsError
+from lungfish.core.names import printable
+from lungfish.core.progress import Progress, Silent
+from lungfish.core.request import is_offline
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.identity import identify
+from lungfish.weights.ledger import Card
+from lungfish.weights.license import check_license
+from lungfish.weights.obtain import is_in_place, obtain, place
+from lungfish.weights.scheme import parse_hub
+from lungfish.weights.store import Store
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """How to fetch.
+
+    Args:
+        offline: ask nobody; also if `LUNGFISH_OFFLINE` or `HF_HUB_OFFLINE` is 1.
+        accept_license: SPDX identifier that a person accepts, where it is not a permissive one.
+        progress: told of the bytes.
+    """
+
+    offline: bool = False
+    accept_license: str | None = None
+    progress: Progress = field(default_factory=Silent)
+
+
+def fetch(entry: WeightsEntry, options: FetchOptions | None = None) -> Card:
+    """Bring a set of weights onto this machine, or find it there.
+
+    An https: location is asked of `LUNGFISH_MIRROR` if that is set: `MIRROR/HOST/PATH`; hf: ones of `HF_ENDPOINT`.
+
+    Args:
+        entry: which; what it knows of hash and size is checked. A hash that was never published is that of the first
+            fetch, and stays.
+        options: how.
+
+    Returns:
+        The card, as the ledger keeps it; `file_of` tells where the file is.
+
+    Raises:
+        LicenseError: the license was not accepted.
+        WeightsError: the file is not the one that was published, or cannot be used.
+        DownloadError: it cannot be had.
+        StorageError: the cache cannot be written.
+        MissingExtraError: a package that is needed is not installed.
+    """
+    options, store = options or FetchOptions(), Store()
+    known = store.card(entry.name)
+    accepted = check_license(entry, options.accept_license or (known.accepted_license if known else None))
+    card = _held(store, entry, accepted)
+    if card is None:
+        with store.lock(entry.name, options.progress):
+            card = _held(store, entry, accepted) or _take_in(store, entry, accepted, options)
+    store.touch(entry.name)
+    return card
+
+
+def file_of(card: Card) -> Path:
+    """The file of a set that was fetched, or of the member that its location names; a TensorFlow checkpoint's prefix.
+
+    Raises:
+        WeightsError: it is gone, or was altered.
+    """
+    store = Store()
+    file = _file(store, card.entry)
+    if file is None:
+        name = printable(card.entry.name)
+        raise WeightsError(f"the file of {name} is gone or was altered", f"Run: lungfish weights fetch {name}")
+    store.touch(card.entry.name)
+    return file
+
+
+def at_hand(entry: WeightsEntry) -> Path | None:
+    """The entry's file, if this machine holds it, unaltered; nobody is asked."""
+    store = Store()
+    card = store.card(entry.name)
+    if card is not None and _is_same(entry, card.entry):
+        return _file(store, card.entry)
+    return _file(store, entry) if is_in_place(entry) else None
+
+
+def _is_same(entry: WeightsEntry, known: WeightsEntry) -> bool:
+    """Whether `known`, of a card, is of the file that `entry` means."""
+    if entry.sha256 not in ("", known.sha256):
+        return False
+    if not (entry.location.startswith("hf:") and known.location.startswith("hf:")):
+        return entry.location == known.location
+    wanted, held = parse_hub(entry.location), parse_hub(known.location)
+    moving = not wanted.is_pinned  # a branch: what it was at the first fetch
+    return replace(wanted, revision=held.revision if moving else wanted.revision) == held
+
+
+def _file(store: Store, entry: WeightsEntry) -> Path | None:
+    """The unaltered file of an entry, or None."""
+    if is_in_place(entry):
+        try:
+            file = place(entry)
+            identify(entry, file)
+        except (MissingExtraError, WeightsError):
+            return None
+        return file
+    member = entry.location.partition("!")[2]
+    if not member:
+        return store.blob(entry.sha256)
+    folder = store.unpacked(entry.sha256)
+    return folder and _member(folder, member)
+
+
+def _member(folder: Path, member: str) -> Path:
+    """A file of an archive, or a checkpoint's prefix in it."""
+    path = folder / member
+    inside = path.resolve().is_relative_to(folder.resolve())
+    if not inside or not (path.is_file() or path.with_name(f"{path.name}.index").is_file()):
+        raise WeightsError(f"the archive holds no {printable(member)}", "Is the address that of another archive?")
+    return path
+
+
+def _held(store: Store, entry: WeightsEntry, accepted: str) -> Card | None:
+    """The card, brought up to what `entry` says, if the file is here."""
+    card = store.card(entry.name)
+    if card is None or not _is_same(entry, card.entry) or _file(store, card.entry) is None:
+        return None
+    held = card.entry
+    if entry.converter:
+        held = replace(entry, location=held.location, sha256=held.sha256, bytes=held.bytes)
+    verified = card.verified if held == card.entry else None
+    current = replace(card, entry=held, accepted_license=accepted, verified=verified)
+    if current != card:
+        store.write_card(current)
+    return current
+
+
+def _take_in(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> Card:
+    """Find or download the file, and write the card. The set's lock is held."""
+    folder = store.downloads(entry.name)
+    offline = options.offline or is_offline()
+    found, held = obtain(store, _expected(store, entry), options.progress, offline=offline)
+    if not held.converter:
+        from lungfish.weights.completion import complete
+
+        held = complete(held, found.file)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    card = Card(held, now, accepted, origin=found.origin)
+    with store.changing():
+        if not is_in_place(held) and store.blob(held.sha256) is None:
+            added = store.add(found.file, move=found.file.is_relative_to(folder))
+            if added != held.sha256:
+                raise WeightsError(f"the file of {printable(held.name)} changed while it was read", "Fetch it again.")
+        store.write_card(card)
+    shutil.rmtree(folder, ignore_errors=True)
+    return card
+
+
+def _expected(store: Store, entry: WeightsEntry) -> WeightsEntry:
+    """The entry with the hash of the first fetch, if none was published and the file is gone."""
+    card = store.card(entry.name)
+    if card is None or not _is_same(entry, card.entry):
+        return entry
+    return replace(entry, sha256=card.entry.sha256, bytes=card.entry.bytes, location=card.entry.location)

@@ -1,0 +1,94 @@
+"""Old and left-over files out of the store."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungfish.core.cache import bytes_of
+from lungfish.weights.store import Store, slug
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted.
+
+    Args:
+        file: below the store's folder, with slashes.
+        bytes: that it took.
+    """
+
+    file: str
+    bytes: int
+
+
+def prune(store: Store, unused_days: float | None = None) -> list[Pruned]:
+    """Delete the sets that were not used for so long, and whatever no set refers to.
+
+    What another process is fetching or unpacking stays.
+
+    Args:
+        store: of weights.
+        unused_days: 0 deletes every set; None only unfinished downloads and files that no card refers to.
+
+    Raises:
+        StorageError: the folder cannot be written.
+        MissingExtraError: filelock is not installed.
+    """
+    if not store.folder.is_dir():
+        return []
+    with store.changing():
+        cards = _delete(store, _old_cards(store, unused_days))
+        return cards + _delete(store, _unreferred(store)) + _delete(store, (store.folder / "downloads").glob("*"))
+
+
+def _old_cards(store: Store, unused_days: float | None) -> list[Path]:
+    """Cards that nobody can read, and those of sets that were not used."""
+    files = list((store.folder / "cards").glob("[!.]*.json"))
+    readable = {store.card_file(card.entry.name) for card in store.cards()}
+    old = time.time() - (float("inf") if unused_days is None else unused_days * DAY_S)
+    return [file for file in files if file not in readable or file.stat().st_mtime <= old]
+
+
+def _unreferred(store: Store) -> Iterator[Path]:
+    kept = {card.entry.sha256 for card in store.cards()}
+    for room in ("blobs", "checked", "unpacked"):
+        for file in (store.folder / room).glob("*"):
+            if file.name.partition(".")[0] not in kept:  # what begins with a dot was left by a process that was killed
+                yield file
+
+
+def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:
+    """Delete files and folders; not what another process works on, nor what the system does not let go."""
+    deleted = []
+    for file in files:
+        size = bytes_of(file)
+        with _claim(store, file) as free:
+            if free:
+                _remove(file)
+        if not file.exists():
+            deleted.append(Pruned(file.relative_to(store.folder).as_posix(), size))
+    return deleted
+
+
+def _claim(store: Store, file: Path) -> AbstractContextManager[bool]:
+    """The lock of whoever writes there; blobs are written by nobody now."""
+    stem = file.name.strip(".").partition(".")[0]
+    locks = {"cards": stem, "downloads": stem, "unpacked": slug(stem)}
+    lock = locks.get(file.parent.name)
+    return store.try_lock(lock) if lock else contextlib.nullcontext(True)
+
+
+def _remove(file: Path) -> None:
+    if file.is_dir():
+        shutil.rmtree(file, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            file.unlink()

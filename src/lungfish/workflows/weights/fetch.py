@@ -1,0 +1,51 @@
+"""One set of weights, by its name, onto this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lungfish.weights.fetch import FetchOptions, file_of
+from lungfish.weights.fetch import fetch as fetch_entry
+from lungfish.weights.ledger import Card
+from lungfish.weights.resolve import resolve
+from lungfish.workflows.weights.rows import entry_row
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A set of weights on this machine.
+
+    Args:
+        card: what the ledger keeps.
+        file: where its file is; for a TensorFlow checkpoint, the name before `.index`.
+    """
+
+    card: Card
+    file: Path
+
+    def to_json(self) -> dict[str, Any]:
+        card = self.card
+        return entry_row(card.entry).to_json() | {
+            "file": str(self.file),
+            "fetched": card.fetched,
+            "origin": card.origin,
+            "accepted_license": card.accepted_license,
+        }
+
+
+def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
+    """Find out what `name` stands for, and bring it onto this machine.
+
+    Args:
+        name: of the catalogue, or a scheme such as `hf:owner/repo`.
+        arch: the network, for files that do not tell it.
+        options: how to fetch.
+
+    Raises:
+        UsageError: no such name, or a license that was not accepted.
+        MachineError: it cannot be fetched, written or read.
+    """
+    card = fetch_entry(resolve(name, arch, offline=options.offline), options)
+    return Fetched(card, file_of(card))

@@ -1,0 +1,33 @@
+"""The store of weights, without what is not used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lungfish.core.errors import UsageError
+from lungfish.weights.pruning import Pruned
+from lungfish.weights.pruning import prune as prune_store
+from lungfish.weights.store import Store
+
+
+def prune(*, everything: bool = False, older_than_days: float | None = None) -> list[Pruned]:
+    """Delete weights from the cache; without arguments, only what no set refers to.
+
+    Args:
+        everything: every set.
+        older_than_days: sets that were not used for so long.
+
+    Raises:
+        UsageError: both are given, or days below zero.
+        StorageError: the cache cannot be written.
+    """
+    if everything and older_than_days is not None:
+        raise UsageError("--all and --older-than contradict each other", "Give one of them.")
+    if older_than_days is not None and not older_than_days >= 0:
+        raise UsageError(f"--older-than is {older_than_days:g} days; it must be 0 or more")
+    return prune_store(Store(), 0.0 if everything else older_than_days)
+
+
+def to_json(pruned: list[Pruned]) -> dict[str, Any]:
+    """`{bytes, files[]}`."""
+    return {"bytes": sum(each.bytes for each in pruned), "files": [each.file for each in pruned]}
