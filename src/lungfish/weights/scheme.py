@@ -27,6 +27,11 @@ class HubName:
     revision: str = ""
     file: str = ""
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision is a commit, which never changes."""
+        return _COMMIT.fullmatch(self.revision) is not None
+
     def __str__(self) -> str:
         revision, file = f"@{self.revision}" if self.revision else "", f"/{self.file}" if self.file else ""
         return f"hf:{self.repository}{revision}{file}"
