@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -219,6 +221,38 @@ def test_a_checkpoint_of_tensorflow_that_is_not_there(tmp_path: Path) -> None:
         resolve(f"tf:{tmp_path / 'model.ckpt'}")
     with pytest.raises(UsageError, match=r"there is no file .*model\.ckpt\.index"):
         resolve(f"tf:{tmp_path / 'model.ckpt.index'}")
+
+
+WRITE_CHECKPOINT = """
+import json, sys
+import numpy as np
+import tensorflow.compat.v1 as tf
+tf.disable_v2_behavior()
+for name, shape in json.load(open(sys.argv[1])).items():
+    tf.get_variable(name, initializer=np.zeros(shape, np.float32))
+with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    tf.train.Saver().save(session, sys.argv[2])
+"""
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("name", "source"), [("mobilenet_v2:width=0.35", "slim"), ("efficientnet_lite0", "tpu")])
+def test_a_checkpoint_of_tensorflow_is_recognized(tmp_path: Path, name: str, source: str) -> None:
+    pytest.importorskip("tensorflow")
+    arch = parse_arch(name).with_classes(1001 if source == "slim" else 1000)
+    shapes = {place.name: place.shape for place in places(arch, find_layout(source, arch)).values()}
+    (tmp_path / "shapes.json").write_text(json.dumps(shapes), encoding="utf-8")
+    prefix = tmp_path / "model.ckpt"
+    command = [sys.executable, "-c", WRITE_CHECKPOINT, str(tmp_path / "shapes.json"), str(prefix)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    entry = resolve(f"tf:{prefix}")
+    assert resolve(f"tf:{prefix}.index") == entry
+    assert (entry.name, entry.arch, entry.converter) == ("tf:model.ckpt", name, source)
+    assert (entry.location, entry.flavour) == (f"file:{prefix}", Flavour("same", 1e-3))
+    assert entry.bytes == sum(file.stat().st_size for file in tmp_path.glob("model.ckpt.[id]*"))
+    assert resolve(f"tf:{prefix}", f"{name}{',' if ':' in name else ':'}resolution=96").arch.endswith("resolution=96")
 
 
 @pytest.fixture
