@@ -24,6 +24,7 @@ OPTIONS = {
     "weights show": {"--json"},
     "weights fetch": {"--accept-license", "--arch", "--offline", "--json"},
     "weights licenses": {"--json"},
+    "weights convert": {"--arch", "--source", "--out", "--license", "--force", "--json"},
     "weights prune": {"--all", "--older-than", "--json"},
 }
 

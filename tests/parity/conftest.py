@@ -85,12 +85,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         page.write_text(f"{INTRODUCTION}\n{_packages()}\n\n" + "\n".join(report.lines()) + "\n", encoding="utf-8")
 
 
-INTRODUCTION = """# Parity: the same numbers as torchvision, timm and Keras
+INTRODUCTION = """# Parity: the same numbers as torchvision, timm, Keras and TensorFlow
 
 Written by `make parity`; every figure was measured in that run. Each reference network has random weights, random
 scales and shifts, and batch-norm statistics from one pass in training mode. Its weights are converted, both networks
 see the same random and real pictures, and the largest difference of a logit is divided by the spread of the logits
-(their standard deviation over the batch). torchvision and timm are compared in float64, Keras in float32. In training
+(their standard deviation over the batch). Keras is compared in float32, the others in float64. In training
 mode loss, gradients and batch-norm updates are compared, each relative to the largest value of its tensor.
 
 Zero means the same bits: both networks call the same kernels of torch in the same order. That the comparison can fail

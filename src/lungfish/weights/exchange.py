@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,9 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, so
     Raises:
         UnknownNameError: no such source.
         UsageError: the source has no such network, or the file cannot be read.
-        WeightsError: the checkpoint is of another network; lists what is missing, unexpected and misshapen.
+        WeightsError: the checkpoint is of another network; lists what is missing, unexpected and misshapen. Or it holds
+            more than plain, finite numbers.
+        MissingExtraError: the package that reads it is not installed.
     """
     from lungfish.nn import Network
 
@@ -98,7 +100,7 @@ def fill(network: Network, state: Mapping[str, object], source: str) -> Filled:
 
     Raises:
         UsageError: the source has no such network.
-        WeightsError: lists what is missing, unexpected, misshapen and not finite, by the names of the source.
+        WeightsError: lists what is missing, unexpected, misshapen or not finite, by the names of the source.
     """
     library = find_source(source)
     where = places(network.arch, find_layout(source, network.arch))
@@ -128,7 +130,7 @@ def _classes(tensor: object) -> int:
     return (getattr(tensor, "shape", ()) or (0,))[-1]
 
 
-def _counted(names: Iterable[str]) -> list[str]:
+def _counted(names: Collection[str]) -> list[str]:
     """A name by itself, several that end alike by their ending."""
     endings = Counter(name.rpartition("/")[2] for name in names)
     alone = {name.rpartition("/")[2]: name for name in names}

@@ -42,7 +42,7 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
         optional: names that may be missing: counts of batches, which need not be floats.
 
     Raises:
-        WeightsError: lists what is missing, unexpected, misshapen and not finite.
+        WeightsError: lists what is missing, unexpected and misshapen; or what holds no finite floats.
     """
     misshapen = [
         f"{name} is {_shape(found[name])}, expected {list(shape)}"
@@ -54,16 +54,16 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
         "unexpected": [printable(str(name)) for name in found if name not in expected],
         "misshapen": misshapen,
     }
-    if not any(problems.values()):
-        problems["unusable"] = [
-            f"{name} ({defect})"
-            for name in expected
-            if name in found and (defect := _defect(found[name], name in optional))
-        ]
     if any(problems.values()):
         raise WeightsError(
             f"the weights do not fit {arch}: {'; '.join(_listed(*each) for each in problems.items() if each[1])}",
             "Is this a checkpoint of another network, library or number of classes?",
+        )
+    defects = [f"{name} {defect}" for name in found if (defect := _defect(found[name], name in optional))]
+    if defects:
+        raise WeightsError(
+            _listed("the weights cannot be used:", defects),
+            "They are damaged, quantized, or of a training that diverged: take another file.",
         )
 
 
@@ -78,10 +78,10 @@ def _defect(tensor: object, is_count: bool) -> str:
 
     kind = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
     if not (kind in FLOATS or (is_count and kind.lstrip("u").startswith("int"))):
-        return f"of type {kind or type(tensor).__name__}"
+        return f"is of type {kind or type(tensor).__name__}"
     numbers = torch.as_tensor(tensor)
     if numbers.layout != torch.strided or numbers.is_meta:
-        return "its numbers are not there"
+        return "is no plain tensor"
     return "" if torch.isfinite(numbers).all() else "holds NaN or infinity"
 
 

@@ -44,7 +44,7 @@ class Usual:
 
     def of(self, arch: Arch) -> Preprocessing:
         """As it is for `arch`."""
-        side = arch.resolution_px
+        side = NAMED.get(variant(arch), arch).resolution_px  # a crop stays the same at another resolution
         fraction = self.crop_fraction or side / (side + 32)
         return Preprocessing(self.normalization, self.crops.get(variant(arch), fraction), self.interpolation)
 
