@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a set of pretrained weights.")],
     images: Annotated[
         list[str],
         typer.Argument(
@@ -34,9 +34,10 @@ def predict(
     classes. A picture that cannot be read has "-" for both and "error: REASON" behind them; then the exit code is 1.
     """
     from lungfish.cli.output import print_json
+    from lungfish.core.progress import for_stderr
     from lungfish.workflows.predict import predict_each
 
-    rows = predict_each(model, _expand_stdin(images), artifact, top)
+    rows = predict_each(model, _expand_stdin(images), artifact, top, for_stderr())
     failed = False
     if json:
         values = [row.to_json() for row in rows]

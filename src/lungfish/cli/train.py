@@ -18,8 +18,12 @@ def train(  # noqa: PLR0913  one parameter for each option
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the bundle.  [default: ./NAME-bundle]")
     ] = None,
-    arch: Annotated[str, typer.Option(help="Architecture.")] = "efficientnet_lite0",
-    weights: Annotated[str | None, typer.Option(help="Pretrained weights.  [default: the best for ARCH]")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="Architecture.  [default: that of the weights, or efficientnet_lite0]")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Pretrained weights, or a bundle.  [default: the best at hand for ARCH]")
+    ] = None,
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe, or a TOML file of one.")] = "probe",
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same model.")] = 0,
     split: Annotated[

@@ -6,6 +6,7 @@ import os
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -45,11 +46,10 @@ def get(route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[R
         import httpx2
     except ModuleNotFoundError as error:
         raise missing_extra(error, "fetching a file") from None
-    from lungfish import __version__
 
     if is_offline():
         raise DownloadError(f"{shown(route.start)} is not asked: {' or '.join(OFFLINE)} is set", "Unset it to go on.")
-    headers = {"User-Agent": f"lungfish/{__version__}"} | dict(headers)
+    headers = {"User-Agent": f"lungfish/{version('lungfish')}"} | dict(headers)
     url = route.start
     for _ in range(MAX_REDIRECTS + 1):
         proxy = _proxy(url)

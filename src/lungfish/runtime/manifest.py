@@ -169,8 +169,8 @@ def _manifest(fields: Fields) -> Manifest:
 
 
 def _origin(weights: Fields) -> WeightsOrigin:
-    texts = (weights.text(key, 10_000) for key in ("name", "source", "license", "sha256"))
-    return WeightsOrigin(*texts, card=weights.object("card").values if weights.has("card") else {})
+    texts = {key: weights.text(key, 10_000) for key in ("name", "source", "license", "sha256")}
+    return WeightsOrigin(**texts, card=weights.object("card").values if weights.has("card") else {})
 
 
 def _labels(fields: Fields) -> tuple[str, ...]:

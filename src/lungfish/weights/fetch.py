@@ -11,6 +11,7 @@ from lungfish.core.errors import MissingExtraError, WeightsError
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.core.request import is_offline
+from lungfish.weights.caches import Candidate
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.identity import identify
 from lungfish.weights.ledger import Card
@@ -134,8 +135,9 @@ def _held(store: Store, entry: WeightsEntry, accepted: str) -> Card | None:
     held = card.entry
     if entry.converter:
         held = replace(entry, location=held.location, sha256=held.sha256, bytes=held.bytes)
-    verified = card.verified if held == card.entry else None
-    current = replace(card, entry=held, accepted_license=accepted, verified=verified)
+    current = replace(card, accepted_license=accepted)
+    if held != card.entry:  # the catalogue was corrected: what was made by the old entry no longer holds
+        current = replace(current, entry=held, converted_sha256="", verified=None)
     if current != card:
         store.write_card(current)
     return current
@@ -144,27 +146,32 @@ def _held(store: Store, entry: WeightsEntry, accepted: str) -> Card | None:
 def _take_in(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> Card:
     """Find or download the file, and write the card. The set's lock is held."""
     folder = store.downloads(entry.name)
-    offline = options.offline or is_offline()
-    found, held = obtain(store, _expected(store, entry), options.progress, offline=offline)
+    found, held = _obtained(store, entry, options)
     if not held.converter:
         from lungfish.weights.completion import complete
 
         held = complete(held, found.file)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    card = Card(held, now, accepted, origin=found.origin)
+    card = Card(held, datetime.now(UTC).isoformat(timespec="seconds"), accepted, origin=found.origin)
     with store.changing():
         if not is_in_place(held) and store.blob(held.sha256) is None:
-            added = store.add(found.file, move=found.file.is_relative_to(folder))
-            if added != held.sha256:
-                raise WeightsError(f"the file of {printable(held.name)} changed while it was read", "Fetch it again.")
+            store.add(found.file, move=found.file.is_relative_to(folder))
+        if _file(store, held) is None:
+            raise WeightsError(f"the file of {printable(held.name)} changed while it was read", "Fetch it again.")
         store.write_card(card)
     shutil.rmtree(folder, ignore_errors=True)
     return card
 
 
-def _expected(store: Store, entry: WeightsEntry) -> WeightsEntry:
-    """The entry with the hash of the first fetch, if none was published and the file is gone."""
-    card = store.card(entry.name)
-    if card is None or not _is_same(entry, card.entry):
-        return entry
-    return replace(entry, sha256=card.entry.sha256, bytes=card.entry.bytes, location=card.entry.location)
+def _obtained(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple[Candidate, WeightsEntry]:
+    """What `obtain` finds. If no hash was published and the file is gone, the hash of the first fetch must agree."""
+    card, offline = store.card(entry.name), options.offline or is_offline()
+    if card is None or entry.sha256 or is_in_place(entry) or not _is_same(entry, card.entry):
+        return obtain(store, entry, options.progress, offline=offline)
+    first = card.entry
+    expected = replace(entry, location=first.location, sha256=first.sha256, bytes=first.bytes)
+    try:
+        return obtain(store, expected, options.progress, offline=offline)
+    except WeightsError as error:
+        place = printable(str(store.card_file(entry.name)))
+        hint = f"It is not what was first fetched, on {card.fetched}. To take it as it is now, delete {place}"
+        raise WeightsError(error.message, hint) from None

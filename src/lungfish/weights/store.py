@@ -178,7 +178,10 @@ class Store:
         return sorted((self.folder / "blobs").glob(f"{sha256}*"))
 
     def _memo(self, sha256: str) -> str:
-        return (self.folder / "checked" / sha256).read_text("utf-8")
+        try:
+            return (self.folder / "checked" / sha256).read_text("utf-8")
+        except OSError:
+            return ""
 
     def _remember(self, sha256: str, file: Path) -> None:
         with contextlib.suppress(StorageError, OSError):

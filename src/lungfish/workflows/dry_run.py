@@ -76,14 +76,14 @@ class Plan:
 
 def plan_job(job: Job, progress: Progress) -> Plan:
     """Look at the photos of a job and tell what it would do. Raises what `train` would raise before it trains."""
-    arch, entry, recipe = resolve(job)
+    start, recipe = resolve(job)
     photos = open_photos(job.photos)
     target = choose_target(job.photos, job.out, force=job.force)
-    preprocess = Preprocess(arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = start.preprocess
     options = GatherOptions(job.split, recipe.cross_validate_below)
     gathered = gather(photos, preprocess, None, options, progress)
 
-    _, trunk = open_network(arch, entry)
+    _, trunk, _ = open_network(start, progress)
     at_hand = open_features(trunk, preprocess)
     cached = sum(at_hand.get(record.seen.sha256) is not None for record in gathered.examined.records)
     decode_s, trunk_s = _seconds_per_photo(gathered, preprocess, trunk)
@@ -94,8 +94,8 @@ def plan_job(job: Job, progress: Progress) -> Plan:
     calibration_s = CALIBRATION_FACTOR * trunk_s * min(recipe.calibration_photos, counts["train"])
     return Plan(
         bundle=str(target),
-        arch=arch.name,
-        weights=entry.name,
+        arch=start.arch.name,
+        weights=start.entry.name,
         recipe=recipe.name,
         classes=gathered.counts_by_class(),
         counts=counts,

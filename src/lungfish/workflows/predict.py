@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lungfish.core.errors import StorageError, UsageError
+from lungfish.core.errors import StorageError, UnknownNameError, UsageError
 from lungfish.core.names import printable
+from lungfish.core.progress import Progress, Silent
 from lungfish.data.sources.tree import read_tree, why_not_photo
 from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.prediction import Prediction
@@ -20,7 +21,7 @@ def predict(
     """Classify pictures with a bundle.
 
     Args:
-        model: a bundle's folder.
+        model: a bundle's folder, or the name of a set of weights: `efficientnet_lite0.in1k`.
         images: paths of files, of folders (their pictures, deeper ones too, in the order of their names; those are
             the files that training would take, by suffix or without any), or the bytes of files.
         artifact: a file name of the bundle; its default artefact if `None`.
@@ -30,32 +31,47 @@ def predict(
         One row for each picture, in order; one that cannot be read has `error`, and so has a folder without pictures.
 
     Raises:
-        UsageError: no such bundle or artefact.
+        UsageError: no such bundle, set of weights or artefact.
         BundleError: the bundle is not what its manifest says.
     """
     return list(predict_each(model, images, artifact, top))
 
 
 def predict_each(
-    model: str | Path, images: Iterable[str | Path | bytes], artifact: str | None = None, top: int = 5
+    model: str | Path,
+    images: Iterable[str | Path | bytes],
+    artifact: str | None = None,
+    top: int = 5,
+    progress: Progress | None = None,
 ) -> Iterator[Prediction]:
-    """As `predict`, one row at a time, in memory that does not grow with the number of pictures."""
-    return open_model(model).predict_each(_pictures(images), artifact, top, in_batches=True)
+    """As `predict`, one row at a time, in memory that does not grow with the number of pictures.
+
+    Args:
+        progress: told of the fetch and export that the first use of a set of weights needs; silent if None.
+    """
+    return open_model(model, progress or Silent()).predict_each(_pictures(images), artifact, top, in_batches=True)
 
 
-def open_model(model: str | Path) -> Bundle:
-    """The bundle that `model` names.
+def open_model(model: str | Path, progress: Progress) -> Bundle:
+    """The bundle that `model` names, or the one made of the set of weights of that name.
 
     Raises:
-        UsageError: not a folder.
+        UsageError: neither a folder nor a set of weights.
+        LicenseError: the license of the weights was not accepted.
         BundleError: not a sound bundle.
+        MachineError: the weights cannot be fetched or exported.
     """
-    if not os.path.exists(model):  # noqa: PTH110  unlike Path's, it never raises
+    if os.path.exists(model):  # noqa: PTH110  unlike Path's, it never raises
+        return open_bundle(model)
+    from lungfish.workflows.published_bundle import published_bundle
+
+    try:
+        return open_bundle(published_bundle(str(model), progress))
+    except UnknownNameError as error:
         raise UsageError(
-            f"no bundle at {printable(str(model))}",
-            "Give the folder that lungfish train wrote; names of pretrained weights cannot be used here yet.",
-        )
-    return open_bundle(model)
+            f"no bundle and no set of weights at {printable(str(model))}",
+            f"{error.hint} Or give the folder that lungfish train wrote.",
+        ) from None
 
 
 def _pictures(images: Iterable[str | Path | bytes]) -> Iterator[str | Path | bytes | Prediction]:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.architecture import Arch, parse_arch
-from lungfish.core.errors import UsageError, WeightsError
+from lungfish.core.errors import UsageError
 from lungfish.core.files import staged_folder
-from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.examination import Record
 from lungfish.data.photos import Photo
@@ -30,10 +28,10 @@ from lungfish.runtime.session import physical_cores
 from lungfish.training.crossvalidation import cross_validate
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe
-from lungfish.weights.catalogue import catalogue, find_entry
-from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fit import same_layers
+from lungfish.weights.fetch import FetchOptions, fetch
+from lungfish.weights.ledger import Card
 from lungfish.workflows.gather import Gathered, GatherOptions, gather
+from lungfish.workflows.starting_point import Start, choose_start
 from lungfish.workflows.stopwatch import Stopwatch
 from lungfish.workflows.target import choose_target
 from lungfish.workflows.write_bundle import Made, write_bundle
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from lungfish.data.features import Trunk
     from lungfish.nn import Network
 
-DEFAULT_ARCH = "efficientnet_lite0"
 PARITY_PHOTOS = 16
 
 
@@ -53,8 +50,8 @@ class Job:
     Args:
         photos: a folder or table of labelled photos.
         out: where the bundle goes; `./NAME-bundle` if None.
-        arch: an architecture's name.
-        weights: a set of weights; the best for the architecture if None.
+        arch: an architecture's name; that of the weights if None, EfficientNet-Lite0 without either.
+        weights: a set of weights, or a bundle; the best at hand for the architecture if None.
         recipe: a recipe's name, or a TOML file.
         seed: of everything random.
         split: a `photos.csv` whose sides are kept.
@@ -63,7 +60,7 @@ class Job:
 
     photos: Path
     out: Path | None = None
-    arch: str = DEFAULT_ARCH
+    arch: str | None = None
     weights: str | None = None
     recipe: str = "probe"
     seed: int = 0
@@ -107,7 +104,7 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
     photos: str | Path,
     out: str | Path | None = None,
     *,
-    arch: str = DEFAULT_ARCH,
+    arch: str | None = None,
     weights: str | None = None,
     recipe: str = "probe",
     seed: int = 0,
@@ -135,13 +132,13 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
 def run_job(job: Job, progress: Progress) -> TrainResult:
     """See `train`."""
     clock = Stopwatch()
-    arch, entry, recipe = resolve(job)
+    start, recipe = resolve(job)
     photos = open_photos(job.photos)
     target = choose_target(job.photos, job.out, force=job.force)
-    preprocess = Preprocess(arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = start.preprocess
 
     with clock.step("photos_and_features"):
-        network, trunk = open_network(arch, entry)
+        network, trunk, weights = open_network(start, progress)
         options = GatherOptions(job.split, recipe.cross_validate_below)
         gathered = gather(photos, preprocess, trunk, options, progress)
     progress.say("Fitting the head")
@@ -149,7 +146,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         head = _fit_head(gathered, recipe)
         folds = _cross_validate(gathered, head, recipe, job.seed)
 
-    classifier = Classifier(_attach(network, head), head.temperature, photos.labels, preprocess, entry)
+    classifier = Classifier(_attach(network, head), head.temperature, photos.labels, preprocess, weights.entry)
     with staged_folder(target, replace=job.force) as stage:
         progress.say("Exporting and quantizing")
         with clock.step("export"):
@@ -158,39 +155,32 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             val, test = gathered.to_prove("val"), gathered.to_prove("test")
             proofs = prove(list(artifacts.values()), val, test, preprocess, progress)
             rows = tuple(artifact_rows(artifacts, proofs, recipe.int8_max_drop))
-        made = Made(job.seed, recipe, classifier, head, gathered, rows, choose_default(rows), proofs, folds)
+        made = Made(job.seed, recipe, weights, classifier, head, gathered, rows, choose_default(rows), proofs, folds)
         manifest = write_bundle(stage, target.name, made, clock)
     return _result(target, manifest, made, clock)
 
 
-def resolve(job: Job) -> tuple[Arch, WeightsEntry, Recipe]:
+def resolve(job: Job) -> tuple[Start, Recipe]:
     """The architecture, weights and recipe that a job names.
 
     Raises:
         UnknownNameError: one of the names is not known.
         WeightsError: no weights fit the architecture.
     """
-    arch = parse_arch(job.arch)
-    held = [entry for entry in catalogue().values() if entry.location.startswith("package:")]
-    known = [find_entry(job.weights)] if job.weights else held
-    fitting = [entry for entry in known if same_layers(arch, parse_arch(entry.arch))]
-    if not fitting:
-        named = f"{job.weights} is of {known[0].arch}" if job.weights else "none is known for its widths and depths"
-        raise WeightsError(
-            f"no pretrained weights fit {printable(arch.name)}: {named}",
-            f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
-            "Training from random weights is not offered yet.",
-        )
-    return arch, max(fitting, key=lambda entry: entry.top1 or 0), read_recipe(job.recipe)
+    return choose_start(job.arch, job.weights), read_recipe(job.recipe)
 
 
-def open_network(arch: Arch, entry: WeightsEntry) -> tuple[Network, Trunk]:
-    """The pretrained network, and its trunk on the fastest engine at hand."""
+def open_network(start: Start, progress: Progress) -> tuple[Network, Trunk, Card]:
+    """The pretrained network, its trunk on the fastest engine at hand, and the card of its weights.
+
+    Weights that are not on this machine are fetched.
+    """
     from lungfish.training.trunk import open_trunk
     from lungfish.weights.load import load_network
 
-    network = load_network(entry, arch)
-    return network, open_trunk(network, entry)
+    card = fetch(start.entry, FetchOptions(progress=progress))
+    network = load_network(card.entry, start.arch)
+    return network, open_trunk(network, card.entry), card
 
 
 def _fit_head(gathered: Gathered, recipe: Recipe) -> Head:

@@ -12,6 +12,7 @@ from lungfish.data.split_file import write_split
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
 from lungfish.deploy.model_card import model_card, notice
+from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.answers import top_answers
 from lungfish.evaluation.figures import figures
@@ -30,11 +31,12 @@ from lungfish.evaluation.report_data import (
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows
-from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest, WeightsOrigin
+from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.session import Session
 from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe
+from lungfish.weights.ledger import Card
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.stopwatch import Stopwatch
 
@@ -54,6 +56,7 @@ class Made:
     Args:
         seed: of the job.
         recipe: resolved.
+        weights: the card of the pretrained weights.
         classifier: the trained network.
         head: what was fitted, and how it was chosen.
         gathered: the photos.
@@ -65,6 +68,7 @@ class Made:
 
     seed: int
     recipe: Recipe
+    weights: Card
     classifier: Classifier
     head: Head
     gathered: Gathered
@@ -92,7 +96,7 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
     threshold = choose_threshold(made.proof.val, gathered.to_prove("val").truth, made.recipe.keep_known)
     _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
     _write_text(stage / "recipe.toml", made.recipe.to_toml())
-    _write_text(stage / "NOTICE", notice(classifier.entry))
+    _write_text(stage / "NOTICE", notice(made.weights.entry, made.weights.accepted_license))
     write_split(stage / "photos.csv", gathered.rows())
     classifier.write_safetensors(stage / "weights.safetensors")
     pixels = golden_pixels(classifier.preprocess)
@@ -118,7 +122,7 @@ def _manifest(made: Made, threshold: Threshold) -> Manifest:
         packages=versions(PACKAGES),
         architecture=classifier.network.arch.to_json(),
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
-        weights=_origin(made),
+        weights=origin(made.weights),
         labels=classifier.labels,
         thresholds={"known": threshold.value},
         temperature=classifier.temperature,
@@ -201,11 +205,6 @@ def split_sentence(how: Mapping[str, int]) -> str:
     if len(how) == 1:
         return HOW_IN_WORDS[next(iter(how))]
     return ", ".join(f"{HOW_IN_WORDS[why]} ({count:,})" for why, count in how.items())
-
-
-def _origin(made: Made) -> WeightsOrigin:
-    entry = made.classifier.entry
-    return WeightsOrigin(entry.name, entry.source, entry.license, entry.sha256)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from lungfish.deploy.model_card import model_card, notice
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.load import weights_file
+from lungfish.weights.package import packaged_file
 
 ENTRY = find_entry("efficientnet_lite0.in1k")
 
@@ -60,4 +60,4 @@ def test_notice_names_the_weights_and_holds_their_license(trained: Any) -> None:
 
 
 def test_the_hash_in_the_notice_is_that_of_the_file() -> None:
-    assert hashlib.sha256(weights_file(ENTRY).read_bytes()).hexdigest() == ENTRY.sha256
+    assert hashlib.sha256(packaged_file(ENTRY).read_bytes()).hexdigest() == ENTRY.sha256

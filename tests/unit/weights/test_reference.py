@@ -9,7 +9,8 @@ import torch
 from lungfish.core.errors import WeightsError
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.load import load_network, weights_file
+from lungfish.weights.load import load_network
+from lungfish.weights.package import packaged_file
 from lungfish.weights.recorded import recorded_logits
 from lungfish.weights.reference import open_reference
 
@@ -21,7 +22,7 @@ def pixels() -> np.ndarray:
 
 
 def test_timm_computes_what_we_compute() -> None:
-    reference = open_reference(LITE0, weights_file(LITE0))
+    reference = open_reference(LITE0, packaged_file(LITE0))
     assert reference
     assert reference.name.startswith("timm ")
     assert reference.name.endswith(" tf_efficientnet_lite0")
@@ -34,7 +35,7 @@ def test_timm_computes_what_we_compute() -> None:
 
 def test_another_network_refuses_the_file() -> None:
     with pytest.raises(WeightsError, match="the file holds"):
-        open_reference(replace(LITE0, arch="efficientnet_lite1"), weights_file(LITE0))
+        open_reference(replace(LITE0, arch="efficientnet_lite1"), packaged_file(LITE0))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_another_network_refuses_the_file() -> None:
     ids=["scaled", "no library", "no such model"],
 )
 def test_no_reference(entry: WeightsEntry) -> None:
-    assert open_reference(entry, weights_file(LITE0)) is None
+    assert open_reference(entry, packaged_file(LITE0)) is None
 
 
 def test_recorded_logits_are_of_one_file() -> None:

@@ -1,6 +1,5 @@
 """What the main job says before it begins, and what ends it; the job itself is tested by `tests/e2e`."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lungfish.architecture import parse_arch
-from lungfish.core.errors import ArchitectureError, UnknownNameError, UnreadablePhotoError, UsageError, WeightsError
+from lungfish.core.errors import UnknownNameError, UnreadablePhotoError, UsageError
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.training.probe import Head, Samples
 from lungfish.training.recipe import Recipe
@@ -23,8 +21,8 @@ def job(**fields: Any) -> Job:
 
 
 def test_the_defaults() -> None:
-    arch, entry, recipe = resolve(job())
-    assert (arch.name, entry.name, recipe) == ("efficientnet_lite0", "efficientnet_lite0.in1k", Recipe())
+    start, recipe = resolve(job())
+    assert (start.arch.name, start.entry.name, recipe) == ("efficientnet_lite0", "efficientnet_lite0.in1k", Recipe())
 
 
 @pytest.mark.parametrize(
@@ -40,37 +38,6 @@ def test_misspelt_names(fields: dict[str, str], hint: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         resolve(job(**fields))
     assert hint in caught.value.hint
-
-
-def test_an_architecture_without_weights() -> None:
-    with pytest.raises(
-        WeightsError, match=r"no pretrained weights fit efficientnet_lite4.*\n.*--arch efficientnet_lite0"
-    ):
-        resolve(job(arch="efficientnet_lite4"))
-    with pytest.raises(WeightsError, match=r"efficientnet_lite0\.in1k is of efficientnet_lite0"):
-        resolve(job(arch="efficientnet_lite1", weights="efficientnet_lite0.in1k"))
-
-
-@pytest.mark.parametrize("setting", ["resolution=160", "classes=7", "width=1.01"])
-def test_weights_fit_an_architecture_file_with_the_same_layers(tmp_path: Path, setting: str) -> None:
-    """Of 1.01 the rounding leaves nothing."""
-    file = tmp_path / "mine.json"
-    file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{setting}").to_json() | {"name": "mine"}))
-    arch, entry, _ = resolve(job(arch=str(file)))
-    assert (arch.name, entry.name) == ("mine", "efficientnet_lite0.in1k")
-
-
-@pytest.mark.parametrize("setting", ["phi=1", "width=1.2", "depth=1.2"])
-def test_weights_do_not_fit_a_scaled_architecture_whatever_its_name(tmp_path: Path, setting: str) -> None:
-    file = tmp_path / "mine.json"
-    file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{setting}").to_json() | {"name": "efficientnet_lite0"}))
-    with pytest.raises(WeightsError, match="none is known for its widths and depths"):
-        resolve(job(arch=str(file)))
-
-
-def test_a_resolution_that_makes_no_network() -> None:
-    with pytest.raises(ArchitectureError, match="16"):
-        resolve(job(arch="efficientnet_lite0:resolution=16"))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

@@ -13,12 +13,14 @@ from lungfish.cli.weights.list import list_weights
 from lungfish.cli.weights.prune import prune
 from lungfish.cli.weights.search import search
 from lungfish.cli.weights.show import show
+from lungfish.cli.weights.verify import verify
 
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., int | None]] = {
     "list": list_weights,
     "search": search,
     "show": show,
     "fetch": fetch,
+    "verify": verify,
     "convert": convert,
     "licenses": licenses,
     "prune": prune,

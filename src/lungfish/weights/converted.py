@@ -1,0 +1,52 @@
+"""What was fetched, as a file with our own names: converted once, kept by its hash beside the original."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from lungfish.architecture import parse_arch
+from lungfish.core.files import storage_errors
+from lungfish.weights.convert.detection import OURS
+from lungfish.weights.convert_file import Provenance, convert_file
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch import file_of
+from lungfish.weights.ledger import Card
+from lungfish.weights.package import PACKAGE
+from lungfish.weights.store import Store
+
+
+def convert_fetched(card: Card) -> Card:
+    """The card with the hash of the converted file, which is made now if need be.
+
+    Files that have our names already, and those that a Python package carries, are read as they are.
+
+    Raises:
+        WeightsError: the file is of another network, or cannot be read.
+        MissingExtraError: the package that reads it is not installed.
+        StorageError: the cache cannot be written.
+    """
+    entry, store = card.entry, Store()
+    if entry.converter == OURS or entry.location.startswith(PACKAGE):
+        return card
+    if card.converted_sha256 and store.blob(card.converted_sha256):
+        return card
+    with storage_errors(store.folder):
+        store.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=store.folder, prefix=".") as folder:
+            out = Path(folder) / "converted.safetensors"
+            convert_file(file_of(card), parse_arch(entry.arch), entry.converter, out, Provenance.of(entry))
+            with store.changing():
+                card = replace(card, converted_sha256=store.add(out, move=True))
+                store.write_card(card)
+    return card
+
+
+def converted_file(entry: WeightsEntry) -> Path | None:
+    """The converted file of an entry that was fetched, or None if there is none."""
+    store = Store()
+    card = store.card(entry.name)
+    if card is None or card.entry.sha256 != entry.sha256 or not card.converted_sha256:
+        return None
+    return store.blob(card.converted_sha256)

@@ -1,0 +1,109 @@
+"""A published set of weights as a bundle, exported once, so that it predicts as one's own classifiers do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lungfish import __version__
+from lungfish.architecture import parse_arch
+from lungfish.core.cache import cache_folder
+from lungfish.core.errors import StorageError, WeightsError
+from lungfish.core.files import staged_folder
+from lungfish.core.hashing import sha256_file, sha256_json
+from lungfish.core.progress import Progress
+from lungfish.runtime.artifact import ArtifactRow
+from lungfish.runtime.bundle_files import file_rows
+from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
+from lungfish.runtime.measure import machine, versions
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.weights.fetch import FetchOptions, fetch
+from lungfish.weights.imagenet import imagenet_names
+from lungfish.weights.ledger import Card
+from lungfish.weights.resolve import resolve
+
+if TYPE_CHECKING:
+    from lungfish.deploy.classifier import Classifier
+
+MODEL = "model.onnx"
+PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "torch")
+
+
+def published_bundle(name: str, progress: Progress) -> Path:
+    """The bundle of the set called `name`, in the cache; fetched and exported the first time.
+
+    Raises:
+        UnknownNameError: no such set.
+        LicenseError: its license was not accepted.
+        WeightsError: it does not tell ImageNet's classes apart.
+        MachineError: it cannot be fetched or written.
+    """
+    card = fetch(resolve(name), FetchOptions(progress=progress))
+    labels = imagenet_names()
+    if parse_arch(card.entry.arch).classes != len(labels):
+        raise WeightsError(
+            f"{name} is of {parse_arch(card.entry.arch).classes:,} classes, whose names are not known",
+            "Only sets with ImageNet's 1,000 classes predict by their name; train on your photos with the others.",
+        )
+    made_of = sha256_json([asdict(card.entry), labels, __version__, versions(("onnx",))])
+    folder = cache_folder() / "bundles" / f"{re.sub(r'[^a-z0-9.]+', '-', name.casefold())[-60:]}-{made_of[:12]}"
+    if not (folder / MANIFEST_NAME).is_file():
+        progress.say(f"Exporting {name}, once")
+        try:
+            with staged_folder(folder) as stage:
+                _write(stage, card, labels)
+        except StorageError:
+            if not (folder / MANIFEST_NAME).is_file():  # else another process was first
+                raise
+    return folder
+
+
+def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
+    from lungfish.deploy.classifier import Classifier
+    from lungfish.deploy.golden import golden_pixels, write_golden
+    from lungfish.deploy.model_card import notice
+    from lungfish.deploy.proof import check_parity
+    from lungfish.runtime.session import Session
+    from lungfish.weights.load import load_network
+
+    entry, network = card.entry, load_network(card.entry)
+    preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    classifier = Classifier(network, 1.0, labels, preprocess, entry)
+    classifier.write_onnx(stage / MODEL)
+    pixels = golden_pixels(preprocess)
+    check_parity(classifier, stage / MODEL, pixels)
+    write_golden(stage, preprocess, {MODEL: Session(stage / MODEL).run(pixels)})
+    (stage / "labels.txt").write_text("".join(f"{label}\n" for label in labels), "utf-8", newline="\n")
+    (stage / "NOTICE").write_text(notice(card.entry, card.accepted_license), "utf-8", newline="\n")
+    manifest = _manifest(stage, classifier, card)
+    (stage / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8", newline="\n")
+
+
+def _manifest(stage: Path, classifier: Classifier, card: Card) -> Manifest:
+    from lungfish.deploy.origin import origin
+
+    path, flavour = stage / MODEL, classifier.network.flavour
+    row = ArtifactRow(MODEL, "onnx", "fp32", path.stat().st_size, sha256_file(path), why="no labelled photos at hand")
+    return Manifest(
+        lungfish=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=0,
+        packages=versions(PACKAGES),
+        architecture=classifier.network.arch.to_json(),
+        flavour=FlavourRow(flavour.padding, flavour.bn_eps),
+        weights=origin(card),
+        labels=classifier.labels,
+        thresholds={"known": 0.0},
+        temperature=classifier.temperature,
+        preprocess=classifier.preprocess,
+        data=DataSummary("", {}, {}),
+        artifacts=(row,),
+        default=MODEL,
+        test={},
+        val={},
+        machine=machine(),
+        files=file_rows(stage, [MODEL]),
+    )

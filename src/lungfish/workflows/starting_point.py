@@ -1,0 +1,77 @@
+"""The weights that a job starts from, and the network that they are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lungfish.architecture import Arch, parse_arch
+from lungfish.core.errors import WeightsError
+from lungfish.core.names import printable
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.weights.catalogue import catalogue
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch import at_hand
+from lungfish.weights.fit import same_layers
+from lungfish.weights.resolve import resolve
+
+DEFAULT_ARCH = "efficientnet_lite0"
+AUTO = "auto"
+SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network, at the job's resolution, and the weights for it."""
+
+    arch: Arch
+    entry: WeightsEntry
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The weights' resize rule at the network's resolution."""
+        return Preprocess(self.arch.resolution_px, self.entry.crop_fraction, self.entry.interpolation)
+
+
+def choose_start(arch: str | None, weights: str | None) -> Start:
+    """What the names of a command stand for.
+
+    Args:
+        arch: an architecture's name or JSON file; that of the weights if None, `DEFAULT_ARCH` without either.
+        weights: a set's name, or a scheme such as `hf:` or `file:`. `auto` or None: of those for `arch` that this
+            machine holds and whose license was passed, the one with the best published top-1.
+
+    Raises:
+        UnknownNameError: one of the names is not known.
+        WeightsError: the weights are of another network, or none for it is at hand.
+    """
+    if weights is None or weights == AUTO:
+        wanted = parse_arch(arch or DEFAULT_ARCH)
+        return Start(wanted, _best_at_hand(wanted))
+    entry = resolve(weights, arch)
+    wanted = parse_arch(arch or entry.arch)
+    if not same_layers(wanted, parse_arch(entry.arch)):
+        raise WeightsError(
+            f"no pretrained weights fit {printable(wanted.name)}: {printable(weights)} is of {entry.arch}",
+            f"Leave --arch out, or choose another resolution: --arch {entry.arch.partition(':')[0]}:resolution="
+            f"{wanted.resolution_px}.",
+        )
+    return Start(wanted, entry)
+
+
+def _best_at_hand(arch: Arch) -> WeightsEntry:
+    fitting = [entry for entry in catalogue().values() if same_layers(arch, parse_arch(entry.arch))]
+    if not fitting:
+        raise WeightsError(
+            f"no pretrained weights fit {printable(arch.name)}: none is known for its widths and depths",
+            f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
+            "Training from random weights is not offered yet.",
+        )
+    held = [entry for entry in fitting if at_hand(entry)]
+    if not held:
+        known = ", ".join(f"{entry.name} ({entry.license})" for entry in fitting[:SHOWN])
+        more = f" and {len(fitting) - SHOWN} more" if len(fitting) > SHOWN else ""
+        raise WeightsError(
+            f"weights for {printable(arch.name)} are known, but none is on this machine: {known}{more}",
+            f"Run: lungfish weights fetch {fitting[0].name}",
+        )
+    return max(held, key=lambda entry: entry.top1 or 0)

@@ -1,0 +1,198 @@
+"""Whether a set of weights computes here what it computes in the library that it was published for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungfish.architecture import parse_arch
+from lungfish.core.errors import MissingExtraError, UnreadablePhotoError, UsageError
+from lungfish.core.names import plural, printable
+from lungfish.core.progress import Progress
+from lungfish.data.sources.tree import read_tree, why_not_photo
+from lungfish.deploy.golden import golden_pictures, golden_pixels
+from lungfish.runtime.answering import Model, answer_photos
+from lungfish.runtime.decode import read_photo
+from lungfish.runtime.measure import versions
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.trunk import normalized
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch import FetchOptions, fetch, file_of
+from lungfish.weights.imagenet import imagenet_wnids
+from lungfish.weights.ledger import Card, Verification
+from lungfish.weights.load import load_network
+from lungfish.weights.recorded import RECORDED, recorded_logits
+from lungfish.weights.reference import Logits, open_reference
+from lungfish.weights.resolve import resolve
+from lungfish.weights.store import Store
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+
+TOLERANCE = 1e-4  # of the spread of the logits over the pictures, or of 1 where the spread is smaller
+WNID = re.compile(r"n\d{8}")
+PACKAGES = ("lungfish", "torch", "torchvision", "timm", "keras", "tensorflow-cpu", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What came out; the JSON of `lungfish weights verify`.
+
+    Args:
+        name: of the weights.
+        reference: library, version and model, or `RECORDED`.
+        images: how many were compared.
+        max_abs_diff: of the logits.
+        spread: standard deviation of the reference's logits.
+        top1_agreement: share of the pictures with the same first class.
+        top1: share of right answers, where the names of the pictures tell ImageNet's classes.
+        passed: the difference is within `TOLERANCE` of the spread, and every first class is the same.
+    """
+
+    name: str
+    reference: str
+    images: int
+    max_abs_diff: float
+    spread: float
+    top1_agreement: float
+    top1: float | None
+    passed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Logits of both, `[n, classes]` or those that were recorded, and the ImageNet class of each picture if known."""
+
+    reference: str
+    ours: NDArray[np.float32]
+    theirs: NDArray[np.float32]
+    truth: Sequence[int | None]
+
+
+def verify(name: str, images: Path | None, progress: Progress) -> Verified:
+    """Compare our network with the reference implementation, both with the same file; the ledger keeps the result.
+
+    Args:
+        name: of the weights; fetched if need be.
+        images: a folder of pictures; four generated ones if None.
+        progress: told of the pictures.
+
+    Raises:
+        UsageError: no such name or folder, or no pictures in it.
+        MissingExtraError: neither the library nor recorded logits are at hand.
+        MachineError: the weights cannot be fetched or read.
+    """
+    readers, truth = _pictures(images)
+    card = fetch(resolve(name), FetchOptions(progress=progress))
+    found = _verified(name, _compare(card, readers, truth, progress))
+    verification = Verification(
+        reference=found.reference,
+        images=found.images,
+        max_abs_diff=found.max_abs_diff,
+        top1_agreement=found.top1_agreement,
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        packages=versions(PACKAGES),
+    )
+    Store().write_card(replace(card, verified=verification))
+    return found
+
+
+def _pictures(images: Path | None) -> tuple[list[Callable[[], bytes]], list[int | None]]:
+    """Readers of the pictures, and the ImageNet class of each as its name or folder tells it."""
+    if images is None:
+        pictures = golden_pictures()
+        return [partial(_png, pictures[name]) for name in sorted(pictures)], [None] * len(pictures)
+    if not images.is_dir():
+        raise UsageError(f"no folder {printable(str(images))}", "Give a folder of pictures.")
+    names = [name for name in read_tree(images).files if why_not_photo(name) is None]
+    if not names:
+        raise UsageError(f"no pictures in {printable(str(images))}", "Give a folder of JPEG, PNG or WebP files.")
+    classes = {wnid: number for number, wnid in enumerate(imagenet_wnids())}
+    wnids = [WNID.findall(name) for name in names]
+    return [partial(read_photo, images / name) for name in names], [
+        classes.get(found[-1]) if found else None for found in wnids
+    ]
+
+
+def _png(picture: Image.Image) -> bytes:
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _compare(
+    card: Card, readers: Sequence[Callable[[], bytes]], truth: Sequence[int | None], progress: Progress
+) -> Compared:
+    entry, network = card.entry, load_network(card.entry)
+    reference = open_reference(entry, file_of(card))
+    if reference is None:
+        return _compare_recorded(entry, network)
+    preprocess = Preprocess(parse_arch(entry.arch).resolution_px, entry.crop_fraction, entry.interpolation)
+    models = {"ours": _on_pixels(partial(_logits, network), entry), "theirs": _on_pixels(reference.logits, entry)}
+    with progress.task(f"Comparing with {reference.name}", len(readers)) as advance:
+        answered = answer_photos(models, readers, preprocess, advance)
+    if len(answered.unreadable) == len(readers):
+        raise UnreadablePhotoError(f"no picture can be read: {answered.unreadable[0]}")
+    if answered.unreadable:
+        progress.say(f"{plural(len(answered.unreadable), 'picture')} could not be read, and took no part")
+    known = [number for i, number in enumerate(truth) if i not in answered.unreadable]
+    return Compared(reference.name, answered.probabilities["ours"], answered.probabilities["theirs"], known)
+
+
+def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
+    recorded = recorded_logits(entry)
+    if recorded is None:
+        raise MissingExtraError(
+            f"nothing to hold {entry.name} against: its library is not installed, and no logits are recorded",
+            "Run: pip install timm torchvision, or tensorflow-cpu for Keras.",
+        )
+    preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    logits = _on_pixels(partial(_logits, network), entry)(golden_pixels(preprocess))
+    ours = np.stack([row[each.classes] for row, each in zip(logits, recorded, strict=True)])
+    return Compared(RECORDED, ours, np.stack([each.logits for each in recorded]), [None] * len(recorded))
+
+
+def _on_pixels(logits: Logits, entry: WeightsEntry) -> Model:
+    """A function of uint8 `[n, height, width, 3]`."""
+    import torch
+
+    return lambda pixels: logits(normalized(torch.from_numpy(pixels), entry).contiguous().numpy())
+
+
+def _logits(network: Network, x_nchw: NDArray[np.float32]) -> NDArray[np.float32]:
+    import torch
+
+    with torch.inference_mode():
+        result: NDArray[np.float32] = network(torch.from_numpy(x_nchw)).numpy()
+    return result
+
+
+def _verified(name: str, compared: Compared) -> Verified:
+    ours, theirs = compared.ours, compared.theirs
+    difference, spread = float(np.abs(ours - theirs).max()), float(theirs.std())
+    agreement = float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
+    answers = [answer == number for answer, number in zip(ours.argmax(axis=1), compared.truth, strict=True)]
+    is_labelled = None not in compared.truth
+    return Verified(
+        name=name,
+        reference=compared.reference,
+        images=len(ours),
+        max_abs_diff=difference,
+        spread=spread,
+        top1_agreement=agreement,
+        top1=float(np.mean(answers)) if is_labelled else None,
+        passed=difference <= TOLERANCE * max(spread, 1.0) and agreement == 1,
+    )
