@@ -72,7 +72,7 @@ def test_weights_fit_an_architecture_file_with_the_same_layers(tmp_path: Path, s
     assert (start.arch.name, start.entry.name) == ("mine", "efficientnet_lite0.in1k")
 
 
-@pytest.mark.parametrize("setting", ["phi=1", "width=1.2", "depth=1.2"])
+@pytest.mark.parametrize("setting", ["phi=1.5", "width=1.2", "depth=1.2"])
 def test_weights_do_not_fit_a_scaled_architecture_whatever_its_name(tmp_path: Path, setting: str) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{setting}").to_json() | {"name": "efficientnet_lite0"}))
@@ -83,3 +83,9 @@ def test_weights_do_not_fit_a_scaled_architecture_whatever_its_name(tmp_path: Pa
 def test_a_resolution_that_makes_no_network() -> None:
     with pytest.raises(ArchitectureError, match="16"):
         choose_start("efficientnet_lite0:resolution=16", None)
+
+
+def test_weights_fit_a_scaled_network_that_is_a_published_one() -> None:
+    """Lite0 at phi 1 has Lite2's widths and depths."""
+    start = choose_start("efficientnet_lite0:phi=1", None)
+    assert (start.arch.name, start.entry.name) == ("efficientnet_lite0:phi=1", "efficientnet_lite2.in1k")
