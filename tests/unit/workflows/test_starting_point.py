@@ -72,7 +72,7 @@ def test_weights_fit_an_architecture_file_with_the_same_layers(tmp_path: Path, s
     assert (start.arch.name, start.entry.name) == ("mine", "efficientnet_lite0.in1k")
 
 
-@pytest.mark.parametrize("setting", ["phi=1.5", "width=1.2", "depth=1.2"])
+@pytest.mark.parametrize("setting", ["phi=1.5", "width=1.2", "depth=1.5"])
 def test_weights_do_not_fit_a_scaled_architecture_whatever_its_name(tmp_path: Path, setting: str) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{setting}").to_json() | {"name": "efficientnet_lite0"}))
