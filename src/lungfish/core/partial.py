@@ -78,6 +78,7 @@ class Partial:
     def write(self, data: bytes) -> None:
         with storage_errors(self._path):
             self._file.write(data)
+            self._file.flush()  # to the system: a process that is killed loses nothing
         self._hash.update(data)
         self.done += len(data)
 

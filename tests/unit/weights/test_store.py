@@ -81,6 +81,12 @@ def test_a_file_is_hashed_again_only_when_it_changed(store: Store, file: Path, m
     assert hashed == [blob]
 
 
+def test_a_file_whose_hash_was_never_noted(store: Store, file: Path) -> None:
+    store.add(file)
+    (store.folder / "checked" / HASH).unlink()
+    assert store.blob(HASH)
+
+
 def test_cards(store: Store) -> None:
     assert store.card(ENTRY.name) is None
     assert store.cards() == []
@@ -187,9 +193,15 @@ def test_prune_deletes_what_no_set_refers_to(store: Store, file: Path) -> None:
     other = sha256_bytes(b"left over")
     torn = store.card_file("torn")
     torn.write_text("{")
+    temporary, recent = torn.with_name(".x.json.tmp"), torn.with_name(".y.json.tmp")
+    for path in (temporary, recent):
+        path.touch()
+    os.utime(temporary, (0, 0))
     pruned = prune(store)
+    assert (temporary.exists(), recent.exists()) == (False, True)
     assert {each.file.partition(".")[0] for each in pruned} == {
-        *(f"blobs/{other}", f"checked/{other}", f"cards/{torn.stem}", f"downloads/{store.downloads('some').name}")
+        "cards/",
+        *(f"blobs/{other}", f"checked/{other}", f"cards/{torn.stem}", f"downloads/{store.downloads('some').name}"),
     }
     assert sum(each.bytes for each in pruned if "checked" not in each.file) == len("left overpart{")
     assert store.blob(HASH)
