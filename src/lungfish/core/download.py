@@ -74,7 +74,7 @@ def download(remote: Remote, target: Path, progress: Progress) -> str:
     with Partial(target) as part, contextlib.ExitStack() as stack:
         if part.version.url != remote.route.start or remote.bytes not in (None, part.version.bytes):
             part.restart(Version(remote.route.start, "", None))
-        meter = _Meter(progress, f"fetching {printable(target.name)} (bytes)", stack)
+        meter = _Meter(progress, f"Fetching {printable(target.name)} (bytes)", stack)
         failures = 0
         while not part.is_whole:
             before = part.done
@@ -141,22 +141,22 @@ def _receive(remote: Remote, part: Partial, meter: _Meter) -> None:
 def _accept(response: Response, remote: Remote, part: Partial) -> None:
     """Make `part` ready for the body. Raises `_TryAgainError` and `DownloadError`."""
     status, place = response.status_code, shown(str(response.url))
+    answer = f"{status} {printable(response.reason_phrase)}".strip()
     if status in BUSY:
-        raise _TryAgainError(f"the server answers {status} {response.reason_phrase}", _asked_wait_s(response))
+        raise _TryAgainError(f"the server answers {answer}", _asked_wait_s(response))
     if response.headers.get("content-encoding", "identity") != "identity":
         raise DownloadError(f"{place} is sent compressed, which was not asked for", "Fetch it by hand.")
     if status == 200:
         announced = response.headers.get("content-length")
         size = remote.bytes if announced is None else int(announced)
+        _check_size(place, size, remote)  # first: what has arrived of the right file is kept
         part.restart(Version(remote.route.start, _tag(response), size))
-        _check_size(place, size, remote)
     elif status == 206 and _continues(response, part):
         pass
     elif status in (206, 416):
         part.restart(Version(remote.route.start, "", None))
         raise _TryAgainError("the server sent another part than it was asked for", 0.0)
     else:
-        answer = f"{status} {printable(response.reason_phrase)}".strip()
         raise DownloadError(f"cannot fetch {place}: the server answers {answer}", HINTS.get(status, ""))
 
 

@@ -60,9 +60,9 @@ class Partial:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         with contextlib.suppress(OSError):  # what can no longer be written will be fetched again
             self._file.close()
-        if not self.done:
-            self._path.unlink(missing_ok=True)
-            self._record.unlink(missing_ok=True)
+            if not self.done:
+                self._path.unlink(missing_ok=True)
+                self._record.unlink(missing_ok=True)
 
     @property
     def is_whole(self) -> bool:

@@ -93,7 +93,10 @@ def at_hand(entry: WeightsEntry) -> Path | None:
 
 def _is_same(entry: WeightsEntry, known: WeightsEntry) -> bool:
     """Whether `known`, of a card, is of the file that `entry` means."""
-    if entry.sha256 not in ("", known.sha256):
+    published = (
+        entry.sha256 in ("", known.sha256) and entry.digest in ("", known.digest) and entry.bytes in (None, known.bytes)
+    )
+    if not published:
         return False
     if not (entry.location.startswith("hf:") and known.location.startswith("hf:")):
         return entry.location == known.location
@@ -172,6 +175,6 @@ def _obtained(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple
     try:
         return obtain(store, expected, options.progress, offline=offline)
     except WeightsError as error:
-        place = printable(str(store.card_file(entry.name)))
-        hint = f"It is not what was first fetched, on {card.fetched}. To take it as it is now, delete {place}"
+        kept = printable(str(store.card_file(entry.name)))
+        hint = f"It is not what was first fetched, on {card.fetched}. To take it as it is now, delete {kept}"
         raise WeightsError(error.message, hint) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -110,5 +111,5 @@ def _mirrored(url: str) -> Route:
 
 def _file_name(entry: WeightsEntry) -> str:
     """The name of the published file; its ending tells readers what it is."""
-    name = entry.location.partition("!")[0].rpartition("/")[2]
+    name = re.split(r"[/#]", entry.location.partition("!")[0])[-1]
     return name if is_plain_name(name) else "weights"

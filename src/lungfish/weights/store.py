@@ -147,7 +147,7 @@ class Store:
         lock = self._file_lock(slug(name))
         with storage_errors(self.folder):
             if not _acquired(lock):
-                (progress or Silent()).say(f"waiting for another process with {printable(name)}")
+                (progress or Silent()).say(f"Waiting for another process with {printable(name)}")
                 lock.acquire()
         try:
             yield

@@ -229,6 +229,25 @@ def test_a_compressed_body_is_refused(server: Any, reply: Any, target: Path) -> 
         fetch(server.answer("/w.bin", reply(200, DATA, {"Content-Encoding": "gzip"})), target)
 
 
+@pytest.mark.parametrize("name", ["LUNGFISH_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline(server: Any, target: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(DownloadError, match="is not asked"):
+        fetch(server.serve("/w.bin", DATA), target)
+    assert server.seen == []
+
+
+def test_a_page_in_place_of_the_file_costs_nothing(server: Any, reply: Any, target: Path) -> None:
+    url = leave_part(server, target)
+    server.answer("/w.bin", reply(200, b"<html>log in to this network</html>"))
+    with pytest.raises(DownloadError, match="has 35 bytes, expected 300,000"):
+        fetch(url, target, bytes=len(DATA))
+    server.serve("/w.bin", DATA)
+    server.seen.clear()
+    assert fetch(url, target, bytes=len(DATA)) == HASH
+    assert server.seen[0].headers["range"] == "bytes=100000-"
+
+
 def test_redirects_are_followed(server: Any, reply: Any, target: Path) -> None:
     server.serve("/there/w.bin", DATA)
     server.answer("/b", reply(307, b"", {"Location": "there/w.bin"}))

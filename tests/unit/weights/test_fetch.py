@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch import FetchOptions, at_hand, fetch, file_of
 from lungfish.weights.store import Store
+
+from .git_server import git, serve_git
 
 DATA = random.Random(0).randbytes(400_000)
 HASH = sha256_bytes(DATA)
@@ -163,6 +166,8 @@ def test_a_corrected_catalogue_corrects_the_card(server: Any, entry: WeightsEntr
     card = fetch(replace(entry, top1=12.0))
     assert (card.entry.top1, card.entry.sha256, card.converted_sha256) == (12.0, HASH, "")
     assert len(server.seen) == 1
+    with pytest.raises(WeightsError, match="expected 00000"):
+        fetch(replace(entry, digest="md5:" + "0" * 32))
     moved = server.serve("/new.pth", DATA[::-1])
     assert file_of(fetch(replace(entry, location=moved))).read_bytes() == DATA[::-1]
 
@@ -305,6 +310,24 @@ def test_offline_nobody_is_asked(location: str, how: str, monkeypatch: pytest.Mo
     place.write_bytes(DATA)
     card = fetch(wanted, options)
     assert (card.origin, file_of(card).read_bytes()) == ("the download folder", DATA)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_git_repository(tmp_path: Path) -> None:
+    work = tmp_path / "repositories" / "r"
+    (work / "models").mkdir(parents=True)
+    (work / "models" / "w.pth").write_bytes(DATA)
+    git(work, "init", "--quiet")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--message", "one")
+    git(work, "config", "uploadpack.allowFilter", "true")
+    git(work, "config", "uploadpack.allowAnySHA1InWant", "true")
+    with serve_git(work.parent) as address:
+        wanted = replace(PLAIN, location=f"git+{address}/r@{git(work, 'rev-parse', 'HEAD')}#models/w.pth")
+        card = fetch(wanted)
+    assert (file_of(card).read_bytes(), file_of(card).suffix) == (DATA, ".pth")
+    assert card.origin == f"git+{address}/r@{git(work, 'rev-parse', 'HEAD')}"
+    assert fetch(wanted) == card
 
 
 def pack(kind: str, members: dict[str, bytes]) -> bytes:
