@@ -39,4 +39,6 @@ def _print(fetched: Fetched) -> None:
     accepted = ", accepted" if card.accepted_license else ""
     print(printable(str(fetched.file)))
     print(f"SHA-256 {entry.sha256}, {entry.bytes:,} bytes, from {printable(card.origin)}")
+    if card.converted_sha256:
+        print(f"converted: SHA-256 {card.converted_sha256}")
     print(f"license {printable(entry.license)}{accepted}: {printable(entry.license_source)}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lungfish.weights.converted import convert_fetched
 from lungfish.weights.fetch import FetchOptions, file_of
 from lungfish.weights.fetch import fetch as fetch_entry
 from lungfish.weights.ledger import Card
@@ -32,11 +33,12 @@ class Fetched:
             "fetched": card.fetched,
             "origin": card.origin,
             "accepted_license": card.accepted_license,
+            "converted_sha256": card.converted_sha256,
         }
 
 
 def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
-    """Find out what `name` stands for, and bring it onto this machine.
+    """Find out what `name` stands for, bring it onto this machine, and convert it to our own names.
 
     Args:
         name: of the catalogue, or a scheme such as `hf:owner/repo`.
@@ -47,5 +49,5 @@ def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
         UsageError: no such name, or a license that was not accepted.
         MachineError: it cannot be fetched, written or read.
     """
-    card = fetch_entry(resolve(name, arch, offline=options.offline), options)
+    card = convert_fetched(fetch_entry(resolve(name, arch, offline=options.offline), options))
     return Fetched(card, file_of(card))
