@@ -10,7 +10,8 @@
     ├── UnreadablePhotoError  exit 1   one photo cannot be decoded; runs skip and count it
     ├── CheckFailedError      exit 1   something was measured and is not good enough
     │   ├── BundleError                a bundle is not what its manifest says
-    │   └── ParityError                an exported file computes something else
+    │   ├── ParityError                an exported file computes something else
+    │   └── DivergedError              training left the finite numbers
     └── MachineError          exit 3   the environment or the disk is in the way
         ├── MissingExtraError          an optional package is not installed
         ├── StorageError               disk full, read-only, no permission
@@ -91,6 +92,10 @@ class BundleError(CheckFailedError):
 
 class ParityError(CheckFailedError):
     code = "parity"
+
+
+class DivergedError(CheckFailedError):
+    code = "diverged"
 
 
 class MachineError(LungfishError):

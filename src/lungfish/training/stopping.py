@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM wait for the end of a step, so that what is saved is a whole step."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopsBetweenSteps:
+    """Holds signals back within its block, until `if_asked`; a second signal does not wait.
+
+    Outside the main thread, where signals never come, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._asked: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self._asked is not None
+
+    def if_asked(self) -> None:
+        """Do now what the signal would have done when it came."""
+        if self._asked is None:
+            return
+        number, self._asked = self._asked, None
+        handler = self._handlers[number]
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(number, None)
+
+    def __enter__(self) -> StopsBetweenSteps:
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {int(number): signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.if_asked()
+        self._asked = number
