@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lungfish.evaluation.calibration import ReliabilityBin
 from lungfish.evaluation.rejection import CoverageRow
+from lungfish.evaluation.report_data import Epoch
 from lungfish.evaluation.wording import percent
 
 # The plot's box inside a 360 x 300 picture.
@@ -65,6 +66,27 @@ def coverage_curve(rows: Sequence[CoverageRow]) -> str:
     return _plot(label, "photos that get an answer", f'{axes}<polyline class="curve" points="{line}"/>{dots}')
 
 
+def learning_curves(epochs: Sequence[Epoch]) -> str:
+    """Top-1 on training views and on validation photos, epoch by epoch."""
+    shares = {"train": [epoch.top1 for epoch in epochs], "val": [epoch.val_top1 for epoch in epochs]}
+    bottom = min(0.9, floor(10 * min(map(min, shares.values()))) / 10)
+    parts = [_axes((), [bottom + step * (1 - bottom) / 4 for step in range(5)])]
+    for name, values in shares.items():
+        places = [
+            (_x((i + 1) / len(values)), _y((value - bottom) / (1 - bottom)), value) for i, value in enumerate(values)
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
+        where = "training views" if name == "train" else "validation photos"
+        dots = "".join(
+            f'<circle class="point {name}" cx="{x:.1f}" cy="{y:.1f}" r="3"><title>epoch {i}: '
+            f"{percent(value)} of the {where}</title></circle>"
+            for i, (x, y, value) in enumerate(places, start=1)
+        )
+        parts.append(f'<polyline class="curve {name}" points="{line}"/>{dots}')
+    label = "Learning curves: top-1 on training views and on validation photos after each epoch."
+    return _plot(label, f"epochs 1 to {len(epochs)}", "".join(parts), unit="")
+
+
 def heat_classes(confusion: NDArray[np.int64]) -> list[list[str]]:
     """A style class for each cell of a confusion matrix, by its share of the true class: `d0` to `d4` on the diagonal,
     `e0` to `e4` off it, `zero` where nothing was counted."""
@@ -103,6 +125,6 @@ def _tick(value: float) -> str:
     return f"{value:.0f}" if abs(value - round(value)) < 1e-6 else f"{value:.1f}"
 
 
-def _plot(label: str, x_title: str, body: str) -> str:
-    title = f'<text class="title" x="{LEFT + WIDTH}" y="{TOP + HEIGHT + 38}" text-anchor="end">{x_title}, %</text>'
+def _plot(label: str, x_title: str, body: str, unit: str = ", %") -> str:
+    title = f'<text class="title" x="{LEFT + WIDTH}" y="{TOP + HEIGHT + 38}" text-anchor="end">{x_title}{unit}</text>'
     return f'<svg class="plot" viewBox="0 0 360 300" role="img" aria-label="{label}">{body}{title}</svg>'

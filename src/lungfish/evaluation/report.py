@@ -55,6 +55,7 @@ def render_report(report: Report) -> str:
     charts_svg = {
         "reliability": Markup(charts.reliability_diagram(report.test.calibration)),  # noqa: S704 # figures only
         "coverage_curve": Markup(charts.coverage_curve(report.coverage)),  # noqa: S704 # figures only
+        "learning_curves": Markup(charts.learning_curves(report.epochs) if report.epochs else ""),  # noqa: S704
     }
     text: str = page.from_string(_packaged("report.html")).render(
         report=report,

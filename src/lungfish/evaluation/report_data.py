@@ -114,6 +114,14 @@ class CrossValidation:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """One pass over the training photos: top-1 on their views while they were learned, and on validation after it."""
+
+    top1: float
+    val_top1: float
+
+
+@dataclass(frozen=True)
 class Making:
     """How the bundle was made.
 
@@ -156,6 +164,7 @@ class Report:
         making: how it was made.
         warnings: shown after those that the report finds itself, see `cautions`.
         cross_validation: for few photos.
+        epochs: of training by gradients; empty if only a head was fitted.
     """
 
     name: str
@@ -173,6 +182,7 @@ class Report:
     making: Making
     warnings: tuple[str, ...] = ()
     cross_validation: CrossValidation | None = None
+    epochs: tuple[Epoch, ...] = ()
 
     @property
     def default_artifact(self) -> ArtifactRow:

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 
 from lungfish.evaluation.calibration import ReliabilityBin
-from lungfish.evaluation.charts import HEIGHT, LEFT, TOP, WIDTH, coverage_curve, heat_classes, reliability_diagram
+from lungfish.evaluation.charts import (
+    HEIGHT,
+    LEFT,
+    TOP,
+    WIDTH,
+    coverage_curve,
+    heat_classes,
+    learning_curves,
+    reliability_diagram,
+)
 from lungfish.evaluation.rejection import CoverageRow
+from lungfish.evaluation.report_data import Epoch
 
 
 def circles(svg: str) -> list[dict[str, str]]:
@@ -41,3 +51,13 @@ def test_heat_follows_the_share_of_the_row():
         ["e3", "d1", "zero"],
         ["zero", "zero", "zero"],
     ]
+
+
+def test_learning_curves_have_a_point_for_each_epoch():
+    svg = learning_curves([Epoch(0.5, 0.75), Epoch(0.9, 1.0)])
+    circles = [node.attrib for node in ET.fromstring(svg).iter() if node.tag.endswith("circle")]
+    places = [(float(c["cx"]), float(c["cy"])) for c in circles]
+    middle, right = LEFT + WIDTH / 2, LEFT + WIDTH
+    assert places[:2] == [(middle, TOP + HEIGHT), (right, pytest.approx(TOP + 0.2 * HEIGHT, abs=0.1))]  # from 50 %
+    assert places[2:] == [(middle, TOP + HEIGHT / 2), (right, TOP)]
+    assert "epoch 2: 100 % of the validation photos" in svg.replace("100.0", "100").replace("\xa0", " ")
