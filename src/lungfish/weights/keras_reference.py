@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import IO, Any
 
@@ -16,6 +20,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import Arch
 from lungfish.core.errors import WeightsError
 
+LENGTH_BYTES = 8  # of an array, before it
 FIRST_LAYER = "stem_conv_pad"  # of EfficientNet: what stands before it prepares pixels
 
 
@@ -54,19 +59,23 @@ class KerasReference:
                 ) from None
 
     def __del__(self) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()
+        for stream in filter(None, (self._process.stdin, self._process.stdout)):
+            with contextlib.suppress(OSError):  # what is still unsent, to a process that has ended
+                stream.close()
         self._process.wait()
 
 
 def _send(stream: IO[bytes], array: NDArray[np.float32]) -> None:
-    np.lib.format.write_array(stream, array, allow_pickle=False)
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)  # numpy itself cannot write to pipes
+    stream.write(buffer.tell().to_bytes(LENGTH_BYTES, "little") + buffer.getbuffer())
     stream.flush()
 
 
 def _receive(stream: IO[bytes]) -> NDArray[np.float32]:
-    """The next array. Raises `ValueError` at the end of the stream."""
-    array: NDArray[np.float32] = np.lib.format.read_array(stream, allow_pickle=False)
+    """The next array. Raises `EOFError` or `ValueError` at the end of the stream."""
+    length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+    array: NDArray[np.float32] = np.load(BytesIO(stream.read(length)), allow_pickle=False)
     return array
 
 
@@ -79,12 +88,24 @@ def main(name: str, arguments: str, file: str) -> None:
 
     build = getattr(keras.applications, name)
     model = build(weights=None, classifier_activation=None, **json.loads(arguments))
-    model.load_weights(file)
+    with TemporaryDirectory() as folder:
+        model.load_weights(_named_for_keras(Path(file), Path(folder)))
     if any(layer.name == FIRST_LAYER for layer in model.layers):
         model = keras.Model(model.get_layer(FIRST_LAYER).input, model.output)
     batches = os.fdopen(os.dup(0), "rb")
     while batches.peek(1):
         _send(answers, np.asarray(model(_receive(batches), training=False)))
+
+
+def _named_for_keras(file: Path, folder: Path) -> Path:
+    """The file, or a copy in `folder`: Keras knows its newer layout by an ending that the store does not keep."""
+    import h5py
+
+    if file.suffix == ".keras":
+        return file
+    with h5py.File(file) as opened:
+        is_new = "layers" in opened
+    return Path(shutil.copy(file, folder / "copy.weights.h5")) if is_new else file
 
 
 if __name__ == "__main__":
