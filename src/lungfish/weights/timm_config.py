@@ -18,6 +18,7 @@ from lungfish.weights.entry import Normalization
 _MOBILENET = re.compile(r"mobilenetv([12])_(\d{3})")
 _EFFICIENTNET = re.compile(r"(tf_)?(efficientnet_(?:b[0-7]|lite[0-4]))")
 _HARMLESS = frozenset({"num_classes", "drop_rate", "drop_path_rate"})  # arguments that change no answer
+_USUAL = {"in_chans": 3, "global_pool": "avg"}  # and those that do not with these values
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,14 @@ def read_timm_config(config: Any, where: str) -> TimmModel:
     rows = pretrained | rows if isinstance(pretrained, dict) else rows
     called = rows.get("architecture")
     base, converter = _base(called, where)
-    unknown = set(rows.get("model_args") or ()) - _HARMLESS
-    if unknown:
-        raise UsageError(
-            f"{where} builds its {called} with {', '.join(printable(str(name)) for name in sorted(unknown))}: "
-            "that is another network than any here",
-            "Choose a set of the catalogue: lungfish weights list",
-        )
     try:
+        unknown = sorted(_unusual(dict(rows.get("model_args") or {})))
+        if unknown:
+            raise UsageError(
+                f"{where} builds its {called} with {', '.join(map(printable, unknown))}: "
+                "that is another network than any here",
+                "Choose a set of the catalogue: lungfish weights list",
+            )
         return TimmModel(_arch(base, rows), converter, _preprocessing(rows))
     except (KeyError, TypeError, ValueError, ArchitectureError) as error:
         raise WeightsError(
@@ -80,6 +81,10 @@ def _base(called: object, where: str) -> tuple[str, str]:
         f"{where} is a {printable(str(called)[:80])} of timm, which is not built here",
         "Built are MobileNetV1, MobileNetV2, EfficientNet-B0 to B7 and Lite0 to Lite4: lungfish weights list",
     )
+
+
+def _unusual(arguments: dict[str, Any]) -> set[str]:
+    return {name for name, value in arguments.items() if name not in _HARMLESS and _USUAL.get(name) != value}
 
 
 def _arch(base: str, rows: dict[str, Any]) -> str:

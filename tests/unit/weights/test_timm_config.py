@@ -84,6 +84,14 @@ def test_the_older_form() -> None:
 def test_arguments_that_make_another_network() -> None:
     harmless = config() | {"model_args": {"drop_rate": 0.1, "num_classes": 1000}}
     assert read_timm_config(harmless, "hf:a/b").arch == "mobilenet_v2"
+    as_timm_writes_it = {"in_chans": 3, "num_classes": 1000, "global_pool": "avg"}
+    assert read_timm_config(config() | {"model_args": as_timm_writes_it}, "hf:a/b").arch == "mobilenet_v2"
+    for name, value in (("in_chans", 1), ("global_pool", "catavgmax")):
+        with pytest.raises(UsageError, match=f"builds its mobilenetv2_100 with {name}:"):
+            read_timm_config(config() | {"model_args": as_timm_writes_it | {name: value}}, "hf:a/b")
+    for senseless in (5, "text", [1]):
+        with pytest.raises(WeightsError, match=r"config\.json of hf:a/b cannot be used"):
+            read_timm_config(config() | {"model_args": senseless}, "hf:a/b")
     with pytest.raises(UsageError, match="builds its mobilenetv2_100 with act_layer, pad_type"):
         read_timm_config(config() | {"model_args": {"pad_type": "same", "act_layer": "silu"}}, "hf:a/b")
 
