@@ -65,4 +65,4 @@ class Classifier:
         from safetensors.numpy import save
 
         # its own save_file hides the operating system's errors
-        path.write_bytes(save({name: np.ascontiguousarray(tensor) for name, tensor in self.state().items()}))
+        path.write_bytes(save({name: np.asarray(tensor, order="C") for name, tensor in self.state().items()}))

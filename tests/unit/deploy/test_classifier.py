@@ -62,3 +62,4 @@ def test_safetensors_hold_the_unfolded_floats(classifier: Classifier, tmp_path: 
     assert "stem.norm.running_var" in saved
     for name, tensor in network.items():
         np.testing.assert_array_equal(saved[name], tensor.numpy())  # the temperature is not in the classifier
+        assert saved[name].shape == tuple(tensor.shape), name
