@@ -57,8 +57,7 @@ def fetch(entry: WeightsEntry, options: FetchOptions | None = None) -> Card:
         MissingExtraError: a package that is needed is not installed.
     """
     options, store = options or FetchOptions(), Store()
-    known = store.card(entry.name)
-    accepted = check_license(entry, options.accept_license or (known.accepted_license if known else None))
+    accepted = check_license(entry, options.accept_license or _accepted_before(store, entry))
     card = _held(store, entry, accepted)
     if card is None:
         with store.lock(entry.name, options.progress):
@@ -128,6 +127,12 @@ def _member(folder: Path, member: str) -> Path:
     if not inside or not (path.is_file() or path.with_name(f"{path.name}.index").is_file()):
         raise WeightsError(f"the archive holds no {printable(member)}", "Is the address that of another archive?")
     return path
+
+
+def _accepted_before(store: Store, entry: WeightsEntry) -> str | None:
+    """What a person accepted here for the set itself, or for the one that it was trained from."""
+    cards = map(store.card, filter(None, (entry.name, entry.trained_from)))
+    return next((card.accepted_license for card in cards if card and card.accepted_license), None)
 
 
 def _held(store: Store, entry: WeightsEntry, accepted: str) -> Card | None:

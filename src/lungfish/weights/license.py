@@ -47,7 +47,8 @@ def check_license(entry: WeightsEntry, accepted: str | None) -> str:
     raise LicenseError(
         f"{problem}.{wrong} Source: {printable(entry.license_source)}. {_code(entry)}"
         f"Trained on: {printable(entry.training_data)}.",
-        f"Read {printable(entry.url)} and decide whether your use is allowed. If it is: --accept-license {license_id}",
+        f"{f'Read {printable(entry.url)} and decide' if entry.url else 'Decide'} whether your use is allowed. "
+        f"If it is: lungfish weights fetch {name} --accept-license {license_id}",
     )
 
 

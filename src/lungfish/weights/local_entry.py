@@ -11,12 +11,13 @@ from lungfish.core.names import printable
 from lungfish.runtime.bundle_files import read_manifest
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import catalogue
-from lungfish.weights.checkpoint import files_of
+from lungfish.weights.checkpoint import KERAS, files_of
 from lungfish.weights.completion import INCOMPLETE, arch_name, complete
 from lungfish.weights.convert.detection import OURS
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.ledger import Card
 from lungfish.weights.license import NOASSERTION
+from lungfish.weights.store import Store
 
 BUNDLED = "weights.safetensors"
 
@@ -28,7 +29,7 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
 
     Args:
         text: the name as it was typed.
-        arch: the network, if it is neither in the file nor recognized.
+        arch: the network, if it is neither in the file nor recognized, nor was named when the file was fetched.
 
     Raises:
         UsageError: no such file, or nothing tells the network or the library.
@@ -43,16 +44,23 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
     for file in files:
         if not file.is_file():
             raise UsageError(f"there is no file {printable(str(file))}", "Write file:PATH, or tf:PREFIX.")
+    shown_name, location = f"{scheme}:{printable(path.name)}", f"file:{path.resolve()}"
     entry = replace(
         INCOMPLETE,
-        name=f"{scheme}:{printable(path.name)}",
-        arch=arch or "",
-        location=f"file:{path.resolve()}",
+        name=shown_name,
+        arch=arch or (_named_before(shown_name, location) if path.suffix in KERAS else ""),
+        location=location,
         source="a file of this machine",
         license_source="not stated in the file",
         bytes=sum(file.stat().st_size for file in files_of(path)),
     )
     return complete(entry, path)
+
+
+def _named_before(name: str, location: str) -> str:
+    """The network that a person named for a file which does not tell it."""
+    card = Store().card(name)
+    return card.entry.arch if card and card.entry.location == location else ""
 
 
 def bundle_entry(text: str) -> WeightsEntry:
@@ -92,6 +100,7 @@ def bundle_entry(text: str) -> WeightsEntry:
         bytes=row.bytes,
         top1=None,
         top1_source="",
+        trained_from=origin.name,
         unverified=(),
     )
 

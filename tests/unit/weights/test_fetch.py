@@ -131,6 +131,10 @@ def test_the_license_comes_first(server: Any, entry: WeightsEntry) -> None:
     assert server.seen == []
     assert fetch(unknown, FetchOptions(accept_license="NOASSERTION")).accepted_license == "NOASSERTION"
     assert fetch(unknown).accepted_license == "NOASSERTION"  # the ledger remembers
+    mine = replace(unknown, name="my-bundle", trained_from=entry.name)
+    assert fetch(mine).accepted_license == "NOASSERTION"  # and for what was trained from it
+    with pytest.raises(LicenseError):
+        fetch(replace(mine, name="a-strangers-bundle", trained_from="other.v1"))
     with pytest.raises(LicenseError):
         fetch(replace(entry, license="GPL-3.0-only"))
 

@@ -50,7 +50,7 @@ def test_an_unknown_license_says_where_it_was_looked_for_and_what_to_do() -> Non
     assert "The code they came with: BSD-3-Clause." in message
     assert UNKNOWN.training_data in message
     assert UNKNOWN.url in hint
-    assert hint.endswith("--accept-license NOASSERTION")
+    assert hint.endswith("lungfish weights fetch mobilenet_v2.tv_in1k --accept-license NOASSERTION")
     assert caught.value.code == "license"
     assert caught.value.exit_code == 2
 
@@ -67,6 +67,12 @@ def test_a_license_that_asks_for_more_is_named() -> None:
 def test_what_is_accepted_is_returned_to_be_recorded(accepted: str) -> None:
     assert check_license(NONCOMMERCIAL, accepted) == "CC-BY-NC-4.0"
     assert check_license(UNKNOWN, "noassertion") == NOASSERTION
+
+
+def test_without_a_page_there_is_nothing_to_read() -> None:
+    with pytest.raises(LicenseError) as caught:
+        check_license(replace(UNKNOWN, url=""), None)
+    assert caught.value.hint.startswith("Decide whether your use is allowed. If it is: lungfish weights fetch ")
 
 
 def test_accepting_another_license_does_not_help() -> None:

@@ -284,6 +284,7 @@ def test_a_bundle(bundle: Path) -> None:
     )
     assert entry.source == f"bundle my bundle, trained from efficientnet_lite0.in1k ({origin.source})"
     assert (entry.crop_fraction, entry.top1, entry.flavour) == (1.0, None, Flavour("same", 1e-3))
+    assert (entry.trained_from, origin.trained_from) == (origin.name, "")
     assert resolve(f"{bundle}/") == entry
 
 
