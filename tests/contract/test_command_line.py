@@ -23,6 +23,7 @@ OPTIONS = {
     "weights search": {"--online", "--json"},
     "weights show": {"--json"},
     "weights fetch": {"--accept-license", "--arch", "--offline", "--json"},
+    "weights verify": {"--images", "--json"},
     "weights licenses": {"--json"},
     "weights convert": {"--arch", "--source", "--out", "--license", "--force", "--json"},
     "weights prune": {"--all", "--older-than", "--json"},
@@ -39,6 +40,13 @@ def test_commands(capsys: pytest.CaptureFixture[str]) -> None:
         listed = help_of(capsys, *group).partition("Commands:")[2]
         names = {" ".join((*group, name)) for name in re.findall(r"^  (\w+)", listed, re.MULTILINE)}
         assert names >= {name for name in OPTIONS if name.split()[:-1] == list(group)}
+
+
+def test_a_group_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    helped = help_of(capsys, "weights")
+    assert run(["weights"]) == 0
+    assert capsys.readouterr().out == helped
+    assert "..." not in helped.partition("Commands:")[2]  # no summary is cut
 
 
 @pytest.mark.parametrize("command", OPTIONS)

@@ -29,7 +29,10 @@ def convert(  # noqa: PLR0913  one parameter for each option
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Write a checkpoint of another library as safetensors with our names."""
+    """Write another library's checkpoint with our names.
+
+    The file is safetensors, and its header says where it came from.
+    """
     from lungfish.cli.output import print_json
     from lungfish.workflows.weights import convert as workflow
 

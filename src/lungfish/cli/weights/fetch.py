@@ -19,7 +19,10 @@ def fetch(
     offline: Annotated[bool, typer.Option("--offline", help="Ask nobody: only what is on this machine.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Bring a set of weights onto this machine, and check that it is the one that was published."""
+    """Bring a set of weights onto this machine.
+
+    Its license comes first, and its file is checked to be the one that was published.
+    """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
     from lungfish.weights.fetch import FetchOptions

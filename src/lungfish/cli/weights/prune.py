@@ -14,7 +14,10 @@ def prune(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Delete fetched weights; without options, only unfinished downloads and files that no set refers to."""
+    """Delete fetched weights.
+
+    Without options, only unfinished downloads and files that no set refers to.
+    """
     from lungfish.cli.output import print_json
     from lungfish.core.names import plural
     from lungfish.workflows.weights import prune as workflow

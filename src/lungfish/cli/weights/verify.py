@@ -15,7 +15,7 @@ def verify(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value: a list for several sets.")] = False,
 ) -> int:
-    """Hold our network against the library that the weights were published for.
+    """Hold our network against the library of the weights.
 
     Both get the same file and the same pictures. Exit code 1 if they compute different things.
     """
