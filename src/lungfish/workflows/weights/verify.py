@@ -32,7 +32,7 @@ from lungfish.weights.imagenet import imagenet_wnids
 from lungfish.weights.ledger import Card, Verification
 from lungfish.weights.load import load_network
 from lungfish.weights.recorded import RECORDED, recorded_logits
-from lungfish.weights.reference import Logits, open_reference
+from lungfish.weights.reference import MODELS, Logits, open_reference
 from lungfish.weights.resolve import resolve
 from lungfish.weights.store import Store
 
@@ -91,7 +91,7 @@ def verify(name: str, images: Path | None, progress: Progress) -> Verified:
         progress: told of the pictures.
 
     Raises:
-        UsageError: no such name or folder, or no pictures in it.
+        UsageError: no such name or folder, no pictures in it, or weights that no library has a network for.
         MissingExtraError: neither the library nor recorded logits are at hand.
         MachineError: the weights cannot be fetched or read.
     """
@@ -154,6 +154,11 @@ def _compare(
 
 def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
     recorded = recorded_logits(entry)
+    if recorded is None and entry.converter not in MODELS:
+        raise UsageError(
+            f"{entry.name} cannot be verified: no library has networks for files of {entry.converter}",
+            "Verify the set that it was made from, or a port of it to timm or Keras.",
+        )
     if recorded is None:
         raise MissingExtraError(
             f"nothing to hold {entry.name} against: its library is not installed, and no logits are recorded",
