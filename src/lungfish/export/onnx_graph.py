@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
+from lungfish.core.errors import ArchitectureError
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 17  # 2022: read by ONNX Runtime 1.12 and later, and by every converter in use
 IR_VERSION = 8
+FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto, which is imported late
 State = Mapping[str, NDArray[np.float32]]
 Floats = tuple[float, float, float]
 
@@ -48,29 +50,56 @@ def classifier_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec
         state: its tensors by their torch names, float32.
         spec: normalization and metadata.
     """
-    return _emit(arch, flavour, state, spec, until="classifier", output="probabilities")
+    return _emit(arch, flavour, state, spec, _End("probabilities", "classifier", "Softmax", {"axis": -1}))
 
 
 def trunk_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:
     """uint8 `image` `[batch, height, width, 3]` to float32 `features` `[batch, head]`, what the classifier reads."""
-    return _emit(arch, flavour, state, spec, until="pool", output="features")
+    return _emit(arch, flavour, state, spec, _End("features", "pool", "Flatten"))
 
 
-def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, *, until: str, output: str) -> onnx.ModelProto:
+def boundary_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, block: int) -> onnx.ModelProto:
+    """uint8 `image` `[batch, height, width, 3]` to float16 `activations` `[batch, channels, h, w]`, what `block` reads.
+
+    Args:
+        arch: the network.
+        flavour: its padding and epsilon.
+        state: its tensors by their torch names, float32.
+        spec: normalization and metadata.
+        block: index of the block after the boundary; the number of blocks stands for the head.
+
+    Raises:
+        ArchitectureError: no such block.
+    """
+    blocks = sum(arch.stage_depths)
+    if not 0 <= block <= blocks:
+        raise ArchitectureError(f"{arch.name} has no boundary before block {block}; allowed are 0 to {blocks}")
+    last = f"blocks.{block - 1}." if block else "stem."
+    return _emit(arch, flavour, state, spec, _End("activations", last, "Cast", {"to": FLOAT16}, FLOAT16))
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a graph ends: after the last operation whose name begins with `until`, with one more node, its output."""
+
+    output: str
+    until: str
+    node: str
+    attributes: Mapping[str, int] = field(default_factory=dict)
+    dtype: int = FLOAT
+
+
+def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, end: _End) -> onnx.ModelProto:
     import onnx
     from onnx import TensorProto, helper
 
     ops = lower(arch)
-    ops = ops[: 1 + next(i for i, op in enumerate(ops) if op.name == until)]
+    ops = ops[: 1 + max(i for i, op in enumerate(ops) if op.name.startswith(end.until))]
     graph = _Graph(state, flavour)
     graph.normalize(spec)
     for op in ops:
         graph.emit(op)
-    last, width = graph.at[until], ops[-1].out_shape[0]
-    if output == "probabilities":
-        graph.node("Softmax", [last], output, axis=-1)
-    else:
-        graph.node("Flatten", [last], output)
+    graph.node(end.node, [graph.at[ops[-1].name]], end.output, **end.attributes)
 
     side = arch.resolution_px
     model = helper.make_model(
@@ -78,7 +107,7 @@ def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, *, until:
             graph.nodes,
             arch.name.partition(":")[0],
             [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", side, side, arch.in_channels])],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", width])],
+            [helper.make_tensor_value_info(end.output, end.dtype, ["batch", *ops[-1].out_shape])],
             graph.initializers,
         ),
         producer_name="lungfish",
@@ -113,7 +142,7 @@ class _Graph:
 
     def normalize(self, spec: GraphSpec) -> None:
         nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # while the pixels are still bytes
-        levels = self.node("Cast", [nchw], "input.float", to=1)
+        levels = self.node("Cast", [nchw], "input.float", to=FLOAT)
         mean = self.constant("input.mean", np.reshape(spec.mean, (1, 3, 1, 1)))
         scale = self.constant("input.scale", 1 / np.reshape(spec.std, (1, 3, 1, 1)))
         centered = self.node("Sub", [levels, mean], "input.centered")

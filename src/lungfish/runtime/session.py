@@ -16,6 +16,7 @@ from lungfish.runtime.untrusted import HINT, shortened
 if TYPE_CHECKING:
     import onnxruntime
 
+ACTIVATIONS = "activations"  # the one output that is no vector of floats: float16 [batch, channels, height, width]
 BATCH_SIZE = 8  # more is no faster on a CPU, and takes 14 MB each at 224 px
 _FATAL = 4  # onnxruntime's log level: what goes wrong reaches the caller as an error, not the terminal as a log line
 
@@ -30,7 +31,7 @@ class Session:
 
     Attributes:
         resolution_px: side of the square pictures that go in.
-        classes: length of the vector that comes out.
+        shape: of what comes out for one photo; `(classes,)` in a bundle.
         metadata: the texts that the file carries.
         threads: that compute one run.
         runtime: name and version of the engine.
@@ -47,18 +48,23 @@ class Session:
         self.threads = threads or physical_cores()
         self.output = output
         self._session = _open(data, self.threads, name)
-        self.resolution_px, self.classes = _check_contract(self._session, output, name)
+        self.resolution_px, self.shape = _check_contract(self._session, output, name)
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.runtime = runtime_name()
 
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @property
+    def classes(self) -> int:
+        """Length of the vector that comes out."""
+        return self.shape[0]
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """Compute the output of a batch; large batches are run in parts of `BATCH_SIZE`.
 
         Args:
             pixels: uint8 `[batch, resolution, resolution, 3]`, RGB.
 
         Returns:
-            float32 `[batch, classes]`.
+            float32 `[batch, classes]`, or the float16 `[batch, channels, height, width]` of `activations`.
 
         Raises:
             BundleError: the graph fails on these pixels, or computes something that is not finite.
@@ -70,15 +76,16 @@ class Session:
                 "Resize with the bundle's preprocess rule.",
             )
         parts = [self._run(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
-        return np.concatenate(parts) if parts else np.empty((0, self.classes), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, *self.shape), _dtype(self.output))
 
-    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         try:
-            outputs: NDArray[np.float32] = self._session.run([self.output], {"image": pixels})[0]
+            outputs: NDArray[Any] = self._session.run([self.output], {"image": pixels})[0]
         except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
             raise BundleError(f"the model fails on a batch of {len(pixels)}: {_first_line(error)}", HINT) from None
-        if outputs.shape != (len(pixels), self.classes) or not np.isfinite(outputs).all():
-            raise BundleError(f"the model's {self.output} are not finite numbers {[len(pixels), self.classes]}", HINT)
+        shape = (len(pixels), *self.shape)
+        if outputs.shape != shape or not np.isfinite(outputs).all():
+            raise BundleError(f"the model's {self.output} are not finite numbers {list(shape)}", HINT)
         return outputs
 
 
@@ -129,16 +136,22 @@ def _read(path: Path) -> bytes:
         raise BundleError(f"cannot read {path.name}: {error.strerror}", HINT) from None
 
 
-def _check_contract(session: onnxruntime.InferenceSession, output: str, name: str) -> tuple[int, int]:
-    """Return the resolution and the number of classes of a graph that keeps the contract."""
+def _dtype(output: str) -> type[np.float16 | np.float32]:
+    return np.float16 if output == ACTIVATIONS else np.float32
+
+
+def _check_contract(session: onnxruntime.InferenceSession, output: str, name: str) -> tuple[int, tuple[int, ...]]:
+    """Return the resolution, and the shape of what comes out for one photo, of a graph that keeps the contract."""
+    expected = (output, "tensor(float16)", 3) if output == ACTIVATIONS else (output, "tensor(float)", 1)
     inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
     outputs = [(node.name, node.type, node.shape) for node in session.get_outputs()]
     match inputs, outputs:
         case (
             [("image", "tensor(uint8)", [batch, int(height), int(width), 3])],
-            [(name_out, "tensor(float)", [_, int(classes)])],
-        ) if not isinstance(batch, int) and height == width and name_out == output:
-            return height, classes
+            [(name_out, kind, [_, *shape])],
+        ) if not isinstance(batch, int) and height == width and (name_out, kind, len(shape)) == expected:
+            if all(isinstance(side, int) for side in shape):
+                return height, tuple(shape)
     raise BundleError(
         f"{name} takes {shortened(inputs)} and gives {shortened(outputs)}; a bundle's graph takes "
         f"image, uint8 [batch, height, width, 3], and gives {output}, float32 [batch, classes]",

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lungfish.architecture import INPUT, Arch, Flavour, lower, parse_arch
-from lungfish.export.onnx_graph import OPSET, GraphSpec, classifier_graph, trunk_graph
+from lungfish.core.errors import ArchitectureError
+from lungfish.export.onnx_graph import OPSET, GraphSpec, boundary_graph, classifier_graph, trunk_graph
 from lungfish.nn import Network, build
 
 SPEC = GraphSpec(mean=(127.0, 120.0, 110.0), std=(128.0, 60.0, 50.0), metadata={"labels": '["a", "b"]', "a": "1"})
@@ -79,6 +80,28 @@ def test_the_graph_computes_what_torch_computes(arch: Arch, flavour: Flavour, si
     np.testing.assert_allclose(of_graph, features, atol=1e-4 * np.ptp(features))
     of_graph = run(classifier_graph(network.arch, flavour, state(network), SPEC), x_nhwc)
     np.testing.assert_allclose(of_graph, probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("flavour", [Flavour("same", 1e-3), Flavour("symmetric", 1e-5)], ids=str)
+def test_what_enters_any_block_is_what_torch_computes(arch: Arch, flavour: Flavour) -> None:
+    network = random_network(arch.scale(resolution=65), flavour)
+    x_nhwc, weights = pixels(65), state(network)
+    assert len(network.blocks) > 10
+    for block in (0, 1, 2, 7, len(network.blocks) - 1, len(network.blocks)):
+        with torch.inference_mode():
+            entering = network.blocks[:block](network.stem(normalized(x_nhwc))).numpy()
+        activations = run(boundary_graph(network.arch, flavour, weights, SPEC, block), x_nhwc)
+        assert activations.dtype == np.float16
+        assert activations.shape == entering.shape
+        assert np.ptp(entering) > 0.5
+        np.testing.assert_allclose(activations, entering, rtol=2**-11, atol=1e-4 * np.ptp(entering))
+
+
+def test_a_boundary_is_before_a_block(arch: Arch) -> None:
+    weights, blocks = state(build(arch, seed=0)), sum(arch.stage_depths)
+    for block in (-1, blocks + 1):
+        with pytest.raises(ArchitectureError, match=rf"block {block}; allowed are 0 to {blocks}"):
+            boundary_graph(arch, Flavour(), weights, SPEC, block)
 
 
 def test_a_wrong_epsilon_or_padding_shows(arch: Arch) -> None:
