@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import platformdirs
@@ -35,26 +37,26 @@ def budget_bytes() -> int:
     return int(gigabytes * 1e9)
 
 
-def prune_cache(folder: Path, budget: int, keep: Path | None = None) -> list[Path]:
+def prune_cache(folder: Path, budget: int, keep: Collection[Path] = ()) -> list[Path]:
     """Delete the least recently used entries (direct children) of `folder` until it holds `budget` bytes or less.
 
     Args:
         folder: a folder of independent entries, each a file or a folder.
         budget: bytes that may stay.
-        keep: an entry that stays whatever it weighs (the one in use).
+        keep: entries that stay whatever they weigh (those in use).
 
     Returns:
         The deleted entries.
     """
     if not folder.is_dir():
         return []
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
+    entries = sorted(folder.iterdir(), key=_last_used)
     sizes = {entry: bytes_of(entry) for entry in entries}
     held, deleted = sum(sizes.values()), []
     for entry in entries:
         if held <= budget:
             break
-        if entry == keep:
+        if entry in keep:
             continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
@@ -68,4 +70,16 @@ def prune_cache(folder: Path, budget: int, keep: Path | None = None) -> list[Pat
 def bytes_of(entry: Path) -> int:
     """Size of a file, or of all files in a folder; 0 for what is not there."""
     files = entry.rglob("*") if entry.is_dir() else [entry]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return sum(map(_size, files))
+
+
+def _last_used(entry: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):  # deleted by another process
+        return entry.stat().st_mtime
+    return 0.0
+
+
+def _size(file: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return file.stat().st_size if file.is_file() else 0
+    return 0

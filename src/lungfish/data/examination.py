@@ -188,7 +188,7 @@ class _Examiner:
 
     def prune(self, budget: int) -> None:
         for store in self._stores():
-            prune_cache(cache_folder() / store.folder.parent.name, budget, keep=store.folder)
+            prune_cache(cache_folder() / store.folder.parent.name, budget, keep=[store.folder])
 
     def _stores(self) -> list[RowStore]:
         return [self._inspections.store, *([self._features] if self._features is not None else [])]

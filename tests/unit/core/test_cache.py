@@ -36,7 +36,7 @@ def test_the_oldest_go_first(tmp_path: Path) -> None:
     old, middle, new = (entry(tmp_path, name, 100, age) for name, age in (("b", 30), ("c", 20), ("a", 10)))
     assert prune_cache(tmp_path, 300) == []
     assert prune_cache(tmp_path, 299) == [old]
-    assert prune_cache(tmp_path, 50, keep=middle) == [new]
+    assert prune_cache(tmp_path, 50, keep=[middle]) == [new]
     assert middle.exists()
 
 

@@ -1,0 +1,70 @@
+"""Locks between processes: files that the system lets go of when their holder ends, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lungfish.core.extras import missing_extra
+from lungfish.core.files import storage_errors
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+
+@contextmanager
+def lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock; wait for whoever holds it.
+
+    Args:
+        path: of its file, which stays: if it were deleted, two could hold it.
+        waiting: called once if another holds it.
+
+    Raises:
+        StorageError: the file cannot be written.
+        MissingExtraError: filelock is not installed.
+    """
+    held = _file_lock(path)
+    with storage_errors(path):
+        if not _acquired(held):
+            waiting()
+            held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Hold a lock unless another does; whether that is so. Raises as `lock`."""
+    held = _file_lock(path)
+    with storage_errors(path):
+        acquired = _acquired(held)
+    try:
+        yield acquired
+    finally:
+        if acquired:
+            held.release()
+
+
+def _file_lock(path: Path) -> FileLock:
+    try:
+        from filelock import FileLock
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, f"the lock {path.name}") from None
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
+
+
+def _acquired(held: FileLock) -> bool:
+    from filelock import Timeout
+
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
