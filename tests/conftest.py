@@ -27,6 +27,8 @@ from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest
 from lungfish.runtime.metadata import graph_metadata
 from lungfish.runtime.preprocess import Preprocess
 
+from .local_server import publish_model, reply, server, start_server  # noqa: F401  fixtures
+
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 PREPROCESS = Preprocess(8, crop_fraction=1.0)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,8 +17,10 @@ import pytest
 
 SETTINGS = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
-    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "LUNGFISH_MIRROR", "LUNGFISH_OFFLINE", "GITHUB_TOKEN"),
+    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "LUNGFISH_MIRROR", "LUNGFISH_OFFLINE"),
+    *("GITHUB_API_URL", "GITHUB_TOKEN"),
 )
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass(frozen=True)
@@ -151,3 +155,34 @@ def start_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Serve
 @pytest.fixture
 def server(start_server: Callable[[], Server]) -> Server:
     return start_server()
+
+
+@pytest.fixture
+def publish_model(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """Put the files of a folder on a hub of this machine, as a repository under a license; returns its name.
+
+    A search of the hub finds it, and one of GitHub a repository that is called alike.
+    """
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("GITHUB_API_URL", f"{server.url}/github")
+
+    def publish(repository: str, folder: Path, license_id: str, library: str) -> str:
+        siblings = []
+        for file in sorted(folder.iterdir()):
+            data = file.read_bytes()
+            server.serve(f"/{repository}/resolve/{COMMIT}/{file.name}", data)
+            pointer = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 133}
+            is_text = file.suffix in (".json", ".md")
+            siblings.append({"rfilename": file.name, "size": len(data)} | ({} if is_text else {"lfs": pointer}))
+        tags = ["image-classification", f"license:{license_id}", "dataset:imagenet-1k"]
+        found = {"id": repository, "sha": COMMIT, "tags": tags, "library_name": library, "downloads": 7, "likes": 3}
+        found["lastModified"] = "2026-01-02T03:04:05.000Z"
+        code = {"full_name": repository, "html_url": f"https://github.com/{repository}", "stargazers_count": 5}
+        code |= {"license": {"spdx_id": "MIT"}, "pushed_at": "2026-02-03T04:05:06Z"}
+        server.answer(f"/api/models/{repository}", Reply.json(found | {"siblings": siblings}))
+        server.answer("/api/models", Reply.json([found]))
+        server.answer("/github/search/repositories", Reply.json({"items": [code]}))
+        return f"hf:{repository}"
+
+    return publish
