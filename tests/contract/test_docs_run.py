@@ -1,7 +1,8 @@
-"""The pages of `docs/learn` say what their own code prints.
+"""The pages of `docs/learn` and the guides say what their own code prints.
 
-Every `sh` and `python` block of a page is run, in order, in an empty folder. A `text` block right after one is what it
-must print on stdout; `text measured` is a figure of one machine and is not compared. A picture that a block writes must
+Every `sh` and `python` block of a page is run, in order, in an empty folder, or for a guide in one that holds
+`photo.png` and `photos/`. A `text` block right after one is what it must print on stdout; `text measured` is a figure
+of one machine, `text example` something that runs elsewhere: these are not compared. A picture that a block writes must
 be the one that lies beside the page.
 """
 
@@ -11,6 +12,7 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +21,8 @@ from typing import Any
 
 import pytest
 
-LEARN = Path(__file__).parents[2] / "docs" / "learn"
+DOCS = Path(__file__).parents[2] / "docs"
+LEARN = DOCS / "learn"
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 YARDSTICK_PACKAGES = ("torchvision", "onnxscript")
 
@@ -44,7 +47,7 @@ def blocks_of(page: Path) -> list[Block]:
     return blocks
 
 
-PAGES = sorted(LEARN.glob("*.md"))
+PAGES, GUIDES = sorted(LEARN.glob("*.md")), sorted(DOCS.glob("*.md"))
 
 
 def test_there_are_pages_with_code() -> None:
@@ -54,6 +57,26 @@ def test_there_are_pages_with_code() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, lungfish: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    run_page(page, lungfish)
+    for picture in tmp_path.glob("*.svg"):
+        assert (LEARN / picture.name).read_text(encoding="utf-8") == picture.read_text(encoding="utf-8"), picture.name
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda page: page.stem)
+def test_guide(
+    guide: Path,
+    lungfish: Callable[..., Any],
+    write_digits: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_digits(tmp_path / "photos", count=8)
+    shutil.copy(tmp_path / "photos" / "0" / "0000.png", tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    run_page(guide, lungfish)
+
+
+def run_page(page: Path, lungfish: Callable[..., Any]) -> None:
     for number, block in enumerate(blocks_of(page), start=1):
         if "torchvision:" in block.code:
             for package in YARDSTICK_PACKAGES:
@@ -61,8 +84,6 @@ def test_page(page: Path, lungfish: Callable[..., Any], tmp_path: Path, monkeypa
         printed = run_python(block.code) if block.language == "python" else run_commands(block.code, lungfish)
         if block.printed is not None:
             assert printed == block.printed, f"{page.name}, block {number}"
-    for picture in tmp_path.glob("*.svg"):
-        assert (LEARN / picture.name).read_text(encoding="utf-8") == picture.read_text(encoding="utf-8"), picture.name
 
 
 def run_python(code: str) -> str:
@@ -93,6 +114,6 @@ def test_every_picture_is_of_a_page() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in PAGES:
+    for page in [*PAGES, *GUIDES]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
