@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 # What only the train extra brings. The base install has none of it.
-TRAIN_MODULES = ("torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow", "imagehash", "safetensors")
+TRAIN_MODULES = (
+    *("torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow", "imagehash"),
+    *("safetensors", "httpx2", "huggingface_hub", "filelock"),
+)
 
 BLOCK = """
 import sys

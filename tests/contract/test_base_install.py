@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from lungfish.core.hashing import sha256_bytes
+
 Fresh = Callable[..., Any]
 TORCH_FREE_ROOMS = ("core", "architecture", "costs", "runtime", "evaluation", "pictures", "data", "cli")
 
@@ -31,7 +33,13 @@ for name in result:
     assert fresh_python(code, base_install=True)
 
 
-@pytest.mark.parametrize("workflow", ["predict", "evaluate", "models", "describe", "compare", "scale", "doctor"])
+WORKFLOWS = (
+    *("predict", "evaluate", "models", "describe", "compare", "scale", "doctor"),
+    *("weights.list", "weights.search", "weights.show", "weights.licenses"),
+)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_workflows_import(fresh_python: Fresh, workflow: str) -> None:
     code = f"import lungfish.workflows.{workflow} as module; result = module.__name__"
     assert fresh_python(code, base_install=True) == f"lungfish.workflows.{workflow}"
@@ -63,6 +71,7 @@ NETWORKS = (
     ("weights", "list"),
     ("weights", "search", "lite0"),
     ("weights", "show", "mobilenet_v2.ra_in1k"),
+    ("weights", "show", "efficientnet_lite0.in1k"),
 )
 
 
@@ -72,6 +81,30 @@ def test_networks_need_nothing_of_training(
 ) -> None:
     assert fresh_python(COMMAND, *arguments, base_install=True)["code"] == 0
     assert not set(train_modules) & set(fresh_python(COMMAND, *arguments)["modules"])
+
+
+def test_licenses_of_a_bundle(
+    fresh_python: Fresh, color_bundle: Path, rewrite: Callable[..., None], train_modules: tuple[str, ...]
+) -> None:
+    (color_bundle / "NOTICE").write_bytes(b"by someone\n")
+    row = {"sha256": sha256_bytes(b"by someone\n"), "bytes": 11}
+    rewrite(color_bundle, lambda manifest: manifest["files"].update(NOTICE=row))
+    arguments = ("weights", "licenses", color_bundle)
+    assert fresh_python(COMMAND, *arguments, base_install=True)["out"] == "by someone\n"
+    assert not set(train_modules) & set(fresh_python(COMMAND, *arguments)["modules"])
+
+
+FETCHING = (
+    ("weights", "fetch", "mobilenet_v2.ra_in1k"),
+    ("weights", "search", "lite0", "--online"),
+    ("predict", "mobilenet_v2.ra_in1k", "photo.jpg"),
+)
+
+
+@pytest.mark.parametrize("arguments", FETCHING, ids=" ".join)
+def test_fetching_names_its_extra(fresh_python: Fresh, arguments: tuple[str, ...]) -> None:
+    code = COMMAND.replace("redirect_stdout(out)", "redirect_stdout(out), contextlib.redirect_stderr(out)")
+    assert "pip install 'lungfish[train]'" in fresh_python(code, *arguments, base_install=True)["out"]
 
 
 def test_latency_and_yardsticks_name_their_extras(fresh_python: Fresh) -> None:
