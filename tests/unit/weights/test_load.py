@@ -1,4 +1,3 @@
-import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +10,9 @@ from safetensors.torch import save_file
 import lungfish as lf
 from lungfish.architecture import NAMED, Arch, Flavour
 from lungfish.core.errors import MissingExtraError, UnknownNameError, UsageError, WeightsError
-from lungfish.core.hashing import sha256_bytes
 from lungfish.nn import build
-from lungfish.weights import load
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network, load_strictly
-from lungfish.weights.package import packaged_file
 
 LITE0 = find_entry("efficientnet_lite0.in1k")
 
