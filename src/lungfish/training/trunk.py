@@ -1,22 +1,27 @@
-"""The frozen trunk on the fastest engine at hand: ONNX Runtime on a CPU, torch on CUDA or MPS."""
+"""The frozen part of a network on the fastest engine at hand: ONNX Runtime on a CPU, torch on CUDA or MPS."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.hashing import sha256_bytes, sha256_json
-from lungfish.export.onnx_graph import GraphSpec, trunk_graph
-from lungfish.runtime.session import Session, runtime_name
+from lungfish.export.onnx_graph import GraphSpec, boundary_graph, trunk_graph
+from lungfish.runtime.session import ACTIVATIONS, Session, runtime_name
 from lungfish.weights.entry import WeightsEntry
 
 if TYPE_CHECKING:
     import torch
 
     from lungfish.data.features import Trunk
+    from lungfish.data.views import FrozenPart
     from lungfish.nn import Network
+
+
+ROWS = 32  # that an accelerator computes together
 
 
 def open_trunk(network: Network, entry: WeightsEntry) -> Trunk:
@@ -74,6 +79,81 @@ class TorchTrunk:
             x_nchw = normalized(torch.from_numpy(pixels).to(self._device), self._entry)
             features: NDArray[np.float32] = self._network.features(x_nchw).float().cpu().numpy()
         return features
+
+
+def open_boundary(network: Network, entry: WeightsEntry, block: int) -> FrozenPart:
+    """The network up to what enters a block, as a function of uint8 pixels; a snapshot.
+
+    Args:
+        network: holds the weights; is not changed.
+        entry: where they came from; says how pixels are normalized.
+        block: index of the first block that is not frozen; the number of blocks if all are.
+
+    Raises:
+        ArchitectureError: no such block.
+    """
+    device = _accelerator()
+    if device is None:
+        return BoundaryTrunk(network, entry, block)
+    return TorchBoundaryTrunk(network, entry, block, device)
+
+
+class BoundaryTrunk:
+    """The frozen part on ONNX Runtime; one thread per call, as `OnnxTrunk`.
+
+    Attributes:
+        key: hash of the graph and the engine.
+        shape: channels, height and width of what comes out for one photo.
+    """
+
+    def __init__(self, network: Network, entry: WeightsEntry, block: int) -> None:
+        graph = _boundary_bytes(network, entry, block)
+        self._session = Session(graph, threads=1, output=ACTIVATIONS)
+        channels, height, width = self._session.shape
+        self.shape = channels, height, width
+        self.key = sha256_json([sha256_bytes(graph), runtime_name()])
+
+    def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
+        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
+        return self._session.run(pixels)
+
+
+class TorchBoundaryTrunk:
+    """The frozen part on an accelerator, computed in float32; attributes as those of `BoundaryTrunk`."""
+
+    def __init__(self, network: Network, entry: WeightsEntry, block: int, device: str) -> None:
+        import torch
+
+        graph = _boundary_bytes(network, entry, block)
+        part = torch.nn.Sequential(network.stem, *network.blocks[:block])
+        self._part = deepcopy(part).eval().to(device).to(memory_format=torch.channels_last)
+        self._device, self._entry = device, entry
+        side = network.arch.resolution_px
+        channels, height, width = self._run(np.zeros((1, side, side, 3), np.uint8)).shape[1:]
+        self.shape = channels, height, width
+        self.key = sha256_json([sha256_bytes(graph), f"torch {torch.__version__} {device}"])
+
+    def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
+        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
+        # always as many rows at once, so that the kernels, and with them the bits, do not depend on the company
+        padded = np.zeros((-(-len(pixels) // ROWS) * ROWS, *pixels.shape[1:]), np.uint8)
+        padded[: len(pixels)] = pixels
+        parts = [self._run(padded[start : start + ROWS]) for start in range(0, len(padded), ROWS)]
+        return np.concatenate(parts or [np.empty((0, *self.shape), np.float16)])[: len(pixels)]
+
+    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        import torch
+
+        with torch.inference_mode():
+            x_nchw: torch.Tensor = self._part(normalized(torch.from_numpy(pixels).to(self._device), self._entry))
+            return x_nchw.half().cpu().numpy()
+
+
+def _boundary_bytes(network: Network, entry: WeightsEntry, block: int) -> bytes:
+    """The frozen part as ONNX: all that decides what it computes."""
+    spec = GraphSpec(entry.normalization.mean, entry.normalization.std)
+    model = boundary_graph(network.arch, network.flavour, network_state(network), spec, block)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def network_state(network: Network) -> dict[str, NDArray[np.float32]]:

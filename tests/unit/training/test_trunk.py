@@ -5,8 +5,19 @@ import pytest
 import torch
 
 from lungfish.architecture import Flavour, parse_arch
+from lungfish.data.views import FrozenPart
 from lungfish.nn import Network, build
-from lungfish.training.trunk import OnnxTrunk, TorchTrunk, network_state, normalized, open_trunk
+from lungfish.training import trunk as trunks
+from lungfish.training.trunk import (
+    BoundaryTrunk,
+    OnnxTrunk,
+    TorchBoundaryTrunk,
+    TorchTrunk,
+    network_state,
+    normalized,
+    open_boundary,
+    open_trunk,
+)
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
 
@@ -68,6 +79,62 @@ def test_the_key_stays_and_changes_as_it_must(network: Network) -> None:
     }
     assert key not in others.values()
     assert len(set(others.values())) == len(others)
+
+
+def zero(network: Network, parameter: str) -> None:
+    torch.nn.init.zeros_(network.get_parameter(parameter))
+
+
+@pytest.mark.parametrize("block", [0, 3])
+def test_the_frozen_part_computes_what_torch_computes(network: Network, pixels: np.ndarray, block: int) -> None:
+    entry = lite0()
+    with torch.inference_mode():
+        entering = network.blocks[:block](network.stem(normalized(torch.from_numpy(pixels), entry))).numpy()
+    for part in (BoundaryTrunk(network, entry, block), TorchBoundaryTrunk(network, entry, block, "cpu")):
+        activations = part(pixels)
+        assert activations.dtype == np.float16
+        assert activations.shape == (5, *part.shape) == entering.shape
+        assert np.ptp(activations) > 0.1
+        np.testing.assert_allclose(activations, entering, rtol=2**-11, atol=1e-4 * np.ptp(entering))
+        assert part(pixels[:0]).shape == (0, *part.shape)
+
+
+def test_activations_have_the_same_bits_in_any_company(
+    network: Network, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunks, "ROWS", 2)
+    for part in (BoundaryTrunk(network, lite0(), 3), TorchBoundaryTrunk(network, lite0(), 3, "cpu")):
+        together = part(pixels)
+        for i in range(len(pixels)):
+            assert part(pixels[i : i + 1])[0].tobytes() == together[i].tobytes()
+
+
+def test_the_frozen_part_is_a_snapshot(network: Network, pixels: np.ndarray) -> None:
+    parts: tuple[FrozenPart, ...] = BoundaryTrunk(network, lite0(), 3), TorchBoundaryTrunk(network, lite0(), 3, "cpu")
+    before = [part(pixels) for part in parts]
+    zero(network, "stem.conv.weight")
+    network.train()
+    for part, activations in zip(parts, before, strict=True):
+        np.testing.assert_array_equal(part(pixels), activations)
+
+
+def test_the_key_of_a_frozen_part_knows_what_is_before_the_boundary(network: Network) -> None:
+    entry = lite0()
+    key = BoundaryTrunk(network, entry, 3).key
+    zero(network, "blocks.3.project.conv.weight")
+    zero(network, "classifier.weight")
+    assert BoundaryTrunk(network, entry, 3).key == key
+    others = {BoundaryTrunk(network, entry, 2).key, TorchBoundaryTrunk(network, entry, 3, "cpu").key}
+    zero(network, "blocks.2.project.conv.weight")
+    others.add(BoundaryTrunk(network, entry, 3).key)
+    assert len(others | {key}) == 4
+
+
+def test_open_boundary_takes_the_fastest_engine_at_hand(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunks, "_accelerator", lambda: None)
+    assert isinstance(open_boundary(network, lite0(), 1), BoundaryTrunk)
+    monkeypatch.setattr(trunks, "_accelerator", lambda: "cpu")
+    assert isinstance(open_boundary(network, lite0(), 1), TorchBoundaryTrunk)
 
 
 def test_state_is_a_copy_of_the_floats_by_their_names(network: Network) -> None:
