@@ -11,6 +11,7 @@ from lungfish.core.errors import DownloadError
 from lungfish.core.names import printable
 
 # Strict, so that every parser of addresses that comes later reads the same host out of it.
+LOCAL_NETWORKS = tuple(map(ipaddress.ip_network, ("fec0::/10", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
 _FORM = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?#][!-~]*)?", re.IGNORECASE)
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)  # 127.1, 2130706433, 0x7f000001: IPv4 as well
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -85,9 +86,14 @@ class Route:
         elif self.chosen and address.host == start.host:
             allowed = True
         else:
-            allowed = start.is_loopback if peer.is_loopback else peer.is_global and not peer.is_multicast
+            allowed = start.is_loopback if peer.is_loopback else _is_public(peer)
         if not allowed:
             raise _refused(url, f"{address.host} is at {ip}, which is not a public address")
+
+
+def _is_public(peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Python counts some old or local IPv6 networks, which may lead to private hosts, as global."""
+    return peer.is_global and not peer.is_multicast and not any(peer in network for network in LOCAL_NETWORKS)
 
 
 def check_address(url: str, *, chosen: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import re
 import stat
 import struct
@@ -25,7 +26,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\\:]|[. ]$")  # backslash, drive and stream;
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error),
-    *(EOFError, ValueError, OverflowError, RuntimeError),
+    *(EOFError, ValueError, OverflowError, RuntimeError, lzma.LZMAError),
 )
 
 

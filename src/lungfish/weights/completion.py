@@ -24,6 +24,7 @@ from lungfish.weights.recognition import recognize
 from lungfish.weights.safetensors_file import read_safetensors
 
 NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
+LEAST_STD = 1e-6  # the ledger keeps none that is less
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,100}")
 _GUESSED = ("flavour", "normalization", "crop_fraction", "interpolation")
 
@@ -138,9 +139,9 @@ def _with_header(entry: WeightsEntry, header: Mapping[str, str], file: str) -> W
             return entry
         normalization = Normalization(_channels(header["mean"]), _channels(header["std"]))
         crop_fraction, interpolation = float(header["crop_fraction"]), header["interpolation"]
-    except (KeyError, TypeError, ValueError, ArchitectureError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, ArchitectureError) as error:
         raise _senseless(file, f"{type(error).__name__} {error}") from None
-    if not 0.1 <= crop_fraction <= 1 or interpolation not in INTERPOLATIONS or 0 in normalization.std:
+    if not 0.1 <= crop_fraction <= 1 or interpolation not in INTERPOLATIONS or min(normalization.std) < LEAST_STD:
         raise _senseless(file, "the preprocessing is out of range")
     return replace(
         entry,

@@ -45,7 +45,8 @@ class Provenance:
     def of(cls, entry: WeightsEntry) -> Provenance:
         """What an entry says of its weights."""
         preprocessing = Preprocessing(entry.normalization, entry.crop_fraction, entry.interpolation)
-        return cls(entry.flavour, preprocessing, entry.license, entry.name, entry.location)
+        location = "" if entry.location.startswith("file:") else entry.location  # folders stay on this machine
+        return cls(entry.flavour, preprocessing, entry.license, entry.name, location)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Pro
     state = read_checkpoint(path, arch, source)
     source = source or detect_source(state)
     if source == OURS:
-        raise UsageError(f"{printable(str(path))} has our names already", "Use it as it is: --weights FILE.")
+        raise UsageError(f"{printable(str(path))} has our names already", "Use it as it is: --weights file:PATH.")
     network = Network(arch, provenance.flavour or find_source(source).flavour_of(arch))
     filled = fill(network, state, source)
     before = _sha256(files_of(path))

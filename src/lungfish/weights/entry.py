@@ -43,7 +43,7 @@ class WeightsEntry:
         copyright: who holds it.
         top1: published ImageNet top-1 in percent.
         top1_source: where it is published.
-        trained_from: name of the set that it was trained from, as that of a bundle is; empty if none is told.
+        trained_from: SHA-256 of the set that it was trained from, as that of a bundle is; empty if none is told.
         unverified: names of the fields that were not checked against their source when the entry was written.
     """
 

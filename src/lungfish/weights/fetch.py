@@ -81,11 +81,17 @@ def file_of(card: Card) -> Path:
     return file
 
 
+def card_of(entry: WeightsEntry, store: Store | None = None) -> Card | None:
+    """The ledger's card, if it is of the file that the entry means: names alone may be those of other files."""
+    card = (store or Store()).card(entry.name)
+    return card if card is not None and _is_same(entry, card.entry) else None
+
+
 def at_hand(entry: WeightsEntry) -> Path | None:
     """The entry's file, if this machine holds it, unaltered; nobody is asked."""
     store = Store()
-    card = store.card(entry.name)
-    if card is not None and _is_same(entry, card.entry):
+    card = card_of(entry, store)
+    if card is not None:
         return _file(store, card.entry)
     return _file(store, entry) if is_in_place(entry) else None
 
@@ -130,15 +136,18 @@ def _member(folder: Path, member: str) -> Path:
 
 
 def _accepted_before(store: Store, entry: WeightsEntry) -> str | None:
-    """What a person accepted here for the set itself, or for the one that it was trained from."""
-    cards = map(store.card, filter(None, (entry.name, entry.trained_from)))
-    return next((card.accepted_license for card in cards if card and card.accepted_license), None)
+    """What a person accepted here for this very set, or for the one that it was trained from."""
+    known = card_of(entry, store)
+    if known and known.accepted_license:
+        return known.accepted_license
+    origins = (card for card in store.cards() if entry.trained_from and card.entry.sha256 == entry.trained_from)
+    return next((card.accepted_license for card in origins if card.accepted_license), None)
 
 
 def _held(store: Store, entry: WeightsEntry, accepted: str) -> Card | None:
     """The card, brought up to what `entry` says, if the file is here."""
-    card = store.card(entry.name)
-    if card is None or not _is_same(entry, card.entry) or _file(store, card.entry) is None:
+    card = card_of(entry, store)
+    if card is None or _file(store, card.entry) is None:
         return None
     held = card.entry
     if entry.converter:

@@ -40,7 +40,7 @@ class KerasReference:
         }
         if model.startswith("MobileNet"):
             arguments["alpha"] = arch.width
-        command = [sys.executable, "-m", __name__, model, json.dumps(arguments), str(file)]
+        command = [sys.executable, "-P", "-m", __name__, model, json.dumps(arguments), str(file)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
         self._lock = Lock()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from lungfish.architecture import Flavour
@@ -69,7 +69,7 @@ class Card:
         """Read a JSON object that nobody vouches for.
 
         Raises:
-            WeightsError: a key is missing, unknown or out of range, or the schema is newer.
+            WeightsError: a key is missing or out of range, or the schema is newer. Unknown keys are ignored.
         """
         try:
             return _card(Fields(dict(values), "the card"))
@@ -80,15 +80,15 @@ class Card:
 
 
 def _card(row: Fields) -> Card:
-    row.integer("schema", SCHEMA, SCHEMA)
-    _check_keys(row, Card, "schema")
-    texts = {key: row.text(key, LONGEST) for key in ("fetched", "accepted_license", "converted_sha256", "origin")}
+    schema = row.integer("schema", 1, 10**6)
+    if schema > SCHEMA:
+        raise WeightsError(f"the card has schema {schema}; this lungfish reads up to {SCHEMA}", "Upgrade lungfish.")
+    texts = _texts(row, Card)
     verified = _verification(row.object("verified")) if row.has("verified") else None
     return Card(entry=_entry(row.object("entry")), verified=verified, **texts)
 
 
 def _verification(row: Fields) -> Verification:
-    _check_keys(row, Verification)
     return Verification(
         reference=row.text("reference", LONGEST),
         images=row.integer("images", 0, 2**63),
@@ -100,10 +100,9 @@ def _verification(row: Fields) -> Verification:
 
 
 def _entry(row: Fields) -> WeightsEntry:
-    _check_keys(row, WeightsEntry)
-    texts = {field.name: row.text(field.name, LONGEST) for field in fields(WeightsEntry) if field.type == "str"}
+    texts = _texts(row, WeightsEntry)
     flavour, pixels = row.object("flavour"), row.object("normalization")
-    unverified = row.indexed("unverified", 100)
+    unverified = row.indexed("unverified", 100) if row.has("unverified") else None
     values: dict[str, Any] = texts | {
         "flavour": Flavour(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 1e-12, 1)),  # type: ignore[arg-type]  # checked here
         "normalization": Normalization(_channels(pixels, "mean", -1e6), _channels(pixels, "std", 1e-6)),
@@ -112,7 +111,7 @@ def _entry(row: Fields) -> WeightsEntry:
         "sha256": row.sha256("sha256"),
         "bytes": row.integer("bytes", 0, 2**63) if row.has("bytes") else None,
         "top1": row.number_or_none("top1", 0, 100),
-        "unverified": tuple(unverified.text(index) for index in unverified.values),
+        "unverified": tuple(unverified.text(index) for index in unverified.values) if unverified else (),
     }
     return WeightsEntry(**values)
 
@@ -122,7 +121,10 @@ def _channels(row: Fields, key: str, low: float) -> tuple[float, float, float]:
     return values.number("0", low, 1e6), values.number("1", low, 1e6), values.number("2", low, 1e6)
 
 
-def _check_keys(row: Fields, kind: type[Any], *more: str) -> None:
-    known = {*more, *(field.name for field in fields(kind))}
-    for key in row.values.keys() - known:
-        row.refuse(key, "absent: this lungfish knows no such key")
+def _texts(row: Fields, kind: type[Any]) -> dict[str, str]:
+    """The fields of `kind` that are texts; one that was not known when the card was written has its default."""
+    texts = {}
+    for field in fields(kind):
+        if field.type == "str" and (field.name in row.values or field.default is MISSING):
+            texts[field.name] = row.text(field.name, LONGEST)
+    return texts

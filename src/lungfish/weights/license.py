@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from lungfish.core.errors import LicenseError
 from lungfish.core.names import printable
 from lungfish.weights.entry import WeightsEntry
@@ -48,8 +51,19 @@ def check_license(entry: WeightsEntry, accepted: str | None) -> str:
         f"{problem}.{wrong} Source: {printable(entry.license_source)}. {_code(entry)}"
         f"Trained on: {printable(entry.training_data)}.",
         f"{f'Read {printable(entry.url)} and decide' if entry.url else 'Decide'} whether your use is allowed. "
-        f"If it is: lungfish weights fetch {name} --accept-license {license_id}",
+        f"If it is: lungfish weights fetch {_typed(entry)} --accept-license {license_id}",
     )
+
+
+def _typed(entry: WeightsEntry) -> str:
+    """What brings about the entry again, for a shell: of a file its place, for names hold no folders."""
+    place = entry.location.removeprefix("file:")
+    if entry.name.startswith("bundle:"):
+        name = str(Path(place).parent)
+    else:
+        name = entry.location if entry.location.startswith("file:") else entry.name
+    arch = f" --arch {shlex.quote(entry.arch)}" if not entry.converter and entry.arch else ""
+    return printable(shlex.quote(name)) + arch
 
 
 def _code(entry: WeightsEntry) -> str:

@@ -21,6 +21,7 @@ from lungfish.weights.identity import identify
 from lungfish.weights.package import PACKAGE, packaged_file
 from lungfish.weights.resolve import resolve
 from lungfish.weights.safetensors_file import read_safetensors
+from lungfish.weights.scheme import split_scheme
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +57,7 @@ def build(
 
     if weights is None:
         return nn.build(arch, flavour, seed=seed)
-    if str(weights).endswith(".safetensors") and not str(weights).startswith("file:"):
+    if str(weights).endswith(".safetensors") and not split_scheme(str(weights))[0]:
         return _from_file(arch, Path(weights), flavour)
     entry = fetch(resolve(str(weights), arch.name)).entry
     network = nn.Network(arch, flavour or entry.flavour)
@@ -120,8 +121,13 @@ def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:
     """
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     counters = [name for name in expected if name.endswith(".num_batches_tracked")]
+    # early bundles wrote the counters as lists of one
+    state = {
+        name: tensor.reshape(()) if name in counters and tensor.numel() == 1 else tensor
+        for name, tensor in state.items()
+    }
     check_fit(network.arch.name, state, expected, counters)
-    network.load_state_dict(network.state_dict() | dict(state))
+    network.load_state_dict(network.state_dict() | state)
 
 
 def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:

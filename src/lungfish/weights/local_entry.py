@@ -86,7 +86,7 @@ def bundle_entry(text: str) -> WeightsEntry:
     name = printable(folder.resolve().name)
     return replace(
         origin,
-        name=name,
+        name=f"bundle:{name}",
         arch=arch_name(_arch(manifest)),
         converter=OURS,
         location=f"file:{(folder / BUNDLED).resolve()}",
@@ -100,7 +100,7 @@ def bundle_entry(text: str) -> WeightsEntry:
         bytes=row.bytes,
         top1=None,
         top1_source="",
-        trained_from=origin.name,
+        trained_from=origin.sha256,
         unverified=(),
     )
 

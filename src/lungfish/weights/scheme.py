@@ -16,6 +16,7 @@ FORMS = (
 
 _HUB = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>.+))?", re.ASCII)
 _GIT = re.compile(r"git\+(?P<url>https?://[^@#\s]+)(@(?P<commit>[^#]*))?(#(?P<path>.*))?")
+_CREDENTIALS = re.compile(r"git\+https?://[^/#]*@[^/#]*[/:]")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -75,6 +76,8 @@ def parse_git(name: str) -> GitName:
     Raises:
         UsageError: something else, or no full commit: branches and tags move.
     """
+    if _CREDENTIALS.match(name):
+        raise UsageError("the name holds a user or a password before the host", "Leave them out; git asks nobody.")
     match = _GIT.fullmatch(name)
     if match is None or not match["path"] or not is_inside(match["path"]):
         raise UsageError(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from lungfish import __version__
 from lungfish.architecture import parse_arch
-from lungfish.core.cache import cache_folder
-from lungfish.core.errors import StorageError, WeightsError
+from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
+from lungfish.core.errors import BundleError, StorageError, WeightsError
 from lungfish.core.files import staged_folder
 from lungfish.core.hashing import sha256_file, sha256_json
 from lungfish.core.progress import Progress
 from lungfish.runtime.artifact import ArtifactRow
-from lungfish.runtime.bundle_files import file_rows
+from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocess import Preprocess
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lungfish.deploy.classifier import Classifier
 
 MODEL = "model.onnx"
+CHANGES = "batch normalization folded into the convolutions"
 PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "torch")
 
 
@@ -50,15 +51,25 @@ def published_bundle(name: str, progress: Progress) -> Path:
         )
     made_of = sha256_json([asdict(card.entry), labels, __version__, versions(("onnx",))])
     folder = cache_folder() / "bundles" / f"{re.sub(r'[^a-z0-9.]+', '-', name.casefold())[-60:]}-{made_of[:12]}"
-    if not (folder / MANIFEST_NAME).is_file():
+    if not _is_whole(folder):
         progress.say(f"Exporting {name}, once")
         try:
-            with staged_folder(folder) as stage:
+            with staged_folder(folder, replace=True) as stage:
                 _write(stage, card, labels)
         except StorageError:
-            if not (folder / MANIFEST_NAME).is_file():  # else another process was first
+            if not _is_whole(folder):  # else another process was first
                 raise
+        prune_cache(folder.parent, budget_bytes(), keep=[folder])
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the bundle is there, as it was written: anything in a cache may be deleted at any time."""
+    try:
+        check_files(folder, read_manifest(folder))
+    except (BundleError, StorageError):
+        return False
+    return True
 
 
 def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
@@ -77,7 +88,7 @@ def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
     check_parity(classifier, stage / MODEL, pixels)
     write_golden(stage, preprocess, {MODEL: Session(stage / MODEL).run(pixels)})
     (stage / "labels.txt").write_text("".join(f"{label}\n" for label in labels), "utf-8", newline="\n")
-    (stage / "NOTICE").write_text(notice(card.entry, card.accepted_license), "utf-8", newline="\n")
+    (stage / "NOTICE").write_text(notice(card.entry, card.accepted_license, CHANGES), "utf-8", newline="\n")
     manifest = _manifest(stage, classifier, card)
     (stage / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8", newline="\n")
 

@@ -12,6 +12,7 @@ from lungfish.weights.catalogue import catalogue
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch import at_hand
 from lungfish.weights.fit import same_layers
+from lungfish.weights.license import is_permissive
 from lungfish.weights.resolve import resolve
 
 DEFAULT_ARCH = "efficientnet_lite0"
@@ -60,6 +61,7 @@ def choose_start(arch: str | None, weights: str | None) -> Start:
 
 def _best_at_hand(arch: Arch) -> WeightsEntry:
     fitting = [entry for entry in catalogue().values() if same_layers(arch, parse_arch(entry.arch))]
+    fitting.sort(key=lambda entry: (not is_permissive(entry.license), -(entry.top1 or 0)))
     if not fitting:
         raise WeightsError(
             f"no pretrained weights fit {printable(arch.name)}: none is known for its widths and depths",

@@ -85,6 +85,8 @@ def test_it_is_what_is_read(entry: WeightsEntry, checkpoint: Path) -> None:
     file_of(card).write_bytes(b"the original is not needed")
     from_converted = load_network(card.entry).state_dict()
     for name, tensor in expected.items():
+        if name.endswith("num_batches_tracked"):  # which no one reads
+            continue
         assert torch.equal(from_original[name], tensor), name
         assert torch.equal(from_converted[name], tensor), name
 

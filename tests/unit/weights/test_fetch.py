@@ -27,7 +27,7 @@ from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Silent
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import FetchOptions, at_hand, fetch, file_of
+from lungfish.weights.fetch import FetchOptions, at_hand, card_of, fetch, file_of
 from lungfish.weights.store import Store
 
 from .git_server import git, serve_git
@@ -129,14 +129,30 @@ def test_the_license_comes_first(server: Any, entry: WeightsEntry) -> None:
     with pytest.raises(LicenseError, match="which is another"):
         fetch(unknown, FetchOptions(accept_license="MIT"))
     assert server.seen == []
-    assert fetch(unknown, FetchOptions(accept_license="NOASSERTION")).accepted_license == "NOASSERTION"
+    card = fetch(unknown, FetchOptions(accept_license="NOASSERTION"))
+    assert card.accepted_license == "NOASSERTION"
     assert fetch(unknown).accepted_license == "NOASSERTION"  # the ledger remembers
-    mine = replace(unknown, name="my-bundle", trained_from=entry.name)
+    mine = replace(unknown, name="my-bundle", trained_from=card.entry.sha256)
     assert fetch(mine).accepted_license == "NOASSERTION"  # and for what was trained from it
     with pytest.raises(LicenseError):
-        fetch(replace(mine, name="a-strangers-bundle", trained_from="other.v1"))
+        fetch(replace(mine, name="a-strangers-bundle", trained_from="0" * 64))
     with pytest.raises(LicenseError):
         fetch(replace(entry, license="GPL-3.0-only"))
+
+
+def test_what_was_accepted_is_not_so_for_another_file_of_that_name(entry: WeightsEntry, tmp_path: Path) -> None:
+    for number, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model.pth").write_bytes(bytes([number]))
+    mine, other = (
+        replace(entry, name="file:model.pth", license="NOASSERTION", location=f"file:{place}", sha256="", bytes=None)
+        for place in (tmp_path / "a" / "model.pth", tmp_path / "b" / "model.pth")
+    )
+    fetch(mine, FetchOptions(accept_license="NOASSERTION"))
+    with pytest.raises(LicenseError):
+        fetch(other)
+    assert card_of(mine)
+    assert card_of(other) is None
 
 
 @pytest.mark.parametrize("damage", ["blob", "card", "both"])

@@ -274,7 +274,7 @@ def bundle(write_color_bundle: Callable[..., Path], rewrite: Callable[..., None]
 
 def test_a_bundle(bundle: Path) -> None:
     entry, origin = resolve(str(bundle)), find_entry("efficientnet_lite0.in1k")
-    assert (entry.name, entry.arch, entry.converter) == ("my bundle", "efficientnet_lite0:classes=3", "lungfish")
+    assert (entry.name, entry.arch, entry.converter) == ("bundle:my bundle", "efficientnet_lite0:classes=3", "lungfish")
     assert entry.location == f"file:{bundle / 'weights.safetensors'}"
     assert entry.sha256 == sha256_file(bundle / "weights.safetensors")
     assert (entry.license, entry.copyright, entry.normalization) == (
@@ -284,7 +284,7 @@ def test_a_bundle(bundle: Path) -> None:
     )
     assert entry.source == f"bundle my bundle, trained from efficientnet_lite0.in1k ({origin.source})"
     assert (entry.crop_fraction, entry.top1, entry.flavour) == (1.0, None, Flavour("same", 1e-3))
-    assert (entry.trained_from, origin.trained_from) == (origin.name, "")
+    assert (entry.trained_from, origin.trained_from) == (origin.sha256, "")
     assert resolve(f"{bundle}/") == entry
 
 

@@ -201,9 +201,10 @@ def test_prune_deletes_what_no_set_refers_to(store: Store, file: Path) -> None:
     assert (temporary.exists(), recent.exists()) == (False, True)
     assert {each.file.partition(".")[0] for each in pruned} == {
         "cards/",
-        *(f"blobs/{other}", f"checked/{other}", f"cards/{torn.stem}", f"downloads/{store.downloads('some').name}"),
+        *(f"blobs/{other}", f"checked/{other}", f"downloads/{store.downloads('some').name}"),
     }
-    assert sum(each.bytes for each in pruned if "checked" not in each.file) == len("left overpart{")
+    assert sum(each.bytes for each in pruned if "checked" not in each.file) == len("left overpart")
+    assert torn.exists()  # it may be of a newer lungfish
     assert store.blob(HASH)
     assert store.card(ENTRY.name) == CARD
     assert prune(store) == []

@@ -12,7 +12,7 @@ from lungfish.core.errors import LungfishError, UsageError
 from lungfish.costs import op_params
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import at_hand
+from lungfish.weights.fetch import at_hand, card_of
 from lungfish.weights.license import NOASSERTION, is_permissive
 from lungfish.weights.store import Store
 
@@ -53,8 +53,12 @@ class Row:
 
 def known_entries() -> list[WeightsEntry]:
     """The catalogue, and what was fetched besides; with the hashes of what was fetched."""
-    fetched = {card.entry.name: card.entry for card in Store().cards()}
-    return [*(fetched.pop(name, entry) for name, entry in catalogue().items()), *fetched.values()]
+    known = {}
+    for name, entry in catalogue().items():
+        card = card_of(entry)
+        known[name] = card.entry if card else entry
+    others = [card.entry for card in Store().cards() if card.entry.name not in known]
+    return [*known.values(), *others]
 
 
 def entry_row(entry: WeightsEntry) -> Row:

@@ -8,11 +8,10 @@ from typing import Any
 
 from lungfish.costs import Cost, cost
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import at_hand
+from lungfish.weights.fetch import at_hand, card_of
 from lungfish.weights.ledger import Card
 from lungfish.weights.license import is_permissive
 from lungfish.weights.resolve import resolve
-from lungfish.weights.store import Store
 from lungfish.workflows.weights.rows import arch_of
 
 
@@ -61,7 +60,7 @@ def show(name: str) -> Shown:
         MachineError: a service cannot be asked.
     """
     entry = resolve(name)
-    card = Store().card(entry.name)
+    card = card_of(entry)
     if card:
         entry = card.entry
     arch = arch_of(entry)

@@ -27,7 +27,7 @@ from lungfish.runtime.measure import versions
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.trunk import normalized
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import FetchOptions, fetch, file_of
+from lungfish.weights.fetch import FetchOptions, card_of, fetch, file_of
 from lungfish.weights.imagenet import imagenet_wnids
 from lungfish.weights.ledger import Card, Verification
 from lungfish.weights.load import load_network
@@ -106,7 +106,11 @@ def verify(name: str, images: Path | None, progress: Progress) -> Verified:
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         packages=versions(PACKAGES),
     )
-    Store().write_card(replace(card, verified=verification))
+    store = Store()
+    with store.changing():  # the comparison took its time: what the ledger learned meanwhile stays
+        known = card_of(card.entry, store)
+        if known:
+            store.write_card(replace(known, verified=verification))
     return found
 
 
