@@ -147,8 +147,9 @@ def test_a_classifier_tells_what_it_stands_on(fetched: Any, lungfish: Run, photo
     again = lungfish(*arguments, "--weights", tmp_path / "first", "--out", tmp_path / "second")
     assert again.code == 0, again.err  # the license was accepted before
     second = json.loads((tmp_path / "second" / "bundle.json").read_text(encoding="utf-8"))["weights"]
-    assert (second["name"], second["license"], second["card"]["accepted_license"]) == ("first", LICENSE, LICENSE)
-    assert second["card"]["entry"]["trained_from"] == NAME
+    assert (second["license"], second["card"]["accepted_license"]) == (LICENSE, LICENSE)
+    assert second["name"] == "bundle:first"
+    assert second["card"]["entry"]["trained_from"] == fetched["sha256"]
 
     for bundle in (tmp_path / "first", tmp_path / "second"):
         notice = lungfish("weights", "licenses", bundle).out

@@ -30,6 +30,9 @@ def train(  # noqa: PLR0913  one parameter for each option
         Path | None, typer.Option(metavar="FILE", help="Keep the sides of an earlier bundle's photos.csv.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from where the same command was stopped while it trained.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the photos, tell what would happen.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
@@ -38,7 +41,7 @@ def train(  # noqa: PLR0913  one parameter for each option
     from lungfish.core.progress import for_stderr
     from lungfish.workflows.train import Job, run_job
 
-    job = Job(photos, out, arch, weights, recipe, seed, split, force)
+    job = Job(photos, out, arch, weights, recipe, seed, split, force, resume)
     if dry_run:
         from lungfish.workflows.dry_run import plan_job
 

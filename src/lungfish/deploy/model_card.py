@@ -8,9 +8,17 @@ from lungfish.core.names import printable
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.entry import WeightsEntry
 
+FROZEN = "A logistic head on the frozen trunk of"
 
-def model_card(manifest: Manifest, entry: WeightsEntry) -> str:
-    """A model card in Markdown; every figure is the manifest's."""
+
+def model_card(manifest: Manifest, entry: WeightsEntry, how: str = FROZEN) -> str:
+    """A model card in Markdown; every figure is the manifest's.
+
+    Args:
+        manifest: of the bundle.
+        entry: the weights that training started from.
+        how: what was trained; the name of the weights follows.
+    """
     default = manifest.artifact()
     low, high = manifest.test["ci95"]
     counts = manifest.data.counts
@@ -48,13 +56,13 @@ models.
 
 ## Training
 
-A logistic head on the frozen trunk of {entry.name}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
+{how} {entry.name}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
 {counts["test"]:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}.
 
 ## Limits
 
 - The figures hold for photos like those in `photos.csv`. Other cameras, places, light or people are not measured.
-- The trunk was trained on {entry.training_data}; what that data lacks or distorts, the trunk does too.
+- The trunk was trained on {printable(entry.training_data)}; what that data lacks or distorts, the trunk does too.
 - Not measured: fairness between groups of people, robustness against manipulated photos.
 
 ## License
@@ -63,12 +71,16 @@ The weights derive from {entry.name} ({entry.license}); see `NOTICE`. Your photo
 """
 
 
-def notice(entry: WeightsEntry, accepted_license: str = "") -> str:
+CHANGES = "batch normalization folded into the convolutions, classifier replaced, INT8 files quantized"
+
+
+def notice(entry: WeightsEntry, accepted_license: str = "", changes: str = CHANGES) -> str:
     """The attributions that must travel with the weights, and the text of their license.
 
     Args:
         entry: the weights.
         accepted_license: what a person accepted by name, where the license is not a permissive one.
+        changes: what was done to them.
     """
     rows = {
         "Source:": entry.source,
@@ -78,25 +90,26 @@ def notice(entry: WeightsEntry, accepted_license: str = "") -> str:
         "Accepted:": f"{accepted_license}, by whoever made this bundle" if accepted_license else "",
         "Paper:": entry.paper,
         "Trained on:": entry.training_data,
-        "Changes:": "batch normalization folded into the convolutions, classifier replaced, INT8 files quantized",
+        "Changes:": changes,
     }
-    told = "\n".join(f"  {key:<11} {text}" for key, text in rows.items() if text)
-    copyright_line = f"  {entry.copyright}\n" if entry.copyright else ""
+    told = "\n".join(f"  {key:<11} {printable(text)}" for key, text in rows.items() if text)
+    copyright_line = f"  {printable(entry.copyright)}\n" if entry.copyright else ""
     return f"""This classifier contains weights derived from:
 
-  {entry.name}
+  {printable(entry.name)}
 {copyright_line}{told}
 
 {_license_text(entry.license)}"""
 
 
 def _license_text(license_id: str) -> str:
-    file = resources.files("lungfish.deploy").joinpath("licenses", f"{license_id}.txt")
-    if file.is_file():
-        return f"The text of {license_id} follows.\n\n{file.read_text('utf-8')}"
+    files = resources.files("lungfish.deploy").joinpath("licenses").iterdir()
+    for file in files:
+        if file.name.casefold() == f"{license_id}.txt".casefold():  # SPDX ignores case
+            return f"The text of {license_id} follows.\n\n{file.read_text('utf-8')}"
     if license_id == "NOASSERTION":
         return "Their publisher does not say what may be done with them.\n"
-    return f"The text of the license: https://spdx.org/licenses/{license_id}.html\n"
+    return f"The text of the license: https://spdx.org/licenses/{printable(license_id)}.html\n"
 
 
 def _percent(share: float | None) -> str:

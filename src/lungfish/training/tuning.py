@@ -39,7 +39,7 @@ class Tuning:
     warm_up: float = 0.1
     average: float = 0.99
     pull: float = 0.0
-    patience: int = 3
+    patience: int = 4
 
     def __post_init__(self) -> None:
         check_ranges(

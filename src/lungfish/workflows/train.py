@@ -56,6 +56,7 @@ class Job:
         seed: of everything random.
         split: a `photos.csv` whose sides are kept.
         force: replace an existing bundle.
+        resume: go on from where the same job was stopped while it trained.
     """
 
     photos: Path
@@ -66,6 +67,7 @@ class Job:
     seed: int = 0
     split: Path | None = None
     force: bool = False
+    resume: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -93,6 +95,7 @@ class TrainResult:
     cross_validation: tuple[float, ...]
     thresholds: dict[str, float]
     temperature: float
+    epochs: tuple[dict[str, Any], ...]
     peak_rss_bytes: int
     candidates: tuple[dict[str, Any], ...]
 
@@ -110,6 +113,7 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
     seed: int = 0,
     split: str | Path | None = None,
     force: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Make a proven bundle from labelled photos. The other arguments are those of `Job`.
@@ -123,9 +127,8 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
         ParityError: the exported file computes something else than the network.
         MachineError: weights, packages or disk are in the way.
     """
-    job = Job(
-        Path(photos), Path(out) if out else None, arch, weights, recipe, seed, Path(split) if split else None, force
-    )
+    split = Path(split) if split else None
+    job = Job(Path(photos), Path(out) if out else None, arch, weights, recipe, seed, split, force, resume)
     return run_job(job, progress or Silent())
 
 
@@ -146,7 +149,16 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         head = _fit_head(gathered, recipe)
         folds = _cross_validate(gathered, head, recipe, job.seed)
 
-    classifier = Classifier(_attach(network, head), head.temperature, photos.labels, preprocess, weights.entry)
+    network, tuned = _attach(network, head), None
+    if recipe.tuning:
+        from lungfish.workflows.tune import Setting, tune
+
+        with clock.step("tuning"):
+            setting = Setting(weights.entry, preprocess, job.seed, target, job.resume, progress)
+            tuned = tune(network, gathered, recipe, recipe.tuning, setting)
+
+    temperature = tuned.temperature if tuned else head.temperature
+    classifier = Classifier(network, temperature, photos.labels, preprocess, weights.entry)
     with staged_folder(target, replace=job.force) as stage:
         progress.say("Exporting and quantizing")
         with clock.step("export"):
@@ -155,7 +167,9 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             val, test = gathered.to_prove("val"), gathered.to_prove("test")
             proofs = prove(list(artifacts.values()), val, test, preprocess, progress)
             rows = tuple(artifact_rows(artifacts, proofs, recipe.int8_max_drop))
-        made = Made(job.seed, recipe, weights, classifier, head, gathered, rows, choose_default(rows), proofs, folds)
+        made = Made(
+            job.seed, recipe, weights, classifier, head, tuned, gathered, rows, choose_default(rows), proofs, folds
+        )
         manifest = write_bundle(stage, target.name, made, clock)
     return _result(target, manifest, made, clock)
 
@@ -259,6 +273,7 @@ def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> T
         cross_validation=made.folds,
         thresholds=manifest.thresholds,
         temperature=manifest.temperature,
+        epochs=tuple(map(dict, made.tuned.history)) if made.tuned else (),
         peak_rss_bytes=peak_rss_bytes(),
         candidates=(candidate,),
     )

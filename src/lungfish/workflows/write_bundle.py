@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lungfish import __version__
 from lungfish.data.split_file import write_split
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
-from lungfish.deploy.model_card import model_card, notice
+from lungfish.deploy.model_card import FROZEN, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.answers import top_answers
@@ -21,6 +23,7 @@ from lungfish.evaluation.report import render_report
 from lungfish.evaluation.report_data import (
     ClassCount,
     CrossValidation,
+    Epoch,
     Making,
     Mistake,
     PhotoPair,
@@ -40,6 +43,9 @@ from lungfish.weights.ledger import Card
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.stopwatch import Stopwatch
 
+if TYPE_CHECKING:
+    from lungfish.workflows.tune import Tuned
+
 PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "scipy", "torch")
 HOW_IN_WORDS = {
     "given": "as given with the photos",
@@ -58,7 +64,8 @@ class Made:
         recipe: resolved.
         weights: the card of the pretrained weights.
         classifier: the trained network.
-        head: what was fitted, and how it was chosen.
+        head: what was fitted on the frozen trunk, and how it was chosen.
+        tuned: what came of training the last blocks; None if they are as they were.
         gathered: the photos.
         rows: figures of the artefacts.
         default: file name of the artefact to use.
@@ -71,6 +78,7 @@ class Made:
     weights: Card
     classifier: Classifier
     head: Head
+    tuned: Tuned | None
     gathered: Gathered
     rows: tuple[ArtifactRow, ...]
     default: str
@@ -98,13 +106,15 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
     _write_text(stage / "recipe.toml", made.recipe.to_toml())
     _write_text(stage / "NOTICE", notice(made.weights.entry, made.weights.accepted_license))
     write_split(stage / "photos.csv", gathered.rows())
+    if made.tuned:
+        _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in made.tuned.history))
     classifier.write_safetensors(stage / "weights.safetensors")
     pixels = golden_pixels(classifier.preprocess)
     answers = {row.file: Session(stage / row.file).run(pixels) for row in made.rows}
     write_golden(stage, classifier.preprocess, answers)
 
     manifest = _manifest(made, threshold)
-    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry))
+    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry, _how(made)))
     _write_text(stage / "report.html", render_report(_report(name, made, threshold, manifest, clock)))
     manifest = replace(manifest, files=file_rows(stage, [row.file for row in made.rows]))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
@@ -154,7 +164,7 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         weights=manifest.weights,
         making=Making(
             architecture=made.classifier.network.arch.name,
-            recipe=asdict(made.recipe) | {"chosen penalty": made.head.penalty, "balanced": made.head.balanced},
+            recipe=_settings(made.recipe) | {"chosen penalty": made.head.penalty, "balanced": made.head.balanced},
             seed=made.seed,
             temperature=made.classifier.temperature,
             seconds=clock.seconds(),
@@ -163,7 +173,23 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         ),
         warnings=gathered.warnings,
         cross_validation=CrossValidation(made.folds, len(gathered.truth)) if made.folds else None,
+        epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.tuned.history) if made.tuned else (),
     )
+
+
+def _how(made: Made) -> str:
+    """What was trained, for the model card."""
+    blocks = len(made.classifier.network.blocks)
+    if made.tuned is None or not made.tuned.history:
+        return FROZEN
+    trained = blocks - made.tuned.block
+    return f"The last {trained} of {blocks} blocks, the head and the classifier, trained on, the rest frozen:"
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    values = asdict(recipe)
+    tuning = values.pop("tuning") or {}
+    return values | {f"tuning.{key}": value for key, value in tuning.items()}
 
 
 def _mistakes(made: Made) -> tuple[Mistake, ...]:
