@@ -22,6 +22,7 @@ from lungfish.weights.entry import Normalization, WeightsEntry
 from lungfish.weights.license import NOASSERTION
 from lungfish.weights.recognition import recognize
 from lungfish.weights.safetensors_file import read_safetensors
+from lungfish.weights.scheme import NAME_IT
 
 NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
 LEAST_STD = 1e-6  # the ledger keeps none that is less
@@ -126,7 +127,8 @@ def _named(entry: WeightsEntry, recognized: str | None) -> str:
 
 def _unnamed(entry: WeightsEntry) -> UsageError:
     return UsageError(
-        f"{printable(entry.name)} does not say which network it holds", "Name it, for example --arch efficientnet_b0."
+        f"{printable(entry.name)} does not say which network it holds",
+        NAME_IT,
     )
 
 

@@ -13,7 +13,7 @@ from lungfish.weights.convert import find_source
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.hub import HubFile, HubModel, find_file, read_config, read_model
 from lungfish.weights.license import NOASSERTION
-from lungfish.weights.scheme import HubName, parse_hub
+from lungfish.weights.scheme import NAME_IT, HubName, parse_hub
 from lungfish.weights.timm_config import TimmModel, read_timm_config
 
 USUAL_FILES = ("model.safetensors", "pytorch_model.bin", "model.pth")
@@ -52,9 +52,7 @@ def hub_entry(text: str, arch: str | None) -> WeightsEntry:
     file = find_file(model, name.file) if name.file else _usual_file(model)
     described = _described(model)
     if described is None and arch is None:
-        raise UsageError(
-            f"{printable(text)} does not say which network it holds", "Name it, for example --arch efficientnet_b0."
-        )
+        raise UsageError(f"{printable(text)} does not say which network it holds", NAME_IT)
     entry = replace(
         INCOMPLETE,
         name=text,

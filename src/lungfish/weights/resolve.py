@@ -15,7 +15,7 @@ from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.hub_entry import catalogued, hub_entry
 from lungfish.weights.local_entry import bundle_entry, file_entry
 from lungfish.weights.published import find_published
-from lungfish.weights.scheme import FORMS, PUBLISHERS, parse_git, parse_hub, split_scheme
+from lungfish.weights.scheme import FORMS, NAME_IT, PUBLISHERS, parse_git, parse_hub, split_scheme
 from lungfish.weights.store import Store
 
 
@@ -73,7 +73,8 @@ def _git_entry(text: str, arch: str | None) -> WeightsEntry:
     name = parse_git(text)
     if arch is None:
         raise UsageError(
-            f"{printable(text)} does not say which network it holds", "Name it, for example --arch efficientnet_b0."
+            f"{printable(text)} does not say which network it holds",
+            NAME_IT,
         )
     return replace(
         INCOMPLETE,

@@ -14,6 +14,8 @@ FORMS = (
     "git+https://HOST/OWNER/REPO@COMMIT#PATH, file:PATH, tf:PREFIX, or the folder of a bundle"
 )
 
+NAME_IT = "Name it once: lungfish weights fetch NAME --arch efficientnet_b0, or whichever it is."
+
 _HUB = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>.+))?", re.ASCII)
 _GIT = re.compile(r"git\+(?P<url>https?://[^@#\s]+)(@(?P<commit>[^#]*))?(#(?P<path>.*))?")
 _CREDENTIALS = re.compile(r"git\+https?://[^/#]*@[^/#]*[/:]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import UsageError
+from lungfish.core.extras import missing_extra
 from lungfish.core.files import staged_folder
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.examination import Record
@@ -180,7 +182,10 @@ def resolve(job: Job) -> tuple[Start, Recipe]:
     Raises:
         UnknownNameError: one of the names is not known.
         WeightsError: no weights fit the architecture.
+        MissingExtraError: this is the base install, which does not train.
     """
+    if find_spec("torch") is None:
+        raise missing_extra(ModuleNotFoundError("No module named 'torch'", name="torch"), "training")
     return choose_start(job.arch, job.weights), read_recipe(job.recipe)
 
 

@@ -3,6 +3,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from lungfish.deploy.model_card import model_card, notice
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import find_entry
@@ -61,3 +63,19 @@ def test_notice_names_the_weights_and_holds_their_license(trained: Any) -> None:
 
 def test_the_hash_in_the_notice_is_that_of_the_file() -> None:
     assert hashlib.sha256(packaged_file(ENTRY).read_bytes()).hexdigest() == ENTRY.sha256
+
+
+@pytest.mark.parametrize(
+    ("license_id", "words"),
+    [
+        ("mit", "Permission is hereby granted, free of charge"),
+        ("BSD-3-Clause", "Redistributions in binary form must reproduce"),
+        ("CC0-1.0", "https://spdx.org/licenses/CC0-1.0.html"),
+        ("NOASSERTION", "does not say what may be done"),
+    ],
+)
+def test_each_license_has_its_text_or_its_place(license_id: str, words: str) -> None:
+    text = notice(replace(ENTRY, license=license_id, copyright="Copyright (c) 2020 A\n  License:    FORGED"), license_id)
+    assert words in text
+    assert f"Accepted:   {license_id}, by whoever made this bundle" in text
+    assert "\n  License:    FORGED" not in text  # what a stranger wrote stays in its line
