@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lungfish.core.errors import MissingExtraError, WeightsError
+from lungfish.core.errors import MissingExtraError, StorageError, WeightsError
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.core.request import is_offline
@@ -59,7 +60,9 @@ def fetch(entry: WeightsEntry, options: FetchOptions | None = None) -> Card:
     options, store = options or FetchOptions(), Store()
     accepted = check_license(entry, options.accept_license or _accepted_before(store, entry))
     card = _held(store, entry, accepted)
-    if card is None:
+    if card is None and is_in_place(entry):
+        card = _note(store, entry, accepted, options)
+    elif card is None:
         with store.lock(entry.name, options.progress):
             card = _held(store, entry, accepted) or _take_in(store, entry, accepted, options)
     store.touch(entry.name)
@@ -160,23 +163,36 @@ def _held(store: Store, entry: WeightsEntry, accepted: str) -> Card | None:
     return current
 
 
+def _note(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> Card:
+    """The card of a file that is used where it is: a cache that cannot be written is no hindrance."""
+    _, card = _found(store, entry, accepted, options)
+    with contextlib.suppress(StorageError), store.changing():
+        store.write_card(card)
+    return card
+
+
 def _take_in(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> Card:
     """Find or download the file, and write the card. The set's lock is held."""
     folder = store.downloads(entry.name)
+    found, card = _found(store, entry, accepted, options)
+    with store.changing():
+        if store.blob(card.entry.sha256) is None:
+            store.add(found.file, move=found.file.is_relative_to(folder))
+        if _file(store, card.entry) is None:
+            raise WeightsError(f"the file of {printable(entry.name)} changed while it was read", "Fetch it again.")
+        store.write_card(card)
+    shutil.rmtree(folder, ignore_errors=True)
+    return card
+
+
+def _found(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> tuple[Candidate, Card]:
+    """The file, and its card, which is nowhere yet."""
     found, held = _obtained(store, entry, options)
     if not held.converter:
         from lungfish.weights.completion import complete
 
         held = complete(held, found.file)
-    card = Card(held, datetime.now(UTC).isoformat(timespec="seconds"), accepted, origin=found.origin)
-    with store.changing():
-        if not is_in_place(held) and store.blob(held.sha256) is None:
-            store.add(found.file, move=found.file.is_relative_to(folder))
-        if _file(store, held) is None:
-            raise WeightsError(f"the file of {printable(held.name)} changed while it was read", "Fetch it again.")
-        store.write_card(card)
-    shutil.rmtree(folder, ignore_errors=True)
-    return card
+    return found, Card(held, datetime.now(UTC).isoformat(timespec="seconds"), accepted, origin=found.origin)
 
 
 def _obtained(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple[Candidate, WeightsEntry]:
