@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 import lungfish as lf
-from lungfish.runtime.measure import peak_rss_bytes
 from lungfish.training.trunk import OnnxTrunk
 
 Run = Callable[..., Any]
@@ -73,7 +72,7 @@ def test_json_of_train(trained: Any) -> None:
     assert value["test"]["top1"] >= 0.8
     assert set(value["seconds"]) >= {"total"}
     assert value["seconds"]["total"] >= sum(v for k, v in value["seconds"].items() if k != "total") - 0.1
-    assert 10**8 < value["peak_rss_bytes"] <= peak_rss_bytes()  # of this process, whatever ran before
+    assert 10**8 < value["peak_rss_bytes"] < 4 * 10**9
     assert value["candidates"][0]["arch"] == SMALL
 
 

@@ -85,7 +85,7 @@ def test_while_features_are_made_they_are_kept(
     assert {path.name for path in tmp_path.iterdir()} == {"log", "photos", "cache"}
     assert not list(cache.rglob("*.tmp"))
     ended = lungfish("train", photos, "--out", tmp_path / "bundle", "--arch", SMALL, "--dry-run", "--json")
-    assert 100 < ended.json["cached"] < 1797
+    assert 100 < ended.json["cached"] <= 1797
 
 
 def test_while_artifacts_are_made_and_the_next_run_ends_well(

@@ -75,7 +75,9 @@ def test_the_hash_in_the_notice_is_that_of_the_file() -> None:
     ],
 )
 def test_each_license_has_its_text_or_its_place(license_id: str, words: str) -> None:
-    text = notice(replace(ENTRY, license=license_id, copyright="Copyright (c) 2020 A\n  License:    FORGED"), license_id)
+    text = notice(
+        replace(ENTRY, license=license_id, copyright="Copyright (c) 2020 A\n  License:    FORGED"), license_id
+    )
     assert words in text
     assert f"Accepted:   {license_id}, by whoever made this bundle" in text
     assert "\n  License:    FORGED" not in text  # what a stranger wrote stays in its line

@@ -1,6 +1,8 @@
 import getpass
 import json
 import platform
+import subprocess
+import sys
 
 import numpy as np
 
@@ -29,3 +31,11 @@ def test_peak_memory_counts_what_was_freed() -> None:
 
 def test_versions_of_what_is_installed() -> None:
     assert versions(("numpy", "no-such-package")) == {"numpy": np.__version__}
+
+
+def test_peak_memory_is_not_that_of_the_parent() -> None:
+    """On Linux a process inherits the peak of the one that starts it, as getrusage tells it."""
+    held = np.ones(400 * 2**20, np.uint8)
+    code = "from lungfish.runtime.measure import peak_rss_bytes; print(peak_rss_bytes())"
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 10**6 < int(started.stdout) < held.nbytes
