@@ -74,11 +74,22 @@ class Verified:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Logits of both, `[n, classes]` or those that were recorded, and the ImageNet class of each picture if known."""
+    """Answers of both to n pictures.
+
+    Args:
+        reference: library, version and model, or `RECORDED`.
+        ours: our logits, `[n, classes]`, or those of the recorded classes.
+        theirs: the reference's, of the same shape.
+        first: our first class of each picture, `[n]`.
+        agrees: whether it is theirs, `[n]`.
+        truth: the ImageNet class of each picture, if its name tells.
+    """
 
     reference: str
     ours: NDArray[np.float32]
     theirs: NDArray[np.float32]
+    first: NDArray[np.int64]
+    agrees: NDArray[np.bool_]
     truth: Sequence[int | None]
 
 
@@ -153,7 +164,9 @@ def _compare(
     if answered.unreadable:
         progress.say(f"{plural(len(answered.unreadable), 'picture')} could not be read, and took no part")
     known = [number for i, number in enumerate(truth) if i not in answered.unreadable]
-    return Compared(reference.name, answered.probabilities["ours"], answered.probabilities["theirs"], known)
+    ours, theirs = (answered.probabilities[name] for name in models)
+    first = ours.argmax(axis=1)
+    return Compared(reference.name, ours, theirs, first, first == theirs.argmax(axis=1), known)
 
 
 def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
@@ -171,7 +184,9 @@ def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
     preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
     logits = _on_pixels(partial(_logits, network), entry)(golden_pixels(preprocess))
     ours = np.stack([row[each.classes] for row, each in zip(logits, recorded, strict=True)])
-    return Compared(RECORDED, ours, np.stack([each.logits for each in recorded]), [None] * len(recorded))
+    theirs = np.stack([each.logits for each in recorded])
+    first, largest = logits.argmax(axis=1), [each.classes[each.logits.argmax()] for each in recorded]
+    return Compared(RECORDED, ours, theirs, first, first == largest, [None] * len(recorded))
 
 
 def _on_pixels(logits: Logits, entry: WeightsEntry) -> Model:
@@ -192,8 +207,8 @@ def _logits(network: Network, x_nchw: NDArray[np.float32]) -> NDArray[np.float32
 def _verified(name: str, compared: Compared) -> Verified:
     ours, theirs = compared.ours, compared.theirs
     difference, spread = float(np.abs(ours - theirs).max()), float(theirs.std())
-    agreement = float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
-    answers = [answer == number for answer, number in zip(ours.argmax(axis=1), compared.truth, strict=True)]
+    agreement = float(compared.agrees.mean())
+    answers = [answer == number for answer, number in zip(compared.first, compared.truth, strict=True)]
     is_labelled = None not in compared.truth
     return Verified(
         name=name,

@@ -18,7 +18,7 @@ from lungfish.weights.convert_file import Provenance, convert_file
 from lungfish.weights.imagenet import imagenet_wnids
 from lungfish.weights.load import load_network
 from lungfish.weights.package import packaged_file
-from lungfish.weights.recorded import RECORDED
+from lungfish.weights.recorded import RECORDED, recorded_logits
 from lungfish.weights.store import Store
 from lungfish.workflows.weights import verify as module
 from lungfish.workflows.weights.verify import verify
@@ -94,6 +94,24 @@ def test_without_the_library_recorded_logits_stand_in(lungfish: Run, monkeypatch
     row = lungfish("weights", "verify", LITE0, "--json").json
     assert (row["reference"], row["images"], row["top1_agreement"], row["passed"]) == (RECORDED, 4, 1.0, True)
     assert row["max_abs_diff"] <= 1e-4
+
+
+def test_a_first_class_that_was_not_recorded_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recorded logits are right, and a class that is not among them is ahead."""
+    without_library(monkeypatch)
+    recorded = {int(number) for each in recorded_logits(find_entry(LITE0)) or () for number in each.classes}
+    stray = next(number for number in range(1000) if number not in recorded)
+
+    def wrong(*arguments: Any) -> Network:
+        network = load_network(*arguments)
+        with torch.no_grad():
+            network.state_dict()["classifier.bias"][stray] += 100
+        return network
+
+    monkeypatch.setattr(module, "load_network", wrong)
+    found = verify(LITE0, None, Silent())
+    assert found.max_abs_diff <= 1e-4
+    assert (found.top1_agreement, found.passed) == (0.0, False)
 
 
 def test_nothing_to_hold_it_against(monkeypatch: pytest.MonkeyPatch) -> None:
