@@ -20,24 +20,19 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lungfish.core.archive import unpack
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import BundleError, StorageError, WeightsError
-from lungfish.core.extras import missing_extra
 from lungfish.core.files import storage_errors, write_atomic
 from lungfish.core.hashing import sha256_bytes, sha256_file
+from lungfish.core.lock import lock, try_lock
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.runtime.untrusted import parse_object
 from lungfish.weights.ledger import Card
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 PIECE_BYTES = 1 << 20
 CHANGING = "."  # no set is called so
@@ -136,35 +131,16 @@ class Store:
         """The folder where the file of a set arrives, and may be saved by hand. It need not exist."""
         return self.folder / "downloads" / slug(name)
 
-    @contextmanager
-    def lock(self, name: str, progress: Progress | None = None) -> Iterator[None]:
-        """Keep other processes from fetching the same set; wait for one that does.
+    def lock(self, name: str, progress: Progress | None = None) -> AbstractContextManager[None]:
+        """Keep other processes from fetching the same set; wait for one that does. Raises as `core.lock.lock`."""
+        told = progress or Silent()
+        return lock(
+            self._lock_file(slug(name)), lambda: told.say(f"Waiting for another process with {printable(name)}")
+        )
 
-        Raises:
-            StorageError: the folder cannot be written.
-            MissingExtraError: filelock is not installed.
-        """
-        lock = self._file_lock(slug(name))
-        with storage_errors(self.folder):
-            if not _acquired(lock):
-                (progress or Silent()).say(f"Waiting for another process with {printable(name)}")
-                lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def try_lock(self, slug: str) -> Iterator[bool]:
+    def try_lock(self, slug: str) -> AbstractContextManager[bool]:
         """Hold the lock of a set, by its slug, if nobody else does; whether that is so. Raises as `lock`."""
-        lock = self._file_lock(slug)
-        with storage_errors(self.folder):
-            held = _acquired(lock)
-        try:
-            yield held
-        finally:
-            if held:
-                lock.release()
+        return try_lock(self._lock_file(slug))
 
     def changing(self) -> AbstractContextManager[None]:
         """Held while a blob and its card are written, so that nothing is pruned in between. Raises as `lock`."""
@@ -187,25 +163,8 @@ class Store:
         with contextlib.suppress(StorageError, OSError):
             write_atomic(self.folder / "checked" / sha256, _stamp(file))
 
-    def _file_lock(self, slug: str) -> FileLock:
-        try:
-            from filelock import FileLock
-        except ModuleNotFoundError as error:
-            raise missing_extra(error, "fetching weights") from None
-        folder = self.folder / "locks"
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{slug}.lock")
-
-
-def _acquired(lock: FileLock) -> bool:
-    from filelock import Timeout
-
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
+    def _lock_file(self, slug: str) -> Path:
+        return self.folder / "locks" / f"{slug}.lock"
 
 
 def slug(name: str) -> str:
