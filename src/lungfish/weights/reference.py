@@ -17,6 +17,7 @@ from lungfish.core.errors import WeightsError
 from lungfish.weights.checkpoint import read_checkpoint
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fit import same_layers
+from lungfish.weights.published import KERAS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,14 +34,7 @@ MODELS: Mapping[str, tuple[str, Mapping[str, str]]] = {  # our converter: librar
     "timm": ("timm", {**_MOBILENET, **_EFFICIENTNET}),
     "timm_tf": ("timm", {**_TF, **_LITE}),
     "packaged": ("timm", _LITE),
-    "keras": (
-        "keras",
-        {
-            "mobilenet_v1": "MobileNet",
-            "mobilenet_v2": "MobileNetV2",
-            **{f"efficientnet_b{number}": f"EfficientNetB{number}" for number in range(8)},
-        },
-    ),
+    "keras": ("keras", KERAS),
 }
 
 

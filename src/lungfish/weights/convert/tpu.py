@@ -4,19 +4,11 @@ TensorFlow numbers the layers of one kind in each scope in the order in which th
 block that expands has one convolution and one batch norm more, and what follows them has the next number.
 """
 
+from lungfish.weights.convert import keras
 from lungfish.weights.convert.layout import Layout, Variable
 
-VARIABLES: dict[str, dict[str, Variable]] = {
-    "conv": {"weight": Variable("/kernel", (3, 2, 0, 1)), "bias": Variable("/bias")},
-    "depthwise": {"weight": Variable("/depthwise_kernel", (2, 3, 0, 1))},
-    "linear": {"weight": Variable("/kernel", (1, 0)), "bias": Variable("/bias")},
-    "norm": {
-        "weight": Variable("/gamma"),
-        "bias": Variable("/beta"),
-        "running_mean": Variable("/moving_mean"),
-        "running_var": Variable("/moving_variance"),
-    },
-}
+# as Keras, whose layers these are, named its variables then
+VARIABLES = keras.VARIABLES | {"depthwise": {"weight": Variable("/depthwise_kernel", (2, 3, 0, 1))}}
 
 _BLOCK = "{variant}/blocks_{block}"
 _BOTH = {
