@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from lungfish.runtime.manifest import WeightsOrigin
 from lungfish.weights.ledger import Card
-
-FILE = "file:"
+from lungfish.weights.scheme import FILE
 
 
 def origin(card: Card) -> WeightsOrigin:

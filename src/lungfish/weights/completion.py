@@ -22,7 +22,7 @@ from lungfish.weights.entry import Normalization, WeightsEntry
 from lungfish.weights.license import NOASSERTION
 from lungfish.weights.recognition import recognize
 from lungfish.weights.safetensors_file import read_safetensors
-from lungfish.weights.scheme import NAME_IT
+from lungfish.weights.scheme import FILE, NAME_IT
 
 NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
 LEAST_STD = 1e-6  # the ledger keeps none that is less
@@ -163,7 +163,7 @@ def _channels(text: str) -> tuple[float, float, float]:
 
 def _licensed(entry: WeightsEntry, header: Mapping[str, str]) -> WeightsEntry:
     """With the header's license and origin if the file is the user's own: a stranger's header opens no gate."""
-    if not entry.location.startswith("file:"):
+    if not entry.location.startswith(FILE):
         return entry
     stated = header.get("license", "")
     if _LICENSE.fullmatch(stated):

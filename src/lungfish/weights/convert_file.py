@@ -21,6 +21,7 @@ from lungfish.weights.convert.detection import OURS
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.exchange import fill
 from lungfish.weights.safetensors_file import safetensors_bytes
+from lungfish.weights.scheme import FILE
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Provenance:
     def of(cls, entry: WeightsEntry) -> Provenance:
         """What an entry says of its weights."""
         preprocessing = Preprocessing(entry.normalization, entry.crop_fraction, entry.interpolation)
-        location = "" if entry.location.startswith("file:") else entry.location  # folders stay on this machine
+        location = "" if entry.location.startswith(FILE) else entry.location  # folders stay on this machine
         return cls(entry.flavour, preprocessing, entry.license, entry.name, location)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from lungfish.core.errors import LicenseError
 from lungfish.core.names import printable
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.scheme import FILE
 
 NOASSERTION = "NOASSERTION"  # SPDX for: nobody says
 
@@ -57,11 +58,11 @@ def check_license(entry: WeightsEntry, accepted: str | None) -> str:
 
 def _typed(entry: WeightsEntry) -> str:
     """What brings about the entry again, for a shell: of a file its place, for names hold no folders."""
-    place = entry.location.removeprefix("file:")
+    place = entry.location.removeprefix(FILE)
     if entry.name.startswith("bundle:"):
         name = str(Path(place).parent)
     else:
-        name = entry.location if entry.location.startswith("file:") else entry.name
+        name = entry.location if entry.location.startswith(FILE) else entry.name
     arch = f" --arch {shlex.quote(entry.arch)}" if not entry.converter and entry.arch else ""
     return printable(shlex.quote(name)) + arch
 

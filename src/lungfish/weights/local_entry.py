@@ -17,6 +17,7 @@ from lungfish.weights.convert.detection import OURS
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.ledger import Card
 from lungfish.weights.license import NOASSERTION
+from lungfish.weights.scheme import FILE
 from lungfish.weights.store import Store
 
 BUNDLED = "weights.safetensors"
@@ -44,7 +45,7 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
     for file in files:
         if not file.is_file():
             raise UsageError(f"there is no file {printable(str(file))}", "Write file:PATH, or tf:PREFIX.")
-    shown_name, location = f"{scheme}:{printable(path.name)}", f"file:{path.resolve()}"
+    shown_name, location = f"{scheme}:{printable(path.name)}", f"{FILE}{path.resolve()}"
     entry = replace(
         INCOMPLETE,
         name=shown_name,
@@ -89,7 +90,7 @@ def bundle_entry(text: str) -> WeightsEntry:
         name=f"bundle:{name}",
         arch=arch_name(_arch(manifest)),
         converter=OURS,
-        location=f"file:{(folder / BUNDLED).resolve()}",
+        location=f"{FILE}{(folder / BUNDLED).resolve()}",
         source=f"bundle {name}, trained from {origin.name} ({origin.source})",
         license=manifest.weights.license or NOASSERTION,
         flavour=Flavour(manifest.flavour.padding, manifest.flavour.bn_eps),  # type: ignore[arg-type]  # checked there

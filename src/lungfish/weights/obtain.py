@@ -19,10 +19,8 @@ from lungfish.weights.caches import Candidate, cached_elsewhere
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.identity import identify
 from lungfish.weights.package import PACKAGE, packaged_file
-from lungfish.weights.scheme import parse_hub
+from lungfish.weights.scheme import FILE, parse_hub
 from lungfish.weights.store import Store
-
-FILE = "file:"
 
 
 def is_in_place(entry: WeightsEntry) -> bool:

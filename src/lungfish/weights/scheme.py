@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lungfish.core.errors import UsageError
 from lungfish.core.names import printable
 
+FILE = "file:"
 PUBLISHERS = ("timm", "torchvision", "keras")
 FORMS = (
     "ARCH.TAG of the catalogue, timm:NAME, torchvision:NAME, keras:NAME, hf:OWNER/REPO, "
