@@ -148,8 +148,12 @@ def test_a_file_keeps_its_layout_in_the_store(
     verified(lungfish, name, "MobileNet", photos)
 
 
-def test_keras_that_refuses_the_file(mobilenet: Path) -> None:
+def test_keras_that_refuses_the_file(mobilenet: Path, capfd: pytest.CaptureFixture[str]) -> None:
     twice_as_wide = parse_arch("mobilenet_v1:width=0.5,resolution=64")
     reference = KerasReference("MobileNet", twice_as_wide, mobilenet / "whole.keras")
     with pytest.raises(WeightsError, match="Keras ended with exit code 1"):
         reference(np.zeros((1, 3, 64, 64), np.float32))
+    said = capfd.readouterr().err.splitlines()
+    assert said[-1].startswith("ValueError: ")
+    assert len(said[-1]) < 300  # no tensors
+    assert not [line for line in said if line.startswith("Traceback") or "Warning: " in line]

@@ -24,7 +24,7 @@ from lungfish.cli.train import train
 from lungfish.cli.weights import weights
 from lungfish.core.errors import LungfishError, MachineError, UsageError
 from lungfish.core.extras import missing_extra
-from lungfish.core.names import printable
+from lungfish.core.names import in_short
 
 COMMANDS = (demo, train, predict, evaluate, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
@@ -130,9 +130,8 @@ def _explain(error: Exception) -> LungfishError:
         return UsageError(message, f"See {context.command_path if context else 'lungfish'} --help.")
     if isinstance(error, MemoryError):
         return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
-    reason = printable(str(error).splitlines()[0]) if str(error) else ""
     return MachineError(
-        f"unexpected {type(error).__name__}: {reason}",
+        f"unexpected {type(error).__name__}: {in_short(error)}",
         "This is a bug. Run again with LUNGFISH_DEBUG=1 and report the traceback with what lungfish doctor prints.",
     )
 

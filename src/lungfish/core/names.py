@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from lungfish.core.errors import UnknownNameError
 
+IN_SHORT = 200  # characters
+
 
 def choose(name: str, allowed: Iterable[str], what: str) -> str:
     """Return `name` if it is one of `allowed`.
@@ -33,6 +35,11 @@ def _escaped(character: str) -> str:
     if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
         return character.encode("unicode_escape").decode("ascii")
     return character
+
+
+def in_short(error: BaseException) -> str:
+    """The beginning of what an error says, as one printable line; its type if it says nothing."""
+    return printable(" ".join(str(error).split())[:IN_SHORT]) or type(error).__name__
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

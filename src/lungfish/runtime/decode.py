@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from lungfish.core.errors import UnreadablePhotoError
+from lungfish.core.names import in_short
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -106,8 +107,7 @@ def _unreadable(not_a_picture: str) -> Iterator[None]:
         raise UnreadablePhotoError(f"{size} is more than the {MAX_PIXELS:,} pixels allowed") from None
     # On hostile bytes Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError and more.
     except Exception as error:  # noqa: BLE001
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnreadablePhotoError(f"broken or truncated: {reason}") from None
+        raise UnreadablePhotoError(f"broken or truncated: {in_short(error)}") from None
 
 
 def _upright_rgb(image: Image.Image, draft_px: int = 0) -> Image.Image:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
 from lungfish.core.errors import WeightsError
+from lungfish.core.names import in_short
 
 LENGTH_BYTES = 8  # of an array, before it
 FIRST_LAYER = "stem_conv_pad"  # of EfficientNet: what stands before it prepares pixels
@@ -109,4 +111,8 @@ def _named_for_keras(file: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    warnings.simplefilter("ignore")  # of tensors that it does not find, each with all that it has
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:  # noqa: BLE001  whatever Keras raises, with whole tensors in its text
+        sys.exit(f"{type(error).__name__}: {in_short(error)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungfish.core.errors import WeightsError
-from lungfish.core.names import printable
+from lungfish.core.names import in_short, printable
 
 MAX_BYTES = 4 * 1024**3  # what the largest network that is built takes
 MAX_TENSORS = 20_000
@@ -36,5 +36,6 @@ def check_size(path: Path, held: int | None = None) -> int:
 
 def unreadable(path: Path, error: Exception) -> WeightsError:
     """What to raise when a reader stumbled over the file."""
-    reason = printable(str(error).partition("\n")[0][:200]) or type(error).__name__
-    return WeightsError(f"cannot read {printable(path.name)}: {reason}", "Is it whole? Fetch or save it again.")
+    return WeightsError(
+        f"cannot read {printable(path.name)}: {in_short(error)}", "Is it whole? Fetch or save it again."
+    )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import Arch, parse_arch
 from lungfish.core.errors import WeightsError
+from lungfish.core.names import in_short
 from lungfish.weights.checkpoint import read_checkpoint
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fit import same_layers
@@ -97,7 +98,7 @@ def _torch_logits(module: nn.Module, entry: WeightsEntry, arch: Arch, file: Path
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(f"{type(module).__name__} refuses the weights: {error}") from None
+        raise WeightsError(f"{type(module).__name__} refuses the weights: {in_short(error)}") from None
     module.eval()
 
     def logits(x_nchw: NDArray[np.float32]) -> NDArray[np.float32]:

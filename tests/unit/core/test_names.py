@@ -1,7 +1,7 @@
 import pytest
 
 from lungfish.core.errors import UnknownNameError
-from lungfish.core.names import choose, plural, printable
+from lungfish.core.names import IN_SHORT, choose, in_short, plural, printable
 
 
 def test_a_known_name_is_returned() -> None:
@@ -43,3 +43,10 @@ def test_plural() -> None:
     assert plural(1, "photo") == "1 photo"
     assert plural(3781, "photo") == "3,781 photos"
     assert plural(0, "class", "classes") == "0 classes"
+
+
+def test_an_error_in_short() -> None:
+    assert in_short(ValueError("  bad\n  shape [1,\n 2]")) == "bad shape [1, 2]"
+    assert in_short(ValueError()) == in_short(ValueError("\n")) == "ValueError"
+    assert in_short(ValueError("\x1b[2J")) == "\\x1b[2J"
+    assert len(in_short(ValueError("x" * 9999))) == IN_SHORT

@@ -1,9 +1,11 @@
 """Our network against timm's, both with the packaged file."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from lungfish.core.errors import WeightsError
@@ -36,6 +38,15 @@ def test_timm_computes_what_we_compute() -> None:
 def test_another_network_refuses_the_file() -> None:
     with pytest.raises(WeightsError, match="the file holds"):
         open_reference(replace(LITE0, arch="efficientnet_lite1"), packaged_file(LITE0))
+
+
+def test_what_it_says_of_the_file_is_short(tmp_path: Path) -> None:
+    """timm itself lists every tensor that does not fit."""
+    file = tmp_path / "w.pth"
+    torch.save(timm.create_model("mobilenetv2_035").state_dict(), file)
+    with pytest.raises(WeightsError, match=r"^EfficientNet refuses the weights: .* size mismatch for ") as caught:
+        open_reference(replace(LITE0, arch="mobilenet_v2:width=0.5", converter="timm"), file)
+    assert len(caught.value.message) < 300
 
 
 @pytest.mark.parametrize(
