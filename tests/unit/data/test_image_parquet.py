@@ -8,7 +8,9 @@ import pytest
 
 from lungfish.core.errors import PhotosError, UnreadablePhotoError
 from lungfish.data.photos import Skipped
-from lungfish.data.sources import image_parquet, open_photos
+from lungfish.data.sources import open_photos
+from lungfish.data.sources.groups import GROUPS_HELD
+from lungfish.data.sources.image_parquet import RowGroups
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -58,31 +60,56 @@ def test_random_access_from_threads_holds_few_row_groups(tmp_path, monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         data = list(pool.map(lambda i: photos.read(photos.photos[i]), order))
     assert data == [f"all.parquet {i}".encode() for i in order]
-    assert len(photos.reader._held) <= image_parquet.GROUPS_HELD
+    assert len(photos.reader._held) <= GROUPS_HELD
 
 
-def test_reading_in_order_reads_each_row_group_once(tmp_path):
+@pytest.fixture
+def loaded(monkeypatch):
+    """The row groups that were loaded, in order."""
+    groups = []
+    load = RowGroups.load
+
+    def counting(self, group):
+        groups.append(group)
+        return load(self, group)
+
+    monkeypatch.setattr(RowGroups, "load", counting)
+    return groups
+
+
+def test_reading_in_order_reads_each_row_group_once(tmp_path, monkeypatch, loaded):
+    monkeypatch.setenv("LUNGFISH_CACHE_GB", "1e-9")
     photos = open_photos(write(tmp_path / "all.parquet", [0, 1] * 40))
-    loaded = []
-    file = photos.reader._files[0]
-
-    class Counting:
-        def read_row_group(self, group, columns):
-            loaded.append(group)
-            return file.read_row_group(group, columns=columns)
-
-    photos.reader._files[0] = Counting()
+    assert any("reading them in random order is slow" in warning for warning in photos.warnings)
     for photo in photos.photos:
         photos.read(photo)
     assert loaded == list(range(20))
+
+
+def test_any_order_reads_each_row_group_once(tmp_path, loaded):
+    path = write(tmp_path / "all.parquet", [0, 1, 2] * 27)
+    photos = open_photos(path)
+    assert photos.warnings == ()
+    order = list(range(81)) * 2
+    random.Random(0).shuffle(order)
+    assert [photos.read(photos.photos[i]) for i in order] == [f"all.parquet {i}".encode() for i in order]
+    assert sorted(loaded) == list(range(21))
+    again = open_photos(path)
+    assert again.read(again.photos[80]) == b"all.parquet 80"
+    assert len(loaded) == 21
+    write(path, [0, 1, 2] * 27, [f"new {i}".encode() for i in range(81)])
+    changed = open_photos(path)
+    assert changed.read(changed.photos[80]) == b"new 80"
 
 
 def test_rows_without_label_or_picture(tmp_path):
     photos = open_photos(write(tmp_path / "all.parquet", [0, 1, -1, None, 1], [b"a", None, b"c", b"d", b"e"]))
     assert photos.skipped == (Skipped("all/2", "no label"), Skipped("all/3", "no label"))
     assert photos.warnings == ("1 class has no photos: bee",)
-    with pytest.raises(UnreadablePhotoError, match="no picture"):
-        photos.read(photos.photos[1])
+    for _ in range(2):  # from the table, and from its copy
+        with pytest.raises(UnreadablePhotoError, match="no picture"):
+            photos.read(photos.photos[1])
+        photos.reader._held.clear()
 
 
 def test_files_that_do_not_fit_together(tmp_path):
@@ -113,10 +140,31 @@ def test_several_folders_of_parquet(tmp_path):
     for place in ("large", "small"):
         (tmp_path / place).mkdir()
         write(tmp_path / place / "train.parquet", [0, 1, 2])
-    with pytest.raises(PhotosError, match="2 folders of Parquet files: large, small"):
+    with pytest.raises(PhotosError, match=r"2 folders of \.parquet files: large, small"):
         open_photos(tmp_path)
     write(tmp_path / "all.parquet", [0, 1, 2])
     assert open_photos(tmp_path).photos[0].name == "all/0"
+
+
+def test_folders_named_after_splits(tmp_path):
+    for split in ("train", "validation"):
+        (tmp_path / split).mkdir()
+        for i in range(2):
+            write(tmp_path / split / f"{i:04d}.parquet", [0, 1, 2])
+    photos = open_photos(tmp_path)
+    assert [(photo.name, photo.split) for photo in photos.photos][5:8] == [
+        ("train/0001/2", "train"),
+        ("validation/0000/0", "val"),
+        ("validation/0000/1", "val"),
+    ]
+
+
+def test_a_pattern(tmp_path):
+    for i in range(12):
+        write(tmp_path / f"train-{i:05d}-of-00012.parquet", [0, 1, 2])
+    photos = open_photos(str(tmp_path / "train-{00001..00010}-of-00012.parquet"))
+    assert len(photos.photos) == 30
+    assert photos.read(photos.photos[-1]) == b"train-00010-of-00012.parquet 2"
 
 
 def test_a_split_column(tmp_path):

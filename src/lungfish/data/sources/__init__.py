@@ -1,4 +1,4 @@
-"""Where photos come from: class folders, split folders, tables of paths, Hugging Face image parquet."""
+"""Where photos come from: folders, tables, Parquet and tar shards, here or at an address, and the Hugging Face hub."""
 
 from lungfish.data.sources.assembly import OneClassError as OneClassError
 from lungfish.data.sources.opening import open_photos as open_photos

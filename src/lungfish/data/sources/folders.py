@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS, PhotoSet, Skipped
 from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, OneClassError, Row, assemble
-from lungfish.data.sources.files import FileReader
+from lungfish.data.sources.place import Place
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
 
 
-def open_folder(root: Path, tree: Tree) -> PhotoSet:
+def open_folder(place: Place, tree: Tree) -> PhotoSet:
     """The photos of a folder whose files are listed in `tree`.
 
     Raises:
@@ -21,20 +19,20 @@ def open_folder(root: Path, tree: Tree) -> PhotoSet:
     photos = tree.photos
     if not any(why_not_photo(name) is None and "/" in name for name in tree.files):
         if photos:
-            raise _flat(root, tree, photos)
+            raise _flat(place, tree, photos)
         raise PhotosError(
-            f"no photos in {printable(str(root))}",
+            f"no photos in {place.shown()}",
             "JPEG, PNG, WebP, BMP, GIF and TIFF are read; HEIC and AVIF with an extra.",
         )
-    splits = _split_folders(root, photos)
+    splits = _split_folders(place, photos)
     listing = Listing(skipped=list(tree.skipped))
     for name in tree.files:
         _list_file(listing, name, splits)
     if not listing.rows:
-        raise _flat(root, tree, photos)
-    _check_one_class(root, listing, tree)
+        raise _flat(place, tree, photos)
+    _check_one_class(place, listing, tree)
     _name_empty_folders(listing, tree, splits)
-    return assemble(listing, FileReader(root))
+    return assemble(listing, place.reader(listing))
 
 
 def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
@@ -54,7 +52,7 @@ def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
         listing.skipped.append(Skipped(name, reason))
 
 
-def _split_folders(root: Path, photos: list[str]) -> dict[str, str]:
+def _split_folders(place: Place, photos: list[str]) -> dict[str, str]:
     """Folder name to split; empty if the folders are classes.
 
     Split folders are meant if `train` stands beside a `val` or `test`, or if nothing but split folders is there.
@@ -68,7 +66,7 @@ def _split_folders(root: Path, photos: list[str]) -> dict[str, str]:
         return {}  # photos lie directly in train/ and test/: then those are class names
     if others:
         raise PhotosError(
-            f"{printable(str(root))} holds split folders ({', '.join(found)}) and others with photos:"
+            f"{place.shown()} holds split folders ({', '.join(found)}) and others with photos:"
             f" {', '.join(map(printable, others[:5]))}",
             "Move the others away, or into the split folders.",
         )
@@ -81,13 +79,13 @@ def _split_folders(root: Path, photos: list[str]) -> dict[str, str]:
     return found
 
 
-def _check_one_class(root: Path, listing: Listing, tree: Tree) -> None:
+def _check_one_class(place: Place, listing: Listing, tree: Tree) -> None:
     """A single class folder full of folders is most likely the real folder of classes."""
     classes = {row.label for row in listing.rows}
     only = next(iter(classes))
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
     if len(classes) == 1 and len(inner) > 1:
-        raise OneClassError(only, f"Its own folders look like classes. Did you mean {printable(str(root / only))}?")
+        raise OneClassError(only, f"Its own folders look like classes. Did you mean {place.shown(only)}?")
 
 
 def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) -> None:
@@ -103,11 +101,11 @@ def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) ->
         )
 
 
-def _flat(root: Path, tree: Tree, photos: list[str]) -> PhotosError:
+def _flat(place: Place, tree: Tree, photos: list[str]) -> PhotosError:
     tables = [name for name in tree.files if name.lower().endswith(".csv") and "/" not in name]
-    message = f"the photos in {printable(str(root))} lie in no class folders, so nothing says what they show"
+    message = f"the photos in {place.shown()} lie in no class folders, so nothing says what they show"
     if tables:
-        return PhotosError(message, f"Did you mean {printable(str(root / tables[0]))}?")
+        return PhotosError(message, f"Did you mean {place.shown(tables[0])}?")
     template = "\n".join(["image,label", *(f"{printable(name)},CLASS" for name in photos[:3])])
     return PhotosError(
         message,

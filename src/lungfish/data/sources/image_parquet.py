@@ -3,120 +3,160 @@
 from __future__ import annotations
 
 import json
-import threading
-from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from lungfish.core.errors import MissingExtraError, PhotosError, UnreadablePhotoError
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import LungfishError, PhotosError, UnreadablePhotoError
+from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
-from lungfish.data.photos import Photo, PhotoSet, Skipped
-from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble, split_named
-from lungfish.data.sources.tree import unreadable_folder
+from lungfish.data.photos import PhotoSet, Skipped
+from lungfish.data.sources.assembly import Listing, Row, assemble, split_named
+from lungfish.data.sources.copies import plan_copies
+from lungfish.data.sources.groups import GroupReader, Item
+from lungfish.data.sources.place import Place
+from lungfish.data.sources.shards import splits_of
 
-# Row groups held in memory: neighbors that several threads read at once, and no more.
-GROUPS_HELD = 3
 
-
-def holds_images(path: Path) -> bool:
+def holds_images(place: Place, name: str) -> bool:
     """Whether a Parquet file holds pictures themselves (a struct with `bytes`) and not only their paths."""
-    return _image_column(_open(path).schema_arrow) is not None
+    with _opened(place, name) as file:
+        return bool(_image_column(file.schema_arrow))
 
 
-def open_image_parquet(paths: Sequence[Path]) -> PhotoSet:
+def open_image_parquet(place: Place, names: Sequence[str]) -> PhotoSet:
     """The photos in one Parquet file, or in several named after their splits (`train*`, `validation*`, `test*`).
 
-    A photo's name is its file's stem and its row, `train/00012`.
+    A photo's name is its file's, without the suffix, and its row: `train/00012`.
 
     Raises:
         PhotosError: no images, no labels, files that disagree on the classes or are only partly named after splits.
         StorageError: a file may not be read.
+        DownloadError: a file cannot be fetched.
         MissingExtraError: pyarrow is not installed.
     """
-    files = sorted(paths)
-    splits = _splits_of(files)
+    files = sorted(names)
     listing = Listing()
     order: list[str] | None = None
-    starts = [0]
-    images: list[str] = []
-    for path, split in zip(files, splits, strict=True):
-        schema = _open(path).schema_arrow
-        image = _image_column(schema)
-        if image is None:
-            raise PhotosError(f"{printable(path.name)} has no column of images", "Give a Hugging Face image dataset.")
-        label, names = _label_column(schema, path)
-        if order is not None and names != order:
-            raise PhotosError(f"{printable(path.name)} names other classes than {printable(files[0].name)}")
-        order = names
-        images.append(image)
-        starts.append(starts[-1] + _list_rows(listing, path, (label, names), split, starts[-1]))
-    return assemble(listing, ParquetReader(files, images, starts[:-1]), order or ())
+    start = 0
+    tables: list[_Table] = []
+    for name, split in zip(files, splits_of(files), strict=True):
+        with _opened(place, name) as file:
+            schema = file.schema_arrow
+            image = _image_column(schema)
+            if not image:
+                raise PhotosError(f"{printable(name)} has no column of images", "Give a Hugging Face image dataset.")
+            label, classes = _label_column(schema, name)
+            if order is not None and classes != order:
+                raise PhotosError(f"{printable(name)} names other classes than {printable(files[0])}")
+            order = classes
+            tables.append(_Table(name, image, file.metadata))
+            columns = _columns(file, (label.lower(), "split", "group"))
+        _list_rows(listing, columns, _Listed(name, label.lower(), classes, split, start))
+        start += tables[-1].metadata.num_rows
+    return assemble(listing, _reader(place, tables, listing), order or ())
 
 
-def read_columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Those of the named columns that the file has, as lists; names compare in lower case."""
-    file = _open(path)
-    present = [column for column in file.schema_arrow.names if column.lower() in names]
-    table = file.read(columns=present)
-    return {column.lower(): table.column(column).to_pylist() for column in present}
+def read_columns(place: Place, name: str, wanted: Sequence[str]) -> dict[str, list[Any]]:
+    """Those of the wanted columns that the file has, as lists; names compare in lower case."""
+    with _opened(place, name) as file:
+        return _columns(file, wanted)
 
 
-class ParquetReader:
-    """Reads photos by row, one row group at a time; the last few groups stay in memory.
-
-    Reading in order touches each row group once; a row far away costs its whole group.
+@dataclass(frozen=True)
+class _Table:
+    """A Parquet file.
 
     Args:
-        files: Parquet files.
-        images: the image column of each.
-        starts: the global number of each file's first row.
+        name: of the file.
+        image: the column of bytes, as pyarrow names what is inside a struct.
+        metadata: its footer.
     """
 
-    def __init__(self, files: Sequence[Path], images: Sequence[str], starts: Sequence[int]) -> None:
-        self._files = [_open(path) for path in files]
-        self._images = list(images)
-        self._starts = list(starts)
-        self._group_starts = [_group_starts(file) for file in self._files]
-        self._held: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self._lock = threading.Lock()
+    name: str
+    image: str
+    metadata: Any
 
-    def __call__(self, photo: Photo) -> bytes:
-        number = bisect_right(self._starts, photo.row) - 1
-        row = photo.row - self._starts[number]
-        group = bisect_right(self._group_starts[number], row) - 1
+    def groups(self) -> Iterator[Any]:
+        return (self.metadata.row_group(i) for i in range(self.metadata.num_row_groups))
+
+    def image_bytes(self) -> int:
+        """What all pictures take, about."""
+        leaves = (group.column(k) for group in self.groups() for k in range(group.num_columns))
+        return sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema == self.image)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What is known of the rows of a file before they are listed."""
+
+    file: str
+    label: str
+    classes: list[str]
+    split: str | None
+    start: int
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """The row groups of Parquet files, one after the other.
+
+    Args:
+        place: of the files.
+        tables: the files.
+        starts: int64, the first row of each group, counted over all files.
+        first_groups: the number of each file's first group, counted over all files.
+    """
+
+    place: Place
+    tables: tuple[_Table, ...]
+    starts: NDArray[np.int64]
+    first_groups: NDArray[np.int64]
+
+    def find(self, row: int) -> tuple[int, int]:
+        group = int(np.searchsorted(self.starts, row, "right")) - 1
+        return group, row - int(self.starts[group])
+
+    def load(self, group: int) -> Sequence[Item]:
+        number = int(np.searchsorted(self.first_groups, group, "right")) - 1
+        table = self.tables[number]
         try:
-            column = self._group(number, group)
+            with _opened(self.place, table.name, table.metadata) as file:
+                read = file.read_row_group(group - int(self.first_groups[number]), columns=[table.image])
+                column = read.column(0)
+                leaf = column.flatten()[0] if table.image.endswith(".bytes") else column
+                pictures = leaf.to_pylist()
+        except LungfishError:
+            raise
         except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
-            raise UnreadablePhotoError(f"cannot be read: {str(error).splitlines()[0]}") from None
-        value = column[row - self._group_starts[number][group]].as_py()
-        data = value.get("bytes") if isinstance(value, dict) else value
-        if data is None:
-            raise UnreadablePhotoError("the row holds no picture")
-        return bytes(data)
-
-    def _group(self, number: int, group: int) -> Any:
-        with self._lock:
-            key = number, group
-            if key not in self._held:
-                while len(self._held) >= GROUPS_HELD:
-                    self._held.popitem(last=False)
-                name = self._images[number]
-                self._held[key] = self._files[number].read_row_group(group, columns=[name]).column(name)
-            self._held.move_to_end(key)
-            return self._held[key]
+            raise UnreadablePhotoError(f"cannot be read: {str(error).partition(chr(10))[0]}") from None
+        missing = UnreadablePhotoError("the row holds no picture")
+        return [missing if picture is None else picture for picture in pictures]
 
 
-def _list_rows(listing: Listing, path: Path, label: tuple[str, list[str]], split: str | None, start: int) -> int:
-    """Add the rows of one file; returns how many it has, unlabelled ones included."""
-    column, names = label
-    columns = read_columns(path, (column.lower(), "split", "group"))
-    labels = columns[column.lower()]
+def _reader(place: Place, tables: Sequence[_Table], listing: Listing) -> GroupReader:
+    rows = [group.num_rows for table in tables for group in table.groups()]
+    starts = np.array([0, *accumulate(rows)][: len(rows)], np.int64)
+    counts = [table.metadata.num_row_groups for table in tables]
+    groups = RowGroups(place, tuple(tables), starts, np.array([0, *accumulate(counts)][:-1], np.int64))
+    needed_bytes = sum(table.image_bytes() for table in tables)
+    identity = [[place.stamp(table.name), table.image] for table in tables]
+    copies = plan_copies(identity, needed_bytes, listing, "reading them in random order is slow")
+    return GroupReader(groups, copies)
+
+
+def _list_rows(listing: Listing, columns: dict[str, list[Any]], listed: _Listed) -> None:
+    labels, classes = columns[listed.label], listed.classes
     digits = len(str(max(len(labels) - 1, 0)))
+    stem = listed.file.removesuffix(".parquet")
     for i, value in enumerate(labels):
-        name = f"{path.stem}/{i:0{digits}d}"
-        if value is None or (names and not 0 <= value < len(names)):
+        name = f"{stem}/{i:0{digits}d}"
+        if value is None or (classes and not 0 <= value < len(classes)):
             listing.skipped.append(Skipped(name, "no label"))
             continue
         own = columns["split"][i] if "split" in columns else None
@@ -124,43 +164,28 @@ def _list_rows(listing: Listing, path: Path, label: tuple[str, list[str]], split
         listing.rows.append(
             Row(
                 name,
-                names[value] if names else str(value).strip(),
-                split or split_named("" if own is None else str(own), f"{printable(path.name)}, row {i + 1}"),
+                classes[value] if classes else str(value).strip(),
+                listed.split or split_named("" if own is None else str(own), f"{printable(listed.file)}, row {i + 1}"),
                 None if group is None else str(group),
-                start + i,
+                listed.start + i,
             )
         )
-    return len(labels)
 
 
-def _splits_of(files: Sequence[Path]) -> list[str | None]:
-    if len(files) == 1:
-        return [None]
-    longest_first = sorted(SPLIT_NAMES, key=len, reverse=True)
-    prefixes = [next((p for p in longest_first if file.name.lower().startswith(p)), None) for file in files]
-    unnamed = [printable(file.name) for file, prefix in zip(files, prefixes, strict=True) if prefix is None]
-    if unnamed and len(unnamed) < len(files):
-        raise PhotosError(
-            f"some Parquet files are named after splits and some are not: {', '.join(unnamed[:5])}",
-            "Name them train*, validation* and test*, or give one file.",
-        )
-    return [prefix and SPLIT_NAMES[prefix] for prefix in prefixes]
-
-
-def _image_column(schema: Any) -> str | None:
+def _image_column(schema: Any) -> str:
+    """The column of pictures, as pyarrow names what holds the bytes; empty if there is none."""
     import pyarrow as pa
 
-    images = [
-        field.name
-        for field in schema
-        if (pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0)
-        or pa.types.is_binary(field.type)
-        or pa.types.is_large_binary(field.type)
-    ]
-    return "image" if "image" in images else next(iter(images), None)
+    images = {}
+    for field in schema:
+        if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
+            images[field.name] = f"{field.name}.bytes"
+        elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            images[field.name] = field.name
+    return images.get("image") or next(iter(images.values()), "")
 
 
-def _label_column(schema: Any, path: Path) -> tuple[str, list[str]]:
+def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
     """The label column and the class names of its integers; no names if it holds the names themselves."""
     metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = metadata.get("info", {}).get("features", {})
@@ -172,28 +197,29 @@ def _label_column(schema: Any, path: Path) -> tuple[str, list[str]]:
     column = "label" if "label" in schema.names else next(iter(named), None)
     if column is None or column not in schema.names:
         raise PhotosError(
-            f"{printable(path.name)} has no column label (it has: {', '.join(map(printable, schema.names))})",
+            f"{printable(file)} has no column label (it has: {', '.join(map(printable, schema.names))})",
             "Name the column of labels 'label'.",
         )
     return column, [str(name) for name in named.get(column, [])]
 
 
-def _group_starts(file: Any) -> list[int]:
-    starts = [0]
-    for group in range(file.metadata.num_row_groups - 1):
-        starts.append(starts[-1] + file.metadata.row_group(group).num_rows)
-    return starts
+def _columns(file: Any, wanted: Sequence[str]) -> dict[str, list[Any]]:
+    present = [column for column in file.schema_arrow.names if column.lower() in wanted]
+    table = file.read(columns=present)
+    return {column.lower(): table.column(column).to_pylist() for column in present}
 
 
-def _open(path: Path) -> Any:
+@contextmanager
+def _opened(place: Place, name: str, metadata: Any = None) -> Iterator[Any]:
+    """A `pyarrow.parquet.ParquetFile`; `metadata` is its footer, if it was read before."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("reading Parquet needs pyarrow", "pip install 'lungfish[train]'") from error
-    try:
-        return parquet.ParquetFile(path, pre_buffer=False)
-    except pa.ArrowInvalid as error:
-        raise PhotosError(f"{printable(path.name)} is not a Parquet file: {error}") from error
-    except OSError as error:
-        raise unreadable_folder(path, error) from error
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "reading Parquet") from None
+    with place.open(name) as source:
+        try:
+            file = parquet.ParquetFile(source, metadata=metadata)
+        except pa.ArrowInvalid as error:
+            raise PhotosError(f"{printable(name)} is not a Parquet file: {error}") from error
+        yield file

@@ -1,4 +1,4 @@
-"""Choose the source that a path holds."""
+"""Choose the source that a name of photos stands for."""
 
 from __future__ import annotations
 
@@ -7,69 +7,119 @@ import os
 from pathlib import Path, PurePosixPath
 
 from lungfish.core.errors import PhotosError
-from lungfish.core.names import plural, printable
+from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet
 from lungfish.data.sources.folders import open_folder
+from lungfish.data.sources.hub import is_hub_name, open_hub, parse_hub_name
 from lungfish.data.sources.image_parquet import holds_images, open_image_parquet
+from lungfish.data.sources.place import LocalPlace, Place
+from lungfish.data.sources.remote import is_address, open_place
+from lungfish.data.sources.shards import expand, is_pattern, shards_of
 from lungfish.data.sources.tables import open_table
-from lungfish.data.sources.tree import Tree, read_tree, suffix_of
+from lungfish.data.sources.tar_shards import open_tar_shards
+from lungfish.data.sources.tree import suffix_of
 
 LAYOUTS = (
-    "Give a folder of class folders, a CSV or Parquet with columns image and label, or Hugging Face image parquet."
+    "Give a folder of class folders, a CSV or Parquet with columns image and label, Hugging Face image parquet,"
+    " WebDataset tar shards, hf:OWNER/NAME, or an address such as s3://BUCKET/FOLDER."
 )
+FILES = (".csv", ".parquet", ".tar")
 
 
-def open_photos(path: str | os.PathLike[str]) -> PhotoSet:
-    """List the photos under `path`; nothing is decoded yet.
+def open_photos(photos: str | os.PathLike[str]) -> PhotoSet:
+    """List photos; nothing is decoded yet.
 
     Args:
-        path: a folder of class folders, a folder of `train`, `val|validation|valid` and `test` folders of class
-            folders, a CSV or Parquet file with columns `image` and `label` (`split` and `group` if there), or Hugging
-            Face image parquet: one file, or a folder of files named `train*`, `validation*`, `test*`, or a checkout
-            that holds such a folder.
+        photos: a path; an address that fsspec opens, `s3://bucket/photos`; or a data set of the Hugging Face hub,
+            `hf:OWNER/NAME[@REVISION][:CONFIG]`. At a path or an address may be a folder of class folders; a folder of
+            `train`, `val|validation|valid` and `test` folders of class folders; a CSV or Parquet file with columns
+            `image` and `label` (`split` and `group` if there); Hugging Face image parquet or WebDataset tar shards:
+            one file, a folder of files named `train*`, `validation*`, `test*`, a checkout that holds such a folder, or
+            a pattern, `train-{000000..000009}.tar`.
 
     Raises:
         PhotosError: there is no such place, or what it holds cannot be used; the message says why.
         StorageError: a folder or table may not be read.
-        MissingExtraError: Parquet without pyarrow.
+        DownloadError: something cannot be fetched, or must not be.
+        MissingExtraError: a package that the source needs is not installed.
     """
-    source = Path(path)
-    shown = printable(str(path))
+    text = os.fspath(photos)
+    if is_hub_name(text):
+        return open_hub(text)
+    if text.startswith("pipe:"):
+        raise PhotosError(f"{printable(text)} is a command, and none is ever run", LAYOUTS)
+    if is_pattern(text) and (is_address(text) or not Path(text).exists()):
+        return _open_pattern(text)
+    if is_address(text):
+        return _open_address(text)
+    return _open_path(Path(text), printable(text))
+
+
+def local_path(photos: str | os.PathLike[str]) -> Path | None:
+    """The folder or file of this machine that `photos` names; None for a hub, an address or a pattern."""
+    text = os.fspath(photos)
+    elsewhere = is_hub_name(text) or is_address(text) or (is_pattern(text) and not Path(text).exists())
+    return None if elsewhere else Path(text)
+
+
+def short_name(photos: str | os.PathLike[str]) -> str:
+    """What photos that are at no `local_path` may be called: the last part of their name that means something."""
+    text = os.fspath(photos)
+    if is_hub_name(text):
+        return parse_hub_name(text).repository.rpartition("/")[2]
+    path = PurePosixPath(text.partition("://")[2] or text)
+    if is_pattern(path.name):
+        path = path.parent
+    return path.name.removesuffix(path.suffix if path.suffix in FILES else "")
+
+
+def _open_path(path: Path, shown: str) -> PhotoSet:
     try:
-        is_folder = source.is_dir()
-        exists = source.exists()
+        is_folder = path.is_dir()
+        exists = path.exists()
     except OSError as error:  # a name that is too long, a loop of links
         raise PhotosError(f"cannot open {shown}: {os.strerror(error.errno or errno.EINVAL)}", LAYOUTS) from error
     if not exists:
         raise PhotosError(f"no such folder: {shown}", LAYOUTS)
     if is_folder:
-        return _open_folder(source)
-    if source.suffix.lower() == ".parquet":
-        return open_image_parquet([source]) if holds_images(source) else open_table(source)
-    if source.suffix.lower() == ".csv":
-        return open_table(source)
-    raise PhotosError(f"not a folder, a CSV or a Parquet file: {shown}", LAYOUTS)
+        return _open_folder(LocalPlace(path))
+    return _open_file(LocalPlace(path.parent), path.name)
 
 
-def _open_folder(folder: Path) -> PhotoSet:
-    tree = read_tree(folder)
-    parquet = [] if tree.photos else _parquet_of(tree)
-    return open_image_parquet([folder / name for name in parquet]) if parquet else open_folder(folder, tree)
+def _open_address(address: str) -> PhotoSet:
+    if suffix_of(address) not in FILES:
+        return _open_folder(open_place(address))
+    folder, _, name = address.rpartition("/")
+    return _open_file(open_place(folder), name)
 
 
-def _parquet_of(tree: Tree) -> list[str]:
-    """The Parquet files at the top, else those of the one folder that holds any, such as a checkout's `data`.
+def _open_pattern(pattern: str) -> PhotoSet:
+    """Shards of one folder, which is what the pattern begins with."""
+    suffix = suffix_of(pattern)
+    if suffix not in (".tar", ".parquet"):
+        raise PhotosError(f"{printable(pattern)} stands for neither .tar nor .parquet files", LAYOUTS)
+    folder = pattern.partition("{")[0].rpartition("/")[0]
+    place: Place = open_place(folder) if is_address(folder) else LocalPlace(Path(folder))
+    names = expand(pattern.removeprefix(folder).lstrip("/"))
+    return open_tar_shards(place, names) if suffix == ".tar" else open_image_parquet(place, names)
 
-    Raises:
-        PhotosError: several folders hold some.
-    """
-    files = [name for name in tree.files if suffix_of(name) == ".parquet"]
-    folders = sorted({str(PurePosixPath(name).parent) for name in files})
-    if "." in folders:
-        return [name for name in files if "/" not in name]
-    if len(folders) > 1:
-        raise PhotosError(
-            f"{plural(len(folders), 'folder')} of Parquet files: {', '.join(map(printable, folders[:10]))}",
-            "Give one of them.",
-        )
-    return files
+
+def _open_file(place: Place, name: str) -> PhotoSet:
+    suffix = suffix_of(name)
+    if suffix == ".parquet" and holds_images(place, name):
+        return open_image_parquet(place, [name])
+    if suffix in (".csv", ".parquet"):
+        return open_table(place, name)
+    if suffix == ".tar":
+        return open_tar_shards(place, [name])
+    raise PhotosError(f"not a folder, a CSV, a Parquet or a tar file: {place.shown(name)}", LAYOUTS)
+
+
+def _open_folder(place: Place) -> PhotoSet:
+    tree = place.tree()
+    if not tree.photos:
+        for suffix, open_shards in ((".parquet", open_image_parquet), (".tar", open_tar_shards)):
+            folder, names = shards_of(tree, suffix)
+            if names:
+                return open_shards(place.below(folder) if folder else place, names)
+    return open_folder(place, tree)

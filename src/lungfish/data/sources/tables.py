@@ -13,9 +13,9 @@ from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, Skipped
 from lungfish.data.sources.assembly import Listing, Row, assemble, split_named
-from lungfish.data.sources.files import FileReader
 from lungfish.data.sources.image_parquet import read_columns
-from lungfish.data.sources.tree import unreadable_folder
+from lungfish.data.sources.place import LocalPlace, Place
+from lungfish.data.sources.tree import suffix_of
 
 COLUMNS = ("image", "label", "split", "group")
 TEMPLATE = "The first lines should read like this:\nimage,label\ncats/one.jpg,cat\ndogs/two.jpg,dog"
@@ -25,58 +25,60 @@ TEMPLATE = "The first lines should read like this:\nimage,label\ncats/one.jpg,ca
 class Table:
     """Columns of equal length; `split` and `group` may be absent."""
 
-    path: Path
+    name: str
     columns: dict[str, list[str]]
     first_line: int  # the number of the first row, as people count it
 
 
-def open_table(path: Path) -> PhotoSet:
+def open_table(place: Place, name: str) -> PhotoSet:
     """The photos that a table lists; paths are relative to the table's folder.
 
     Raises:
         PhotosError: columns or values are missing, a path leaves the folder, a photo has two labels.
         StorageError: the table may not be read.
+        DownloadError: the table cannot be fetched.
     """
-    table = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    table = _read_parquet(place, name) if suffix_of(name) == ".parquet" else _read_csv(place, name)
     listing = Listing()
-    places = _Places(path.parent)
+    places = _Places(place)
     seen: dict[str, str] = {}
     for i, (image, label) in enumerate(zip(table.columns["image"], table.columns["label"], strict=True)):
-        name = places.relative(image, _where(table, i))
+        photo = places.relative(image, _where(table, i))
         if not label:
             raise PhotosError(f"{_where(table, i)}: no label", "Give every photo a label, or delete its row.")
-        if name in seen:
-            if seen[name] != label:
-                both = f"{printable(seen[name])!r} and {printable(label)!r}"
-                raise PhotosError(f"{_where(table, i)}: {printable(name)} is labelled {both}", "Keep one of the rows.")
-            listing.skipped.append(Skipped(name, "listed more than once"))
+        if photo in seen:
+            if seen[photo] != label:
+                both = f"{printable(seen[photo])!r} and {printable(label)!r}"
+                raise PhotosError(f"{_where(table, i)}: {printable(photo)} is labelled {both}", "Keep one of the rows.")
+            listing.skipped.append(Skipped(photo, "listed more than once"))
             continue
-        seen[name] = label
-        if not places.is_file(name):
-            listing.skipped.append(Skipped(name, "no such file"))
+        seen[photo] = label
+        if not places.is_file(photo):
+            listing.skipped.append(Skipped(photo, "no such file"))
             continue
         split = table.columns["split"][i] if "split" in table.columns else ""
         group = table.columns["group"][i] if "group" in table.columns else ""
-        listing.rows.append(Row(name, label, split_named(split, _where(table, i)), group or None))
+        listing.rows.append(Row(photo, label, split_named(split, _where(table, i)), group or None))
     if not listing.rows and listing.skipped:
         raise PhotosError(
-            f"none of the {len(listing.skipped):,} photos in {printable(path.name)} exists, for instance"
+            f"none of the {len(listing.skipped):,} photos in {printable(name)} exists, for instance"
             f" {printable(listing.skipped[0].file)}",
-            f"Paths are relative to {printable(str(path.parent))}.",
+            f"Paths are relative to {place.shown()}.",
         )
-    return assemble(listing, FileReader(path.parent))
+    return assemble(listing, place.reader(listing))
 
 
 def _where(table: Table, i: int) -> str:
-    return f"{printable(table.path.name)}, row {i + table.first_line}"
+    return f"{printable(table.name)}, row {i + table.first_line}"
 
 
 class _Places:
-    """Paths of a table, held under its folder, links resolved."""
+    """Paths of a table, held under its folder; on this machine links are resolved, and files must be there."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.real_root = root.resolve()
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.root = place.root if isinstance(place, LocalPlace) else None
+        self.real_root = self.root.resolve() if self.root else None
         self.inside: dict[str, bool] = {}  # folder to whether it is under the root
 
     def relative(self, image: str, where: str) -> str:
@@ -86,15 +88,17 @@ class _Places:
             raise PhotosError(f"{where}: no image path", "Give every row a path.")
         if posix.is_absolute() or Path(image).is_absolute() or posix.parts[0] == ".." or not self._holds(posix):
             raise PhotosError(
-                f"{where}: {printable(image)} is outside {printable(str(self.root))}",
+                f"{where}: {printable(image)} is outside {self.place.shown()}",
                 "Paths must stay under the table's folder; move the table or the photos.",
             )
         return str(posix)
 
     def is_file(self, name: str) -> bool:
-        return (self.root / name).is_file()
+        return self.root is None or (self.root / name).is_file()
 
     def _holds(self, posix: PurePosixPath) -> bool:
+        if self.root is None or self.real_root is None:
+            return True
         folder = str(posix.parent)
         if folder not in self.inside:
             self.inside[folder] = (self.root / folder).resolve().is_relative_to(self.real_root)
@@ -102,45 +106,43 @@ class _Places:
         return self.inside[folder] and (not path.is_symlink() or path.resolve().is_relative_to(self.real_root))
 
 
-def _read_csv(path: Path) -> Table:
+def _read_csv(place: Place, name: str) -> Table:
+    with place.open(name) as file:
+        data = file.read()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise unreadable_folder(path, error) from error
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise PhotosError(
-            f"{printable(path.name)} is not UTF-8 (byte {error.start})", "Save it as 'CSV UTF-8'."
-        ) from error
+        raise PhotosError(f"{printable(name)} is not UTF-8 (byte {error.start})", "Save it as 'CSV UTF-8'.") from error
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)  # spreadsheets of many countries write semicolons
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
     except csv.Error as error:
-        raise PhotosError(f"{printable(path.name)} is not a CSV: {error}", TEMPLATE) from error
-    names = [name.strip().lower() for name in rows[0]] if rows else []
-    _check_columns(path, names)
+        raise PhotosError(f"{printable(name)} is not a CSV: {error}", TEMPLATE) from error
+    names = [column.strip().lower() for column in rows[0]] if rows else []
+    _check_columns(name, names)
     for i, row in enumerate(rows[1:], start=2):
         if len(row) != len(names):
-            raise PhotosError(f"{printable(path.name)}, row {i}: {len(row)} values for {len(names)} columns", TEMPLATE)
-    at = {name: names.index(name) for name in COLUMNS if name in names}
-    return Table(path, {name: [row[k].strip() for row in rows[1:]] for name, k in at.items()}, first_line=2)
+            raise PhotosError(f"{printable(name)}, row {i}: {len(row)} values for {len(names)} columns", TEMPLATE)
+    at = {column: names.index(column) for column in COLUMNS if column in names}
+    return Table(name, {column: [row[k].strip() for row in rows[1:]] for column, k in at.items()}, first_line=2)
 
 
-def _read_parquet(path: Path) -> Table:
-    columns = read_columns(path, COLUMNS)
-    _check_columns(path, list(columns))
-    text = {name: [_text(value) for value in values] for name, values in columns.items()}
-    return Table(path, text, first_line=1)
+def _read_parquet(place: Place, name: str) -> Table:
+    columns = read_columns(place, name, COLUMNS)
+    _check_columns(name, list(columns))
+    text = {column: [_text(value) for value in values] for column, values in columns.items()}
+    return Table(name, text, first_line=1)
 
 
 def _text(value: object) -> str:
     return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 (not a number is no label)
 
 
-def _check_columns(path: Path, names: Sequence[str]) -> None:
+def _check_columns(table: str, names: Sequence[str]) -> None:
     missing = [name for name in ("image", "label") if name not in names]
     if missing:
         got = ", ".join(map(printable, names)) or "none"
         raise PhotosError(
-            f"{printable(path.name)} has no column {' and no column '.join(missing)} (it has: {got})", TEMPLATE
+            f"{printable(table)} has no column {' and no column '.join(missing)} (it has: {got})", TEMPLATE
         )

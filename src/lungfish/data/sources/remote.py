@@ -1,0 +1,228 @@
+"""Photos that lie elsewhere, on any file system that fsspec knows: `s3://bucket/photos`, `gs://`, `https://`."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+from lungfish.core.address import check_address, shown
+from lungfish.core.errors import DownloadError, LungfishError, MissingExtraError, PhotosError, UnreadablePhotoError
+from lungfish.core.extras import missing_extra
+from lungfish.core.hashing import sha256_json
+from lungfish.core.names import choose, printable
+from lungfish.data.photos import Photo
+from lungfish.data.sources.assembly import Listing
+from lungfish.data.sources.copies import plan_copies
+from lungfish.data.sources.groups import GroupReader, Item
+from lungfish.data.sources.tree import Tree, is_junk
+from lungfish.runtime.decode import MAX_PHOTO_BYTES
+
+TOGETHER = 32  # neighbors that are asked for at once
+DEEPEST = 32  # folders in folders
+TRIES = 3
+BACKOFF_S = 0.5
+# What file systems tell of a file that changes with its content.
+VERSIONS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_md5",
+    "xet_hash",
+    "blob_id",
+    "LastModified",
+    "updated",
+    "mtime",
+    "created",
+)
+
+
+def is_address(text: str) -> bool:
+    """Whether a name of photos begins as an address does; a single letter is a drive."""
+    scheme, separator, _ = text.partition("://")
+    return bool(separator) and len(scheme) > 1
+
+
+def open_place(address: str) -> RemotePlace:
+    """The folder at an address.
+
+    Raises:
+        PhotosError: no such file system, or a chain of several.
+        DownloadError: an address that must not be fetched, or no connection.
+        MissingExtraError: fsspec, or the package of this file system, is not installed.
+    """
+    scheme = address.partition("://")[0]
+    try:
+        import fsspec
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, f"reading photos from {scheme}://", "remote") from None
+    if "::" in address:
+        raise PhotosError(f"{shown(address)} chains several file systems", "Give the address of a folder or file.")
+    if scheme in ("http", "https"):
+        check_address(address, chosen=True)
+    choose(scheme, fsspec.available_protocols(), "file system")
+    with _explained(shown(address)):
+        system, root = fsspec.core.url_to_fs(address)
+    return RemotePlace(system, root.rstrip("/"), shown(address).rstrip("/"))
+
+
+@dataclass(frozen=True)
+class RemotePlace:
+    """A folder on a file system of fsspec.
+
+    Args:
+        system: the file system; several threads may share it, and it can be pickled.
+        root: the folder, as the system calls it.
+        address: the folder, as the user calls it, without credentials.
+        listed: size and version of the files, once they are listed; -1 and empty if the system does not tell.
+    """
+
+    system: Any
+    root: str
+    address: str
+    listed: dict[str, tuple[int, str]] = field(default_factory=dict, repr=False, compare=False)
+
+    def tree(self) -> Tree:
+        files: list[str] = []
+        folders: list[str] = []
+        with _explained(self.shown()):
+            for folder, inner, found in self.system.walk(self._path(""), DEEPEST, detail=True, on_error="raise"):
+                prefix = folder.rstrip("/").removeprefix(self.root).lstrip("/")
+                for name in filter(is_junk, list(inner)):
+                    del inner[name]  # walk does not enter it
+                folders.append(prefix)
+                prefix += "/" if prefix else ""
+                for name, about in found.items():
+                    if name and not is_junk(name):
+                        files.append(prefix + name)
+                        self.listed[prefix + name] = _size(about), _version(about)
+                self.system.invalidate_cache()  # else it holds all that it ever listed
+        return Tree(tuple(sorted(files)), tuple(sorted(folders[1:])), ())
+
+    def below(self, folder: str) -> RemotePlace:
+        return RemotePlace(self.system, f"{self.root}/{folder}", self.shown(folder))
+
+    def shown(self, name: str = "") -> str:
+        return printable(f"{self.address}/{name}" if name else self.address)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        with _explained(self.shown(name)), self.system.open(self._path(name), "rb") as file:
+            yield file
+
+    def stamp(self, name: str) -> str:
+        with _explained(self.shown(name)):
+            about = self.system.info(self._path(name))
+        return f"{self.shown(name)} {_size(about)} {_version(about) or secrets.token_hex()}"
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        [item] = _fetch(self.system, [self._path(name)], start, stop)
+        if isinstance(item, bytes):
+            return item
+        raise item
+
+    def reader(self, listing: Listing) -> Callable[[Photo], bytes]:
+        """Numbers the rows: those that lie together are read together, and kept on this disk."""
+        rows = sorted(listing.rows, key=lambda row: row.name)
+        for number, row in enumerate(rows):
+            row.number = number
+        names = tuple(row.name for row in rows)
+        known = [self.listed.get(name, (-1, "")) for name in names]
+        total = sum(max(size, 0) for size, _ in known)
+        # without versions, copies would outlive what they were made of: they serve this run only
+        versions = [version for _, version in known] if all(version for _, version in known) else secrets.token_hex()
+        identity = [self.shown(), sha256_json([names, versions]), TOGETHER]
+        copies = plan_copies(identity, total, listing, "each is fetched whenever it is read")
+        files = RemoteFiles(self.system, self.root, names, TOGETHER if copies else 1)
+        return GroupReader(files, copies)
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+
+@dataclass(frozen=True)
+class RemoteFiles:
+    """Photos that are files of their own, some neighbors at a time.
+
+    Args:
+        system: of fsspec.
+        root: of the names.
+        names: in the order of their rows.
+        together: how many are fetched at once.
+    """
+
+    system: Any
+    root: str
+    names: Sequence[str]
+    together: int
+
+    def find(self, row: int) -> tuple[int, int]:
+        return divmod(row, self.together)
+
+    def load(self, group: int) -> Sequence[Item]:
+        names = self.names[group * self.together : (group + 1) * self.together]
+        return _fetch(self.system, [f"{self.root}/{name}" for name in names])
+
+
+def _fetch(system: Any, paths: Sequence[str], start: int | None = None, stop: int | None = None) -> list[Item]:
+    """Files, or the same range of each, all at once; those that fail are tried again."""
+    items: dict[str, Item] = {}
+    for left in reversed(range(TRIES)):
+        wanted = [path for path in paths if not isinstance(items.get(path), bytes | UnreadablePhotoError)]
+        try:
+            found = system.cat_ranges(wanted, start, stop, on_error="return")
+        except Exception as error:  # noqa: BLE001  each file system raises what it likes
+            found = [error] * len(wanted)
+        items |= {path: _item(each) for path, each in zip(wanted, found, strict=True)}
+        if left and any(isinstance(items[path], DownloadError) for path in wanted):
+            time.sleep(BACKOFF_S)
+        else:
+            break
+    return [items[path] for path in paths]
+
+
+def _item(found: object) -> Item:
+    if isinstance(found, FileNotFoundError):
+        return UnreadablePhotoError("no such file")
+    if isinstance(found, Exception):
+        return DownloadError(f"cannot be fetched: {_reason(found)}")
+    data = bytes(cast("bytes", found))
+    if len(data) > MAX_PHOTO_BYTES:
+        return UnreadablePhotoError(f"{len(data):,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed")
+    return data
+
+
+def _size(about: dict[str, Any]) -> int:
+    size = about.get("size")
+    return size if isinstance(size, int) else -1
+
+
+def _version(about: dict[str, Any]) -> str:
+    return " ".join(str(about[key]) for key in VERSIONS if about.get(key) is not None)
+
+
+def _reason(error: BaseException) -> str:
+    lines = printable(str(error).strip().partition("\n")[0])
+    return f"{type(error).__name__}: {lines}" if lines else type(error).__name__
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn whatever a file system raises into an error that names the address."""
+    try:
+        yield
+    except LungfishError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(
+            f"cannot read {what}: {_reason(error)}", f"Run: pip install 'lungfish[remote]' {error.name or ''}".rstrip()
+        ) from error
+    except FileNotFoundError as error:
+        raise PhotosError(f"no such folder or file: {what}", "Check the spelling.") from error
+    except Exception as error:  # each file system raises what it likes
+        raise DownloadError(
+            f"cannot read {what}: {_reason(error)}", "Check the address, the connection and your credentials."
+        ) from error

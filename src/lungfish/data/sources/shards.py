@@ -1,0 +1,86 @@
+"""Data sets cut into files: which files belong together, in which order, and on which side each is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from lungfish.core.errors import PhotosError
+from lungfish.core.names import plural, printable
+from lungfish.data.sources.assembly import SPLIT_NAMES
+from lungfish.data.sources.tree import Tree, suffix_of
+
+MAX_SHARDS = 100_000
+_RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
+_LONGEST_FIRST = sorted(SPLIT_NAMES, key=len, reverse=True)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for several: `train-{000000..000009}.tar`."""
+    return _RANGE.search(name) is not None
+
+
+def expand(pattern: str) -> list[str]:
+    """The names that a pattern stands for, its numbers as wide as the first one is written.
+
+    Raises:
+        PhotosError: a range that goes down, or more than `MAX_SHARDS` names.
+    """
+    match = _RANGE.search(pattern)
+    if match is None:
+        return [pattern]
+    first, last = int(match[1]), int(match[2])
+    if not 0 <= last - first < MAX_SHARDS:
+        raise PhotosError(
+            f"{printable(match[0])} stands for {max(last - first + 1, 0):,} files",
+            f"Write the smaller number first; at most {MAX_SHARDS:,} files are read.",
+        )
+    head, tail = pattern[: match.start()], pattern[match.end() :]
+    names = [f"{head}{number:0{len(match[1])}d}" for number in range(first, last + 1)]
+    return [name + rest for name in names for rest in expand(tail)]
+
+
+def shards_of(tree: Tree, suffix: str) -> tuple[str, list[str]]:
+    """The folder that holds all files of that suffix, and their names below it; no names if there are none.
+
+    They lie at the top, in one folder such as a checkout's `data`, or in folders named after splits.
+
+    Raises:
+        PhotosError: several other folders hold some.
+    """
+    files = [name for name in tree.files if suffix_of(name) == suffix]
+    top = [name for name in files if "/" not in name]
+    if top or not files:
+        return "", top
+    folders = sorted({str(PurePosixPath(name).parent) for name in files})
+    if len(folders) == 1:
+        return folders[0], [PurePosixPath(name).name for name in files]
+    if all(_prefix(folder) for folder in folders):
+        return "", files
+    raise PhotosError(
+        f"{plural(len(folders), 'folder')} of {suffix} files: {', '.join(map(printable, folders[:10]))}",
+        "Give one of them.",
+    )
+
+
+def splits_of(names: Sequence[str]) -> list[str | None]:
+    """The side of each file, which its name or its folder's begins with; none if there is one file only.
+
+    Raises:
+        PhotosError: some are named after splits and some are not.
+    """
+    if len(names) == 1:
+        return [None]
+    prefixes = [_prefix(name) for name in names]
+    unnamed = [printable(name) for name, prefix in zip(names, prefixes, strict=True) if not prefix]
+    if unnamed and len(unnamed) < len(names):
+        raise PhotosError(
+            f"some files are named after splits and some are not: {', '.join(unnamed[:5])}",
+            "Name them train*, validation* and test*, or give one file.",
+        )
+    return [SPLIT_NAMES[prefix] if prefix else None for prefix in prefixes]
+
+
+def _prefix(name: str) -> str:
+    return next((prefix for prefix in _LONGEST_FIRST if name.lower().startswith(prefix)), "")

@@ -1,0 +1,204 @@
+"""What a WebDataset shard holds: a tar read once, of which only names, labels and offsets are kept.
+
+Members of one stem that follow each other are one sample: `0001.jpg`, `0001.cls`. Nothing is ever unpickled or run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+
+from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
+from lungfish.core.errors import StorageError
+from lungfish.core.files import write_atomic
+from lungfish.core.hashing import sha256_json
+from lungfish.core.names import printable
+from lungfish.data.sources.place import Place
+from lungfish.data.sources.tree import PHOTO_SUFFIXES, is_junk
+from lungfish.runtime.decode import MAX_PHOTO_BYTES
+
+VERSION = 1  # raise it when a shard would be read otherwise
+LABELS = ("cls", "json", "txt")  # the first that is there counts
+MAX_LABEL_BYTES = 1 << 16
+MAX_MEMBERS = 5_000_000
+LARGEST_READ = 1 << 20  # by which tarfile reads a member's long name or extended header whole
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_STEM = re.compile(r"((?:.*/)?[^/.][^/.]*)\.([^/]+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A labelled picture inside a tar.
+
+    Args:
+        name: of the picture, as the tar spells it.
+        label: as its label member spells it.
+        start, stop: where its bytes are.
+    """
+
+    name: str
+    label: str
+    start: int
+    stop: int
+
+
+@dataclass
+class Shard:
+    """A tar's samples in its order, and what was set aside: names and reasons."""
+
+    samples: list[Sample] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_shard(place: Place, name: str) -> Shard:
+    """The samples of a shard; from the cache if it was read before. A tar that breaks off keeps what came before.
+
+    Raises:
+        LungfishError: it cannot be opened.
+    """
+    key = sha256_json([VERSION, place.stamp(name)])
+    index = cache_folder() / "shards" / f"{key[:32]}.json"
+    try:
+        rows = json.loads(index.read_bytes())
+        return Shard([Sample(*row) for row in rows["samples"]], [tuple(row) for row in rows["skipped"]])
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # not there, or damaged
+    with place.open(name) as file:
+        shard = _index(file)
+    samples = [[each.name, each.label, each.start, each.stop] for each in shard.samples]
+    try:
+        write_atomic(index, json.dumps({"samples": samples, "skipped": shard.skipped}))
+        prune_cache(index.parent, budget_bytes(), keep=[index])
+    except StorageError:
+        pass  # it is read again the next time
+    return shard
+
+
+class _DamagedError(Exception):
+    """What is wrong with a tar."""
+
+
+@dataclass
+class _Careful:
+    """A file of which a hostile header cannot have much read into memory."""
+
+    file: BinaryIO
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= LARGEST_READ:
+            raise _DamagedError("a header of an absurd size")
+        return self.file.read(size)
+
+    def seek(self, offset: int) -> int:
+        return self.file.seek(offset)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+@dataclass
+class _Parts:
+    """The members of one sample so far."""
+
+    stem: str
+    pictures: list[tuple[str, int, int]] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
+
+
+def _index(file: BinaryIO) -> Shard:
+    shard = Shard()
+    parts = _Parts("")
+    begin = file.read(6)
+    bytes_ = file.seek(0, 2)
+    file.seek(0)
+    if begin.startswith(_COMPRESSED):
+        shard.skipped.append(("", "compressed: a photo cannot be read alone; decompress it first"))
+        return shard
+    try:
+        for member in _members(file, bytes_):
+            matched = _STEM.fullmatch(member.name)
+            if matched is None or is_junk(PurePosixPath(member.name).name):
+                continue
+            if matched[1] != parts.stem:
+                _finish(shard, parts)
+                parts = _Parts(matched[1])
+            _add(parts, member, matched[2].lower(), file)
+        _finish(shard, parts)
+    except (_DamagedError, tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
+        _finish(shard, parts)
+        shard.skipped.append(("", f"damaged behind {len(shard.samples):,} samples: {printable(str(error))}"))
+    return shard
+
+
+def _members(file: BinaryIO, bytes_: int) -> Iterator[tarfile.TarInfo]:
+    """Plain files, one at a time."""
+    with tarfile.open(fileobj=cast("IO[bytes]", _Careful(file)), mode="r:") as tar:
+        for _ in range(MAX_MEMBERS):
+            member = tar.next()
+            tar.__dict__["members"] = []  # tarfile would hold them all
+            if member is None:
+                _check_end(file, tar.offset)
+                break
+            if member.size < 0 or member.offset_data + member.size > bytes_:
+                raise _DamagedError(f"{printable(member.name[:80])} ends behind the end of the file")
+            if member.isreg() and not member.issparse():
+                yield member
+        else:
+            raise _DamagedError(f"more than {MAX_MEMBERS:,} members")
+
+
+def _check_end(file: BinaryIO, offset: int) -> None:
+    """A tar ends with zeros, or with the file; tarfile takes whatever is no header for an end."""
+    file.seek(offset)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise _DamagedError(f"no header at byte {offset:,}")
+
+
+def _add(parts: _Parts, member: tarfile.TarInfo, extension: str, file: BinaryIO) -> None:
+    if f".{extension.rpartition('.')[2]}" in PHOTO_SUFFIXES:
+        parts.pictures.append((member.name.removeprefix("./"), member.offset_data, member.size))
+    elif extension in LABELS:
+        if member.size > MAX_LABEL_BYTES:
+            parts.fault = f"a .{extension} of {member.size:,} bytes"
+            return
+        file.seek(member.offset_data)
+        parts.labels[extension] = _label(extension, file.read(member.size))
+
+
+def _label(extension: str, data: bytes) -> str:
+    """The class that a label member names; empty if it names none."""
+    try:
+        text = data.decode().strip()
+        if extension != "json":
+            return text
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    if isinstance(value, dict):
+        value = value.get("label")
+    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _finish(shard: Shard, parts: _Parts) -> None:
+    """Add a sample, or say why it is none. A stem without a picture is not a photo, and not worth a word."""
+    if not parts.pictures:
+        return
+    name, start, size = parts.pictures[0]
+    label = next((parts.labels[each] for each in LABELS if parts.labels.get(each)), "")
+    fault = parts.fault
+    if len(parts.pictures) > 1:
+        fault = f"{len(parts.pictures)} pictures of one name"
+    elif size > MAX_PHOTO_BYTES:
+        fault = f"{size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed"
+    elif not label and not fault:
+        fault = "no label: a .cls, .json or .txt beside it; pickles are never read"
+    if fault:
+        shard.skipped.append((name, fault))
+    else:
+        shard.samples.append(Sample(name, label, start, start + size))

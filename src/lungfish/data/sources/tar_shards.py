@@ -1,0 +1,146 @@
+"""WebDataset: tar shards whose members are read at random, each by the bytes that are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import LungfishError, UnreadablePhotoError
+from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.sources.assembly import Listing, Row, assemble
+from lungfish.data.sources.copies import plan_copies
+from lungfish.data.sources.groups import GroupReader, Item
+from lungfish.data.sources.place import LocalPlace, Place
+from lungfish.data.sources.shards import splits_of
+from lungfish.data.sources.tar_index import read_shard
+from lungfish.runtime.ahead import map_ahead
+
+SHARDS_AT_ONCE = 8  # while they are listed
+RUN_BYTES = 8 << 20  # of neighbors that are fetched at once
+
+
+def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
+    """The photos in tar files, on the sides that their names begin with (`train*`, `validation*`, `test*`).
+
+    A photo's name is its shard's, without the suffix, and its member's: `train-000001/0042.jpg`.
+
+    Raises:
+        PhotosError: no labelled photos, or shards only partly named after splits.
+        StorageError: a shard may not be read.
+        DownloadError: a shard cannot be fetched.
+    """
+    files = sorted(names)
+    listing = Listing()
+    starts: list[int] = []
+    stops: list[int] = []
+    owners: list[int] = []
+    labels: dict[str, str] = {}  # one text for each class, however many photos it has
+    shards = map_ahead(partial(read_shard, place), files, SHARDS_AT_ONCE, SHARDS_AT_ONCE)
+    for number, (file, split, shard) in enumerate(zip(files, splits_of(files), shards, strict=True)):
+        stem = file.removesuffix(".tar")
+        seen: set[str] = set()
+        listing.skipped += [Skipped(f"{stem}/{name}" if name else file, why) for name, why in shard.skipped]
+        for sample in shard.samples:
+            name = f"{stem}/{sample.name}"
+            if name in seen:
+                listing.skipped.append(Skipped(name, "listed more than once"))
+                continue
+            seen.add(name)
+            label = labels.setdefault(sample.label, sample.label)
+            listing.rows.append(Row(name, label, split, None, len(starts)))
+            starts.append(sample.start)
+            stops.append(sample.stop)
+            owners.append(number)
+    members = Members(place, tuple(files), *(np.array(each, np.int64) for each in (owners, starts, stops)))
+    reader = members if isinstance(place, LocalPlace) else _fetching(members, listing)
+    return assemble(listing, reader, _numeric_order(labels))
+
+
+@dataclass(frozen=True)
+class Members:
+    """Reads members of tar files. Thread-safe, and can be pickled.
+
+    Args:
+        place: of the files.
+        files: the tars.
+        owners: int64, the tar of each photo.
+        starts, stops: int64, where its bytes are.
+    """
+
+    place: Place
+    files: tuple[str, ...]
+    owners: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+
+    def __call__(self, photo: Photo) -> bytes:
+        row = photo.row
+        start, stop = int(self.starts[row]), int(self.stops[row])
+        try:
+            data = self.place.read_range(self.files[self.owners[row]], start, stop)
+        except LungfishError as error:
+            raise UnreadablePhotoError(error.message) from None
+        if len(data) < stop - start:
+            raise UnreadablePhotoError("its tar has become shorter since it was listed")
+        return data
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Neighbors in a tar that is elsewhere, fetched together.
+
+    Args:
+        members: the photos.
+        firsts: int64, the first photo of each run.
+    """
+
+    members: Members
+    firsts: NDArray[np.int64]
+
+    def find(self, row: int) -> tuple[int, int]:
+        run = int(np.searchsorted(self.firsts, row, "right")) - 1
+        return run, row - int(self.firsts[run])
+
+    def load(self, group: int) -> Sequence[Item]:
+        members = self.members
+        first = int(self.firsts[group])
+        last = int(self.firsts[group + 1]) if group + 1 < len(self.firsts) else len(members.starts)
+        start = int(members.starts[first])
+        data = memoryview(
+            members.place.read_range(members.files[members.owners[first]], start, int(members.stops[last - 1]))
+        )
+        places = zip(members.starts[first:last] - start, members.stops[first:last] - start, strict=True)
+        return [_cut(data, int(begin), int(end)) for begin, end in places]
+
+
+def _cut(data: memoryview, start: int, stop: int) -> Item:
+    if stop > len(data):
+        return UnreadablePhotoError("its tar has become shorter since it was listed")
+    return bytes(data[start:stop])
+
+
+def _fetching(members: Members, listing: Listing) -> Callable[[Photo], bytes]:
+    total = int((members.stops - members.starts).sum())
+    stamps = [members.place.stamp(file) for file in members.files]
+    copies = plan_copies([stamps, RUN_BYTES], total, listing, "each is fetched whenever it is read")
+    if copies is None:
+        return members
+    return GroupReader(Runs(members, _firsts(members)), copies)
+
+
+def _firsts(members: Members) -> NDArray[np.int64]:
+    """Where runs begin: at a new tar, or where a run would grow beyond `RUN_BYTES`."""
+    firsts: list[int] = []
+    for row, (owner, stop) in enumerate(zip(members.owners, members.stops, strict=True)):
+        if not firsts or owner != members.owners[firsts[-1]] or stop - members.starts[firsts[-1]] > RUN_BYTES:
+            firsts.append(row)
+    return np.array(firsts, np.int64)
+
+
+def _numeric_order(labels: Iterable[str]) -> list[str]:
+    """Numbers in the order of their values: then a class's index is its number, if none is missing."""
+    return sorted(labels, key=lambda text: (int(text), text)) if all(text.isdecimal() for text in labels) else []
