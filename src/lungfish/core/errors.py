@@ -16,6 +16,7 @@
         ├── MissingExtraError          an optional package is not installed
         ├── StorageError               disk full, read-only, no permission
         ├── DownloadError              a file cannot be fetched, or must not be
+        ├── WorkerError                a process that helps this one died
         └── WeightsError               pretrained weights are absent, altered or of another network
 
 Each says what failed with the value it got, and hints at what to do next.
@@ -113,6 +114,10 @@ class StorageError(MachineError):
 
 class DownloadError(MachineError):
     code = "download"
+
+
+class WorkerError(MachineError):
+    code = "worker"
 
 
 class WeightsError(MachineError):

@@ -1,0 +1,113 @@
+"""Processes that work for this one, and end with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TypeVar
+
+from lungfish.core.errors import WorkerError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class WorkerProcesses:
+    """A pool of processes, started at once. Functions, arguments and results are pickled; tensors go by shared memory.
+
+    Each takes about 400 MB of memory, which is what torch and torchvision take, and computes on one thread.
+
+    Args:
+        count: how many, at least 1.
+        prepare: called once in each with `argument`, before all else.
+        argument: see `prepare`.
+    """
+
+    def __init__(self, count: int, prepare: Callable[[T], None], argument: T) -> None:
+        import torch.multiprocessing  # teaches pickle to share tensors
+
+        self._pool = ProcessPoolExecutor(count, torch.multiprocessing.get_context("spawn"), _start, (prepare, argument))
+        with _main_left_alone(), _interrupts_held():
+            for _ in range(count):
+                self._pool.submit(_nothing)  # starts a process
+        self.count = count
+
+    def submit(self, function: Callable[[T], R], argument: T) -> Future[R]:
+        """Begin work on the next free process. Raises `WorkerError`."""
+        with _deaths_named():
+            return self._pool.submit(function, argument)
+
+    def result(self, future: Future[R]) -> R:
+        """Wait for what was begun; an error is raised as it was there. Raises `WorkerError`: a process died."""
+        with _deaths_named():
+            return future.result()
+
+    def close(self) -> None:
+        """Let each finish what it is at, and end it."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaths_named() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise WorkerError(
+            "a process that loads photos died: it was killed, or memory ran out (in a container, perhaps /dev/shm)",
+            "Continue with --resume and fewer workers in the recipe; 0 needs no process.",
+        ) from None
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Keep new processes from running the caller's script once more: they need nothing of it.
+
+    Otherwise a script that trains without asking for `__name__ == "__main__"` would train in each of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes started within do not hear Ctrl-C, not even while they start; here it is heard afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(prepare: Callable[[T], None], argument: T) -> None:
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    prepare(argument)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _nothing() -> None:
+    pass
