@@ -21,10 +21,14 @@ from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 from lungfish.data.photos import Photo, PhotoSet, Skipped
 from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble
+from lungfish.data.sources.remote import open_place
+from lungfish.data.sources.tar_shards import open_tar_shards
 from lungfish.runtime.decode import read_photo
 
 SCHEME = "hf:"
 MISSING = ("DatasetNotFoundError", "RepositoryNotFoundError", "GatedRepoError", "RevisionNotFoundError")
+LAYOUTS = ("parquet", "arrow", "imagefolder", "webdataset")
+CACHED = "cache"  # downloaded before, while the hub cannot be asked
 FORM = "hf:OWNER/NAME, hf:OWNER/NAME@REVISION, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME@REVISION:CONFIG"
 _NAME = re.compile(
     r"hf:(?P<repository>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?(:(?P<config>[\w. +=,-]+))?", re.ASCII
@@ -66,13 +70,23 @@ def open_hub(text: str) -> PhotoSet:
         MissingExtraError: datasets is not installed.
     """
     with _explained(text):
-        parts = _download(parse_hub_name(text))
+        found = _find(parse_hub_name(text))
+        if found.kind == "webdataset":
+            place = open_place(found.address)
+            return open_tar_shards(place, [name.removeprefix(found.address + "/") for name in found.files])
+        parts = _download(found.builder)
+    return _assemble(parts)
+
+
+def _assemble(parts: Mapping[str, Any]) -> PhotoSet:
+    """All splits that are meant for training, validation or test and have labels."""
     listing = Listing()
     order: Sequence[str] = ()
     tables: list[_Table] = []
     for split, data in parts.items():
-        table = _Table(split, data, sum(len(each.data) for each in tables))
-        if len(parts) > 1 and table.side is None:
+        side = SPLIT_NAMES.get(split.lower()) if len(parts) > 1 else None
+        table = _Table(split, data, side, sum(len(each.data) for each in tables))
+        if len(parts) > 1 and side is None:
             listing.warnings.append(f"the split {printable(split)} is left out: it is not train, validation or test")
         elif not table.list_rows(listing):
             listing.warnings.append(f"the split {printable(split)} is left out: it has no labels")
@@ -89,16 +103,14 @@ class _Table:
     Args:
         split: its name.
         data: a `datasets.Dataset`.
+        side: train, val or test; None if it is the only split.
         start: the number of its first row.
     """
 
     split: str
     data: Any
+    side: str | None
     start: int
-
-    @property
-    def side(self) -> str | None:
-        return SPLIT_NAMES.get(self.split.lower())
 
     @property
     def classes(self) -> list[str]:
@@ -174,14 +186,34 @@ class HubReader:
         return any(Path(real).is_relative_to(os.path.realpath(folder)) for folder in self._folders)
 
 
-def _download(name: HubData) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class _Found:
+    """A data set on the hub.
+
+    Args:
+        address: of its files, at the commit that the hub told.
+        builder: of `datasets`, not yet downloaded.
+    """
+
+    address: str
+    builder: Any
+
+    @property
+    def kind(self) -> str:
+        """Of its files, one of `LAYOUTS`; or `CACHED`."""
+        return str(self.builder.info.builder_name)
+
+    @property
+    def files(self) -> list[str]:
+        return [str(file) for files in self.builder.config.data_files.values() for file in files]
+
+
+def _find(name: HubData) -> _Found:
     try:
         import datasets
         from huggingface_hub import HfApi, constants
     except ModuleNotFoundError as error:
         raise missing_extra(error, "the Hugging Face hub's data sets", "datasets") from None
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # nothing is told to anyone, not even that this was loaded
-    constants.HF_HUB_DISABLE_TELEMETRY = True
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     # a commit says what is trained on, and spares a question to the hub's viewer, which mirrors do not have
@@ -190,8 +222,38 @@ def _download(name: HubData) -> Mapping[str, Any]:
         revision = HfApi().dataset_info(name.repository, revision=revision).sha
     # in this form, a local folder of the same name is not taken instead
     path = f"hf://datasets/{name.repository}"
-    loaded: Mapping[str, Any] = datasets.load_dataset(path, name.config or None, revision=revision)
-    return loaded
+    with _nothing_told(datasets.config):
+        builder = datasets.load_dataset_builder(path, name.config or None, revision=revision)
+    found = _Found(f"{path}@{revision}", builder)
+    if found.kind not in (*LAYOUTS, CACHED):
+        raise PhotosError(
+            f"hf:{name.repository} holds {printable(found.kind)} files, not photos",
+            f"Of data sets on the hub, those made of {', '.join(LAYOUTS)} files are read.",
+        )
+    return found
+
+
+def _download(builder: Any) -> Mapping[str, Any]:
+    import datasets
+
+    with _nothing_told(datasets.config):
+        builder.download_and_prepare()
+        parts: Mapping[str, Any] = builder.as_dataset()
+    return parts
+
+
+@contextmanager
+def _nothing_told(config: Any) -> Iterator[None]:
+    """`datasets` counts what is loaded, and tells the hub which frameworks are installed."""
+    settings = ("HF_UPDATE_DOWNLOAD_COUNTS", "TORCH_AVAILABLE", "TF_AVAILABLE", "JAX_AVAILABLE")
+    before = {name: getattr(config, name) for name in settings}
+    try:
+        for name in settings:
+            setattr(config, name, False)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(config, name, value)
 
 
 @contextmanager

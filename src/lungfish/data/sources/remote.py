@@ -6,15 +6,17 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
+from urllib.parse import quote, unquote
 
 from lungfish.core.address import check_address, shown
 from lungfish.core.errors import DownloadError, LungfishError, MissingExtraError, PhotosError, UnreadablePhotoError
 from lungfish.core.extras import missing_extra
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import choose, printable
-from lungfish.data.photos import Photo
+from lungfish.data.photos import Photo, Skipped
 from lungfish.data.sources.assembly import Listing
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
@@ -88,38 +90,45 @@ class RemotePlace:
     def tree(self) -> Tree:
         files: list[str] = []
         folders: list[str] = []
-        with _explained(self.shown()):
-            for folder, inner, found in self.system.walk(self._path(""), DEEPEST, detail=True, on_error="raise"):
-                prefix = folder.rstrip("/").removeprefix(self.root).lstrip("/")
-                for name in filter(is_junk, list(inner)):
-                    del inner[name]  # walk does not enter it
-                folders.append(prefix)
-                prefix += "/" if prefix else ""
-                for name, about in found.items():
-                    if name and not is_junk(name):
-                        files.append(prefix + name)
-                        self.listed[prefix + name] = _size(about), _version(about)
+        skipped: list[Skipped] = []
+        pending = [""]
+        while pending:
+            folder = pending.pop()
+            with _explained(self.shown(folder)):
+                found = self.system.ls(self.path(folder and folder + "/"), detail=True)
                 self.system.invalidate_cache()  # else it holds all that it ever listed
-        return Tree(tuple(sorted(files)), tuple(sorted(folders[1:])), ())
+            for about in found:
+                name = self._relative(about["name"])
+                if name in ("", folder) or is_junk(PurePosixPath(name).name):
+                    continue
+                if about["type"] != "directory":
+                    files.append(name)
+                    self.listed[name] = _size(about), _version(about)
+                elif name.count("/") < DEEPEST:
+                    pending.append(name)
+                    folders.append(name)
+                else:
+                    skipped.append(Skipped(name, f"deeper than {DEEPEST} folders"))
+        return Tree(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(skipped, key=lambda s: s.file)))
 
     def below(self, folder: str) -> RemotePlace:
-        return RemotePlace(self.system, f"{self.root}/{folder}", self.shown(folder))
+        return RemotePlace(self.system, self.path(folder), self.shown(folder))
 
     def shown(self, name: str = "") -> str:
         return printable(f"{self.address}/{name}" if name else self.address)
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
-        with _explained(self.shown(name)), self.system.open(self._path(name), "rb") as file:
+        with _explained(self.shown(name)), self.system.open(self.path(name), "rb") as file:
             yield file
 
     def stamp(self, name: str) -> str:
         with _explained(self.shown(name)):
-            about = self.system.info(self._path(name))
+            about = self.system.info(self.path(name))
         return f"{self.shown(name)} {_size(about)} {_version(about) or secrets.token_hex()}"
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
-        [item] = _fetch(self.system, [self._path(name)], start, stop)
+        [item] = _fetch(self.system, [self.path(name)], start, stop)
         if isinstance(item, bytes):
             return item
         raise item
@@ -136,11 +145,20 @@ class RemotePlace:
         versions = [version for _, version in known] if all(version for _, version in known) else secrets.token_hex()
         identity = [self.shown(), sha256_json([names, versions]), TOGETHER]
         copies = plan_copies(identity, total, listing, "each is fetched whenever it is read")
-        files = RemoteFiles(self.system, self.root, names, TOGETHER if copies else 1)
+        files = RemoteFiles(replace(self, listed={}), names, TOGETHER if copies else 1)
         return GroupReader(files, copies)
 
-    def _path(self, name: str) -> str:
-        return f"{self.root}/{name}"
+    def path(self, name: str) -> str:
+        """A file, as the system calls it: on the web with escapes."""
+        return f"{self.root}/{quote(name) if self._is_web else name}"
+
+    def _relative(self, path: str) -> str:
+        name = path.removeprefix(self.root).strip("/")
+        return unquote(name) if self._is_web else name
+
+    @property
+    def _is_web(self) -> bool:
+        return self.address.startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True)
@@ -148,14 +166,12 @@ class RemoteFiles:
     """Photos that are files of their own, some neighbors at a time.
 
     Args:
-        system: of fsspec.
-        root: of the names.
+        place: of the files.
         names: in the order of their rows.
         together: how many are fetched at once.
     """
 
-    system: Any
-    root: str
+    place: RemotePlace
     names: Sequence[str]
     together: int
 
@@ -164,7 +180,7 @@ class RemoteFiles:
 
     def load(self, group: int) -> Sequence[Item]:
         names = self.names[group * self.together : (group + 1) * self.together]
-        return _fetch(self.system, [f"{self.root}/{name}" for name in names])
+        return _fetch(self.place.system, [self.place.path(name) for name in names])
 
 
 def _fetch(system: Any, paths: Sequence[str], start: int | None = None, stop: int | None = None) -> list[Item]:

@@ -13,7 +13,9 @@ from lungfish.data.sources.tree import Tree, suffix_of
 
 MAX_SHARDS = 100_000
 _RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
-_LONGEST_FIRST = sorted(SPLIT_NAMES, key=len, reverse=True)
+_SPLITS = "|".join(sorted(SPLIT_NAMES, key=len, reverse=True))
+# At the beginning, or anywhere as a word of its own: imagenet1k-train-0000.tar.
+_SPLIT = re.compile(rf"({_SPLITS})|.*?[-_. /]({_SPLITS})(?![^-_. /0-9])", re.IGNORECASE)
 
 
 def is_pattern(name: str) -> bool:
@@ -56,7 +58,7 @@ def shards_of(tree: Tree, suffix: str) -> tuple[str, list[str]]:
     folders = sorted({str(PurePosixPath(name).parent) for name in files})
     if len(folders) == 1:
         return folders[0], [PurePosixPath(name).name for name in files]
-    if all(_prefix(folder) for folder in folders):
+    if all(map(_split_in, folders)):
         return "", files
     raise PhotosError(
         f"{plural(len(folders), 'folder')} of {suffix} files: {', '.join(map(printable, folders[:10]))}",
@@ -65,22 +67,21 @@ def shards_of(tree: Tree, suffix: str) -> tuple[str, list[str]]:
 
 
 def splits_of(names: Sequence[str]) -> list[str | None]:
-    """The side of each file, which its name or its folder's begins with; none if there is one file only.
+    """The side that each file's name or its folder's tells; none if all are on one.
 
     Raises:
         PhotosError: some are named after splits and some are not.
     """
-    if len(names) == 1:
-        return [None]
-    prefixes = [_prefix(name) for name in names]
-    unnamed = [printable(name) for name, prefix in zip(names, prefixes, strict=True) if not prefix]
+    splits = [_split_in(name) for name in names]
+    unnamed = [printable(name) for name, split in zip(names, splits, strict=True) if split is None]
     if unnamed and len(unnamed) < len(names):
         raise PhotosError(
             f"some files are named after splits and some are not: {', '.join(unnamed[:5])}",
             "Name them train*, validation* and test*, or give one file.",
         )
-    return [SPLIT_NAMES[prefix] if prefix else None for prefix in prefixes]
+    return splits if len(set(splits)) > 1 else [None] * len(names)
 
 
-def _prefix(name: str) -> str:
-    return next((prefix for prefix in _LONGEST_FIRST if name.lower().startswith(prefix)), "")
+def _split_in(name: str) -> str | None:
+    match = _SPLIT.match(name)
+    return SPLIT_NAMES[(match[1] or match[2]).lower()] if match else None
