@@ -75,19 +75,23 @@ class HubModel:
         return f"{PAGES}/{self.repository}"
 
 
-def resolve_url(location: str) -> tuple[str, str | None]:
-    """The address of a file on the hub or its mirror, and the token to ask with.
+def file_url(location: str) -> str:
+    """The address of a file on the hub or its mirror.
 
     Args:
         location: `hf:OWNER/REPO@REVISION/FILE`.
 
     Raises:
         UsageError: it is no such location.
-        MissingExtraError: huggingface_hub is not installed.
     """
-    name, hub = parse_hub(location), _hub()
+    name = parse_hub(location)
     path = f"{name.repository}/resolve/{quote(name.revision or MAIN, safe='')}/{quote(name.file)}"
-    return f"{hub.url}/{path}", hub.token or None
+    return f"{_mirror() or PAGES}/{path}"
+
+
+def access_token() -> str:
+    """The token to ask the hub with; empty if there is none. Raises `MissingExtraError`: huggingface_hub is missing."""
+    return _hub().token
 
 
 def read_model(name: HubName) -> HubModel:
@@ -160,10 +164,13 @@ def _hub() -> Service:
         from huggingface_hub import constants, get_token
     except ModuleNotFoundError as error:
         raise missing_extra(error, "the Hugging Face hub") from None
-    configured = os.environ.get("HF_ENDPOINT", "").rstrip("/")
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-    name = "the Hugging Face hub"
-    return Service(name, configured or PAGES, bool(configured), token or "", "HF_TOKEN")
+    return Service("the Hugging Face hub", _mirror() or PAGES, bool(_mirror()), token or "", "HF_TOKEN")
+
+
+def _mirror() -> str:
+    """The address that the user set for the hub, or nothing."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/")
 
 
 def _model(row: Any) -> HubModel:

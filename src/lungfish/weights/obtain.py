@@ -17,6 +17,7 @@ from lungfish.core.progress import Progress
 from lungfish.runtime.untrusted import is_plain_name
 from lungfish.weights.caches import Candidate, cached_elsewhere
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.hub import access_token, file_url, pin
 from lungfish.weights.identity import identify
 from lungfish.weights.package import PACKAGE, packaged_file
 from lungfish.weights.scheme import FILE, parse_hub
@@ -61,7 +62,7 @@ def obtain(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bo
     if offline:
         raise DownloadError(
             f"{printable(entry.name)} is not on this machine, and being offline nobody is asked",
-            f"Fetch {shown(entry.location)} elsewhere and save it as {printable(str(target))}",
+            f"Fetch {_address(entry)} elsewhere and save it as {printable(str(target))}",
         )
     return _over_the_network(entry, target, progress)
 
@@ -84,12 +85,10 @@ def _over_the_network(entry: WeightsEntry, target: Path, progress: Progress) -> 
             target.parent.mkdir(parents=True, exist_ok=True)
         target, origin = clone_file(address, target.parent), shown(address)
     elif address.startswith("hf:"):
-        from lungfish.weights.hub import pin, resolve_url
-
         entry = entry if parse_hub(address).is_pinned else pin(entry)
-        url, token = resolve_url(entry.location)
-        route, origin = Route(url, chosen=bool(os.environ.get("HF_ENDPOINT"))), shown(url)
-        download(Remote(route, token or "", entry.bytes), target, progress)
+        route = Route(file_url(entry.location), chosen=bool(os.environ.get("HF_ENDPOINT")))
+        origin = shown(route.start)
+        download(Remote(route, access_token(), entry.bytes), target, progress)
     else:
         route = _mirrored(address)
         origin = shown(route.start)
@@ -99,6 +98,14 @@ def _over_the_network(entry: WeightsEntry, target: Path, progress: Progress) -> 
     except WeightsError:
         target.unlink(missing_ok=True)
         raise
+
+
+def _address(entry: WeightsEntry) -> str:
+    """What would be asked for, to be shown; of a file on the hub, where a browser finds it."""
+    address = entry.location.partition("!")[0]
+    if address.startswith("git+"):
+        return printable(address)  # its path stands behind #
+    return shown(file_url(address) if address.startswith("hf:") else _mirrored(address).start)
 
 
 def _mirrored(url: str) -> Route:

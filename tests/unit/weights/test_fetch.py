@@ -312,12 +312,28 @@ def test_a_mirror(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (card.origin, card.entry.location) == (url, "https://weights.example/models/w.pth")
 
 
+def test_offline_it_names_the_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUNGFISH_MIRROR", "https://mirror.example/m")
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")
+    for location, address in (
+        ("https://weights.example/a.tgz!a/w.pth", "https://mirror.example/m/weights.example/a.tgz"),
+        ("hf:owner/repo@main/w.pth", "https://hub.example/owner/repo/resolve/main/w.pth"),
+    ):
+        with pytest.raises(DownloadError) as caught:
+            fetch(replace(PLAIN, location=location), FetchOptions(offline=True))
+        assert caught.value.hint.startswith(f"Fetch {address} elsewhere")
+
+
 @pytest.mark.parametrize("how", ["option", "LUNGFISH_OFFLINE", "HF_HUB_OFFLINE"])
 @pytest.mark.parametrize(
-    "location",
-    ["https://weights.example/w.pth", "hf:owner/repo@main/w.pth", f"git+https://weights.example/r@{COMMIT}#w.pth"],
+    ("location", "address"),
+    [
+        ("https://weights.example/w.pth", "https://weights.example/w.pth"),
+        ("hf:owner/repo@main/w.pth", "https://huggingface.co/owner/repo/resolve/main/w.pth"),
+        (f"git+https://weights.example/r@{COMMIT}#w.pth", f"git+https://weights.example/r@{COMMIT}#w.pth"),
+    ],
 )
-def test_offline_nobody_is_asked(location: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_nobody_is_asked(location: str, address: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     no_socket(monkeypatch)
     monkeypatch.setattr(subprocess, "Popen", None)
     if how != "option":
@@ -325,7 +341,9 @@ def test_offline_nobody_is_asked(location: str, how: str, monkeypatch: pytest.Mo
     wanted, options = replace(PLAIN, location=location), FetchOptions(offline=how == "option")
     with pytest.raises(DownloadError, match="offline") as caught:
         fetch(wanted, options)
-    place = Path(caught.value.hint.partition("save it as ")[2])
+    hint, _, saved = caught.value.hint.partition(" elsewhere and save it as ")
+    assert hint == f"Fetch {address}"
+    place = Path(saved)
     place.parent.mkdir(parents=True)
     place.write_bytes(DATA)
     card = fetch(wanted, options)

@@ -7,7 +7,7 @@ import pytest
 
 from lungfish.core.errors import DownloadError, UnknownNameError, UsageError
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.hub import find_file, pin, read_config, read_model, resolve_url, search_models
+from lungfish.weights.hub import access_token, file_url, find_file, pin, read_config, read_model, search_models
 from lungfish.weights.scheme import HubName
 
 COMMIT = "5d41402abc4b2a76b9719d911017c592aaaaaaaa"
@@ -157,18 +157,18 @@ def test_a_search_that_is_no_list(hub: Any, reply: Any) -> None:
 
 
 def test_the_address_of_a_file(hub: Any) -> None:
-    assert resolve_url(f"hf:{REPOSITORY}@{COMMIT}/a b/model.safetensors") == (
-        f"{hub.url}/{REPOSITORY}/resolve/{COMMIT}/a%20b/model.safetensors",
-        "hf_secret",
-    )
+    url = f"{hub.url}/{REPOSITORY}/resolve/{COMMIT}/a%20b/model.safetensors"
+    assert file_url(f"hf:{REPOSITORY}@{COMMIT}/a b/model.safetensors") == url
+    assert access_token() == "hf_secret"
     with pytest.raises(UsageError):
-        resolve_url("hf:owner")
+        file_url("hf:owner")
 
 
 def test_the_hubs_own_address(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_ENDPOINT")
     monkeypatch.delenv("HF_TOKEN")
-    assert resolve_url("hf:a/b@main/c.bin") == ("https://huggingface.co/a/b/resolve/main/c.bin", None)
+    assert file_url("hf:a/b@main/c.bin") == "https://huggingface.co/a/b/resolve/main/c.bin"
+    assert access_token() == ""
 
 
 def test_an_entry_is_pinned(hub: Any, reply: Any) -> None:
