@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungfish.architecture import Arch, Flavour, parse_arch
-from lungfish.core.cache import cache_folder
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_json
@@ -23,6 +22,7 @@ from lungfish.weights.license import NOASSERTION
 from lungfish.weights.recognition import recognize
 from lungfish.weights.safetensors_file import read_safetensors
 from lungfish.weights.scheme import FILE, NAME_IT
+from lungfish.weights.store import Store
 
 NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
 LEAST_STD = 1e-6  # the ledger keeps none that is less
@@ -95,7 +95,7 @@ def arch_name(arch: Arch) -> str:
         except UsageError:
             continue
     value = arch.to_json()
-    path = cache_folder() / "architectures" / f"{sha256_json(value)[:16]}.json"
+    path = Store().folder / "architectures" / f"{sha256_json(value)[:16]}.json"
     write_atomic(path, json.dumps(value))
     return str(path)
 

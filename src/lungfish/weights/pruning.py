@@ -58,14 +58,20 @@ def _old_cards(store: Store, unused_days: float | None) -> list[Path]:
 
 
 def _unreferred(store: Store) -> Iterator[Path]:
-    """Files of no set, and what was left by processes that were killed: its names begin with a dot."""
+    """Files of no set, and what was left by processes that were killed: its names begin with a dot.
+
+    Of what processes write without a lock, only what is older than a day.
+    """
     kept = {sha256 for card in store.cards() for sha256 in (card.entry.sha256, card.converted_sha256)}
     for room in ("blobs", "checked", "unpacked"):
         for file in (store.folder / room).glob("*"):
             if file.name.partition(".")[0] not in kept:
                 yield file
-    for folder in (store.folder, store.folder / "cards"):  # which processes write to without a lock
-        yield from (file for file in folder.glob(".*") if time.time() - file.stat().st_mtime > DAY_S)
+    networks = {Path(card.entry.arch).name for card in store.cards()}
+    written = [file for file in (store.folder / "architectures").glob("*") if file.name not in networks]
+    for folder in (store.folder, store.folder / "cards"):
+        written += folder.glob(".*")
+    yield from (file for file in written if time.time() - file.stat().st_mtime > DAY_S)
 
 
 def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:

@@ -5,6 +5,7 @@
       checked/SHA256        its size and time when it was last hashed
       unpacked/SHA256/      what an archive holds, and SHA256.json: the hash of each file
       cards/NAME.json       the ledger
+      architectures/        networks of sets that have no name of their own
       downloads/NAME/       what is still arriving, and where a file may be saved by hand
       locks/
 

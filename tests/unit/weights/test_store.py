@@ -210,6 +210,20 @@ def test_prune_deletes_what_no_set_refers_to(store: Store, file: Path) -> None:
     assert prune(store) == []
 
 
+def test_prune_deletes_networks_of_no_set(store: Store) -> None:
+    """Which are written before their card: a day is left for it."""
+    used, old, recent = (store.folder / "architectures" / f"{name}.json" for name in ("used", "old", "recent"))
+    store.write_card(replace(CARD, entry=replace(ENTRY, arch=str(used))))
+    used.parent.mkdir()
+    for path in (used, old, recent):
+        path.write_text("{}")
+    for path in (used, old):
+        os.utime(path, (0, 0))
+    assert [each.file for each in prune(store)] == ["architectures/old.json"]
+    assert [each.file for each in prune(store, 0)][1:] == ["architectures/used.json"]
+    assert recent.exists()
+
+
 def test_prune_by_age(store: Store, file: Path) -> None:
     fill(store, file)
     prune(store, 1.0)
