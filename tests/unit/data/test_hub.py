@@ -9,14 +9,15 @@ import os
 import subprocess
 import sys
 import tarfile
+from pathlib import PurePosixPath
 
 import pytest
 
 from lungfish.core.errors import MissingExtraError, PhotosError
 from lungfish.data.sources import open_photos
-from lungfish.data.sources.hub import parse_hub_name
-from tests.local_server import COMMIT, Reply
+from lungfish.data.sources.hub_library import parse_hub_name
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAMES = ["zebra", "ant"]
 # Addresses of the hub are read when its library is imported: so a process of its own opens the photos.
 SCRIPT = """
@@ -31,7 +32,12 @@ for name in sys.argv[1:]:
         rows.append({"error": error.code, "message": str(error)})
         continue
     reader = pickle.loads(pickle.dumps(photos.reader))
-    read = [reader(photo).decode() for photo in photos.photos]
+    read = []
+    for photo in photos.photos:
+        try:
+            read.append(reader(photo).decode())
+        except LungfishError as error:
+            read.append(error.message)
     rows.append({"labels": photos.labels, "names": [p.name for p in photos.photos], "read": read,
         "splits": [p.split for p in photos.photos], "truth": [p.label for p in photos.photos],
         "warnings": photos.warnings, "skipped": [each.file for each in photos.skipped]})
@@ -45,52 +51,57 @@ def packages():
 
 
 @pytest.fixture
-def hub(server):
+def hub(server, reply):
     """Put files into a data set, `hub(name, {path: bytes})`. Its log is `server.seen`."""
 
     def publish(name, files):
         api = f"/api/datasets/{name}"
         about = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": file} for file in files], "tags": []}
         for path in (api, f"{api}/revision/{COMMIT}", f"{api}/revision/main", f"{api}/revision/v1"):
-            server.answer(path, Reply.json(about))
+            server.answer(path, reply.json(about))
         for file, data in files.items():
             known = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
             server.routes[f"/datasets/{name}/resolve/{COMMIT}/{file}"] = lambda seen, data=data, known=known: part(
-                seen, data, known
+                reply, seen, data, known
             )
         for absent in ("README.md", f"{name.partition('/')[2]}.py", ".huggingface.yaml", "dataset_infos.json"):
             if absent not in files:
                 headers = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
-                server.answer(f"/datasets/{name}/resolve/{COMMIT}/{absent}", Reply(404, b"", headers))
-        missing = Reply(404, b"", {"X-Error-Code": "EntryNotFound"})
+                server.answer(f"/datasets/{name}/resolve/{COMMIT}/{absent}", reply(404, b"", headers))
+        missing = reply(404, b"", {"X-Error-Code": "EntryNotFound"})
         server.answer(f"{api}/tree/{COMMIT}/data", missing)
-        for folder in {"", *(file.rpartition("/")[0] for file in files)}:
-            rows = [
-                {"type": "file", "path": file, "oid": "b" * 40, "size": len(data)}
-                for file, data in files.items()
-                if file.rpartition("/")[0] == folder
-            ]
-            if not folder:
-                inner = {file.partition("/")[0] for file in files if "/" in file}
-                rows += [{"type": "directory", "path": each, "oid": "a" * 40, "size": 0} for each in sorted(inner)]
-            server.answer(f"{api}/tree/{COMMIT}" + (f"/{folder}" if folder else ""), Reply.json(rows))
+        folders = {str(parent) for file in files for parent in PurePosixPath(file).parents}
+        for folder in folders:
+            route = f"{api}/tree/{COMMIT}" + ("" if folder == "." else f"/{folder}")
+            server.routes[route] = lambda seen, folder=folder: reply.json(tree(files, folders, folder, seen.query))
         everything = [
             {"type": "file", "path": file, "oid": "b" * 40, "size": len(data)} for file, data in files.items()
         ]
-        server.answer(f"{api}/paths-info/{COMMIT}", Reply.json(everything))
+        server.answer(f"{api}/paths-info/{COMMIT}", reply.json(everything))
 
     return publish
 
 
-def part(seen, data, headers):
+def tree(files, folders, folder, query):
+    """What lies in a folder, or anywhere below it."""
+    rows = [{"type": "file", "path": file, "oid": "b" * 40, "size": len(data)} for file, data in files.items()]
+    rows += [{"type": "directory", "path": each, "oid": "a" * 40, "size": 0} for each in sorted(folders - {"."})]
+    is_deep = query.get("recursive") == "true"
+    parents = [[str(parent) for parent in PurePosixPath(row["path"]).parents] for row in rows]
+    return [
+        row for row, above in zip(rows, parents, strict=True) if folder == above[0] or (is_deep and folder in above)
+    ]
+
+
+def part(reply, seen, data, headers):
     """A file, or the range of it that is asked for."""
     asked = seen.headers.get("range", "").removeprefix("bytes=")
     if not asked:
-        return Reply(200, data, headers)
+        return reply(200, data, headers)
     first, last = asked.split("-")
     stop = min(int(last or len(data)) + 1, len(data))
     span = f"bytes {first}-{stop - 1}/{len(data)}"
-    return Reply(206, data[int(first) : stop], headers | {"Content-Range": span})
+    return reply(206, data[int(first) : stop], headers | {"Content-Range": span})
 
 
 @pytest.fixture
@@ -129,7 +140,7 @@ def table(prefix, labels, image="image", classes=NAMES):
     return buffer.getvalue()
 
 
-def test_parquet(hub, opened, server, tmp_path):
+def test_parquet(hub, opened, server, reply, tmp_path):
     hub(
         "owner/shoes",
         {
@@ -141,7 +152,7 @@ def test_parquet(hub, opened, server, tmp_path):
     )
     hub("owner/text", {"data.csv": b"a,b\n1,2\n"})
     hub("owner/script", {"script.py": b"raise SystemExit('remote code was run')"})
-    server.answer("/api/datasets/owner/unknown", Reply(401, b"", {"X-Error-Code": "RepoNotFound"}))
+    server.answer("/api/datasets/owner/unknown", reply(401, b"", {"X-Error-Code": "RepoNotFound"}))
     (tmp_path / "owner" / "shoes").mkdir(parents=True)  # a local folder of that name is not meant
     shoes, pinned, text, script, unknown = opened(
         "hf:owner/shoes", f"hf:owner/shoes@{COMMIT}", "hf:owner/text", "hf:owner/script", "hf:owner/unknown"
@@ -201,6 +212,23 @@ def test_tar_shards_are_read_where_they_are(hub, opened):
     assert photos["read"] == [f"picture {i}" for i in range(8)]
     assert photos["splits"] == ["train"] * 4 + ["val"] * 4
     assert photos["names"][4] == "shoes-validation-0000/4.jpg"
+
+
+def test_pictures_as_files(hub, opened):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    hub("owner/files", {f"train/{label}/{i}.jpg": f"{label} {i}".encode() for label in ("ant", "bee") for i in (1, 2)})
+    images = [{"bytes": None, "path": "/etc/passwd"}, {"bytes": b"b", "path": None}]
+    rows = pa.table({"image": images, "label": ["ant", "bee"]})
+    features = {"image": {"_type": "Image"}, "label": {"_type": "Value", "dtype": "string"}}
+    rows = rows.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    parquet.write_table(rows, buffer := io.BytesIO())
+    hub("owner/spy", {"train.parquet": buffer.getvalue()})
+    files, spy = opened("hf:owner/files", "hf:owner/spy")
+    assert files["labels"] == ["ant", "bee"]
+    assert files["read"] == ["ant 1", "ant 2", "bee 1", "bee 2"]
+    assert spy["read"] == ["the row holds no picture", "b"]
 
 
 def test_a_hub_that_cannot_be_asked(opened, server):

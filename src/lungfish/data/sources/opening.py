@@ -10,7 +10,8 @@ from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet
 from lungfish.data.sources.folders import open_folder
-from lungfish.data.sources.hub import is_hub_name, open_hub, parse_hub_name
+from lungfish.data.sources.hub import open_hub
+from lungfish.data.sources.hub_library import is_hub_name, parse_hub_name
 from lungfish.data.sources.image_parquet import holds_images, open_image_parquet
 from lungfish.data.sources.place import LocalPlace, Place
 from lungfish.data.sources.remote import is_address, open_place

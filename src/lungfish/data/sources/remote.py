@@ -67,8 +67,17 @@ def open_place(address: str) -> RemotePlace:
         check_address(address, chosen=True)
     choose(scheme, fsspec.available_protocols(), "file system")
     with _explained(shown(address)):
+        if scheme == "hf":
+            tell_hub_nothing()
         system, root = fsspec.core.url_to_fs(address)
     return RemotePlace(system, root.rstrip("/"), shown(address).rstrip("/"))
+
+
+def tell_hub_nothing() -> None:
+    """Keep huggingface_hub from telling with every request what is installed here, and who runs it."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
 @dataclass(frozen=True)

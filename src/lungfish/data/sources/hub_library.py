@@ -1,0 +1,151 @@
+"""What the library `datasets` is asked: which files a data set has, and to download them. No code of it is ever run:
+`datasets` does not from version 4 on, and older ones do not satisfy the extra.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lungfish.core.errors import DownloadError, LungfishError, PhotosError, StorageError
+from lungfish.core.extras import missing_extra
+from lungfish.core.names import printable
+from lungfish.data.sources.remote import tell_hub_nothing
+
+SCHEME = "hf:"
+MISSING = ("DatasetNotFoundError", "RepositoryNotFoundError", "GatedRepoError", "RevisionNotFoundError")
+LAYOUTS = ("parquet", "arrow", "imagefolder", "webdataset")
+CACHED = "cache"  # downloaded before, while the hub cannot be asked
+FORM = "hf:OWNER/NAME, hf:OWNER/NAME@REVISION, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME@REVISION:CONFIG"
+_NAME = re.compile(
+    r"hf:(?P<repository>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?(:(?P<config>[\w. +=,-]+))?", re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class HubData:
+    """`hf:OWNER/NAME[@REVISION][:CONFIG]`; empty texts for what was left out."""
+
+    repository: str
+    revision: str = ""
+    config: str = ""
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a name of photos is one on the hub; `hf://` is an address, which fsspec opens."""
+    return text.startswith(SCHEME) and not text.startswith("hf://")
+
+
+def parse_hub_name(text: str) -> HubData:
+    """Take apart a name on the hub. Raises `PhotosError`."""
+    match = _NAME.fullmatch(text)
+    if match is None or ".." in text:
+        raise PhotosError(f"{printable(text)!r} is no data set on the Hugging Face hub", f"Write {FORM}.")
+    return HubData(match["repository"], match["revision"] or "", match["config"] or "")
+
+
+@dataclass(frozen=True)
+class FoundData:
+    """A data set on the hub.
+
+    Args:
+        address: of its files, at the commit that the hub told.
+        builder: of `datasets`, not yet downloaded.
+    """
+
+    address: str
+    builder: Any
+
+    @property
+    def kind(self) -> str:
+        """Of its files, one of `LAYOUTS`; or `CACHED`."""
+        return str(self.builder.info.builder_name)
+
+    @property
+    def files(self) -> list[str]:
+        return [str(file) for files in self.builder.config.data_files.values() for file in files]
+
+
+def find_data(name: HubData) -> FoundData:
+    """What the hub has under a name; nothing of it is downloaded but its description.
+
+    Raises:
+        PhotosError: it holds something else than photos.
+        MissingExtraError: datasets is not installed.
+        Exception: whatever the library raises; see `hub_errors`.
+    """
+    try:
+        import datasets
+        from huggingface_hub import HfApi, constants
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "the Hugging Face hub's data sets", "datasets") from None
+    tell_hub_nothing()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    # a commit says what is trained on, and spares a question to the hub's viewer, which mirrors do not have
+    revision = name.revision or None
+    if not constants.is_offline_mode():
+        revision = HfApi().dataset_info(name.repository, revision=revision).sha
+    # in this form, a local folder of the same name is not taken instead
+    path = f"hf://datasets/{name.repository}"
+    with _nothing_told(datasets.config):
+        builder = datasets.load_dataset_builder(path, name.config or None, revision=revision)
+    found = FoundData(f"{path}@{revision}", builder)
+    if found.kind not in (*LAYOUTS, CACHED):
+        raise PhotosError(
+            f"hf:{name.repository} holds {printable(found.kind)} files, not photos",
+            f"Of data sets on the hub, those made of {', '.join(LAYOUTS)} files are read.",
+        )
+    return found
+
+
+def download(builder: Any) -> Mapping[str, Any]:
+    """A `datasets.Dataset` for each split, downloaded into the library's cache and memory-mapped. Raises anything."""
+    import datasets
+
+    with _nothing_told(datasets.config):
+        builder.download_and_prepare()
+        parts: Mapping[str, Any] = builder.as_dataset()
+    return parts
+
+
+@contextmanager
+def _nothing_told(config: Any) -> Iterator[None]:
+    """`datasets` counts what is loaded, and tells the hub which frameworks are installed."""
+    settings = ("HF_UPDATE_DOWNLOAD_COUNTS", "TORCH_AVAILABLE", "TF_AVAILABLE", "JAX_AVAILABLE")
+    before = {name: getattr(config, name) for name in settings}
+    try:
+        for name in settings:
+            setattr(config, name, False)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(config, name, value)
+
+
+@contextmanager
+def hub_errors(text: str) -> Iterator[None]:
+    """Turn whatever the library raises into an error that names the data set."""
+    shown = printable(text)
+    try:
+        yield
+    except LungfishError:
+        raise
+    except Exception as error:
+        reason = printable(str(error).strip().partition("\n")[0])
+        if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "disk space" in reason):
+            raise StorageError(f"no room for {shown}: {reason}", "Free some disk space, or set HF_HOME.") from error
+        if type(error).__name__ in MISSING:
+            hint = "Check the spelling; if it is yours to read, accept its terms on its page and set HF_TOKEN."
+            raise PhotosError(f"no data set {shown}, or it is private or gated", hint) from error
+        if isinstance(error, ValueError | RuntimeError):  # several configurations, a script, no data files
+            raise PhotosError(f"{shown} cannot be used: {printable(str(error))[:1000]}", f"Write {FORM}.") from error
+        raise DownloadError(
+            f"cannot load {shown}: {type(error).__name__}: {reason}",
+            "Check the connection; HF_ENDPOINT names a mirror.",
+        ) from error
