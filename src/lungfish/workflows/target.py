@@ -9,14 +9,15 @@ from tempfile import TemporaryDirectory
 from lungfish.core.errors import BundleError, OutputError
 from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
+from lungfish.data.sources import local_path, short_name
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 
 
-def choose_target(photos: Path, out: Path | None, *, force: bool) -> Path:
+def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Path:
     """The folder that the bundle will become, `./NAME-bundle` unless given; checked before any work is done.
 
     Args:
-        photos: the folder or table of photos.
+        photos: as `lungfish.data.sources.open_photos` takes them.
         out: where the user wants the bundle.
         force: whether an existing bundle there may be replaced.
 
@@ -24,10 +25,23 @@ def choose_target(photos: Path, out: Path | None, *, force: bool) -> Path:
         OutputError: equal to, inside or around the photos; or something stands there that may not be replaced.
         StorageError: nothing can be written there.
     """
-    source = _real(photos)
-    name = source.name if source.is_dir() else source.stem
+    path = local_path(photos)
+    source = None if path is None else _real(path)
+    name = short_name(photos) if source is None else source.name if source.is_dir() else source.stem
     target = (out if out is not None else Path(f"{name or 'photos'}-bundle")).expanduser().absolute()
     place = _real(target)
+    if source is not None:
+        _check_apart(source, target, place)
+    with storage_errors(target):
+        if target.exists() or target.is_symlink():
+            _check_replaceable(target, force=force)
+        existing = next(folder for folder in place.parents if folder.exists())
+        with TemporaryDirectory(dir=existing, prefix=".lungfish-"):
+            pass  # a folder can be made there
+    return target
+
+
+def _check_apart(source: Path, target: Path, place: Path) -> None:
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
         relation = (
@@ -37,13 +51,6 @@ def choose_target(photos: Path, out: Path | None, *, force: bool) -> Path:
             f"--out {printable(str(target))} is {relation} ({printable(str(source))})",
             "Choose a folder beside them, for example --out ../my-bundle.",
         )
-    with storage_errors(target):
-        if target.exists() or target.is_symlink():
-            _check_replaceable(target, force=force)
-        existing = next(folder for folder in place.parents if folder.exists())
-        with TemporaryDirectory(dir=existing, prefix=".lungfish-"):
-            pass  # a folder can be made there
-    return target
 
 
 def _real(path: Path) -> Path:

@@ -34,6 +34,24 @@ def test_a_table_gives_its_stem(photos: Path) -> None:
     assert choose_target(table, None, force=False) == Path.cwd() / "labels-bundle"
 
 
+@pytest.mark.parametrize(
+    ("name", "bundle"),
+    [
+        ("hf:owner/shoes@v1:small", "shoes-bundle"),
+        ("s3://bucket/data/shoes/", "shoes-bundle"),
+        ("s3://bucket", "bucket-bundle"),
+        ("https://example.com:8443/", "example.com-8443-bundle"),
+        ("gs://bucket/shoes/labels.csv", "labels-bundle"),
+        ("shoes/train-{000..009}.tar", "shoes-bundle"),
+        ("s3://bucket/shoes/{000..009}.tar", "shoes-bundle"),
+        ("train-{000..009}.tar", "photos-bundle"),
+    ],
+)
+def test_photos_that_are_at_no_path(photos: Path, name: str, bundle: str) -> None:
+    assert choose_target(name, None, force=False) == Path.cwd() / bundle
+    assert choose_target(name, photos / "bundle", force=False) == photos / "bundle"
+
+
 def test_the_name_of_the_folder_one_stands_in(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
     with pytest.raises(OutputError, match=r"inside the photos .*\n.*--out \.\./my-bundle"):

@@ -1,4 +1,6 @@
 """Where photos come from: folders, tables, Parquet and tar shards, here or at an address, and the Hugging Face hub."""
 
 from lungfish.data.sources.assembly import OneClassError as OneClassError
+from lungfish.data.sources.opening import local_path as local_path
 from lungfish.data.sources.opening import open_photos as open_photos
+from lungfish.data.sources.opening import short_name as short_name

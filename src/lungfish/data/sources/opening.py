@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 from lungfish.core.errors import PhotosError
@@ -64,14 +65,20 @@ def local_path(photos: str | os.PathLike[str]) -> Path | None:
 
 
 def short_name(photos: str | os.PathLike[str]) -> str:
-    """What photos that are at no `local_path` may be called: the last part of their name that means something."""
+    """What photos without a `local_path` may be called: the last part of their name that means something.
+
+    Returns:
+        A name for a file on any system, perhaps empty.
+    """
     text = os.fspath(photos)
     if is_hub_name(text):
-        return parse_hub_name(text).repository.rpartition("/")[2]
-    path = PurePosixPath(text.partition("://")[2] or text)
-    if is_pattern(path.name):
-        path = path.parent
-    return path.name.removesuffix(path.suffix if path.suffix in FILES else "")
+        name = parse_hub_name(text).repository.rpartition("/")[2]
+    else:
+        path = PurePosixPath(text.partition("://")[2] or text)
+        if is_pattern(path.name):
+            path = path.parent
+        name = path.name.removesuffix(path.suffix if path.suffix in FILES else "")
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")
 
 
 def _open_path(path: Path, shown: str) -> PhotoSet:

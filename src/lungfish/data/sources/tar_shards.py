@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,9 +36,7 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
     """
     files = sorted(names)
     listing = Listing()
-    starts: list[int] = []
-    stops: list[int] = []
-    owners: list[int] = []
+    owners, starts, stops = array("q"), array("q"), array("q")
     labels: dict[str, str] = {}  # one text for each class, however many photos it has
     shards = map_ahead(partial(read_shard, place), files, SHARDS_AT_ONCE, SHARDS_AT_ONCE)
     for number, (file, split, shard) in enumerate(zip(files, splits_of(files), shards, strict=True)):
@@ -55,7 +54,7 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
             starts.append(sample.start)
             stops.append(sample.stop)
             owners.append(number)
-    members = Members(place, tuple(files), *(np.array(each, np.int64) for each in (owners, starts, stops)))
+    members = Members(place, tuple(files), *(np.array(each) for each in (owners, starts, stops)))
     reader = members if isinstance(place, LocalPlace) else _fetching(members, listing)
     return assemble(listing, reader, _numeric_order(labels))
 
