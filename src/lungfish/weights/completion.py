@@ -18,8 +18,9 @@ from lungfish.weights.checkpoint import KERAS, SAFETENSORS, read_checkpoint
 from lungfish.weights.convert import detect_source, find_source, usual_preprocessing
 from lungfish.weights.convert.detection import OURS
 from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.weights.fit import check_network
 from lungfish.weights.license import NOASSERTION
-from lungfish.weights.recognition import recognize
+from lungfish.weights.recognition import count_classes, recognize
 from lungfish.weights.safetensors_file import read_safetensors
 from lungfish.weights.scheme import FILE, NAME_IT
 from lungfish.weights.store import Store
@@ -60,19 +61,22 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
 
     Raises:
         UsageError: the network is not named and not recognized, or the tensors have nobody's names.
-        WeightsError: the file cannot be read, or its header makes no sense.
+        WeightsError: the file cannot be read, its header makes no sense, or it is of another network than was named.
         MissingExtraError: the package that reads it is not installed.
     """
     if path.suffix in KERAS and not entry.arch:
         raise _unnamed(entry)
     state, header = _read(path, parse_arch(entry.arch or NEVER_ASKED))
     if "architecture" in header:
-        return _with_header(entry, header, path.name)
+        told = _with_header(entry, header, path.name)
+        if entry.arch:
+            check_network(entry.name, parse_arch(told.arch), parse_arch(entry.arch))
+        return told
     source = _source(state, path)
     if source == OURS:
         flavour = _flavour(header, path.name) if "padding" in header else entry.flavour
         return replace(entry, arch=_named(entry, None), converter=OURS, flavour=flavour)
-    name = _named(entry, recognize(state, source))
+    name = _confirmed(entry, state, source) if entry.arch else _named(entry, recognize(state, source))
     arch, library = parse_arch(name), find_source(source)
     entry = replace(entry, arch=name, converter=source, flavour=library.flavour_of(arch))
     usual = usual_preprocessing(source, arch)
@@ -123,6 +127,19 @@ def _named(entry: WeightsEntry, recognized: str | None) -> str:
     if name is None:
         raise _unnamed(entry)
     return name
+
+
+def _confirmed(entry: WeightsEntry, state: Mapping[str, object], source: str) -> str:
+    """The network that was named, with the classes of the file; in no ledger stands one that the file is not of."""
+    arch = parse_arch(entry.arch)
+    classes = count_classes(state, source, arch)
+    if not classes:
+        recognized = recognize(state, source) or "a network that was not recognized"
+        raise WeightsError(
+            f"{printable(entry.name)} is of {recognized}, not of {printable(arch.name)}",
+            "Are width and depth right? A scaled network can be given as a JSON file: lungfish scale ARCH --out FILE.",
+        )
+    return entry.arch if classes == arch.classes else arch_name(arch.with_classes(classes))
 
 
 def _unnamed(entry: WeightsEntry) -> UsageError:

@@ -32,6 +32,15 @@ def same_layers(arch: Arch, other: Arch) -> bool:
     return lower(at_size) == lower(other)
 
 
+def check_network(name: str, held: Arch, asked: Arch) -> None:
+    """Raise `WeightsError` if the set called `name`, which is of `held`, does not fit `asked`, save its classifier."""
+    if not same_layers(asked, held):
+        raise WeightsError(
+            f"{printable(name)} is of {printable(held.name)}, not of {printable(asked.name)}",
+            "Leave --arch out; it may change the resolution and the number of classes only.",
+        )
+
+
 def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:
     """Compare the names and shapes of `found` with those expected, and look at its numbers.
 

@@ -11,6 +11,7 @@ from lungfish.weights.catalogue import catalogue
 from lungfish.weights.completion import INCOMPLETE
 from lungfish.weights.convert import find_source
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fit import check_network
 from lungfish.weights.hub import HubFile, HubModel, find_file, read_config, read_model
 from lungfish.weights.license import NOASSERTION
 from lungfish.weights.scheme import NAME_IT, HubName, parse_hub
@@ -44,6 +45,7 @@ def hub_entry(text: str, arch: str | None) -> WeightsEntry:
     Raises:
         UnknownNameError: no such repository, revision or file.
         UsageError: the network or the file must be named, or is none that is built here.
+        WeightsError: the repository describes another network than `arch`.
         DownloadError: the hub cannot be asked, or does not give it out.
         MissingExtraError: huggingface_hub is not installed.
     """
@@ -77,12 +79,14 @@ def _described(model: HubModel) -> TimmModel | None:
 
 
 def _with_description(entry: WeightsEntry, described: TimmModel) -> WeightsEntry:
-    arch, preprocessing = entry.arch or described.arch, described.preprocessing
+    arch, preprocessing = parse_arch(described.arch), described.preprocessing
+    if entry.arch:
+        check_network(entry.name, arch, parse_arch(entry.arch))
     return replace(
         entry,
-        arch=arch,
+        arch=described.arch,
         converter=described.converter,
-        flavour=find_source(described.converter).flavour_of(parse_arch(arch)),
+        flavour=find_source(described.converter).flavour_of(arch),
         normalization=preprocessing.normalization,
         crop_fraction=preprocessing.crop_fraction,
         interpolation=preprocessing.interpolation,

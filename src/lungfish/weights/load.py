@@ -11,6 +11,7 @@ from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.names import printable
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.weights.checkpoint import read_checkpoint
+from lungfish.weights.completion import arch_name
 from lungfish.weights.convert.detection import OURS
 from lungfish.weights.converted import converted_file
 from lungfish.weights.entry import WeightsEntry
@@ -59,7 +60,8 @@ def build(
         return nn.build(arch, flavour, seed=seed)
     if str(weights).endswith(".safetensors") and not split_scheme(str(weights))[0]:
         return _from_file(arch, Path(weights), flavour)
-    entry = fetch(resolve(str(weights), arch.name)).entry
+    named = arch_name(arch) if split_scheme(str(weights))[0] else None
+    entry = fetch(resolve(str(weights), named)).entry
     network = nn.Network(arch, flavour or entry.flavour)
     _fill(network, entry)
     return network.eval()

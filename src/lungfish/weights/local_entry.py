@@ -79,7 +79,7 @@ def bundle_entry(text: str) -> WeightsEntry:
     row = manifest.files.get(BUNDLED)
     if row is None or not (folder / BUNDLED).is_file():
         raise WeightsError(
-            f"{printable(text)} holds no {BUNDLED}: it was slimmed for a device", "Start from the whole bundle."
+            f"{printable(text)} holds no {BUNDLED}: it was slimmed for a device", "Give the whole bundle."
         )
     origin = _origin(manifest)
     if origin is None:

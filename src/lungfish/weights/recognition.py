@@ -19,8 +19,7 @@ def recognize(state: Mapping[str, object], source: str) -> str | None:
         state: tensors by the names of `source`.
         source: the library.
     """
-    chosen = select(state, SOURCES[source]).names
-    shapes = {name: tuple(getattr(state[there], "shape", ())) for name, there in chosen.items()}
+    shapes = _shapes(state, source)
     for candidate in CANDIDATES:
         classes = _classes(shapes, source, parse_arch(candidate))
         if classes:
@@ -29,8 +28,18 @@ def recognize(state: Mapping[str, object], source: str) -> str | None:
     return None
 
 
+def count_classes(state: Mapping[str, object], source: str, arch: Arch) -> int:
+    """How many classes `state` tells apart, background left out, if its trunk is that of `arch`; else 0."""
+    return _classes(_shapes(state, source), source, arch)
+
+
+def _shapes(state: Mapping[str, object], source: str) -> dict[str, tuple[int, ...]]:
+    chosen = select(state, SOURCES[source]).names
+    return {name: tuple(getattr(state[there], "shape", ())) for name, there in chosen.items()}
+
+
 def _classes(shapes: Mapping[str, tuple[int, ...]], source: str, arch: Arch) -> int:
-    """How many classes the checkpoint has, background left out, if its trunk is that of `arch`; else 0."""
+    """`count_classes`, by the shapes of the tensors."""
     try:
         where = places(arch, find_layout(source, arch))
     except UsageError:

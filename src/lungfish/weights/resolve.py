@@ -6,12 +6,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from lungfish.architecture import parse_arch
 from lungfish.core.errors import UnknownNameError, UsageError, WeightsError
 from lungfish.core.names import printable
 from lungfish.core.request import is_offline
 from lungfish.weights.catalogue import catalogue, find_entry
 from lungfish.weights.completion import INCOMPLETE
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fit import check_network
 from lungfish.weights.hub_entry import catalogued, hub_entry
 from lungfish.weights.local_entry import bundle_entry, file_entry
 from lungfish.weights.published import find_published
@@ -28,7 +30,7 @@ def resolve(name: str, arch: str | None = None, *, offline: bool = False) -> Wei
         name: `ARCH.TAG` of the catalogue, `timm:...`, `torchvision:...`, `keras:...`,
             `hf:OWNER/REPO[@REVISION][/FILE]`, `git+https://HOST/OWNER/REPO@COMMIT#PATH`, `file:PATH`, `tf:PREFIX`,
             or the folder of a bundle.
-        arch: name of the network, for what does not say it itself.
+        arch: name of the network, for what does not say it itself; what does must be of it, save the classifier.
         offline: ask nobody.
 
     Returns:
@@ -38,10 +40,18 @@ def resolve(name: str, arch: str | None = None, *, offline: bool = False) -> Wei
         UnknownNameError: nothing has that name; the hint holds close matches.
         UsageError: an unknown scheme, a name that its scheme does not allow, or a network that must be named.
         BundleError: the folder is no bundle.
-        WeightsError: a file that cannot be read; offline, a set that was never fetched.
+        WeightsError: a file that cannot be read; weights of another network than `arch`; offline, a set that was never
+            fetched.
         DownloadError: the hub cannot be asked.
         MissingExtraError: a package that is needed is not installed.
     """
+    entry = _entry(name, arch, offline=offline)
+    if arch is not None:
+        check_network(name, parse_arch(entry.arch), parse_arch(arch))
+    return entry
+
+
+def _entry(name: str, arch: str | None, *, offline: bool) -> WeightsEntry:
     if name in catalogue():
         return find_entry(name)
     scheme = split_scheme(name)[0]

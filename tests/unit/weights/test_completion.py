@@ -69,6 +69,27 @@ def test_the_network_that_was_named_stands(tmp_path: Path) -> None:
     assert complete(entry(named), file).arch == named
 
 
+def test_a_network_that_it_is_not(tmp_path: Path) -> None:
+    """Else the ledger would keep what a person mistyped once."""
+    provenance = Provenance(license="MIT")
+    theirs = saved(tmp_path / "net.safetensors", checkpoint("torchvision"))
+    ours = convert_file(theirs, parse_arch(SMALL), "", tmp_path / "ours.safetensors", provenance).out
+    for file in (theirs, ours):
+        with pytest.raises(
+            WeightsError, match=r"^file:x is of mobilenet_v2:width=0\.35, not of mobilenet_v2:width=0\.5"
+        ):
+            complete(entry("mobilenet_v2:width=0.5"), file)
+    unheard = saved(tmp_path / "wide.safetensors", checkpoint("torchvision", "mobilenet_v2:width=0.9"))
+    with pytest.raises(WeightsError, match="is of a network that was not recognized, not of mobilenet_v2"):
+        complete(entry(SMALL), unheard)
+    assert complete(entry("mobilenet_v2:width=0.9"), unheard).arch == "mobilenet_v2:width=0.9"
+
+
+def test_the_file_tells_its_classes(tmp_path: Path) -> None:
+    file = saved(tmp_path / "net.safetensors", checkpoint("torchvision", f"{SMALL},classes=5"))
+    assert complete(entry(f"{SMALL},resolution=96"), file).arch == f"{SMALL},resolution=96,classes=5"
+
+
 def test_an_unknown_network_must_be_named(tmp_path: Path) -> None:
     file = saved(tmp_path / "net.safetensors", checkpoint("torchvision", "mobilenet_v2:width=0.9"))
     with pytest.raises(UsageError, match="does not say which network") as caught:

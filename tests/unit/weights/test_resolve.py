@@ -18,6 +18,7 @@ from lungfish.core.hashing import sha256_file
 from lungfish.weights.catalogue import catalogue, find_entry
 from lungfish.weights.convert import find_layout, places
 from lungfish.weights.ledger import Card
+from lungfish.weights.load import build
 from lungfish.weights.resolve import resolve
 from lungfish.weights.store import Store
 
@@ -155,6 +156,22 @@ def test_the_ledger_answers_for_what_was_fetched(hub: Any, publish: Callable[...
     Store().write_card(Card(entry, "2026-01-01T00:00:00Z", "", "", None))
     assert resolve("hf:me/net") == resolve("hf:me/net", offline=True) == entry
     assert len(hub.seen) == asked
+
+
+def test_a_network_that_a_set_is_not_of(publish: Callable[..., None], hub: Any) -> None:
+    """Whoever asks, and whether it was fetched before."""
+    publish("me/net")
+    asked = parse_arch("mobilenet_v2:width=0.5")
+    with pytest.raises(WeightsError, match=r"hf:me/net is of mobilenet_v2:width=1\.4, not of mobilenet_v2:width=0\.5"):
+        resolve("hf:me/net", asked.name)
+    Store().write_card(Card(resolve("hf:me/net", "mobilenet_v2:width=1.4,resolution=96"), "2026-01-01T00:00:00Z"))
+    hub.stop()
+    for name in ("hf:me/net", "efficientnet_lite0.in1k", "timm:mobilenetv2_100.ra_in1k"):
+        with pytest.raises(WeightsError, match=r" is of .*, not of mobilenet_v2:width=0\.5"):
+            resolve(name, asked.name)
+        with pytest.raises(WeightsError, match=r"not of (mobilenet_v2:width=0\.5|mine)|do not fit mine"):
+            build(replace(asked, name="mine"), name)
+    assert resolve("hf:me/net", "mobilenet_v2:width=1.4,resolution=96,classes=3").arch == "mobilenet_v2:width=1.4"
 
 
 def test_offline(hub: Any) -> None:

@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lungfish.architecture import parse_arch
-from lungfish.core.errors import UsageError
-from lungfish.core.names import printable
 from lungfish.weights.converted import convert_fetched
 from lungfish.weights.fetch import FetchOptions, file_of
 from lungfish.weights.fetch import fetch as fetch_entry
-from lungfish.weights.fit import same_layers
 from lungfish.weights.ledger import Card
 from lungfish.weights.load import load_network
 from lungfish.weights.resolve import resolve
@@ -47,7 +43,7 @@ def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
 
     Args:
         name: of the catalogue, or a scheme such as `hf:owner/repo`.
-        arch: the network, for files that do not tell it.
+        arch: the network, for files that do not tell it; others must be of it, save the classifier.
         options: how to fetch.
 
     Raises:
@@ -55,7 +51,5 @@ def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
         MachineError: it cannot be fetched, written or read.
     """
     card = convert_fetched(fetch_entry(resolve(name, arch, offline=options.offline), options))
-    network = load_network(card.entry)
-    if arch and not same_layers(parse_arch(arch), network.arch):
-        raise UsageError(f"{printable(name)} is of {network.arch.name}, not of {printable(arch)}", "Leave --arch out.")
+    load_network(card.entry)  # that it fits is told now, not when it is used
     return Fetched(card, file_of(card))
