@@ -16,6 +16,7 @@ from lungfish.cli.demo import demo
 from lungfish.cli.describe import describe
 from lungfish.cli.doctor import doctor
 from lungfish.cli.evaluate import evaluate
+from lungfish.cli.explain import explain
 from lungfish.cli.models import models
 from lungfish.cli.output import print_error, warn
 from lungfish.cli.predict import predict
@@ -26,7 +27,7 @@ from lungfish.core.errors import LungfishError, MachineError, UsageError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import in_short
 
-COMMANDS = (demo, train, predict, evaluate, models, describe, compare, scale, doctor)
+COMMANDS = (demo, train, predict, evaluate, explain, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
 # typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]

@@ -70,7 +70,7 @@ def learning_curves(epochs: Sequence[Epoch]) -> str:
     """Top-1 on training views and on validation photos, epoch by epoch."""
     shares = {"train": [epoch.top1 for epoch in epochs], "val": [epoch.val_top1 for epoch in epochs]}
     bottom = min(0.9, floor(10 * min(map(min, shares.values()))) / 10)
-    parts = [_axes((), [bottom + step * (1 - bottom) / 4 for step in range(5)])]
+    parts = [_axes((), [bottom + step * (1 - bottom) / 4 for step in range(5)]), _epoch_ticks(len(epochs))]
     for name, values in shares.items():
         places = [
             (_x((i + 1) / len(values)), _y((value - bottom) / (1 - bottom)), value) for i, value in enumerate(values)
@@ -84,7 +84,7 @@ def learning_curves(epochs: Sequence[Epoch]) -> str:
         )
         parts.append(f'<polyline class="curve {name}" points="{line}"/>{dots}')
     label = "Learning curves: top-1 on training views and on validation photos after each epoch."
-    return _plot(label, f"epochs 1 to {len(epochs)}", "".join(parts), unit="")
+    return _plot(label, "epoch", "".join(parts), unit="")
 
 
 def heat_classes(confusion: NDArray[np.int64]) -> list[list[str]]:
@@ -119,6 +119,15 @@ def _axes(x_ticks: Sequence[float], y_values: Sequence[float]) -> str:
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{LEFT + WIDTH}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_tick(100 * value)}</text>')
     return "".join(parts)
+
+
+def _epoch_ticks(count: int) -> str:
+    """Figures under at most ten epochs, the last among them."""
+    step = -(-count // 10)
+    return "".join(
+        f'<text x="{_x(epoch / count):.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{epoch}</text>'
+        for epoch in range(count, 0, -step)
+    )
 
 
 def _tick(value: float) -> str:

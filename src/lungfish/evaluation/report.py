@@ -19,7 +19,7 @@ from lungfish.evaluation.report_data import Report
 from lungfish.runtime.artifact import ArtifactRow
 
 MATRIX_CLASSES = 30  # with more, the matrix gives way to its largest errors
-LISTED = {"pairs": 30, "classes": 100, "mistakes": 24, "files": 20}
+LISTED = {"pairs": 30, "classes": 100, "mistakes": 24, "suspects": 100, "files": 20}
 
 
 def render_report(report: Report) -> str:
@@ -48,6 +48,7 @@ def render_report(report: Report) -> str:
         "size": wording.size,
         "milliseconds": wording.milliseconds,
         "duration": wording.duration,
+        "base64": lambda data: base64.b64encode(data).decode(),
         "bar": lambda share, bounds: Markup(charts.interval_bar(share, *bounds)),  # noqa: S704 # figures only
     }
     page.globals |= {"plural": plural, "most": LISTED}
@@ -104,7 +105,7 @@ def _tables(report: Report) -> Mapping[str, Any]:
         "pairs": most_confused(confusion, labels, LISTED["pairs"]),
         "scores": scores,
         "counts": counts,
-        "mistakes": [(m, base64.b64encode(m.thumbnail_jpeg).decode()) for m in report.mistakes[: LISTED["mistakes"]]],
+        "mistakes": report.mistakes[: LISTED["mistakes"]],
         "conditions": _conditions(report.artifacts),
         "totals": {split: sum(getattr(count, split) for count in counts) for split in ("train", "val", "test")},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import mean, stdev
+from typing import Any
 
 from lungfish.evaluation.figures import Figures
 from lungfish.evaluation.metrics import Metrics
@@ -22,6 +23,8 @@ class Mistake:
         truth, predicted: labels.
         probability: that of `predicted`, in [0, 1].
         thumbnail_jpeg: a small JPEG, as `thumbnail` makes it.
+        heat_jpeg: where the network found `predicted` on what it saw of the photo, as `overlay` draws it; None if that
+            was not computed.
     """
 
     name: str
@@ -29,6 +32,46 @@ class Mistake:
     predicted: str
     probability: float
     thumbnail_jpeg: bytes = field(repr=False)
+    heat_jpeg: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class SuspectLabel:
+    """A photo whose label is probably wrong.
+
+    Args:
+        file: relative name of the photo.
+        label: as it was given.
+        suggested: the label that it looks like.
+        probability: that of `suggested`, in [0, 1], by a classifier that did not learn from this photo.
+        split: `train` or `val`.
+        thumbnail_jpeg: a small JPEG, as `thumbnail` makes it; None if the photo is only listed.
+    """
+
+    file: str
+    label: str
+    suggested: str
+    probability: float
+    split: str
+    thumbnail_jpeg: bytes | None = field(default=None, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in ("file", "label", "suggested", "probability", "split")}
+
+
+@dataclass(frozen=True)
+class LabelReview:
+    """Labels held against what their photos look like.
+
+    Args:
+        checked: training and validation photos whose label was looked at.
+        suspects: the most doubtful first.
+        why_not: why nobody looked, and what to do; empty if somebody did.
+    """
+
+    checked: int
+    suspects: tuple[SuspectLabel, ...] = ()
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +165,25 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class TrainingStep:
+    """One step of the recipe, and what became of it.
+
+    Args:
+        name: `probe`, `finetune` or `full`.
+        val_top1: on validation photos, of the network; None if it was not tried.
+        seconds: that it took.
+        kept: whether the model has what it learned.
+        why: in words.
+    """
+
+    name: str
+    val_top1: float | None
+    seconds: float
+    kept: bool
+    why: str
+
+
+@dataclass(frozen=True)
 class Making:
     """How the bundle was made.
 
@@ -165,6 +227,8 @@ class Report:
         warnings: shown after those that the report finds itself, see `cautions`.
         cross_validation: for few photos.
         epochs: of training by gradients; empty if only a head was fitted.
+        steps: of the recipe, in order.
+        labels_review: of the training and validation photos; None if there is nothing to say.
     """
 
     name: str
@@ -183,6 +247,8 @@ class Report:
     warnings: tuple[str, ...] = ()
     cross_validation: CrossValidation | None = None
     epochs: tuple[Epoch, ...] = ()
+    steps: tuple[TrainingStep, ...] = ()
+    labels_review: LabelReview | None = None
 
     @property
     def default_artifact(self) -> ArtifactRow:

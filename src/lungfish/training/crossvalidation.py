@@ -1,11 +1,14 @@
-"""Top-1 by cross-validation on cached features: what few photos can say of themselves."""
+"""Cross-validation on cached features: what few photos can say of themselves, and of each other's labels."""
 
 from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.training.probe import Head, Samples, fit_penalty
+from lungfish.training.probe import TOLERANCE, Head, Samples, fit_penalty
 
 
 def cross_validate(samples: Samples, groups: NDArray[np.int64], head: Head, folds: int, seed: int) -> tuple[float, ...]:
@@ -18,13 +21,36 @@ def cross_validate(samples: Samples, groups: NDArray[np.int64], head: Head, fold
         folds: at most as many as the smallest class has groups.
         seed: of the shuffle.
     """
+    return tuple(
+        float((logits.argmax(axis=1) == samples.labels[held_out]).mean())
+        for held_out, logits in each_fold(samples, groups, head, folds, seed)
+    )
+
+
+def each_fold(
+    samples: Samples, groups: NDArray[np.int64], head: Head, folds: int, seed: int, tolerance: float = TOLERANCE
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """The photos of each fold, and what a head makes of them that was fitted on the others.
+
+    Args:
+        samples, groups, head, seed: as for `cross_validate`.
+        folds: at most as many as one of the classes has groups.
+        tolerance: of the fits.
+
+    Yields:
+        int `[m]`, indices of the fold's photos, and float32 `[m, classes]`, their logits before the temperature; -inf
+        for a class that no other fold has.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    scores = []
-    for train, held_out in splitter.split(samples.features, samples.labels, groups):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer groups than folds
+        splits = list(splitter.split(samples.features, samples.labels, groups))
+    for train, held_out in splits:
         classes, labels = np.unique(samples.labels[train], return_inverse=True)  # a fold may hold all of a rare class
-        fitted = fit_penalty(Samples(samples.features[train], labels), head.penalty, balanced=head.balanced)
-        answers = classes[fitted.logits(samples.features[held_out]).argmax(axis=1)]
-        scores.append(float((answers == samples.labels[held_out]).mean()))
-    return tuple(scores)
+        seen = Samples(samples.features[train], labels)
+        fitted = fit_penalty(seen, head.penalty, balanced=head.balanced, tolerance=tolerance)
+        logits = np.full((len(held_out), samples.labels.max() + 1), -np.inf, np.float32)
+        logits[:, classes] = fitted.logits(samples.features[held_out])
+        yield held_out, logits

@@ -1,0 +1,96 @@
+"""The picture of an explanation: a photo as the network sees it, and where it finds a class."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungfish.core.names import printable
+from lungfish.evaluation.heat_map import overlay
+from lungfish.evaluation.wording import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INCHES, DPI = (9.6, 5.9), 100
+PAPER, INK, SOFT = "#fcfbf8", "#1c2021", "#5b6264"
+LEFT, RIGHT, WIDTH = 0.025, 0.5125, 0.4625  # of the panels, as shares of the sheet
+LONGEST = {"title": 48, "caption": 52, "marked": 28}  # texts, in characters
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the picture says in words.
+
+    Args:
+        file: name of the photo.
+        label: the answer.
+        probability: of `label`, in [0, 1].
+        artifact: file name of the artefact that gave the answer.
+        marked: the class that is marked: `label`, or another one that was asked for.
+        marked_probability: of `marked`, in [0, 1].
+    """
+
+    file: str
+    label: str
+    probability: float
+    artifact: str
+    marked: str
+    marked_probability: float
+
+
+def explanation_png(pixels: NDArray[np.uint8], heat: NDArray[np.float32], said: Said) -> bytes:
+    """Draw an explanation as a PNG file.
+
+    Args:
+        pixels: uint8 `[side, side, 3]`, the photo as the network sees it.
+        heat: float `[rows, columns]`, at least 0: what each place adds to the logit of `said.marked`.
+        said: the words.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(INCHES, DPI, facecolor=PAPER)
+    _panel(figure, LEFT, f"what the network sees of {said.file}", Image.fromarray(pixels))
+    other = "" if said.marked == said.label else f", {percent(said.marked_probability)}"
+    _panel(figure, RIGHT, f"where it finds “{_short(said.marked, LONGEST['marked'])}”{other}", overlay(pixels, heat))
+
+    _text(figure, (LEFT, 0.935), f"{_short(said.label, LONGEST['title'])}, {percent(said.probability)}", size=20)
+    rows, columns = heat.shape
+    _text(figure, (LEFT, 0.068), f"Answer of {said.artifact}.", color=SOFT)
+    _text(figure, (LEFT, 0.026), f"Marked by Grad-CAM of the float network, {rows} × {columns} places.", color=SOFT)
+    ramp = overlay(np.full((16, 256, 3), 160, np.uint8), np.linspace(0, 1, 256, dtype=np.float32)[None])
+    _picture(figure, (RIGHT, 0.07, 0.2, 0.025), ramp)
+    _text(figure, (RIGHT, 0.026), "adds nothing", color=SOFT)
+    _text(figure, (RIGHT + 0.2, 0.026), "adds most", color=SOFT, ha="right")
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a character that the font has not is drawn as a box
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _panel(figure: Figure, left: float, caption: str, image: Image.Image) -> None:
+    _picture(figure, (left, 0.115, WIDTH, WIDTH * INCHES[0] / INCHES[1]), image)
+    _text(figure, (left, 0.885), _short(caption, LONGEST["caption"]))
+
+
+def _picture(figure: Figure, place: tuple[float, float, float, float], image: Image.Image) -> None:
+    axes: Axes = figure.add_axes(place)
+    axes.imshow(image, aspect="auto", interpolation="bicubic")
+    axes.set_axis_off()
+
+
+def _text(figure: Figure, at: tuple[float, float], text: str, color: str = INK, **style: Any) -> None:
+    figure.text(*at, printable(text), color=color, parse_math=False, **style)  # a $ is a $
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,30 @@
+"""Heat over a photo: where a network finds a class."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+STRENGTH = 0.75  # of the color where the heat is greatest; the rest is the photo
+
+
+def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image:
+    """The photo in grey, colored where it is hot.
+
+    The color map is magma: equal steps of heat look equally large, with any color vision and in black and white.
+
+    Args:
+        pixels: uint8 `[height, width, 3]`, RGB.
+        heat: float `[rows, columns]`, at least 0, of any size and scale: its greatest value gets the strongest color.
+    """
+    from matplotlib import colormaps
+
+    height, width = pixels.shape[:2]
+    hottest = float(heat.max())
+    scaled = Image.fromarray(np.float32(heat / hottest if hottest else heat))
+    share = np.asarray(scaled.resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)
+    color = 255 * colormaps["magma"](share)[..., :3]
+    grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32)[..., None]
+    strength = STRENGTH * share[..., None]
+    return Image.fromarray(((1 - strength) * grey + strength * color).round().astype(np.uint8))

