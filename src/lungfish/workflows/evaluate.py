@@ -123,6 +123,7 @@ def evaluate(
         UsageError: no such bundle, or a split that the photos do not have.
         BundleError: the bundle is not what its manifest says, or lacks a file: a slimmed one is not evaluated.
         PhotosError: class names that do not match, or no photo that can be read.
+        MachineError: photos that cannot be fetched, or a package that is missing.
     """
     loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Silent()
     rival = open_bundle(gates.baseline) if gates.baseline else None
