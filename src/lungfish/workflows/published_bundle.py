@@ -20,7 +20,8 @@ from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.weights.fetch import FetchOptions, fetch
+from lungfish.weights.converted import fetch_converted
+from lungfish.weights.fetch import FetchOptions
 from lungfish.weights.imagenet import imagenet_names
 from lungfish.weights.ledger import Card
 from lungfish.weights.resolve import resolve
@@ -42,7 +43,7 @@ def published_bundle(name: str, progress: Progress) -> Path:
         WeightsError: it does not tell ImageNet's classes apart.
         MachineError: it cannot be fetched or written.
     """
-    card = fetch(resolve(name), FetchOptions(progress=progress))
+    card = fetch_converted(resolve(name), FetchOptions(progress=progress))
     labels = imagenet_names()
     if parse_arch(card.entry.arch).classes != len(labels):
         raise WeightsError(

@@ -1,5 +1,6 @@
 """What was fetched is converted once, and read in place of the original."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,11 @@ import torch
 
 import lungfish as lf
 from lungfish.architecture import Flavour
-from lungfish.core.errors import WeightsError
+from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.hashing import sha256_bytes, sha256_file
 from lungfish.weights import converted
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.converted import convert_fetched, converted_file
+from lungfish.weights.converted import convert_fetched, converted_file, fetch_converted
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch import fetch, file_of
 from lungfish.weights.ledger import Card
@@ -106,6 +107,24 @@ def test_it_is_of_one_file(entry: WeightsEntry) -> None:
     assert converted_file(card.entry)
     assert converted_file(replace(card.entry, sha256=sha256_bytes(b"another"))) is None
     assert converted_file(replace(card.entry, name="never.fetched")) is None
+
+
+def test_fetched_and_converted_in_one_step(entry: WeightsEntry) -> None:
+    card = fetch_converted(entry)
+    assert card.converted_sha256
+    assert card == Store().card(entry.name) == fetch(entry) == convert_fetched(card)
+
+
+def test_a_file_of_this_machine_needs_no_cache(entry: WeightsEntry, checkpoint: Path, cache: Path) -> None:
+    mine = replace(entry, name="file:net.pth", location=f"file:{checkpoint}")
+    assert fetch_converted(mine).converted_sha256
+    shutil.rmtree(cache)
+    cache.write_text("a file where the folder should be")
+    card = fetch_converted(mine)
+    assert card.converted_sha256 == ""
+    assert load_network(card.entry)
+    with pytest.raises(StorageError):
+        fetch_converted(entry)
 
 
 def test_what_needs_none(entry: WeightsEntry, tmp_path: Path, no_conversion: Callable[[], None]) -> None:

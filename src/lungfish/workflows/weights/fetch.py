@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lungfish.weights.converted import convert_fetched
+from lungfish.weights.converted import fetch_converted
 from lungfish.weights.fetch import FetchOptions, file_of
-from lungfish.weights.fetch import fetch as fetch_entry
 from lungfish.weights.ledger import Card
 from lungfish.weights.load import load_network
 from lungfish.weights.resolve import resolve
@@ -50,6 +49,6 @@ def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
         UsageError: no such name, or a license that was not accepted.
         MachineError: it cannot be fetched, written or read.
     """
-    card = convert_fetched(fetch_entry(resolve(name, arch, offline=options.offline), options))
+    card = fetch_converted(resolve(name, arch, offline=options.offline), options)
     load_network(card.entry)  # that it fits is told now, not when it is used
     return Fetched(card, file_of(card))

@@ -26,8 +26,9 @@ from lungfish.runtime.decode import read_photo
 from lungfish.runtime.measure import versions
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.trunk import normalized
+from lungfish.weights.converted import fetch_converted
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import FetchOptions, card_of, fetch, file_of
+from lungfish.weights.fetch import FetchOptions, card_of, file_of
 from lungfish.weights.imagenet import imagenet_wnids
 from lungfish.weights.ledger import Card, Verification
 from lungfish.weights.load import load_network
@@ -107,7 +108,7 @@ def verify(name: str, images: Path | None, progress: Progress) -> Verified:
         MachineError: the weights cannot be fetched or read.
     """
     readers, truth = _pictures(images)
-    card = fetch(resolve(name), FetchOptions(progress=progress))
+    card = fetch_converted(resolve(name), FetchOptions(progress=progress))
     found = _verified(name, _compare(card, readers, truth, progress))
     verification = Verification(
         reference=found.reference,
