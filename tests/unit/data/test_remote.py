@@ -125,6 +125,19 @@ def test_what_fails_is_tried_again_and_a_file_that_is_gone_is_not(memory, monkey
         photos.read(photos.photos[1])
 
 
+def test_large_files_are_not_fetched_together(memory, loads, monkeypatch):
+    monkeypatch.setattr(remote, "TOGETHER_BYTES", 100)
+    monkeypatch.setattr(remote, "MAX_PHOTO_BYTES", 200)
+    for label, size in (("ant", 60), ("bee", 30), ("cat", 150), ("dog", 201)):
+        for i in range(3):
+            memory.pipe(f"/bucket/{label}/{i}.jpg", bytes(size))
+    photos = open_photos("memory://bucket")
+    assert [each.file for each in photos.skipped] == ["dog/0.jpg", "dog/1.jpg", "dog/2.jpg"]
+    assert photos.labels == ("ant", "bee", "cat")
+    assert [len(photos.read(photo)) for photo in photos.photos] == [60] * 3 + [30] * 3 + [150] * 3
+    assert loads == [1, 1, 2, 2, 1, 1, 1]
+
+
 def test_a_table(memory):
     fill(memory, ["images/1.jpg", "images/2.jpg"])
     memory.pipe("/bucket/labels.csv", b"image,label\nimages/2.jpg,b\nimages/1.jpg,a\nimages/gone.jpg,a\n")

@@ -78,6 +78,7 @@ def test_a_pattern(tmp_path, monkeypatch, pattern):
     [
         ("a-{5..3}.tar", "stands for 0 files"),
         ("a-{0..999999999}.tar", "1,000,000,000 files"),
+        ("a-{0..99999}{0..9}.tar", "1,000,000 files"),
         ("a-{0..9}.jpg", "neither"),
         ("pipe:curl https://example.com/a.tar", "a command, and none is ever run"),
     ],

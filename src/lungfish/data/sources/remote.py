@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote, unquote
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lungfish.core.address import check_address, shown
 from lungfish.core.errors import DownloadError, LungfishError, MissingExtraError, PhotosError, UnreadablePhotoError
@@ -24,6 +28,7 @@ from lungfish.data.sources.tree import Tree, is_junk
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
 
 TOGETHER = 32  # neighbors that are asked for at once
+TOGETHER_BYTES = 32 << 20
 DEEPEST = 32  # folders in folders
 TRIES = 3
 BACKOFF_S = 0.5
@@ -145,17 +150,23 @@ class RemotePlace:
     def reader(self, listing: Listing) -> Callable[[Photo], bytes]:
         """Numbers the rows: those that lie together are read together, and kept on this disk."""
         rows = sorted(listing.rows, key=lambda row: row.name)
-        for number, row in enumerate(rows):
+        known = [self.listed.get(row.name, (-1, "")) for row in rows]
+        for row, (size, _) in zip(rows, known, strict=True):
+            if size > MAX_PHOTO_BYTES:
+                listing.skipped.append(Skipped(row.name, _too_large(size)))
+        is_sound = [size <= MAX_PHOTO_BYTES for size, _ in known]
+        listing.rows = list(compress(rows, is_sound))
+        for number, row in enumerate(listing.rows):
             row.number = number
-        names = tuple(row.name for row in rows)
-        known = [self.listed.get(name, (-1, "")) for name in names]
-        total = sum(max(size, 0) for size, _ in known)
+        names = tuple(row.name for row in listing.rows)
+        sizes, versions = zip(*compress(known, is_sound), strict=True) if names else ((), ())
         # without versions, copies would outlive what they were made of: they serve this run only
-        versions = [version for _, version in known] if all(version for _, version in known) else secrets.token_hex()
-        identity = [self.shown(), sha256_json([names, versions]), TOGETHER]
-        copies = plan_copies(identity, total, listing, "each is fetched whenever it is read")
-        files = RemoteFiles(replace(self, listed={}), names, TOGETHER if copies else 1)
-        return GroupReader(files, copies)
+        identity = [self.shown(), sha256_json([names, versions if all(versions) else secrets.token_hex()])]
+        firsts = _runs(sizes)
+        total = sum(max(size, 0) for size in sizes)
+        copies = plan_copies([identity, firsts], total, listing, "each is fetched whenever it is read")
+        groups = firsts if copies else range(len(names))
+        return GroupReader(RemoteFiles(replace(self, listed={}), names, np.array(groups, np.int64)), copies)
 
     def path(self, name: str) -> str:
         """A file, as the system calls it: on the web with escapes."""
@@ -177,19 +188,33 @@ class RemoteFiles:
     Args:
         place: of the files.
         names: in the order of their rows.
-        together: how many are fetched at once.
+        firsts: int64, the first row of each run of neighbors.
     """
 
     place: RemotePlace
     names: Sequence[str]
-    together: int
+    firsts: NDArray[np.int64]
 
     def find(self, row: int) -> tuple[int, int]:
-        return divmod(row, self.together)
+        run = int(np.searchsorted(self.firsts, row, "right")) - 1
+        return run, row - int(self.firsts[run])
 
     def load(self, group: int) -> Sequence[Item]:
-        names = self.names[group * self.together : (group + 1) * self.together]
+        stop = int(self.firsts[group + 1]) if group + 1 < len(self.firsts) else len(self.names)
+        names = self.names[int(self.firsts[group]) : stop]
         return _fetch(self.place.system, [self.place.path(name) for name in names])
+
+
+def _runs(sizes: Sequence[int]) -> list[int]:
+    """Where runs of neighbors begin: `TOGETHER` files, or fewer if they are large."""
+    firsts: list[int] = []
+    held = 0
+    for row, size in enumerate(sizes):
+        held += size
+        if not firsts or row - firsts[-1] == TOGETHER or held > TOGETHER_BYTES:
+            firsts.append(row)
+            held = size
+    return firsts
 
 
 def _fetch(system: Any, paths: Sequence[str], start: int | None = None, stop: int | None = None) -> list[Item]:
@@ -216,8 +241,12 @@ def _item(found: object) -> Item:
         return DownloadError(f"cannot be fetched: {_reason(found)}")
     data = bytes(cast("bytes", found))
     if len(data) > MAX_PHOTO_BYTES:
-        return UnreadablePhotoError(f"{len(data):,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed")
+        return UnreadablePhotoError(_too_large(len(data)))
     return data
+
+
+def _too_large(size: int) -> str:
+    return f"{size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed"
 
 
 def _size(about: dict[str, Any]) -> int:

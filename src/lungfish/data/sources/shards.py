@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain, product, zip_longest
+from math import prod
 from pathlib import PurePosixPath
 
 from lungfish.core.errors import PhotosError
@@ -29,18 +31,16 @@ def expand(pattern: str) -> list[str]:
     Raises:
         PhotosError: a range that goes down, or more than `MAX_SHARDS` names.
     """
-    match = _RANGE.search(pattern)
-    if match is None:
-        return [pattern]
-    first, last = int(match[1]), int(match[2])
-    if not 0 <= last - first < MAX_SHARDS:
+    ranges = [(match[1], range(int(match[1]), int(match[2]) + 1)) for match in _RANGE.finditer(pattern)]
+    count = prod(max(each.stop - each.start, 0) for _, each in ranges)
+    if not 0 < count <= MAX_SHARDS:
         raise PhotosError(
-            f"{printable(match[0])} stands for {max(last - first + 1, 0):,} files",
+            f"{printable(pattern)} stands for {count:,} files",
             f"Write the smaller number first; at most {MAX_SHARDS:,} files are read.",
         )
-    head, tail = pattern[: match.start()], pattern[match.end() :]
-    names = [f"{head}{number:0{len(match[1])}d}" for number in range(first, last + 1)]
-    return [name + rest for name in names for rest in expand(tail)]
+    texts = [[f"{number:0{len(first)}d}" for number in each] for first, each in ranges]
+    form = _RANGE.sub("\0", pattern).split("\0")
+    return ["".join(chain.from_iterable(zip_longest(form, chosen, fillvalue=""))) for chosen in product(*texts)]
 
 
 def shards_of(tree: Tree, suffix: str) -> tuple[str, list[str]]:

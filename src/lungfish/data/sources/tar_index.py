@@ -5,12 +5,13 @@ Members of one stem that follow each other are one sample: `0001.jpg`, `0001.cls
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
 from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
@@ -62,7 +63,7 @@ def read_shard(place: Place, name: str) -> Shard:
         LungfishError: it cannot be opened.
     """
     key = sha256_json([VERSION, place.stamp(name)])
-    index = cache_folder() / "shards" / f"{key[:32]}.json"
+    index = _folder() / f"{key[:32]}.json"
     try:
         rows = json.loads(index.read_bytes())
         return Shard([Sample(*row) for row in rows["samples"]], [tuple(row) for row in rows["skipped"]])
@@ -71,12 +72,18 @@ def read_shard(place: Place, name: str) -> Shard:
     with place.open(name) as file:
         shard = _index(file)
     samples = [[each.name, each.label, each.start, each.stop] for each in shard.samples]
-    try:
+    with contextlib.suppress(StorageError):  # then it is read again the next time
         write_atomic(index, json.dumps({"samples": samples, "skipped": shard.skipped}))
-        prune_cache(index.parent, budget_bytes(), keep=[index])
-    except StorageError:
-        pass  # it is read again the next time
     return shard
+
+
+def prune_indexes() -> None:
+    """Delete the indexes that were not used for longest, if they exceed the cache's budget."""
+    prune_cache(_folder(), budget_bytes())
+
+
+def _folder() -> Path:
+    return cache_folder() / "shards"
 
 
 class _DamagedError(Exception):
@@ -106,7 +113,8 @@ class _Parts:
     """The members of one sample so far."""
 
     stem: str
-    pictures: list[tuple[str, int, int]] = field(default_factory=list)
+    pictures: int = 0
+    picture: tuple[str, int, int] = "", 0, 0  # name, offset and size of the first
     labels: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
@@ -162,7 +170,9 @@ def _check_end(file: BinaryIO, offset: int) -> None:
 
 def _add(parts: _Parts, member: tarfile.TarInfo, extension: str, file: BinaryIO) -> None:
     if f".{extension.rpartition('.')[2]}" in PHOTO_SUFFIXES:
-        parts.pictures.append((member.name.removeprefix("./"), member.offset_data, member.size))
+        if not parts.pictures:
+            parts.picture = member.name.removeprefix("./"), member.offset_data, member.size
+        parts.pictures += 1
     elif extension in LABELS:
         if member.size > MAX_LABEL_BYTES:
             parts.fault = f"a .{extension} of {member.size:,} bytes"
@@ -189,11 +199,11 @@ def _finish(shard: Shard, parts: _Parts) -> None:
     """Add a sample, or say why it is none. A stem without a picture is not a photo, and not worth a word."""
     if not parts.pictures:
         return
-    name, start, size = parts.pictures[0]
+    name, start, size = parts.picture
     label = next((parts.labels[each] for each in LABELS if parts.labels.get(each)), "")
     fault = parts.fault
-    if len(parts.pictures) > 1:
-        fault = f"{len(parts.pictures)} pictures of one name"
+    if parts.pictures > 1:
+        fault = f"{parts.pictures:,} pictures of one name"
     elif size > MAX_PHOTO_BYTES:
         fault = f"{size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed"
     elif not label and not fault:

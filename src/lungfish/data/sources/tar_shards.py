@@ -17,7 +17,7 @@ from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
 from lungfish.data.sources.place import LocalPlace, Place
 from lungfish.data.sources.shards import splits_of
-from lungfish.data.sources.tar_index import read_shard
+from lungfish.data.sources.tar_index import prune_indexes, read_shard
 from lungfish.runtime.ahead import map_ahead
 
 SHARDS_AT_ONCE = 8  # while they are listed
@@ -54,6 +54,7 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
             starts.append(sample.start)
             stops.append(sample.stop)
             owners.append(number)
+    prune_indexes()
     members = Members(place, tuple(files), *(np.array(each) for each in (owners, starts, stops)))
     reader = members if isinstance(place, LocalPlace) else _fetching(members, listing)
     return assemble(listing, reader, _numeric_order(labels))
