@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
@@ -100,6 +101,18 @@ def test_any_order_reads_each_row_group_once(tmp_path, loaded):
     write(path, [0, 1, 2] * 27, [f"new {i}".encode() for i in range(81)])
     changed = open_photos(path)
     assert changed.read(changed.photos[80]) == b"new 80"
+
+
+def read_all(reader, photos):
+    return [reader(photo) for photo in photos]
+
+
+def test_a_spawned_process_reads_too(tmp_path):
+    photos = open_photos(write(tmp_path / "all.parquet", [0, 1, 2] * 5))
+    photos.read(photos.photos[0])  # a lock and a group of pictures are held here
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        read = pool.submit(read_all, photos.reader, photos.photos).result(timeout=60)
+    assert read == [f"all.parquet {i}".encode() for i in range(15)]
 
 
 def test_rows_without_label_or_picture(tmp_path):
