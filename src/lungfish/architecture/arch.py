@@ -21,11 +21,12 @@ MAX_MULTIPLIER = 64.0
 MAX_BLOCKS = 1000
 MAX_CLASSES = 1_000_000
 MAX_NAME = 200
+SAME = 1e-12  # relative, of multipliers
 
 
 @dataclass(frozen=True, eq=False)
 class Arch:
-    """One network: rows and unrounded multipliers. Equal if these are (to 12 digits), whatever the name.
+    """One network: rows and unrounded multipliers. Equal if these are (to a relative 1e-12), whatever the name.
 
     Args:
         name: what people call it.
@@ -173,17 +174,25 @@ class Arch:
         return scaled
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Arch) and self._identity == other._identity
+        if not isinstance(other, Arch) or self._whole != other._whole:
+            return False
+        pairs = zip(self._multipliers, other._multipliers, strict=True)
+        return all(isclose(mine, theirs, rel_tol=SAME) for mine, theirs in pairs)
 
     def __hash__(self) -> int:
-        return hash(self._identity)
+        return hash(self._whole)
 
     @property
-    def _identity(self) -> tuple[object, ...]:
-        """All but the name; multipliers to 12 digits, because 1.1 ** 0.5 * 1.1 ** 0.5 is not quite 1.1."""
-        multipliers = [f"{value:.12g}" for value in (self.width, self.depth, self.resolution)]
+    def _multipliers(self) -> tuple[float, float, float]:
+        """Compared as floats, because 1.1 ** 0.5 * 1.1 ** 0.5 is not quite 1.1."""
+        return self.width, self.depth, self.resolution
+
+    @property
+    def _whole(self) -> tuple[object, ...]:
+        """All else but the name, and what the multipliers come to, whose rounding passes over their last digits."""
+        scaled = (self.stage_widths, self.stage_depths, self.stem_width, self.head_width, self.resolution_px)
         rates = (self.dropout, self.drop_connect)
-        return (self.table, *multipliers, self.native_px, *rates, self.classes, self.in_channels)
+        return (self.table, scaled, self.native_px, *rates, self.classes, self.in_channels)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back to an equal `Arch`."""

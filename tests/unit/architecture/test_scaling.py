@@ -48,6 +48,15 @@ def test_scaling_twice_equals_scaling_once(arch: Arch, first: float, second: flo
     assert twice == once
 
 
+def test_multipliers_that_any_number_of_digits_would_tell_apart() -> None:
+    """The last digit of the one rounds up, that of the other down."""
+    twice, once = B0.scale(phi=1.297).scale(phi=0.791), B0.scale(phi=1.297 + 0.791)
+    assert (f"{twice.width:.12g}", f"{once.width:.12g}") == ("1.22019130695", "1.22019130696")
+    assert twice == once
+    assert hash(twice) == hash(once)
+    assert B0.scale(width=1.1) != B0.scale(width=1.1 + 1e-9)
+
+
 def test_there_and_back() -> None:
     b2 = NAMED["efficientnet_b2"]
     assert b2.scale(phi=0.3).scale(phi=-0.3) == b2
