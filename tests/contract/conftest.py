@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-# What only the train extra brings. The base install has none of it.
+# What only the extras bring. The base install has none of it.
 TRAIN_MODULES = (
+    *("captum", "cleanlab", "matplotlib"),
     *("torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow", "imagehash"),
     *("safetensors", "httpx2", "huggingface_hub", "filelock"),
 )

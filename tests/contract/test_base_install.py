@@ -34,7 +34,7 @@ for name in result:
 
 
 WORKFLOWS = (
-    *("predict", "evaluate", "models", "describe", "compare", "scale", "doctor"),
+    *("predict", "evaluate", "explain", "models", "describe", "compare", "scale", "doctor"),
     *("weights.list", "weights.search", "weights.show", "weights.licenses"),
 )
 
@@ -112,6 +112,14 @@ def test_latency_and_yardsticks_name_their_extras(fresh_python: Fresh) -> None:
         outcome = fresh_python(COMMAND, "compare", "mobilenet_v1", more, "--json", base_install=True)
         assert outcome["code"] == 3
         assert f"pip install 'lungfish[{extra}]'" in outcome["out"]
+
+
+def test_explaining_names_its_extras(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:
+    outcome = fresh_python(
+        COMMAND, "explain", color_bundle, color_photos / "red" / "0.png", "--json", base_install=True
+    )
+    assert outcome["code"] == 3
+    assert "pip install 'lungfish[train,explain]'" in outcome["out"]
 
 
 def test_python(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:

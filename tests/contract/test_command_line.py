@@ -11,6 +11,7 @@ OPTIONS = {
     "train": {"--out", "--arch", "--weights", "--recipe", "--seed", "--split", "--force", "--dry-run", "--json"},
     "predict": {"--artifact", "--top", "--json"},
     "evaluate": {"--split", "--min-top1", "--baseline", "--json"},
+    "explain": {"--out", "--label", "--json"},
     "models": {"--json"},
     "describe": {"--layers", "--precision", "--plot", "--json"},
     "compare": {"--latency", "--threads", "--plot", "--json"},

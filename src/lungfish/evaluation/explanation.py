@@ -16,13 +16,12 @@ from lungfish.evaluation.heat_map import overlay
 from lungfish.evaluation.wording import percent
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INCHES, DPI = (9.6, 5.9), 100
 PAPER, INK, SOFT = "#fcfbf8", "#1c2021", "#5b6264"
 LEFT, RIGHT, WIDTH = 0.025, 0.5125, 0.4625  # of the panels, as shares of the sheet
-LONGEST = {"title": 48, "caption": 52, "marked": 28}  # texts, in characters
+MOST_CHARACTERS = 200  # of a line, before it is measured
 
 
 @dataclass(frozen=True)
@@ -57,40 +56,44 @@ def explanation_png(pixels: NDArray[np.uint8], heat: NDArray[np.float32], said: 
     from matplotlib.figure import Figure
 
     figure = Figure(INCHES, DPI, facecolor=PAPER)
-    _panel(figure, LEFT, f"what the network sees of {said.file}", Image.fromarray(pixels))
     other = "" if said.marked == said.label else f", {percent(said.marked_probability)}"
-    _panel(figure, RIGHT, f"where it finds “{_short(said.marked, LONGEST['marked'])}”{other}", overlay(pixels, heat))
-
-    _text(figure, (LEFT, 0.935), f"{_short(said.label, LONGEST['title'])}, {percent(said.probability)}", size=20)
     rows, columns = heat.shape
-    _text(figure, (LEFT, 0.068), f"Answer of {said.artifact}.", color=SOFT)
-    _text(figure, (LEFT, 0.026), f"Marked by Grad-CAM of the float network, {rows} × {columns} places.", color=SOFT)
-    ramp = overlay(np.full((16, 256, 3), 160, np.uint8), np.linspace(0, 1, 256, dtype=np.float32)[None])
-    _picture(figure, (RIGHT, 0.07, 0.2, 0.025), ramp)
-    _text(figure, (RIGHT, 0.026), "adds nothing", color=SOFT)
-    _text(figure, (RIGHT + 0.2, 0.026), "adds most", color=SOFT, ha="right")
-
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a character that the font has not is drawn as a box
+        _text(figure, (LEFT, 0.935), f"{said.label}, {percent(said.probability)}", 2 * WIDTH, size=20)
+        _panel(figure, LEFT, f"what the network sees of {said.file}", Image.fromarray(pixels))
+        _panel(figure, RIGHT, f"where it finds “{said.marked}”{other}", overlay(pixels, heat))
+        _text(figure, (LEFT, 0.068), f"Answer of {said.artifact}.", WIDTH, color=SOFT)
+        source = f"Marked by Grad-CAM of the float network, {rows} × {columns} places."
+        _text(figure, (LEFT, 0.026), source, WIDTH, color=SOFT)
+        _legend(figure)
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _panel(figure: Figure, left: float, caption: str, image: Image.Image) -> None:
     _picture(figure, (left, 0.115, WIDTH, WIDTH * INCHES[0] / INCHES[1]), image)
-    _text(figure, (left, 0.885), _short(caption, LONGEST["caption"]))
+    _text(figure, (left, 0.885), caption, WIDTH)
+
+
+def _legend(figure: Figure) -> None:
+    grey, heat = np.full((16, 256, 3), 160, np.uint8), np.linspace(0, 1, 256, dtype=np.float32)[None]
+    _picture(figure, (RIGHT, 0.07, 0.2, 0.025), overlay(grey, heat))
+    _text(figure, (RIGHT, 0.026), "adds nothing", WIDTH, color=SOFT)
+    _text(figure, (RIGHT + 0.2, 0.026), "adds most", WIDTH, color=SOFT, ha="right")
 
 
 def _picture(figure: Figure, place: tuple[float, float, float, float], image: Image.Image) -> None:
-    axes: Axes = figure.add_axes(place)
+    axes = figure.add_axes(place)
     axes.imshow(image, aspect="auto", interpolation="bicubic")
     axes.set_axis_off()
 
 
-def _text(figure: Figure, at: tuple[float, float], text: str, color: str = INK, **style: Any) -> None:
-    figure.text(*at, printable(text), color=color, parse_math=False, **style)  # a $ is a $
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _text(figure: Figure, at: tuple[float, float], text: str, width: float, **style: Any) -> None:
+    """One line, cut to `width`."""
+    shown = printable(text)[:MOST_CHARACTERS]
+    drawn = figure.text(*at, shown, parse_math=False, **({"color": INK} | style))  # a $ is a $
+    while drawn.get_window_extent().width > width * figure.bbox.width:
+        shown = shown[:-1]
+        drawn.set_text(f"{shown}…")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +60,15 @@ def explain(bundle: str | Path, image: str | Path, out: Path | None = None, labe
         MissingExtraError: torch or captum is not installed.
         StorageError: the picture cannot be written.
     """
-    for package in ("torch", "captum"):
-        if find_spec(package) is None:
-            raise missing_extra(ModuleNotFoundError(name=package), "Grad-CAM", "train,explain")
-    from lungfish.training.grad_cam import grad_cam
-    from lungfish.weights.load import load_network
-    from lungfish.weights.local_entry import bundle_entry
-
     image = Path(image)
     picture = _check_picture(out or Path(f"{image.stem}.explained.png"), image)
     opened = open_bundle(bundle)
     asked = None if label is None else opened.labels.index(choose(label, opened.labels, "class of this bundle"))
+    _check_packages()
+    from lungfish.training.grad_cam import grad_cam
+    from lungfish.weights.load import load_network
+    from lungfish.weights.local_entry import bundle_entry
+
     entry = bundle_entry(str(bundle))
     pixels = opened.manifest.preprocess.pixels(_read(image, opened.manifest.preprocess))[None]
 
@@ -89,6 +86,14 @@ def explain(bundle: str | Path, image: str | Path, out: Path | None = None, labe
     )
     write_atomic(picture, explanation_png(pixels[0], heat, said))
     return Explanation(str(image), said.label, said.probability, said.marked, str(picture))
+
+
+def _check_packages() -> None:
+    """Both at once: nobody wants to hear of the second after having installed the first."""
+    try:
+        import captum.attr  # noqa: F401  it imports torch
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "Grad-CAM", "train,explain") from None
 
 
 def _check_picture(path: Path, image: Path) -> Path:

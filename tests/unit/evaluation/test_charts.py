@@ -61,3 +61,11 @@ def test_learning_curves_have_a_point_for_each_epoch():
     assert places[:2] == [(middle, TOP + HEIGHT), (right, pytest.approx(TOP + 0.2 * HEIGHT, abs=0.1))]  # from 50 %
     assert places[2:] == [(middle, TOP + HEIGHT / 2), (right, TOP)]
     assert "epoch 2: 100 % of the validation photos" in svg.replace("100.0", "100").replace("\xa0", " ")
+
+
+@pytest.mark.parametrize(("count", "figures"), [(1, ["1"]), (3, ["1", "2", "3"]), (25, ["1", "4", "7", "25"])])
+def test_learning_curves_name_some_epochs_and_always_the_last(count, figures):
+    svg = learning_curves([Epoch(0.95, 0.95)] * count)
+    shown = [node.text for node in ET.fromstring(svg).iter() if node.get("y") == str(TOP + HEIGHT + 18)]
+    assert set(figures) <= set(shown)
+    assert len(shown) <= 10

@@ -13,7 +13,7 @@ import pytest
 from lungfish.core.names import printable
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.report import MATRIX_CLASSES, render_report
-from lungfish.evaluation.report_data import Mistake, PhotoPair, SkippedFile
+from lungfish.evaluation.report_data import Epoch, LabelReview, Mistake, PhotoPair, SkippedFile, SuspectLabel
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -99,7 +99,10 @@ def with_text(report, text):
     pairs = (PhotoPair(text, "train", text, "test"), PhotoPair(text, "val", text, "val"))
     return replace(
         report,
-        mistakes=(replace(report.mistakes[0], name=text),),
+        mistakes=(replace(report.mistakes[0], name=text, heat_jpeg=b"heat"),),
+        labels_review=LabelReview(
+            9, (SuspectLabel(text, text, text, 0.9, text, b"jpeg"), SuspectLabel(*[text] * 3, 0.8, text))
+        ),
         photos=replace(report.photos, split=text, skipped=(SkippedFile(text, text),), near_duplicates=pairs),
         weights=replace(report.weights, name=text, source=text, license=text),
         making=replace(report.making, recipe={text: text}, machine={text: [text]}),
@@ -148,7 +151,9 @@ def test_policy_admits_the_one_style_block_and_nothing_else(report):
 
 
 def test_every_link_leads_somewhere_and_every_picture_has_words(report, folds):
-    elements = Page(render_report(replace(report, cross_validation=folds))).elements
+    elements = Page(
+        render_report(replace(with_text(report, "x"), cross_validation=folds, epochs=(Epoch(0.5, 0.6),)))
+    ).elements
     ids = [a["id"] for _, a in elements if "id" in a]
     assert len(ids) == len(set(ids))
     assert {a["href"][1:] for tag, a in elements if tag == "a"} <= set(ids)
@@ -216,3 +221,62 @@ def test_mistake_shows_its_picture_names_and_probability(report):
     assert picture["src"] == "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8jpeg").decode()
     assert picture["alt"] == "cat taken for dog: a/b.jpg"
     assert "cat, called dog at 65.4 %" in Page(html).text
+
+
+def test_a_heat_map_stands_beside_its_photo(report):
+    mistake = Mistake("a/b.jpg", "cat", "dog", 0.654, b"photo", heat_jpeg=b"heat")
+    page = Page(render_report(replace(report, mistakes=(mistake,))))
+    pictures = [(a["src"].partition(",")[2], a["alt"]) for tag, a in page.elements if tag == "img"]
+    assert pictures == [
+        (base64.b64encode(b"photo").decode(), "cat taken for dog: a/b.jpg"),
+        (base64.b64encode(b"heat").decode(), "What spoke for dog in a/b.jpg"),
+    ]
+    assert "Grad-CAM" in page.text
+    assert "Grad-CAM" not in Page(render_report(report)).text  # no legend of what is not there
+
+
+SUSPECTS = (
+    SuspectLabel("a/1.jpg", "cat", "dog", 0.987, "train", b"photo"),
+    SuspectLabel("b/2.jpg", "dog", "cow", 0.654, "val"),
+)
+
+
+def section(report, review):
+    html = render_report(replace(report, labels_review=review))
+    return html[html.index('id="labels"') : html.index('id="calibration"')]
+
+
+def test_labels_worth_a_second_look(report):
+    text = Page(render_report(replace(report, labels_review=LabelReview(400, SUSPECTS)))).text
+    for words in (
+        "2 labels of 400 (0.5 %)",
+        "cat, or dog? (98.7 %)a/1.jpg, train",
+        "1 more photo",
+        "b/2.jpg dog, or cow? (65.4 %, val)",
+    ):
+        assert words in text
+    assert section(report, LabelReview(400, SUSPECTS)).count("<img ") == 1
+
+
+def test_labels_that_stand_the_test_or_were_not_tested(report):
+    assert "None of the labels of 400 photos stands out as wrong." in section(report, LabelReview(400))
+    assert "Nobody looked: no time." in section(report, LabelReview(0, why_not="Nobody looked: no time."))
+    assert 'id="labels"' not in render_report(report)
+    assert "#labels" not in render_report(report)
+
+
+def test_many_doubtful_labels_stay_short(report):
+    many = tuple(replace(SUSPECTS[1], file=f"{i}.jpg") for i in range(5000))
+    html = section(report, LabelReview(9000, many))
+    assert "And 4,900 more photos; lungfish train --json lists all." in html
+    assert len(html) < 30_000
+
+
+def test_json_of_a_doubtful_label():
+    assert SUSPECTS[0].to_json() == {
+        "file": "a/1.jpg",
+        "label": "cat",
+        "suggested": "dog",
+        "probability": 0.987,
+        "split": "train",
+    }

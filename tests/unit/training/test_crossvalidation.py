@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lungfish.training.crossvalidation import cross_validate
+from lungfish.training.crossvalidation import cross_validate, each_fold
 from lungfish.training.probe import Head, Samples
 
 
@@ -53,3 +53,16 @@ def test_a_class_that_one_fold_holds_whole(first: int) -> None:
     scores = cross_validate(Samples(features, labels), groups, head(), 2, seed=0)
     right = sum(round(score * n) for score, n in zip(sorted(scores), (14, 12), strict=True))
     assert right == 24, "all but the two that could not be learned"
+
+
+def test_every_photo_is_answered_once_and_an_unseen_class_never() -> None:
+    labels = np.array([0, 1] * 10 + [2])
+    features = np.eye(3, dtype=np.float32)[labels]
+    seen = []
+    for held_out, logits in each_fold(Samples(features, labels), np.arange(21), head(), 5, seed=0):
+        seen += held_out.tolist()
+        assert logits.shape == (len(held_out), 3)
+        assert np.isneginf(logits[:, 2]).all() == (20 in held_out)
+        known = labels[held_out] < 2
+        assert (logits.argmax(axis=1) == labels[held_out])[known].all()
+    assert sorted(seen) == list(range(21))

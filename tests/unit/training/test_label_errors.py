@@ -1,0 +1,102 @@
+import sys
+
+import numpy as np
+import pytest
+
+from lungfish.core.errors import MissingExtraError
+from lungfish.training.label_errors import FOLDS, find_label_errors
+from lungfish.training.probe import Head, Samples
+
+CLASSES, EACH = 4, 150
+
+
+def head(penalty: float = 0.03) -> Head:
+    empty = np.empty((0, 0), np.float32)
+    return Head(empty, empty, penalty, balanced=False, temperature=1.0, tried={})
+
+
+def clouds(seed: int = 0, spread: float = 1.0) -> Samples:
+    """Four clouds, apart enough for one error in a hundred."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(CLASSES * EACH) % CLASSES
+    noise = spread * rng.standard_normal((len(labels), 16))
+    return Samples((4 * np.eye(16)[labels] + noise).astype(np.float32), labels)
+
+
+def mislabelled(samples: Samples, share: float = 0.05, seed: int = 1) -> tuple[Samples, set[int]]:
+    """Some labels replaced by other ones, and whose."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.choice(len(samples.labels), round(share * len(samples.labels)), replace=False)
+    labels = samples.labels.copy()
+    labels[wrong] = (labels[wrong] + rng.integers(1, CLASSES, len(wrong))) % CLASSES
+    return Samples(samples.features, labels), set(wrong.tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wrong_labels_are_found_and_the_right_ones_suggested(seed: int) -> None:
+    true = clouds(seed)
+    samples, wrong = mislabelled(true, seed=seed)
+    suspects = find_label_errors(samples, np.arange(len(samples.labels)), head(), 0)
+    found = {suspect.index for suspect in suspects}
+    assert len(found & wrong) >= 0.6 * len(wrong)
+    assert len(found & wrong) >= 0.9 * len(found)
+    for suspect in suspects:
+        assert suspect.suggested != samples.labels[suspect.index]
+        assert 0 < suspect.probability <= 1
+        if suspect.index in wrong:
+            assert suspect.suggested == true.labels[suspect.index]
+
+
+def test_right_labels_are_left_alone() -> None:
+    assert find_label_errors(clouds(spread=0.3), np.arange(CLASSES * EACH), head(), 0) == ()
+
+
+def test_the_most_doubtful_come_first() -> None:
+    """A photo amid another class before one between the classes."""
+    samples, _ = mislabelled(clouds(), share=0)
+    samples.features[0] = 4 * np.eye(16)[1]
+    samples.features[4] = 2.2 * np.eye(16)[1] + 1.8 * np.eye(16)[0]
+    samples.features[8] = 5 * np.eye(16)[2]
+    suspects = [s.index for s in find_label_errors(samples, np.arange(len(samples.labels)), head(), 0)]
+    assert suspects[:2] in ([0, 8], [8, 0])
+
+
+def test_copies_do_not_vouch_for_each_other() -> None:
+    """Features so wide that a head knows its training photos by heart: a copy with the same label hides the error."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    features = rng.standard_normal((120, 400)).astype(np.float32)
+    features[:, :2] += 6 * np.eye(2, dtype=np.float32)[labels]
+    labels[:6] = 1 - labels[:6]
+    doubled = Samples(features.repeat(2, axis=0), labels.repeat(2))
+    wrong = set(range(12))
+    together = {s.index for s in find_label_errors(doubled, np.arange(120).repeat(2), head(1e-4), 0)}
+    apart = {s.index for s in find_label_errors(doubled, np.arange(240), head(1e-4), 0)}
+    assert together >= wrong
+    assert not apart & wrong  # so the test above would see a leak
+
+
+def test_a_class_of_too_few_groups_is_not_judged() -> None:
+    """Nor does it keep the others from it."""
+    samples, wrong = mislabelled(clouds())
+    rare = (4 * np.eye(16)[0] + np.random.default_rng(5).standard_normal((FOLDS - 1, 16))).astype(np.float32)
+    more = Samples(
+        np.concatenate([samples.features, rare]), np.concatenate([samples.labels, np.full(len(rare), CLASSES)])
+    )
+    found = {s.index for s in find_label_errors(more, np.arange(len(more.labels)), head(), 0)}
+    assert found & wrong
+    assert not found & set(range(len(samples.labels), len(more.labels)))
+    few = Samples(samples.features[:8], samples.labels[:8])
+    assert find_label_errors(few, np.arange(8), head(), 0) == ()
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    samples, _ = mislabelled(clouds())
+    one, again = (find_label_errors(samples, np.arange(len(samples.labels)), head(), 3) for _ in range(2))
+    assert one == again
+
+
+def test_without_cleanlab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
+    with pytest.raises(MissingExtraError, match=r"wrong labels needs cleanlab[^$]*lungfish\[explain\]"):
+        find_label_errors(clouds(), np.arange(CLASSES * EACH), head(), 0)
