@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 from lungfish.architecture import Arch, Flavour
 from lungfish.core.errors import UsageError
 from lungfish.core.files import write_atomic
-from lungfish.core.hashing import sha256_bytes
+from lungfish.core.hashing import files_digest, sha256_bytes
 from lungfish.core.names import printable
 from lungfish.weights.checkpoint import files_of, read_checkpoint
 from lungfish.weights.convert import Preprocessing, detect_source, find_source, usual_preprocessing
@@ -109,7 +107,7 @@ def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Pro
         raise UsageError(f"{printable(str(path))} has our names already", "Use it as it is: --weights file:PATH.")
     network = Network(arch, provenance.flavour or find_source(source).flavour_of(arch))
     filled = fill(network, state, source)
-    before = _sha256(files_of(path))
+    before = files_digest(files_of(path))
     metadata = _flavour(network.flavour) | _pixels(provenance.preprocessing or usual_preprocessing(source, arch))
     metadata |= {
         "architecture": json.dumps(arch.to_json(), sort_keys=True),
@@ -144,12 +142,3 @@ def _pixels(known: Preprocessing | None) -> dict[str, str]:
         "crop_fraction": repr(known.crop_fraction),
         "interpolation": known.interpolation,
     }
-
-
-def _sha256(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lungfish.core.errors import WeightsError
+from lungfish.core.hashing import files_digest
 from lungfish.core.names import printable
 from lungfish.weights.checkpoint import files_of
 from lungfish.weights.entry import WeightsEntry
@@ -28,9 +27,9 @@ def identify(entry: WeightsEntry, path: Path) -> WeightsEntry:
         size = sum(file.stat().st_size for file in files)
         if entry.bytes not in (None, size):
             raise _another(entry, f"{size:,} bytes", f"{entry.bytes:,}")
-        sha256 = _hexdigest(files, "sha256")
+        sha256 = files_digest(files)
         kind, _, digits = entry.digest.partition(":")
-        found = _hexdigest(files, "md5") if kind == "md5" else sha256
+        found = files_digest(files, "md5") if kind == "md5" else sha256
     except OSError as error:
         raise WeightsError(f"cannot read the file of {printable(entry.name)}: {error.strerror}") from None
     if entry.sha256 not in ("", sha256):
@@ -38,15 +37,6 @@ def identify(entry: WeightsEntry, path: Path) -> WeightsEntry:
     if not found.startswith(digits):
         raise _another(entry, f"{kind} {found}", digits)
     return replace(entry, sha256=sha256, bytes=size)
-
-
-def _hexdigest(files: Sequence[Path], kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=False)
-    for path in files:
-        with path.open("rb") as file:
-            while data := file.read(1 << 20):
-                digest.update(data)
-    return digest.hexdigest()
 
 
 def _another(entry: WeightsEntry, found: str, expected: str) -> WeightsError:

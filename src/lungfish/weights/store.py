@@ -28,14 +28,13 @@ from lungfish.core.archive import unpack
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import BundleError, StorageError, WeightsError
 from lungfish.core.files import storage_errors, write_atomic
-from lungfish.core.hashing import sha256_bytes, sha256_file
+from lungfish.core.hashing import PIECE_BYTES, sha256_bytes, sha256_file
 from lungfish.core.lock import lock, try_lock
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.runtime.untrusted import parse_object
 from lungfish.weights.ledger import Card
 
-PIECE_BYTES = 1 << 20
 CHANGING = "."  # no set is called so
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
