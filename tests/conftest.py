@@ -29,6 +29,9 @@ from lungfish.runtime.preprocess import Preprocess
 
 from .local_server import publish_model, reply, server, start_server  # noqa: F401  fixtures
 
+# Threads that wait for their turn must not take it from others: many tests, and their processes, share few cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 PREPROCESS = Preprocess(8, crop_fraction=1.0)
 
@@ -230,6 +233,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
     photos, bundle, cache = _write_digits(folder / "digits"), folder / "digits-bundle", folder / "cache"
     (photos / "1" / "broken.jpg").write_text("no picture")
-    ended = _command("train", photos, "--out", bundle, "--arch", SMALL, "--json", cache=cache)
+    ended = _command("train", photos, "--out", bundle, "--arch", SMALL, "--recipe", "probe", "--json", cache=cache)
     assert ended.code == 0, ended.err
     return Trained(photos, bundle, cache, ended)

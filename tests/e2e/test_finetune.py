@@ -17,7 +17,8 @@ from lungfish.workflows.demo import write_digits
 
 SMALL = "efficientnet_lite0:resolution=64"
 RECIPE = """name = "short"
-[tuning]
+few_photos = 0
+[finetune]
 views = 1
 flips = false
 epochs = 6
@@ -85,7 +86,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     arguments = ["train", photos, "--arch", SMALL, "--recipe", recipe, "--out", bundle, "--force"]
     process = subprocess.Popen([sys.executable, "-m", "lungfish", *map(str, arguments)], stderr=subprocess.PIPE)
     end = time.monotonic() + 120
-    while not list(cache_folder().glob("runs/*/[0-9]*.json")):
+    while not list(cache_folder().glob("runs/*/*/[0-9]*.json")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -97,7 +98,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     resumed = train(lungfish, photos, recipe, bundle, "--force", "--resume")
     assert model_bytes(bundle) == whole
     assert [row["epoch"] for row in resumed["epochs"]] == list(range(len(resumed["epochs"])))
-    assert not list(cache_folder().glob("runs/*/[0-9]*.json"))
+    assert not list(cache_folder().glob("runs/*/*/[0-9]*.json"))
 
 
 def test_with_nothing_to_resume_it_begins_anew(lungfish: Any, photos: Path, recipe: Path, tmp_path: Path) -> None:

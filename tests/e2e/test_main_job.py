@@ -154,7 +154,7 @@ def test_the_same_photos_under_another_name_give_the_same_models_and_the_trunk_r
         raise AssertionError("features that are in the cache were computed again")
 
     monkeypatch.setattr(OnnxTrunk, "__call__", busy)
-    result = lf.train(tmp_path / "renamed", tmp_path / "bundle", arch=SMALL, seed=0)
+    result = lf.train(tmp_path / "renamed", tmp_path / "bundle", arch=SMALL, recipe="probe", seed=0)
     assert model_bytes(tmp_path / "bundle") == model_bytes(trained.bundle)
     assert set(result.to_json()) == set(trained.ended.json)
     assert result.to_json()["test"] == trained.ended.json["test"]
@@ -166,7 +166,7 @@ def test_without_a_cache_in_another_folder_and_in_words(
     trained: Any, command: Run, tmp_path: Path, model_bytes: Bytes
 ) -> None:
     shutil.copytree(trained.photos, tmp_path / "ciphers")
-    ended = command("train", tmp_path / "ciphers", "--arch", SMALL, cache=tmp_path / "cold", cwd=tmp_path)
+    ended = command("train", tmp_path / "ciphers", "--arch", SMALL, "--recipe", "probe", cache=tmp_path / "cold", cwd=tmp_path)
     assert ended.code == 0
     assert_progress(ended.err)
     assert model_bytes(tmp_path / "ciphers-bundle") == model_bytes(trained.bundle)
@@ -192,7 +192,7 @@ def test_saved_sides_are_kept(trained: Any, cache: Path, tmp_path: Path) -> None
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    lf.train(photos, tmp_path / "bundle", arch=SMALL, split=tmp_path / "photos.csv")
+    lf.train(photos, tmp_path / "bundle", arch=SMALL, recipe="probe", split=tmp_path / "photos.csv")
     before = {row["sha256"]: row["split"] for row in rows if row["split"]}
     after = {row["sha256"]: row for row in rows_of(tmp_path / "bundle") if row["split"]}
     assert {sha256: after[sha256]["split"] for sha256 in before} == before

@@ -38,7 +38,7 @@ def test_names_of_every_kind(
     shutil.copytree(trained.bundle, out)
     (out / "old.txt").write_text("of the old bundle")
 
-    ended = lungfish("train", photos, "--out", out, "--arch", SMALL, "--force")
+    ended = lungfish("train", photos, "--out", out, "--arch", SMALL, "--recipe", "probe", "--force")
     assert ended.code == 0
     assert not (out / "old.txt").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"cache", out.name, photos.name}

@@ -95,7 +95,7 @@ def test_while_artifacts_are_made_and_the_next_run_ends_well(
     job = start(trained.photos, tmp_path / "bundle")
     job.stop_when(lambda job: job.staged("model.onnx"), signal.SIGTERM)
     assert {path.name for path in tmp_path.iterdir()} == {"log", "cache"}
-    lf.train(trained.photos, tmp_path / "bundle", arch=SMALL)
+    lf.train(trained.photos, tmp_path / "bundle", arch=SMALL, recipe="probe")
     assert model_bytes(tmp_path / "bundle") == model_bytes(trained.bundle)
 
 

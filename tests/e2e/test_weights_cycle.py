@@ -73,7 +73,7 @@ def test_the_license_must_be_accepted(hub: None, lungfish: Run, photos: Path, ca
         ("weights", "fetch", NAME),
         ("weights", "verify", NAME),
         ("predict", NAME, "photo.jpg"),
-        ("train", photos, "--weights", NAME, "--out", cache.parent / "bundle"),
+        ("train", photos, "--recipe", "probe", "--weights", NAME, "--out", cache.parent / "bundle"),
     ):
         ended = lungfish(*arguments)
         assert ended.code == 2, arguments
@@ -134,7 +134,7 @@ def texts_of(bundle: Path) -> dict[str, str]:
 
 def test_a_classifier_tells_what_it_stands_on(fetched: Any, lungfish: Run, photos: Path, tmp_path: Path) -> None:
     assert lungfish("weights", "verify", NAME).code == 0
-    arguments = ("train", photos, "--arch", f"{ARCH},resolution=64")
+    arguments = ("train", photos, "--recipe", "probe", "--arch", f"{ARCH},resolution=64")
     ended = lungfish(*arguments, "--weights", NAME, "--out", tmp_path / "first")
     assert ended.code == 0, ended.err
     told = json.loads((tmp_path / "first" / "bundle.json").read_text(encoding="utf-8"))["weights"]

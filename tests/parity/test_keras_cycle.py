@@ -107,7 +107,7 @@ def test_the_whole_cycle(
     row = verified(lungfish, NAME, "MobileNet", photos)
     assert f"against {row['reference']}" in lungfish("weights", "show", NAME).out
 
-    ended = lungfish("train", photos, "--weights", NAME, "--out", tmp_path / "bundle")
+    ended = lungfish("train", photos, "--recipe", "probe", "--weights", NAME, "--out", tmp_path / "bundle")
     assert ended.code == 0, ended.err
     card = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))["weights"]["card"]
     assert (card["entry"]["license"], card["accepted_license"]) == (LICENSE, LICENSE)

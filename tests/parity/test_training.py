@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import lungfish as lf
-from lungfish.nn.layers import DropPath
+from lungfish.nn.layers import Dropout, DropPath
 from lungfish.weights.convert import find_layout, places
 
 BOUND = 1e-8
@@ -26,7 +26,7 @@ def without_chance(network: nn.Module, momentum: float) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        elif isinstance(module, DropPath):
+        elif isinstance(module, Dropout | DropPath):
             module.rate = 0.0
         elif type(module).__name__ == "StochasticDepth":
             module.p = 0.0

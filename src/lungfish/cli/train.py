@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lungfish.workflows.train import TrainResult
+    from lungfish.workflows.job import TrainResult
 
 
 def train(  # noqa: PLR0913  one parameter for each option
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="A folder of class folders, a CSV or a Parquet file.")
+        str, typer.Argument(metavar="PHOTOS", help="Folder of class folders, table, shards, s3://..., hf:OWNER/NAME; see docs/photos.md.")
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the bundle.  [default: ./NAME-bundle]")
@@ -24,7 +24,14 @@ def train(  # noqa: PLR0913  one parameter for each option
     weights: Annotated[
         str | None, typer.Option(help="Pretrained weights, or a bundle.  [default: the best at hand for ARCH]")
     ] = None,
-    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe, or a TOML file of one.")] = "probe",
+    recipe: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="auto, probe, finetune, full or scratch; or a TOML file of a recipe."),
+    ] = "auto",
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the recipe's last step.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time that the job may take.  [default: 10 with auto, else no limit]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same model.")] = 0,
     split: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the sides of an earlier bundle's photos.csv.")
@@ -39,9 +46,11 @@ def train(  # noqa: PLR0913  one parameter for each option
     """Make a small, proven classifier from labelled photos."""
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
-    from lungfish.workflows.train import Job, run_job
+    from lungfish.training.group import is_leader
+    from lungfish.workflows.job import Job
+    from lungfish.workflows.train import run_job
 
-    job = Job(photos, out, arch, weights, recipe, seed, split, force, resume)
+    job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume)
     if dry_run:
         from lungfish.workflows.dry_run import plan_job
 
@@ -49,7 +58,8 @@ def train(  # noqa: PLR0913  one parameter for each option
         print_json(plan.to_json()) if json else print(plan)
         return
     result = run_job(job, for_stderr())
-    print_json(result.to_json()) if json else print(summary(result))
+    if is_leader():
+        print_json(result.to_json()) if json else print(summary(result))
 
 
 def summary(result: TrainResult) -> str:
@@ -72,9 +82,14 @@ def summary(result: TrainResult) -> str:
                 row["status"],
             ]
         )
+    steps = [
+        f"{row['recipe']}: " + (f"{100 * row['val']['top1']:.1f} % on validation, " if row["val"] else "") + row["why"]
+        for row in result.candidates
+    ]
     counts = ", ".join(f"{count:,} {split}" for split, count in result.counts.items())
     lines = [
         f"{plural(len(result.classes), 'class', 'classes')}; photos: {counts}",
+        *steps,
         "",
         table(rows),
         "",

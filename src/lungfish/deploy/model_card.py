@@ -8,16 +8,16 @@ from lungfish.core.names import printable
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.entry import WeightsEntry
 
-FROZEN = "A logistic head on the frozen trunk of"
+OURS = "This classifier contains no weights of others: it was trained from a random initialization.\n"
 
 
-def model_card(manifest: Manifest, entry: WeightsEntry, how: str = FROZEN) -> str:
+def model_card(manifest: Manifest, entry: WeightsEntry, how: str) -> str:
     """A model card in Markdown; every figure is the manifest's.
 
     Args:
         manifest: of the bundle.
-        entry: the weights that training started from.
-        how: what was trained; the name of the weights follows.
+        entry: the weights that training started from; without a license if there were none.
+        how: what was trained, in words.
     """
     default = manifest.artifact()
     low, high = manifest.test["ci95"]
@@ -56,19 +56,27 @@ models.
 
 ## Training
 
-{how} {entry.name}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
+{how}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
 {counts["test"]:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}.
 
 ## Limits
 
 - The figures hold for photos like those in `photos.csv`. Other cameras, places, light or people are not measured.
-- The trunk was trained on {printable(entry.training_data)}; what that data lacks or distorts, the trunk does too.
-- Not measured: fairness between groups of people, robustness against manipulated photos.
+{_limit(entry)}- Not measured: fairness between groups of people, robustness against manipulated photos.
 
 ## License
 
-The weights derive from {entry.name} ({entry.license}); see `NOTICE`. Your photos and labels are yours.
+{_derived(entry)}Your photos and labels are yours.
 """
+
+
+def _limit(entry: WeightsEntry) -> str:
+    told = printable(entry.training_data)
+    return f"- The trunk was trained on {told}; what that data lacks or distorts, the trunk does too.\n" if told else ""
+
+
+def _derived(entry: WeightsEntry) -> str:
+    return f"The weights derive from {entry.name} ({entry.license}); see `NOTICE`. " if entry.license else ""
 
 
 CHANGES = "batch normalization folded into the convolutions, classifier replaced, INT8 files quantized"

@@ -69,19 +69,44 @@ class SqueezeExcite(nn.Module):
         return x_nchw * gates
 
 
-class DropPath(nn.Module):
-    """Stochastic depth: in training, drop the whole branch of an image with probability `rate`, scale up the rest.
+class Dropout(nn.Module):
+    """In training, drop each feature with probability `rate`, scale up the rest. Source: arXiv:1207.0580.
 
-    Source: arXiv:1603.09382.
+    Attributes:
+        share: for a batch that several processes divide: which of its rows come first here, and how many it has. Then
+            random numbers are drawn for all of it, and the processes drop together what one alone would drop.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
+        self.share: tuple[int, int] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        if self.share is None:
+            return F.dropout(x, self.rate)
+        first, total = self.share
+        kept = F.dropout(torch.ones((total, *x.shape[1:]), dtype=x.dtype, device=x.device), self.rate)
+        return x * kept[first : first + len(x)]
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training, drop the whole branch of an image with probability `rate`, scale up the rest.
+
+    Source: arXiv:1603.09382. `share` is that of `Dropout`.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.share: tuple[int, int] | None = None
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x_nchw
+        first, total = self.share or (0, len(x_nchw))
         keep = 1 - self.rate
-        mask = torch.empty((len(x_nchw), 1, 1, 1), dtype=x_nchw.dtype, device=x_nchw.device).bernoulli_(keep)
-        return x_nchw * mask.div_(keep)  # scaled before it meets the image: one pass, not two
+        mask = torch.empty((total, 1, 1, 1), dtype=x_nchw.dtype, device=x_nchw.device).bernoulli_(keep)
+        return x_nchw * mask.div_(keep)[first : first + len(x_nchw)]  # scaled before it meets the image: one pass

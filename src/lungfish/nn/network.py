@@ -14,7 +14,7 @@ from lungfish.core.errors import ArchitectureError
 from lungfish.costs import op_params
 from lungfish.nn.blocks import BLOCKS, OpTree
 from lungfish.nn.initialization import initialize
-from lungfish.nn.layers import ConvNormAct
+from lungfish.nn.layers import ConvNormAct, Dropout
 
 MAX_PARAMS = 1_000_000_000  # 4 GB of floats
 
@@ -43,7 +43,7 @@ class Network(nn.Module):
         self.stem = ConvNormAct(tree["stem"], self.flavour)
         self.blocks = nn.Sequential(*(block(parts, self.flavour) for parts in tree["blocks"].values()))
         self.head = ConvNormAct(tree["head"], self.flavour) if "head" in tree else nn.Identity()
-        self.dropout = nn.Dropout(arch.dropout)
+        self.dropout = Dropout(arch.dropout)
         self.classifier = nn.Linear(arch.head_width, arch.classes)
 
     def features(self, x_nchw: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
-from lungfish.costs import cost
+from lungfish.costs import Layer, cost
+from lungfish.training.group import Group
 from lungfish.training.loop import Fitted, Run, fit
-from lungfish.training.probe import cross_entropy, fit_temperature
-from lungfish.training.state import Score
-from lungfish.training.tuning import Tuning
+from lungfish.training.tuning import Finetune
+from lungfish.training.validation import Validation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 Positions = NDArray[np.int64]
-VALIDATION_BATCH = 64
 VIEW_STREAM = 1  # apart from the numbers that order the photos
 
 
@@ -60,20 +60,26 @@ def choose_boundary(arch: Arch, tail_share: float, photos: int, views: int, budg
     Returns:
         A block's index; the number of blocks if only the head can be trained.
     """
-    layers = cost(arch).layers
-    total = sum(layer.macs for layer in layers)
     blocks = sum(arch.stage_depths)
     for block in range(1, blocks):
-        names = tuple(f"blocks.{i}." for i in range(block))
-        before = [layer for layer in layers if layer.name.startswith(("stem.", *names))]
-        held = photos * views * 2 * math.prod(before[-1].out_shape)
-        if total - sum(layer.macs for layer in before) <= tail_share * total and held <= budget_bytes:
+        held = photos * views * 2 * math.prod(_before(arch, block)[-1].out_shape)
+        if 1 - share_before(arch, block) <= tail_share and held <= budget_bytes:
             return block
     return blocks
 
 
+def share_before(arch: Arch, block: int) -> float:
+    """What the layers before a block cost, as a share of the network's multiply-adds."""
+    return sum(layer.macs for layer in _before(arch, block)) / cost(arch).macs
+
+
+def _before(arch: Arch, block: int) -> list[Layer]:
+    names = ("stem.", *(f"blocks.{i}." for i in range(block)))
+    return [layer for layer in cost(arch).layers if layer.name.startswith(names)]
+
+
 def finetune(
-    network: Network, block: int, train: LabelledViews, val: LabelledViews, tuning: Tuning, run: Run
+    network: Network, block: int, train: LabelledViews, val: LabelledViews, tuning: Finetune, run: Run
 ) -> Fitted:
     """Train the blocks from `block` on, the head and the classifier; `network` then holds the best epoch.
 
@@ -90,84 +96,50 @@ def finetune(
         UsageError: resumed as another job than it was.
         StorageError: a checkpoint cannot be written.
     """
-    import torch
-
-    tail = _tail(network, block).to(memory_format=torch.channels_last)
-    fitted = fit(tail, _Views(train, run.seed), _Validation(val), tuning, run)
-    tail.load_state_dict(dict(fitted.parameters), strict=False)  # batch norm's statistics are as they were
-    network.eval()
+    tail = tail_of(network, block).to(run.group.device)
+    fitted = fit(tail, _Batches(train, run.seed), validation(val, run.group), tuning, run)
+    tail.load_state_dict(fitted.tensors)
+    network.cpu().eval()
     return fitted
 
 
-def plain_logits(network: Network, block: int, split: LabelledViews) -> NDArray[np.float32]:
-    """float32 `[n, classes]` of the plain views."""
-    logits: NDArray[np.float32] = _plain_logits(_tail(network, block), split).numpy()
-    return logits
-
-
-def _tail(network: Network, block: int) -> nn.Module:
+def tail_of(network: Network, block: int) -> nn.Sequential:
     """The network after its frozen part: shares its modules."""
-    from torch import nn
+    from lungfish.training.layers import Activations, layers
 
-    return nn.Sequential(
-        *network.blocks[block:],
-        network.head,
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(1),
-        network.dropout,
-        network.classifier,
-    )
+    return layers(network, Activations(), network.blocks[block:])
 
 
-class _Views:
+def validation(split: LabelledViews, group: Group) -> Validation:
+    """Scores a tail on the plain views."""
+
+    def inputs(chunks: Sequence[Positions]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            yield _rows(split, chunk, np.zeros_like(chunk))
+
+    return Validation(inputs, split.labels, group)
+
+
+class _Batches:
     """Training batches: for each photo and epoch one view, chosen by seed, epoch and photo alone."""
 
     def __init__(self, split: LabelledViews, seed: int) -> None:
         self.split, self.seed = split, seed
 
-    def __len__(self) -> int:
-        return len(self.split.labels)
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.split.labels
 
-    def __call__(self, epoch: int, positions: Positions) -> tuple[Tensor, Tensor]:
+    def __call__(self, epoch: int, chunks: Sequence[Positions]) -> Iterator[tuple[Tensor, Tensor]]:
         import torch
 
         rng = np.random.default_rng((self.seed, epoch, VIEW_STREAM))
-        views = rng.integers(0, self.split.views.views, len(self))[positions]
-        return _inputs(self.split, positions, views), torch.from_numpy(self.split.labels[positions])
+        views = rng.integers(0, self.split.views.views, len(self.labels))
+        for chunk in chunks:
+            yield _rows(self.split, chunk, views[chunk]), torch.from_numpy(self.labels[chunk])
 
 
-class _Validation:
-    """Loss and top-1 of a tail on the plain views.
-
-    The loss is that at the best temperature: label smoothing makes a network modest, which is no fault, for the bundle
-    gets a temperature anyway.
-    """
-
-    def __init__(self, split: LabelledViews) -> None:
-        self.split = split
-
-    def __call__(self, tail: nn.Module) -> Score:
-        logits, labels = _plain_logits(tail, self.split).numpy(), self.split.labels
-        calibrated: NDArray[np.float32] = (logits / fit_temperature(logits, labels)).astype(np.float32)
-        return Score(cross_entropy(calibrated, labels), float((logits.argmax(axis=1) == labels).mean()))
-
-
-def _plain_logits(tail: nn.Module, split: LabelledViews) -> Tensor:
+def _rows(split: LabelledViews, positions: Positions, views: Positions) -> Tensor:
     import torch
 
-    tail.eval()
-    positions = np.arange(len(split.labels))
-    with torch.inference_mode():
-        return torch.cat(
-            [
-                tail(_inputs(split, chunk, np.zeros_like(chunk)))
-                for chunk in np.array_split(positions, math.ceil(len(positions) / VALIDATION_BATCH))
-            ]
-        )
-
-
-def _inputs(split: LabelledViews, positions: Positions, views: Positions) -> Tensor:
-    import torch
-
-    rows = torch.from_numpy(split.views.rows(positions, views)).float()
-    return rows.contiguous(memory_format=torch.channels_last)
+    return torch.from_numpy(split.views.rows(positions, views))

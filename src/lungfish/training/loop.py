@@ -4,37 +4,46 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.errors import DivergedError
+from lungfish.core.errors import WorkerError
 from lungfish.core.progress import Progress, Silent
 from lungfish.training.checkpoint import Checkpoints
+from lungfish.training.group import Group
+from lungfish.training.meter import Meter
 from lungfish.training.state import Score, State
 from lungfish.training.stopping import StopsBetweenSteps
 from lungfish.training.tuning import Tuning
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 Positions = NDArray[np.int64]
+Batch = tuple["Tensor", "Tensor"]
 Validate = Callable[["nn.Module"], Score]
 CHECKPOINT_EVERY_S = 20.0
+CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into saving
+STEP_STREAM = 2  # random numbers of dropout, apart from those that order the photos
 
 
 class Batches(Protocol):
     """Training photos. What comes out depends on the arguments alone, so that a run can go on from anywhere."""
 
-    def __len__(self) -> int:
-        """How many photos there are."""
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class index of every photo."""
         ...
 
-    def __call__(self, epoch: int, positions: Positions, /) -> tuple[Tensor, Tensor]:
-        """Inputs, float32 `[n, ...]`, and class indices, int64 `[n]`, of the photos at `positions` in this epoch."""
+    def __call__(self, epoch: int, chunks: Sequence[Positions], /) -> Iterator[Batch]:
+        """For each chunk of positions in turn, which may be empty: inputs `[n, ...]`, and class indices, int64 `[n]`,
+        or probabilities, float32 `[n, classes]`."""
         ...
 
 
@@ -43,23 +52,36 @@ class Run:
     """What surrounds a run.
 
     Args:
+        name: of the step, for a person.
         seed: of the order of the photos and of dropout.
         class_weight: float32 `[classes]`, or None if every photo weighs the same.
+        group: the processes that train together.
         checkpoints: where the run is kept, or None.
         resume: go on from the newest checkpoint.
-        progress: told of every batch.
+        bfloat16: whether products are rounded to it.
+        compiled: whether steps go through torch.compile.
+        deadline: of `time.monotonic`; no epoch begins that would not end before it.
+        progress: told of every step.
     """
 
+    name: str = "training"
     seed: int = 0
     class_weight: Tensor | None = None
+    group: Group = field(default_factory=Group)
     checkpoints: Checkpoints | None = None
     resume: bool = False
+    bfloat16: bool = False
+    compiled: bool = False
+    deadline: float = math.inf
     progress: Progress = field(default_factory=Silent)
 
-    def save(self, state: State) -> None:
-        """Write a checkpoint, if the run is kept anywhere. Raises `StorageError`."""
-        if self.checkpoints:
+    def save(self, state: State) -> float:
+        """Write a checkpoint, if the run is kept anywhere; when the next one is due. Raises `StorageError`."""
+        began = time.monotonic()
+        if self.checkpoints and self.group.leads:
             self.checkpoints.save(state.checkpoint())
+        now = time.monotonic()
+        return now + max(CHECKPOINT_EVERY_S, (now - began) / CHECKPOINT_SHARE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,24 +89,29 @@ class Fitted:
     """What came out.
 
     Args:
-        parameters: those of the best epoch's moving average, or the first ones if no epoch was better, by name.
+        tensors: parameters and statistics of the best epoch's moving average, by name.
         score: of these on validation photos.
+        best_epoch: which one it was; None if none was better than the start.
         history: a JSON object for each epoch.
+        stopped: why there are no more: `epochs`, `patience` or `minutes`.
     """
 
-    parameters: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor]
     score: Score
+    best_epoch: int | None
     history: tuple[Mapping[str, Any], ...]
+    stopped: str
 
 
-def fit(network: nn.Module, batches: Batches, validate: Validate, tuning: Tuning, run: Run) -> Fitted:
+def fit(  # noqa: PLR0915  one function, to be read from top to bottom
+    network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tuning, run: Run
+) -> Fitted:
     """Train `network` in place; the epoch with the least loss on validation is what counts.
 
-    Batch norm keeps its statistics, which small batches would spoil; dropout is on. The learning rate warms up, then
-    falls along a cosine. What is validated and returned is a moving average of the parameters.
+    The learning rate warms up, then falls along a cosine. What is validated and returned is a moving average.
 
     Args:
-        network: inputs to logits.
+        network: inputs to logits, layer by layer, on the group's device.
         batches: training photos.
         validate: scores a network on validation photos.
         tuning: of the recipe.
@@ -98,75 +125,136 @@ def fit(network: nn.Module, batches: Batches, validate: Validate, tuning: Tuning
     import torch
     from torch.nn import functional as F
 
-    epoch_steps = math.ceil(len(batches) / tuning.batch)
-    optimizer = torch.optim.AdamW(network.parameters(), tuning.learning_rate, weight_decay=tuning.weight_decay)
-    state = State(network, optimizer, validate(network))
-    total = tuning.epochs * len(batches)
+    group, labels = run.group, batches.labels
+    epoch_steps = math.ceil(len(labels) / tuning.batch)
+    photo_weight = np.ones(len(labels)) if run.class_weight is None else run.class_weight.numpy()[labels]
+    class_weight = None if run.class_weight is None else run.class_weight.to(group.device)
+
+    optimizer = _optimizer(network, tuning)
+    state = State(network, optimizer, validate(network), pulled=tuning.pull > 0)
+    if run.resume and run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
+        state.restore(saved)
+    model = group.wrap(network)
+    if run.compiled:
+        model = torch.compile(model)  # type: ignore[assignment]
+    meter = Meter(state, group)
+
     with (
-        torch.random.fork_rng(devices=[]),
-        run.progress.task("Fine-tuning", total) as advance,
+        torch.random.fork_rng(devices=[group.device] if group.device.startswith("cuda") else []),
+        run.progress.task(run.name, tuning.epochs * len(labels)) as advance,
         StopsBetweenSteps() as stop,
     ):
-        torch.manual_seed(run.seed)
-        if run.resume and run.checkpoints and (saved := run.checkpoints.latest()):
-            state.restore(saved)
-        advance(min(len(batches) * state.step // epoch_steps, total))
-        saved_at = time.monotonic()
-        for epoch in range(state.step // epoch_steps, tuning.epochs):
-            order = np.random.default_rng((run.seed, epoch)).permutation(len(batches))
-            _training_mode(network)
-            for batch in range(state.step % epoch_steps, epoch_steps):
-                began = time.perf_counter()
-                positions = np.sort(order[batch * tuning.batch : (batch + 1) * tuning.batch])
-                inputs, labels = batches(epoch, positions)
-                waited_s = time.perf_counter() - began
+        advance(state.step // epoch_steps * len(labels) + state.step % epoch_steps * tuning.batch)
+        save_due = time.monotonic() + CHECKPOINT_EVERY_S
+        while not (stopped := group.agree(_why_stop(state, epoch_steps, tuning, run.deadline))):
+            epoch, done = divmod(state.step, epoch_steps)
+            order = np.random.default_rng((run.seed, epoch)).permutation(len(labels))
+            steps = [np.sort(order[i * tuning.batch : (i + 1) * tuning.batch]) for i in range(done, epoch_steps)]
+            chunks = [group.share(part) for step in steps for part in np.array_split(step, tuning.accumulate)]
+            _training_mode(network, tuning)
+            meter.start()
+            with stop.excusing(WorkerError), closing(_on_device(batches(epoch, chunks), group.device)) as data:
+                for positions in steps:
+                    torch.manual_seed(_step_seed(run.seed, state.step))
+                    rate = tuning.learning_rate * _schedule(state.step / (tuning.epochs * epoch_steps), tuning.warm_up)
+                    for settings in optimizer.param_groups:
+                        settings["lr"] = rate * settings["scale"]
 
-                rate = tuning.learning_rate * _schedule(state.step / (tuning.epochs * epoch_steps), tuning.warm_up)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                logits = network(inputs)
-                loss = F.cross_entropy(logits, labels, run.class_weight, label_smoothing=tuning.label_smoothing)
-                if tuning.pull:  # L2-SP, arXiv:1802.01483: towards where training started
-                    moved = [
-                        (parameter - state.start[name]).square().sum() for name, parameter in state.parameters.items()
-                    ]
-                    loss = loss + tuning.pull * torch.stack(moved).sum()
-                if not math.isfinite(loss.item()):
-                    raise _diverged(state.step, rate, inputs)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                state.follow(min(tuning.average, (1 + state.step) / (10 + state.step)))  # the first steps soon fade
+                    optimizer.zero_grad()
+                    for part in np.array_split(positions, tuning.accumulate):
+                        inputs, targets = meter.wait(data)
+                        _share_randomness(network, group, part)
+                        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=run.bfloat16):
+                            logits = model(inputs).float()
+                        smoothing = tuning.label_smoothing
+                        loss = F.cross_entropy(
+                            logits, targets, class_weight, reduction="sum", label_smoothing=smoothing
+                        )
+                        # a mean over the photos of all processes, and the group takes the mean of its gradients
+                        (loss * (group.size / photo_weight[positions].sum())).backward()
+                        meter.add(rate, inputs, logits, targets, loss)
+                    if tuning.pull:
+                        _pull(state, tuning.pull)
+                    optimizer.step()
+                    state.follow(min(tuning.average, (1 + state.step) / (10 + state.step)))  # the first steps soon fade
+                    state.step += 1
+                    advance(len(positions))
 
-                state.step += 1
-                state.tally.loss += loss.item() * len(labels)
-                state.tally.right += int((logits.argmax(dim=1) == labels).sum())
-                state.tally.photos += len(labels)
-                state.tally.waited_s += waited_s
-                state.tally.seconds += time.perf_counter() - began
-                advance(len(labels))
-                if batch + 1 < epoch_steps and (stop.asked or time.monotonic() - saved_at > CHECKPOINT_EVERY_S):
-                    run.save(state)
-                    saved_at = time.monotonic()
-                    stop.if_asked()
+                    last = state.step % epoch_steps == 0
+                    if meter.look(last=last):
+                        asked = group.sum([stop.asked])[0] > 0
+                        if not last and (asked or time.monotonic() > save_due):
+                            save_due = run.save(state)
+                            stop.if_asked(elsewhere=asked)
+                            meter.start()
+            began = time.monotonic()
             with state.averaged():
                 score = validate(network)
-            state.take(score, state.tally.row(epoch, rate, score))
-            run.save(state)
-            stop.if_asked()
-            if state.stale >= tuning.patience:
-                break
-    return Fitted(state.best, state.score, tuple(state.history))
+            row = meter.row(epoch, rate, score)
+            state.take(score, row | {"seconds": row["seconds"] + time.monotonic() - began})
+            run.progress.say(f"{run.name}: {_in_words(row, tuning.epochs)}")
+            save_due = run.save(state)
+            stop.if_asked(elsewhere=asked)
+    return Fitted(state.best, state.score, state.best_epoch, tuple(state.history), stopped)
 
 
-def _training_mode(network: nn.Module) -> None:
-    """Dropout on; batch norm and stochastic depth as at inference."""
+def _optimizer(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimizer:
+    """Each layer with its own learning rate, relative to that of the last; biases and norms do not decay."""
     import torch
 
-    network.eval()
+    layers = [layer for layer in network if any(True for _ in layer.parameters())]
+    groups: list[dict[str, Any]] = []
+    for height, layer in enumerate(reversed(layers)):
+        scale = tuning.layer_decay**height
+        matrices = [parameter for parameter in layer.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in layer.parameters() if parameter.ndim <= 1]
+        groups += [
+            {"params": parameters, "scale": scale, "weight_decay": decay}
+            for parameters, decay in ((matrices, tuning.weight_decay), (vectors, 0.0))
+            if parameters
+        ]
+    if tuning.optimizer == "sgd":
+        return torch.optim.SGD(groups, tuning.learning_rate, momentum=0.9, nesterov=True, fused=True)
+    return torch.optim.AdamW(groups, tuning.learning_rate, fused=True)
+
+
+def _why_stop(state: State, epoch_steps: int, tuning: Tuning, deadline: float) -> str:
+    """Why no further epoch begins; empty if one does, or goes on."""
+    if state.step >= tuning.epochs * epoch_steps:
+        return "epochs"
+    if state.step % epoch_steps:
+        return ""
+    if state.stale >= tuning.patience:
+        return "patience"
+    epoch_s = state.history[-1]["seconds"] if state.history else 0.0
+    return "minutes" if time.monotonic() + epoch_s > deadline else ""
+
+
+def _training_mode(network: nn.Module, tuning: Tuning) -> None:
+    """Dropout on. Unless batch norm learns its statistics, that and stochastic depth are as at inference."""
+    from lungfish.nn.layers import Dropout
+
+    network.train(tuning.batch_norm == "batch")
     for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
+        if isinstance(module, Dropout):
             module.train()
+
+
+def _share_randomness(network: nn.Module, group: Group, part: Positions) -> None:
+    """Let every process drop what one process alone would drop of its photos."""
+    from lungfish.nn.layers import Dropout, DropPath
+
+    if group.size == 1:
+        return
+    first = sum(len(share) for share in np.array_split(part, group.size)[: group.rank])
+    for module in network.modules():
+        if isinstance(module, Dropout | DropPath):
+            module.share = (first, len(part))
+
+
+def _on_device(batches: Iterator[Batch], device: str) -> Generator[Batch, None, None]:
+    for inputs, targets in batches:
+        yield inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
 
 
 def _schedule(done: float, warm_up: float) -> float:
@@ -174,12 +262,23 @@ def _schedule(done: float, warm_up: float) -> float:
     return min(1.0, done / warm_up if warm_up else 1.0) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _diverged(step: int, rate: float, inputs: Tensor) -> DivergedError:
+def _step_seed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence((seed, step, STEP_STREAM)).generate_state(1, np.uint64)[0])
+
+
+def _pull(state: State, strength: float) -> None:
+    """Add the gradient of the squared distance to where training started: L2-SP, arXiv:1802.01483."""
     import torch
 
-    cause = (
-        f"the learning rate, {rate:.2g} here, is too high" if torch.isfinite(inputs).all() else "an input is not finite"
-    )
-    return DivergedError(
-        f"the loss is not a finite number at step {step}: {cause}", "Lower learning_rate in the recipe."
+    with torch.no_grad():
+        for name, parameter in state.parameters.items():
+            assert parameter.grad is not None
+            parameter.grad.add_(parameter - state.start[name], alpha=2 * strength)
+
+
+def _in_words(row: Mapping[str, Any], epochs: int) -> str:
+    return (
+        f"epoch {row['epoch'] + 1} of {epochs}: loss {row['loss']:.3f}, validation {row['val_loss']:.3f} and "
+        f"{100 * row['val_top1']:.1f} % right; {row['images_per_s']:.0f} images/s, "
+        f"{100 * row['data_wait']:.0f} % waiting"
     )

@@ -11,12 +11,15 @@ from typing import Any, Literal
 
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose, printable
-from lungfish.training.tuning import Tuning, check_ranges
+from lungfish.training.tuning import Finetune, Full, check_ranges
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A logistic head on a frozen trunk; with `tuning`, the last blocks are then trained too.
+    """The steps of a job, each of which starts from what the one before it reached.
+
+    First a logistic head on the frozen trunk, unless `pretrained` is false; then `finetune`, then `full`, if they are
+    there. A step that is not better on validation photos changes nothing.
 
     Args:
         name: of the recipe.
@@ -29,7 +32,11 @@ class Recipe:
         int8_max_drop: how far under FP32's top-1 on validation the smaller artefact may be and still be the default.
         cross_validate_below: cross-validate if there are fewer photos than this.
         folds: of the cross-validation.
-        tuning: how the last blocks are trained; None leaves them as they are.
+        pretrained: whether weights are the start; without, the network is at its random initialization.
+        minutes: that the whole job may take, or None; steps are shortened or left out to keep to it.
+        few_photos: with fewer training photos, a step counts only if its gain on validation photos is clear.
+        finetune: how the last blocks are trained from cached activations; None leaves them as they are.
+        full: how all blocks are trained from photos; None leaves them as they are.
     """
 
     name: str = "probe"
@@ -41,7 +48,11 @@ class Recipe:
     int8_max_drop: float = 0.01
     cross_validate_below: int = 1000
     folds: int = 5
-    tuning: Tuning | None = None
+    pretrained: bool = True
+    minutes: float | None = None
+    few_photos: int = 500
+    finetune: Finetune | None = None
+    full: Full | None = None
 
     def __post_init__(self) -> None:
         if self.name != printable(self.name):
@@ -51,23 +62,54 @@ class Recipe:
         choose(self.class_weight, ("auto", "balanced", "none"), "class_weight of a recipe")
         check_ranges(
             self,
-            "",
             imbalance=(1, 1e6),
             keep_known=(0.01, 1),
             calibration_photos=(1, 10_000),
             int8_max_drop=(0, 1),
             cross_validate_below=(0, 1e9),
             folds=(2, 100),
+            few_photos=(0, 1e9),
         )
+        if self.minutes is not None and not 0 < self.minutes <= 1e6:
+            raise UsageError(f"recipe: minutes is {self.minutes!r}; allowed are numbers above 0 up to 1e6")
+        if not self.pretrained and (self.finetune or not self.full):
+            raise UsageError("recipe: without pretrained weights all layers are trained: [full], and no [finetune]")
+
+    @property
+    def tables(self) -> dict[str, Finetune | Full]:
+        """The steps that follow gradients, in order, by the names of their tables."""
+        steps: dict[str, Finetune | Full | None] = {"finetune": self.finetune, "full": self.full}
+        return {name: step for name, step in steps.items() if step}
 
     def to_toml(self) -> str:
         """The recipe as a TOML file that `read_recipe` reads back to an equal one."""
-        values = asdict(self)
-        tuning = values.pop("tuning")
-        return _lines(values) + (f"\n[tuning]\n{_lines(tuning)}" if tuning else "")
+        values = {key: value for key, value in asdict(self).items() if key not in TABLES and value is not None}
+        return _lines(values) + "".join(f"\n[{name}]\n{_lines(asdict(step))}" for name, step in self.tables.items())
 
 
-RECIPES = {recipe.name: recipe for recipe in (Recipe(), Recipe(name="finetune", tuning=Tuning()))}
+TABLES: dict[str, Finetune | Full] = {"finetune": Finetune(), "full": Full()}
+SCRATCH = Full(
+    epochs=120,
+    learning_rate=2e-3,
+    layer_decay=1.0,
+    weight_decay=0.05,
+    average=0.999,
+    patience=120,
+    batch_norm="batch",
+    policy="trivial",
+    first_side=0.6,
+)
+AUTO_MINUTES = 10.0
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="auto", minutes=AUTO_MINUTES, finetune=Finetune(), full=Full()),
+        Recipe(),
+        Recipe(name="finetune", finetune=Finetune(), few_photos=0),
+        Recipe(name="full", full=Full(), few_photos=0),
+        Recipe(name="scratch", full=SCRATCH, pretrained=False, few_photos=0),
+    )
+}
 
 
 def read_recipe(name: str) -> Recipe:
@@ -86,17 +128,40 @@ def read_recipe(name: str) -> Recipe:
     return _from_values(values)
 
 
+def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Recipe:
+    """The recipe with other limits, where they are given.
+
+    Args:
+        recipe: any.
+        epochs: of the last step that follows gradients.
+        minutes: that the whole job may take.
+
+    Raises:
+        UsageError: a recipe without such a step has no epochs, or a value is out of range.
+    """
+    if epochs is not None:
+        if not recipe.tables:
+            raise UsageError(f"recipe {recipe.name} has no epochs", "Leave --epochs out, or give --recipe finetune.")
+        last, step = list(recipe.tables.items())[-1]
+        recipe = replace(recipe, **{last: replace(step, epochs=epochs)})  # type: ignore[arg-type]
+    return recipe if minutes is None else replace(recipe, minutes=float(minutes))
+
+
 def _from_values(values: dict[str, Any]) -> Recipe:
-    tuning = values.pop("tuning", None)
-    if tuning is not None and not isinstance(tuning, dict):
-        raise UsageError(f"recipe: tuning is {tuning!r}; it must be a table: [tuning]")
-    recipe = Recipe(**_checked(values, Recipe(), "setting of a recipe"))
-    return recipe if tuning is None else replace(recipe, tuning=Tuning(**_checked(tuning, Tuning(), "tuning setting")))
+    tables = {name: values.pop(name) for name in TABLES if name in values}
+    example = Recipe(minutes=AUTO_MINUTES)
+    settings = _checked(values, example, "setting of a recipe")
+    steps: dict[str, Any] = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"recipe: {name} is {table!r}; it must be a table: [{name}]")
+        steps[name] = type(TABLES[name])(**_checked(table, TABLES[name], f"{name} setting"))
+    return Recipe(**settings, **steps)
 
 
-def _checked(values: Mapping[str, Any], example: Recipe | Tuning, what: str) -> dict[str, Any]:
+def _checked(values: Mapping[str, Any], example: Recipe | Finetune | Full, what: str) -> dict[str, Any]:
     """Values whose names and types are those of `example`."""
-    defaults = {key: value for key, value in asdict(example).items() if key != "tuning"}
+    defaults = {key: value for key, value in asdict(example).items() if key not in TABLES}
     checked = {}
     for key, value in values.items():
         expected = defaults[choose(key, defaults, what)]

@@ -24,7 +24,7 @@ class Score:
 
 @dataclass
 class Tally:
-    """Sums over the batches of an epoch so far."""
+    """Sums over the steps of an epoch so far, in this process."""
 
     loss: float = 0.0
     right: int = 0
@@ -32,30 +32,20 @@ class Tally:
     waited_s: float = 0.0
     seconds: float = 0.0
 
-    def row(self, epoch: int, learning_rate: float, score: Score) -> dict[str, Any]:
-        """A JSON object of the epoch: means, speed, the share of time that steps waited for data."""
-        return {
-            "epoch": epoch,
-            "loss": self.loss / self.photos,
-            "top1": self.right / self.photos,
-            "val_loss": score.loss,
-            "val_top1": score.top1,
-            "learning_rate": learning_rate,
-            "images_per_s": self.photos / self.seconds,
-            "data_wait": self.waited_s / self.seconds,
-        }
-
 
 @dataclass(eq=False)
 class State:
     """A run between two steps.
 
+    Random numbers are not part of it: those of a step come from the seed and its number alone.
+
     Args:
         network: being trained.
         optimizer: of its parameters.
         score: of the best epoch; of the start until an epoch is better.
-        step: how many batches are done.
-        stale: epochs since the best one.
+        pulled: whether the starting point is needed.
+        step: how many steps are done.
+        best_epoch: the one whose average is the best; None while the start is.
         history: a row for each epoch.
         tally: of the epoch that is under way.
     """
@@ -63,32 +53,42 @@ class State:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     score: Score
+    pulled: bool = False
     step: int = 0
-    stale: int = 0
+    best_epoch: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
+        self.tensors = self.network.state_dict()  # parameters and batch norm's statistics; writing to them counts
         self.parameters = dict(self.network.named_parameters())
-        self.start = self.copied()
+        self.start = self.copied() if self.pulled else {}
         self.average = self.copied()
         self.best = self.copied()
 
+    @property
+    def stale(self) -> int:
+        """Epochs since the best one."""
+        return len(self.history) - (0 if self.best_epoch is None else self.best_epoch + 1)
+
     def copied(self) -> dict[str, Tensor]:
-        """Copies of the parameters as they are."""
-        return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        """Copies of the tensors as they are."""
+        return {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
 
     def follow(self, keep: float) -> None:
-        """Move the average towards the parameters: `keep` of it stays."""
+        """Move the average towards the tensors: `keep` of it stays."""
         import torch
 
         with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                self.average[name].lerp_(parameter, 1 - keep)
+            for name, tensor in self.tensors.items():
+                if tensor.is_floating_point():
+                    self.average[name].lerp_(tensor, 1 - keep)
+                else:  # batch norm's count of batches
+                    self.average[name].copy_(tensor)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """The network with the average for its parameters."""
+        """The network with the average for its tensors."""
         live = self.copied()
         self._assign(self.average)
         try:
@@ -100,27 +100,19 @@ class State:
         """End an epoch; the average is the best so far if its loss on validation is."""
         self.history.append(dict(row))
         self.tally = Tally()
-        self.stale += 1
         if score.loss < self.score.loss:
-            self.score, self.stale = score, 0
+            self.score, self.best_epoch = score, len(self.history) - 1
             self.best = {name: tensor.clone() for name, tensor in self.average.items()}
 
     def checkpoint(self) -> Checkpoint:
-        import torch
-
-        groups: dict[str, dict[str, Tensor]] = {
-            "parameter": self.copied(),
-            "start": self.start,
-            "average": self.average,
-            "best": self.best,
-        }
-        tensors = {f"{kind}/{name}": tensor for kind, of in groups.items() for name, tensor in of.items()}
+        groups = {"network": self.copied(), "start": self.start, "average": self.average, "best": self.best}
+        tensors = {f"{kind}/{name}": tensor.cpu() for kind, of in groups.items() for name, tensor in of.items()}
         for name, parameter in self.parameters.items():
-            tensors |= {f"adam/{name}/{key}": value for key, value in self.optimizer.state[parameter].items()}
-        tensors["random"] = torch.get_rng_state()
+            memory = self.optimizer.state[parameter]
+            tensors |= {f"optimizer/{name}/{key}": value.cpu() for key, value in memory.items()}
         notes = {
             "score": asdict(self.score),
-            "stale": self.stale,
+            "best_epoch": self.best_epoch,
             "history": self.history,
             "tally": asdict(self.tally),
         }
@@ -129,26 +121,29 @@ class State:
     def restore(self, saved: Checkpoint) -> None:
         import torch
 
-        def of(kind: str) -> dict[str, Tensor]:
-            return {name: saved.tensors[f"{kind}/{name}"].clone() for name in self.parameters}
+        def like(tensor: Tensor, value: Tensor) -> Tensor:  # its device and its memory layout, too
+            return torch.empty_like(tensor, requires_grad=False).copy_(value)
 
-        self._assign(of("parameter"))
-        self.start, self.average, self.best = of("start"), of("average"), of("best")
+        def of(kind: str) -> dict[str, Tensor]:
+            return {name: like(tensor, saved.tensors[f"{kind}/{name}"]) for name, tensor in self.tensors.items()}
+
+        self._assign(of("network"))
+        self.start = of("start") if self.pulled else {}
+        self.average, self.best = of("average"), of("best")
         for name, parameter in self.parameters.items():
-            prefix = f"adam/{name}/"
+            prefix = f"optimizer/{name}/"
             self.optimizer.state[parameter] = {
-                key.removeprefix(prefix): value.clone()
+                key.removeprefix(prefix): like(parameter, value) if value.ndim else value.to(parameter.device)
                 for key, value in saved.tensors.items()
                 if key.startswith(prefix)
             }
-        torch.set_rng_state(saved.tensors["random"])
         notes = saved.notes
-        self.step, self.stale, self.history = saved.step, notes["stale"], list(notes["history"])
+        self.step, self.best_epoch, self.history = saved.step, notes["best_epoch"], list(notes["history"])
         self.score, self.tally = Score(**notes["score"]), Tally(**notes["tally"])
 
     def _assign(self, tensors: Mapping[str, Tensor]) -> None:
         import torch
 
         with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(tensors[name])
+            for name, tensor in self.tensors.items():
+                tensor.copy_(tensors[name])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -25,15 +27,29 @@ class StopsBetweenSteps:
         """Whether a signal came."""
         return self._asked is not None
 
-    def if_asked(self) -> None:
-        """Do now what the signal would have done when it came."""
-        if self._asked is None:
+    def if_asked(self, *, elsewhere: bool = False) -> None:
+        """Do now what the signal would have done when it came.
+
+        Args:
+            elsewhere: whether another process of the group was asked; then this one ends as by SIGTERM.
+        """
+        number = self._asked or (int(signal.SIGTERM) if elsewhere else None)
+        self._asked = None
+        if number is None or number not in self._handlers:
             return
-        number, self._asked = self._asked, None
         handler = self._handlers[number]
         if not callable(handler):
             raise KeyboardInterrupt
         handler(number, None)
+
+    @contextmanager
+    def excusing(self, error: type[Exception]) -> Iterator[None]:
+        """A block in which an error that comes of the signal, sent to our workers too, gives way to it."""
+        try:
+            yield
+        except error:
+            self.if_asked()
+            raise
 
     def __enter__(self) -> StopsBetweenSteps:
         if threading.current_thread() is threading.main_thread():

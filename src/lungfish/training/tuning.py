@@ -1,56 +1,58 @@
-"""How blocks are trained, as data."""
+"""How a network is trained by gradients, as data: what every way shares, and the two ways that there are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lungfish.core.errors import UsageError
+from lungfish.core.names import choose
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How the last blocks are trained, from activations of augmented views that are computed once.
+    """What the loop obeys.
 
     Args:
-        views: augmented views of each photo, beside the plain one.
-        min_area: least share of a photo's area that a view shows.
-        flips: whether views are mirrored; not where left and right tell classes apart.
-        tail_share: most of the network's multiply-adds that are trained; more is better and slower.
         epochs: passes over the photos.
-        batch: photos in a step.
-        learning_rate: at its highest.
-        weight_decay: of AdamW.
+        batch: photos in a step, over all processes.
+        accumulate: parts that a step's photos go through the network in, one after the other, to save memory.
+        optimizer: `adamw`, or `sgd` with Nesterov's momentum of 0.9.
+        learning_rate: of the last layer, at its highest.
+        layer_decay: the learning rate of each layer, over that of the one after it.
+        weight_decay: of everything but biases and batch norm.
         label_smoothing: share of each label that is spread over all classes.
         warm_up: share of the steps in which the learning rate rises.
         average: of the moving average, how much stays in a step.
         pull: weight of the squared distance to the starting point.
         patience: epochs without a lower loss on validation before training ends.
+        batch_norm: `frozen` keeps its statistics, which small batches would spoil; `batch` learns them.
     """
 
-    views: int = 4
-    min_area: float = 0.35
-    flips: bool = True
-    tail_share: float = 0.4
     epochs: int = 8
     batch: int = 64
+    accumulate: int = 1
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 5e-4
+    layer_decay: float = 1.0
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     warm_up: float = 0.1
     average: float = 0.99
     pull: float = 0.0
     patience: int = 4
+    batch_norm: Literal["frozen", "batch"] = "frozen"
 
     def __post_init__(self) -> None:
+        choose(self.optimizer, ("adamw", "sgd"), "optimizer of a recipe")
+        choose(self.batch_norm, ("frozen", "batch"), "batch_norm of a recipe")
         check_ranges(
             self,
-            "tuning.",
-            views=(0, 1000),
-            min_area=(0.01, 1),
-            tail_share=(0.01, 1),
             epochs=(1, 10_000),
             batch=(1, 100_000),
+            accumulate=(1, 1000),
             learning_rate=(1e-9, 10),
+            layer_decay=(0.01, 1),
             weight_decay=(0, 10),
             label_smoothing=(0, 0.9),
             warm_up=(0, 1),
@@ -60,9 +62,68 @@ class Tuning:
         )
 
 
-def check_ranges(settings: object, prefix: str, **ranges: tuple[float, float]) -> None:
+@dataclass(frozen=True)
+class Finetune(Tuning):
+    """The last layers, from activations of augmented views that are computed once.
+
+    Args:
+        views: augmented views of each photo, beside the plain one.
+        min_area: least share of a photo's area that a view shows.
+        flips: whether views are mirrored; not where left and right tell classes apart.
+        tail_share: most of the network's multiply-adds that are trained; more is better and slower.
+    """
+
+    views: int = 4
+    min_area: float = 0.35
+    flips: bool = True
+    tail_share: float = 0.4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, views=(0, 1000), min_area=(0.01, 1), tail_share=(0.01, 1))
+
+
+@dataclass(frozen=True)
+class Full(Tuning):
+    """All layers, from photos that are augmented anew in every epoch.
+
+    Args:
+        min_area: least share of a photo's area that is shown.
+        flips: whether photos are mirrored; not where left and right tell classes apart.
+        policy: what else is done to them: `none`, `trivial` (TrivialAugment, arXiv:2103.10158) or `rand`
+            (RandAugment, arXiv:1909.13719).
+        mixup: strength of MixUp (arXiv:1710.09412); 0 is none.
+        cutmix: strength of CutMix (arXiv:1905.04899); 0 is none. With both, each batch gets one of the two.
+        first_side: resolution of the first epochs over the network's; it grows with the epochs (arXiv:2104.00298).
+        precision: `float32`, `bfloat16` where products may be rounded, or `auto`: bfloat16 on CUDA.
+        compile: `never`, `always`, or `auto`: torch.compile where a compiler is at hand and the run long enough.
+        workers: processes that read photos; 0: threads of this one; -1: that for a CPU, one for each core for a GPU.
+    """
+
+    learning_rate: float = 3e-4
+    layer_decay: float = 0.85
+    average: float = 0.995
+    min_area: float = 0.25
+    flips: bool = True
+    policy: Literal["none", "trivial", "rand"] = "none"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    first_side: float = 0.75
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "always", "never"] = "auto"
+    workers: int = -1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose(self.policy, ("none", "trivial", "rand"), "policy of a recipe")
+        choose(self.precision, ("auto", "float32", "bfloat16"), "precision of a recipe")
+        choose(self.compile, ("auto", "always", "never"), "compile of a recipe")
+        check_ranges(self, min_area=(0.01, 1), mixup=(0, 10), cutmix=(0, 10), first_side=(0.25, 1), workers=(-1, 256))
+
+
+def check_ranges(settings: object, **ranges: tuple[float, float]) -> None:
     """Raise `UsageError` unless each named setting is within its range, ends included."""
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if not low <= value <= high:
-            raise UsageError(f"recipe: {prefix}{name} is {value!r}; allowed are {low:g} to {high:g}")
+            raise UsageError(f"recipe: {name} is {value!r}; allowed are {low:g} to {high:g}")

@@ -11,7 +11,8 @@ from lungfish.core.errors import MissingExtraError, OutputError
 from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
-from lungfish.workflows.train import Job, TrainResult, run_job
+from lungfish.workflows.job import Job, TrainResult
+from lungfish.workflows.train import run_job
 
 PHOTOS, BUNDLE = "digits", "digits-bundle"
 
@@ -27,7 +28,7 @@ def demo(folder: Path, progress: Progress) -> TrainResult:
         StorageError: `folder` cannot be written.
     """
     write_digits(folder / PHOTOS)
-    return run_job(Job(photos=folder / PHOTOS, out=folder / BUNDLE, force=True), progress)
+    return run_job(Job(photos=folder / PHOTOS, out=folder / BUNDLE, recipe="probe", force=True), progress)
 
 
 def write_digits(folder: Path) -> None:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
-from lungfish.data.features import Trunk, open_features
+from lungfish.data.features import open_features
 from lungfish.data.sources import open_photos
-from lungfish.runtime.preprocess import Preprocess
-from lungfish.runtime.session import physical_cores
-from lungfish.workflows.gather import Gathered, GatherOptions, gather
+from lungfish.training.group import Group
+from lungfish.training.trunk import open_trunk
+from lungfish.workflows.gather import GatherOptions, gather
+from lungfish.workflows.job import Job
+from lungfish.workflows.open_step import open_step
+from lungfish.workflows.pace import measure_pace
+from lungfish.workflows.step import Setting, fit_to_time
 from lungfish.workflows.target import choose_target
-from lungfish.workflows.train import Job, open_network, resolve
-
-SAMPLE_PHOTOS = 16
-ARTIFACTS = 2
-# Relative to a photo's way through the trunk, and fixed seconds, as measured on clothing-small.
-CALIBRATION_FACTOR = 2.0
-FIXED_SECONDS = 12.0
+from lungfish.workflows.train import attach, open_network, resolve
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class Plan:
         leaks: copies on different sides.
         warnings: what a person should know.
         cached: photos whose features are at hand from an earlier run.
+        steps: of the recipe after the probe, with the time that each would take, in words.
         estimate_seconds: about how long the job will take on this machine.
     """
 
@@ -51,6 +49,7 @@ class Plan:
     leaks: tuple[dict[str, Any], ...]
     warnings: tuple[str, ...]
     cached: int
+    steps: tuple[str, ...]
     estimate_seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -69,6 +68,7 @@ class Plan:
         lines += [
             f"{plural(total, 'photo')}, {plural(len(self.classes), 'class', 'classes')}",
             f"{self.arch} with {self.weights}, recipe {self.recipe}",
+            *self.steps,
             f"about {max(self.estimate_seconds, 1):.0f} s on this machine, into {printable(self.bundle)}",
         ]
         return "\n".join(lines)
@@ -83,15 +83,38 @@ def plan_job(job: Job, progress: Progress) -> Plan:
     options = GatherOptions(job.split, recipe.cross_validate_below)
     gathered = gather(photos, preprocess, None, options, progress)
 
-    _, trunk, _ = open_network(start, progress)
+    network, _ = open_network(start, recipe, job.seed, progress)
+    trunk = open_trunk(network, start.entry)
     at_hand = open_features(trunk, preprocess)
     cached = sum(at_hand.get(record.seen.sha256) is not None for record in gathered.examined.records)
-    decode_s, trunk_s = _seconds_per_photo(gathered, preprocess, trunk)
+    pace = measure_pace(gathered, preprocess, trunk)
     counts = gathered.counts()
-    to_embed = max(sum(counts.values()) - cached, 0)
-    to_prove = counts["val"] + counts["test"]
-    photos_s = to_embed * (decode_s + trunk_s) + to_prove * (decode_s + ARTIFACTS * trunk_s)
-    calibration_s = CALIBRATION_FACTOR * trunk_s * min(recipe.calibration_photos, counts["train"])
+    probe_s = pace.gather_s(max(sum(counts.values()) - cached, 0)) + pace.finish_s(
+        counts["val"], counts["test"], recipe
+    )
+    attach(network, None, len(gathered.labels))
+    left_s = math.inf if recipe.minutes is None else 60 * recipe.minutes - probe_s
+    setting = Setting(
+        gathered=gathered,
+        recipe=recipe,
+        entry=start.entry,
+        preprocess=preprocess,
+        seed=job.seed,
+        target=target,
+        resume=False,
+        began=time.monotonic(),
+        deadline=math.inf,
+        pace=pace,
+        group=Group(),
+        progress=progress,
+    )
+    steps, steps_s = [], 0.0
+    for name, tuning in recipe.tables.items():
+        chosen, words, needed_s = fit_to_time(name, tuning, open_step(network, tuning, setting), left_s - steps_s)
+        steps.append(words)
+        steps_s += needed_s
+        if chosen is None:
+            break
     return Plan(
         bundle=str(target),
         arch=start.arch.name,
@@ -103,17 +126,6 @@ def plan_job(job: Job, progress: Progress) -> Plan:
         leaks=tuple(asdict(leak) for leak in gathered.sides.leaks),
         warnings=gathered.warnings,
         cached=cached,
-        estimate_seconds=round(photos_s / physical_cores() + calibration_s + FIXED_SECONDS, 1),
+        steps=tuple(steps),
+        estimate_seconds=round(probe_s + steps_s, 1),
     )
-
-
-def _seconds_per_photo(gathered: Gathered, preprocess: Preprocess, trunk: Trunk) -> tuple[float, float]:
-    """Seconds on one core to decode a photo, and for its way through the trunk, on a sample spread over all."""
-    records = gathered.examined.records
-    sample = [records[i] for i in np.linspace(0, len(records) - 1, SAMPLE_PHOTOS).astype(int)]
-    began = time.perf_counter()
-    pixels = np.stack([preprocess.pixels(preprocess.decode(gathered.read(each.photo))) for each in sample])
-    decoded = time.perf_counter()
-    trunk(pixels)
-    ended = time.perf_counter()
-    return (decoded - began) / len(sample), (ended - decoded) / len(sample)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lungfish.architecture import Arch, parse_arch
+from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.weights.catalogue import catalogue
-from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.entry import Normalization, WeightsEntry
 from lungfish.weights.fetch import at_hand
 from lungfish.weights.fit import same_layers
 from lungfish.weights.license import is_permissive
@@ -49,14 +49,38 @@ def choose_start(arch: str | None, weights: str | None) -> Start:
         wanted = parse_arch(arch or DEFAULT_ARCH)
         return Start(wanted, _best_at_hand(wanted))
     entry = resolve(weights, arch)
-    wanted = parse_arch(arch or entry.arch)
-    if not same_layers(wanted, parse_arch(entry.arch)):
-        raise WeightsError(
-            f"no pretrained weights fit {printable(wanted.name)}: {printable(weights)} is of {entry.arch}",
-            f"Leave --arch out, or choose another resolution: --arch {entry.arch.partition(':')[0]}:resolution="
-            f"{wanted.resolution_px}.",
-        )
-    return Start(wanted, entry)
+    return Start(parse_arch(arch or entry.arch), entry)
+
+
+def initial_start(arch: str | None) -> Start:
+    """A network without weights.
+
+    Args:
+        arch: an architecture's name or JSON file; `DEFAULT_ARCH` if None.
+
+    Raises:
+        UnknownNameError: the name is not known.
+    """
+    wanted = parse_arch(arch or DEFAULT_ARCH)
+    return Start(wanted, replace(INITIAL, arch=wanted.name))
+
+
+INITIAL = WeightsEntry(
+    name="random",
+    arch="",
+    converter="lungfish",
+    location="",
+    source="the authors' random initialization",
+    license="",
+    license_source="",
+    url="",
+    training_data="",
+    flavour=Flavour(),
+    normalization=Normalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+    crop_fraction=0.875,
+    interpolation="bicubic",
+    paper="",
+)
 
 
 def _best_at_hand(arch: Arch) -> WeightsEntry:
@@ -66,7 +90,7 @@ def _best_at_hand(arch: Arch) -> WeightsEntry:
         raise WeightsError(
             f"no pretrained weights fit {printable(arch.name)}: none is known for its widths and depths",
             f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
-            "Training from random weights is not offered yet.",
+            f"Or begin from random weights: --recipe scratch --arch {printable(arch.name)}.",
         )
     held = [entry for entry in fitting if at_hand(entry)]
     if not held:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lungfish import __version__
 from lungfish.data.split_file import write_split
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
-from lungfish.deploy.model_card import FROZEN, model_card, notice
+from lungfish.deploy.model_card import OURS, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.answers import top_answers
@@ -30,21 +30,20 @@ from lungfish.evaluation.report_data import (
     PhotosSummary,
     Report,
     SkippedFile,
+    TrainingStep,
 )
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows
-from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
+from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest, WeightsOrigin
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.session import Session
 from lungfish.training.probe import Head
-from lungfish.training.recipe import Recipe
+from lungfish.training.recipe import TABLES, Recipe
 from lungfish.weights.ledger import Card
+from lungfish.workflows.climb import Learned, Rung
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.stopwatch import Stopwatch
-
-if TYPE_CHECKING:
-    from lungfish.workflows.tune import Tuned
 
 PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "scipy", "torch")
 HOW_IN_WORDS = {
@@ -64,8 +63,8 @@ class Made:
         recipe: resolved.
         weights: the card of the pretrained weights.
         classifier: the trained network.
-        head: what was fitted on the frozen trunk, and how it was chosen.
-        tuned: what came of training the last blocks; None if they are as they were.
+        head: what was fitted on the frozen trunk, and how it was chosen; None without pretrained weights.
+        learned: what came of the recipe's steps.
         gathered: the photos.
         rows: figures of the artefacts.
         default: file name of the artefact to use.
@@ -77,8 +76,8 @@ class Made:
     recipe: Recipe
     weights: Card
     classifier: Classifier
-    head: Head
-    tuned: Tuned | None
+    head: Head | None
+    learned: Learned
     gathered: Gathered
     rows: tuple[ArtifactRow, ...]
     default: str
@@ -104,10 +103,11 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
     threshold = choose_threshold(made.proof.val, gathered.to_prove("val").truth, made.recipe.keep_known)
     _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
     _write_text(stage / "recipe.toml", made.recipe.to_toml())
-    _write_text(stage / "NOTICE", notice(made.weights.entry, made.weights.accepted_license))
+    pretrained = made.recipe.pretrained
+    _write_text(stage / "NOTICE", notice(made.weights.entry, made.weights.accepted_license) if pretrained else OURS)
     write_split(stage / "photos.csv", gathered.rows())
-    if made.tuned:
-        _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in made.tuned.history))
+    if history := made.learned.history:
+        _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in history))
     classifier.write_safetensors(stage / "weights.safetensors")
     pixels = golden_pixels(classifier.preprocess)
     answers = {row.file: Session(stage / row.file).run(pixels) for row in made.rows}
@@ -132,7 +132,7 @@ def _manifest(made: Made, threshold: Threshold) -> Manifest:
         packages=versions(PACKAGES),
         architecture=classifier.network.arch.to_json(),
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
-        weights=origin(made.weights),
+        weights=origin(made.weights) if made.recipe.pretrained else WeightsOrigin(),
         labels=classifier.labels,
         thresholds={"known": threshold.value},
         temperature=classifier.temperature,
@@ -164,7 +164,7 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         weights=manifest.weights,
         making=Making(
             architecture=made.classifier.network.arch.name,
-            recipe=_settings(made.recipe) | {"chosen penalty": made.head.penalty, "balanced": made.head.balanced},
+            recipe=_settings(made.recipe, made.head),
             seed=made.seed,
             temperature=made.classifier.temperature,
             seconds=clock.seconds(),
@@ -173,23 +173,34 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         ),
         warnings=gathered.warnings,
         cross_validation=CrossValidation(made.folds, len(gathered.truth)) if made.folds else None,
-        epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.tuned.history) if made.tuned else (),
+        epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.learned.history),
+        steps=tuple(_step(rung) for rung in made.learned.rungs),
     )
 
 
 def _how(made: Made) -> str:
     """What was trained, for the model card."""
-    blocks = len(made.classifier.network.blocks)
-    if made.tuned is None or not made.tuned.history:
-        return FROZEN
-    trained = blocks - made.tuned.block
-    return f"The last {trained} of {blocks} blocks, the head and the classifier, trained on, the rest frozen:"
+    first, blocks = made.learned.first_block, len(made.classifier.network.blocks)
+    if not made.recipe.pretrained:
+        return "All layers, trained from a random initialization"
+    name = made.weights.entry.name
+    if first is None:
+        return f"A logistic head on the frozen trunk of {name}"
+    if first == 0:
+        return f"All layers, trained on from {name}"
+    trained = f"The last {blocks - first} of {blocks} blocks and the head" if first < blocks else "The head"
+    return f"{trained}, trained on from {name}, the rest frozen"
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    values = asdict(recipe)
-    tuning = values.pop("tuning") or {}
-    return values | {f"tuning.{key}": value for key, value in tuning.items()}
+def _settings(recipe: Recipe, head: Head | None) -> dict[str, Any]:
+    values = {key: value for key, value in asdict(recipe).items() if key not in TABLES and value is not None}
+    for name, step in recipe.tables.items():
+        values |= {f"{name}.{key}": value for key, value in asdict(step).items()}
+    return values | ({"chosen penalty": head.penalty, "balanced": head.balanced} if head else {})
+
+
+def _step(rung: Rung) -> TrainingStep:
+    return TrainingStep(rung.recipe, rung.val.top1 if rung.val else None, rung.seconds, rung.kept, rung.why)
 
 
 def _mistakes(made: Made) -> tuple[Mistake, ...]:

@@ -12,13 +12,15 @@ from lungfish.weights.package import packaged_file
 
 ENTRY = find_entry("efficientnet_lite0.in1k")
 
+HOW = "A logistic head on the frozen trunk of efficientnet_lite0.in1k"
+
 
 def manifest_of(trained: Any) -> Manifest:
     return Manifest.from_json((trained.bundle / "bundle.json").read_bytes())
 
 
 def test_the_card_in_the_bundle_is_that_of_its_manifest(trained: Any) -> None:
-    assert (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8") == model_card(manifest_of(trained), ENTRY)
+    assert (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8") == model_card(manifest_of(trained), ENTRY, HOW)
 
 
 def test_every_figure_is_the_manifests(trained: Any) -> None:
@@ -45,7 +47,7 @@ def test_the_test_photos_are_promised_no_more_than_was_kept(trained: Any) -> Non
 
 def test_labels_cannot_write_markdown(trained: Any) -> None:
     labels = ("a`b", "[x](javascript:alert)", "\x1b[2J\n# head", "<script>")
-    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY)
+    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY, HOW)
     assert r"`a'b`, `[x](javascript:alert)`, `\x1b[2J\n# head`, `<script>`." in card
     assert "\x1b" not in card
     assert "\n# head" not in card

@@ -9,14 +9,15 @@ from torch.nn import functional as F
 
 from lungfish.architecture import NAMED, parse_arch
 from lungfish.nn import Network, build
-from lungfish.training.finetune import LabelledViews, choose_boundary, finetune, plain_logits
+from lungfish.training.finetune import LabelledViews, choose_boundary, finetune, tail_of, validation
+from lungfish.training.group import Group
 from lungfish.training.loop import Run
 from lungfish.training.probe import cross_entropy, fit_temperature
-from lungfish.training.tuning import Tuning
+from lungfish.training.tuning import Finetune
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=32,classes=3")
 BLOCK = 10
-TUNING = Tuning(epochs=3, batch=8, learning_rate=3e-3, patience=3)
+TUNING = Finetune(epochs=3, batch=8, learning_rate=3e-3, patience=3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,10 @@ def split(net: Network, photos: int, seed: int) -> LabelledViews:
     with torch.inference_mode():
         entering = net.blocks[:BLOCK](net.stem(x_nchw)).numpy().astype(np.float16)
     return LabelledViews(Held(entering.reshape(photos, 2, *entering.shape[1:])), labels)
+
+
+def plain_logits(net: Network, block: int, val: LabelledViews) -> np.ndarray:
+    return validation(val, Group()).logits(tail_of(net, block))
 
 
 def test_only_the_tail_changes_and_it_learns() -> None:

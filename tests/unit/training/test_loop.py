@@ -1,10 +1,14 @@
 """The loop on a toy: it learns, it keeps the best epoch, and a stopped run goes on to the same bits."""
 
+import copy
 import json
+import math
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lungfish.core.errors import DivergedError, UsageError
+from lungfish.nn.layers import Dropout
 from lungfish.training import loop
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.loop import Fitted, Run, fit
@@ -35,17 +40,14 @@ class Toy:
         self.points = (np.eye(3)[self.labels] * 2 + rng.normal(0, 0.5, (100, 3))).astype(np.float32)
         self.fail_at, self.act, self.asked = fail_at, act, 0
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __call__(self, epoch: int, positions: np.ndarray) -> tuple[Tensor, Tensor]:
-        self.asked += 1
-        if self.asked == self.fail_at:
-            self.act()
-        noise = np.stack([np.random.default_rng((epoch, i)).normal(0, 0.1, 3) for i in positions])
-        return torch.from_numpy(self.points[positions] + noise.astype(np.float32)), torch.from_numpy(
-            self.labels[positions]
-        )
+    def __call__(self, epoch: int, chunks: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        for positions in chunks:
+            self.asked += 1
+            if self.asked == self.fail_at:
+                self.act()
+            noise = [np.random.default_rng((epoch, i)).normal(0, 0.1, 3).astype(np.float32) for i in positions]
+            points = self.points[positions] + np.stack(noise)
+            yield torch.from_numpy(points), torch.from_numpy(self.labels[positions])
 
     def validate(self, network: nn.Module) -> Score:
         network.eval()
@@ -58,9 +60,9 @@ class Toy:
         )
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3))
+    return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), Dropout(0.2), nn.Linear(16, 3))
 
 
 def run_toy(toy: Toy, tuning: Tuning = TUNING, **settings: object) -> Fitted:
@@ -68,7 +70,7 @@ def run_toy(toy: Toy, tuning: Tuning = TUNING, **settings: object) -> Fitted:
 
 
 def same(one: Fitted, other: Fitted) -> bool:
-    return all(torch.equal(one.parameters[name], other.parameters[name]) for name in one.parameters)
+    return all(torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
 
 
 def test_it_learns_and_tells_each_epoch() -> None:
@@ -78,7 +80,10 @@ def test_it_learns_and_tells_each_epoch() -> None:
     assert fitted.score.loss < before.loss / 2
     assert fitted.score.top1 > 0.95
     assert [row["epoch"] for row in fitted.history] == [0, 1, 2, 3]
-    assert fitted.score.loss == min(row["val_loss"] for row in fitted.history)
+    losses = [row["val_loss"] for row in fitted.history]
+    assert fitted.score.loss == min(losses)
+    assert fitted.best_epoch == losses.index(min(losses))
+    assert fitted.stopped == "epochs"
     assert 0 <= fitted.history[0]["data_wait"] <= 1
     json.dumps(fitted.history)
 
@@ -91,7 +96,7 @@ def test_the_seed_decides() -> None:
 def test_the_random_numbers_of_others_are_left_alone() -> None:
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    toy, net = Toy(), nn.Linear(3, 3)
+    toy, net = Toy(), nn.Sequential(nn.Linear(3, 3))
     state = torch.get_rng_state()
     fit(net, toy, toy.validate, TUNING, Run())
     assert torch.equal(torch.get_rng_state(), state)
@@ -102,14 +107,15 @@ def test_without_a_better_epoch_the_start_is_kept() -> None:
     start = {name: tensor.clone() for name, tensor in network().state_dict().items()}
     fitted = fit(network(), toy, lambda _: Score(1.0, 0.5), replace(TUNING, patience=2), Run())
     assert len(fitted.history) == 2  # nothing better in two epochs ends it
-    assert all(torch.equal(fitted.parameters[name], tensor) for name, tensor in start.items())
+    assert (fitted.best_epoch, fitted.stopped) == (None, "patience")
+    assert all(torch.equal(fitted.tensors[name], tensor) for name, tensor in start.items())
 
 
 def test_a_pull_keeps_the_parameters_near_the_start() -> None:
     start = dict(network().named_parameters())
 
     def moved(fitted: Fitted) -> float:
-        return sum((tensor - start[name]).square().sum().item() for name, tensor in fitted.parameters.items())
+        return sum((tensor - start[name]).square().sum().item() for name, tensor in fitted.tensors.items())
 
     assert moved(run_toy(Toy(), replace(TUNING, pull=1.0))) < moved(run_toy(Toy())) / 4
 
@@ -119,6 +125,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     stopped_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", 0.0)  # after every step
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", math.inf)
 
     def die() -> None:
         raise Stopped
@@ -190,3 +197,64 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
     toy.points[:] = np.nan
     with pytest.raises(DivergedError, match="at step 0: an input is not finite"):
         run_toy(toy)
+
+
+def test_a_run_that_had_ended_early_stays_ended(tmp_path: Path) -> None:
+    """Killed between the last checkpoint and the end: no further epochs."""
+    checkpoints = Checkpoints(tmp_path / "run", JOB)
+    tuning = replace(TUNING, patience=1, epochs=9)
+    scores = iter([1.0, 0.5, 0.6, 0.4, 0.3])
+    ended = fit(network(), Toy(), lambda _: Score(next(scores), 0.5), tuning, Run(checkpoints=checkpoints))
+    assert (len(ended.history), ended.best_epoch, ended.stopped) == (2, 0, "patience")
+    again = fit(network(), Toy(), lambda _: Score(1.0, 0.5), tuning, Run(checkpoints=checkpoints, resume=True))
+    assert (len(again.history), again.best_epoch) == (2, 0)
+    assert same(ended, again)
+
+
+def test_no_epoch_begins_that_would_end_too_late() -> None:
+    fitted = run_toy(Toy(), deadline=time.monotonic())
+    assert (fitted.history, fitted.stopped) == ((), "minutes")
+
+
+def test_parts_of_a_step_add_up_to_it() -> None:
+    smooth = replace(TUNING, learning_rate=0.01)
+    plain, drops = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 3)), Run(seed=1)
+    results = []
+    for accumulate in (1, 3):
+        toy, net = Toy(), copy.deepcopy(plain)
+        results.append(fit(net, toy, toy.validate, replace(smooth, accumulate=accumulate), drops).tensors)
+    assert all(torch.allclose(results[0][name], results[1][name], atol=1e-5) for name in results[0])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_earlier_layers_move_less(optimizer: str) -> None:
+    def moved(layer_decay: float) -> float:
+        toy, net = Toy(), network()
+        start = net[0].weight.detach().clone()
+        tuning = replace(TUNING, optimizer=optimizer, learning_rate=1e-3, layer_decay=layer_decay, epochs=1, warm_up=0)
+        fit(net, toy, toy.validate, tuning, Run())
+        return float((net[0].weight.detach() - start).abs().sum())
+
+    assert moved(0.1) < moved(1.0) / 2
+
+
+def test_batch_norm_learns_its_statistics_only_where_the_recipe_says_so(tmp_path: Path) -> None:
+    def trained(batch_norm: str, **settings: Any) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+        toy = Toy(*settings.pop("stop", ()))
+        return dict(fit(net, toy, toy.validate, replace(TUNING, batch_norm=batch_norm), Run(**settings)).tensors)
+
+    frozen, learned = trained("frozen"), trained("batch")
+    assert torch.equal(frozen["1.running_mean"], torch.zeros(8))
+    assert learned["1.running_mean"].abs().max() > 0.1
+    assert learned["1.num_batches_tracked"] > 0
+
+    def die() -> None:
+        raise Stopped
+
+    checkpoints = Checkpoints(tmp_path / "run", JOB)
+    with pytest.raises(Stopped):
+        trained("batch", stop=(10, die), checkpoints=checkpoints)
+    resumed = trained("batch", checkpoints=checkpoints, resume=True)
+    assert all(torch.equal(learned[name], resumed[name]) for name in learned)

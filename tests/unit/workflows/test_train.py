@@ -10,10 +10,11 @@ import pytest
 from lungfish.core.errors import UnknownNameError, UnreadablePhotoError, UsageError
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.training.probe import Head, Samples
-from lungfish.training.recipe import Recipe
+from lungfish.training.recipe import RECIPES, Recipe
 from lungfish.workflows import train as module
 from lungfish.workflows.gather import Gathered
-from lungfish.workflows.train import Job, resolve
+from lungfish.workflows.job import Job
+from lungfish.workflows.train import resolve
 
 
 def job(**fields: Any) -> Job:
@@ -22,7 +23,7 @@ def job(**fields: Any) -> Job:
 
 def test_the_defaults() -> None:
     start, recipe = resolve(job())
-    assert (start.arch.name, start.entry.name, recipe) == ("efficientnet_lite0", "efficientnet_lite0.in1k", Recipe())
+    assert (start.arch.name, start.entry.name, recipe) == ("efficientnet_lite0", "efficientnet_lite0.in1k", RECIPES["auto"])
 
 
 @pytest.mark.parametrize(

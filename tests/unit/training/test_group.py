@@ -1,0 +1,104 @@
+"""Two processes with half of each batch do what one does with all of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from lungfish.training.group import Group
+
+WORK = """
+import json, sys
+import numpy as np, torch
+from torch import nn
+from lungfish.nn.layers import Dropout, DropPath
+from lungfish.training.group import join_group
+from lungfish.training.loop import Run, fit
+from lungfish.training.tuning import Tuning
+from lungfish.training.validation import Validation
+from safetensors.torch import save_file
+
+class Photos:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 49)
+    pixels = torch.from_numpy((labels[:, None, None, None] + rng.normal(0, 1, (49, 3, 8, 8))).astype(np.float32))
+
+    def __call__(self, epoch, chunks):
+        for chunk in chunks:
+            yield self.pixels[chunk], torch.from_numpy(self.labels[chunk])
+
+    def plain(self, chunks):
+        for chunk in chunks:
+            yield self.pixels[chunk]
+
+class Branch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.path = nn.Conv2d(8, 8, 3, padding=1), DropPath(0.3)
+    def forward(self, x):
+        return x + self.path(self.conv(x))
+
+torch.manual_seed(0)
+network = nn.Sequential(nn.Conv2d(3, 8, 3), Branch(), nn.Flatten(1), Dropout(0.4), nn.Linear(288, 3))
+settings = json.loads(sys.argv[2])
+with join_group() as group:
+    photos = Photos()
+    weight = torch.tensor([0.5, 1.0, 2.0])
+    tuning = Tuning(batch=16, learning_rate=0.01, optimizer="sgd", weight_decay=0.0, patience=9, **settings)
+    val = Validation(photos.plain, photos.labels, group)
+    fitted = fit(network, photos, val, tuning, Run(class_weight=weight, group=group, seed=3))
+    if group.leads:
+        save_file(dict(fitted.tensors), sys.argv[1] + ".safetensors")
+        with open(sys.argv[1] + ".json", "w") as file:
+            json.dump(fitted.history, file)
+"""
+
+
+def fitted(folder: Path, name: str, processes: int, settings: dict[str, Any]) -> tuple[dict[str, np.ndarray], Any]:
+    script = folder / "work.py"
+    script.write_text(WORK, encoding="utf-8")
+    launch = [sys.executable]
+    if processes > 1:
+        launch += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [*launch, str(script), str(folder / name), json.dumps(settings)]
+    ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()[-3000:]
+    return load_file(folder / f"{name}.safetensors"), json.loads((folder / f"{name}.json").read_text())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs libuv on Windows")
+@pytest.mark.parametrize("settings", [{"epochs": 3}, {"epochs": 2, "accumulate": 2, "batch_norm": "batch"}])
+def test_two_processes_equal_one(settings: dict[str, Any], tmp_path: Path) -> None:
+    """49 photos in batches of 16: the last batch has one, so that one process has none. Dropout and DropPath are on."""
+    (one, alone), (two, together) = (fitted(tmp_path, f"{n}", n, settings) for n in (1, 2))
+    assert set(one) == set(two)
+    for name, tensor in one.items():
+        assert np.abs(tensor - two[name]).max() < 1e-5 * np.abs(tensor).max(), name
+    assert len(alone) == len(together)
+    for row, other in zip(alone, together, strict=True):
+        assert row["top1"] == other["top1"]  # exact: no photo counts twice
+        assert row["val_top1"] == other["val_top1"]
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert row["val_loss"] == pytest.approx(other["val_loss"], rel=1e-5)
+
+
+def test_a_process_alone_is_a_group_of_one() -> None:
+    group, rows = Group(), np.ones((2, 3), np.float32)
+    assert group.leads
+    assert group.sum([1.0, 2.5]) == [1.0, 2.5]
+    assert group.gather(rows) is rows
+    assert group.agree("a") == "a"
+    assert group.share(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8])
+def test_shares_make_up_the_batch(count: int) -> None:
+    shares = [Group(rank, 3).share(np.arange(count)) for rank in range(3)]
+    assert np.concatenate(shares).tolist() == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
