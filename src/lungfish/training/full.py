@@ -1,0 +1,144 @@
+"""The whole network, trained from photos that are augmented anew in every epoch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.architecture import Arch
+from lungfish.core.errors import UsageError
+from lungfish.costs import cost
+from lungfish.training.loop import Fitted, Run, fit
+from lungfish.training.tuning import Full
+from lungfish.training.validation import Validation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lungfish.nn import Network
+    from lungfish.weights.entry import Normalization
+
+Positions = NDArray[np.int64]
+PHASES = 3  # of growing resolution: a compiled network is compiled anew for each
+SIDE_STEP_PX = 32  # the stride of the last feature map
+MIXING_STREAM = 3
+# Multiply-adds of a run from which on compiling, about two minutes, is won back: some 20 minutes on two cores without
+# it, ten on a large GPU.
+COMPILED_FROM_MACS = {"cpu": 2e13, "cuda": 1e15}
+
+
+class FreshPhotos(Protocol):
+    """Training photos, augmented by seed, epoch and photo alone."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class index of every photo."""
+        ...
+
+    def epoch(self, epoch: int, chunks: Sequence[Positions], side_px: int, /) -> Iterator[Tensor]:
+        """For each chunk of positions in turn: uint8 `[n, 3, side_px, side_px]`."""
+        ...
+
+
+def full(
+    network: Network, normalization: Normalization, train: FreshPhotos, val: Validation, tuning: Full, run: Run
+) -> Fitted:
+    """Train every layer; `network` then holds the best epoch.
+
+    Args:
+        network: with the classifier for the labels.
+        normalization: what pixels go through.
+        train: fresh views.
+        val: plain views are validated on.
+        tuning: of the recipe.
+        run: what surrounds it; precision and compiling are set here.
+
+    Raises:
+        DivergedError: the loss is not finite.
+        UsageError: resumed as another job than it was, or batch norm cannot be trained by these processes.
+        StorageError: a checkpoint cannot be written.
+    """
+    from torch import nn
+
+    from lungfish.training.layers import Pixels, layers
+
+    device = run.group.device
+    sequence = layers(network, Pixels(normalization), [network.stem, *network.blocks]).to(device)
+    if tuning.batch_norm == "batch" and run.group.size > 1:
+        if not device.startswith("cuda"):
+            raise UsageError(
+                "several processes on CPUs cannot learn batch norm's statistics together: torch has no such layer",
+                "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
+            )
+        sequence = nn.SyncBatchNorm.convert_sync_batchnorm(sequence)  # type: ignore[no-untyped-call]
+    run = replace(run, bfloat16=_is_bfloat16(tuning, device), compiled=_is_compiled(tuning, network.arch, train, run))
+    batches = _Batches(train, tuning, network.arch, run.seed)
+    fitted = fit(sequence, batches, val, tuning, run)
+    sequence.load_state_dict(fitted.tensors)
+    network.cpu().eval()
+    return fitted
+
+
+def sides_px(tuning: Full, resolution_px: int) -> list[int]:
+    """Resolution of each epoch: grows in steps to the network's, which the last third of the epochs has."""
+    sides = []
+    for epoch in range(tuning.epochs):
+        phase = min(PHASES * epoch // tuning.epochs, PHASES - 1)
+        share = tuning.first_side + (1 - tuning.first_side) * phase / (PHASES - 1)
+        rounded = round(share * resolution_px / SIDE_STEP_PX) * SIDE_STEP_PX
+        sides.append(resolution_px if phase == PHASES - 1 else min(max(rounded, SIDE_STEP_PX), resolution_px))
+    return sides
+
+
+class _Batches:
+    """Fresh views at the resolution of the epoch, with labels, mixed if the recipe mixes."""
+
+    def __init__(self, photos: FreshPhotos, tuning: Full, arch: Arch, seed: int) -> None:
+        self._photos, self._seed, self._classes = photos, seed, arch.classes
+        self._sides = sides_px(tuning, arch.resolution_px)
+        self._mixup, self._cutmix = tuning.mixup, tuning.cutmix
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self._photos.labels
+
+    def __call__(self, epoch: int, chunks: Sequence[Positions]) -> Iterator[tuple[Tensor, Tensor]]:
+        import torch
+
+        views = self._photos.epoch(epoch, chunks, self._sides[epoch])
+        for chunk, inputs in zip(chunks, views, strict=True):
+            labels = torch.from_numpy(self.labels[chunk])
+            yield self._mixed(epoch, chunk, inputs, labels) if self._mixup or self._cutmix else (inputs, labels)
+
+    def _mixed(self, epoch: int, chunk: Positions, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        from lungfish.data.mixing import Mixing, mixed
+
+        seed = np.random.SeedSequence((self._seed, epoch, MIXING_STREAM, *chunk[:1].tolist()))
+        return mixed(
+            inputs.float(), labels, self._classes, Mixing(self._mixup, self._cutmix), np.random.default_rng(seed)
+        )
+
+
+def _is_bfloat16(tuning: Full, device: str) -> bool:
+    return tuning.precision == "bfloat16" or (tuning.precision == "auto" and device.startswith("cuda"))
+
+
+def _is_compiled(tuning: Full, arch: Arch, train: FreshPhotos, run: Run) -> bool:
+    """Decided by what does not change between a run and its resumption: another way of computing has other bits."""
+    kind = run.group.device.partition(":")[0]
+    if tuning.compile != "auto":
+        return tuning.compile == "always"
+    macs = 3 * cost(arch).macs * tuning.epochs * len(train.labels)
+    return macs >= COMPILED_FROM_MACS.get(kind, float("inf")) and _can_compile(kind)
+
+
+def _can_compile(kind: str) -> bool:
+    if kind == "cuda":
+        return find_spec("triton") is not None
+    return any(shutil.which(name) for name in ("g++", "clang++"))

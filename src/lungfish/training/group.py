@@ -1,0 +1,131 @@
+"""The processes that train one network together: who this one is, and the few things that they tell each other.
+
+`torchrun` decides: with its variables in the environment there are several processes, without them one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PATIENCE = timedelta(hours=6)  # that the others wait while the first looks at the photos
+
+
+@dataclass(frozen=True)
+class Group:
+    """One process among those that train together.
+
+    Args:
+        rank: of this process, 0 to `size - 1`.
+        size: how many there are.
+        device: that this process computes on: `cpu`, `cuda:0`, `mps`.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """This process's part of a batch: parts differ by one photo at most, and make up the batch in order."""
+        return np.array_split(positions, self.size)[self.rank]
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network, its gradients averaged over the processes in each backward pass."""
+        if self.size == 1:
+            return network
+        from torch.nn.parallel import DistributedDataParallel
+
+        return DistributedDataParallel(network)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Each value, summed over the processes."""
+        if self.size == 1:
+            return list(values)
+        import torch
+        from torch import distributed
+
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return list(total.tolist())
+
+    def gather(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows of all processes in the order of their ranks, in every process."""
+        if self.size == 1:
+            return rows
+        from torch import distributed
+
+        parts: list[Any] = [None] * self.size
+        distributed.all_gather_object(parts, rows)
+        return np.concatenate(parts)
+
+    def agree(self, value: Any) -> Any:
+        """What the first process has."""
+        if self.size == 1:
+            return value
+        from torch import distributed
+
+        held = [value]
+        distributed.broadcast_object_list(held, device=None)
+        return held[0]
+
+    def wait(self) -> None:
+        """For all others to come here."""
+        self.agree(None)
+
+
+def is_leader() -> bool:
+    """Whether `torchrun` made this the process that writes and speaks, as every process without it is."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def join_group() -> Iterator[Group]:
+    """The group that `torchrun` started this process in, or a group of one."""
+    import torch
+    from torch import distributed
+
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Group(device=_device(0))
+        return
+    device = _device(int(os.environ["LOCAL_RANK"]))
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+    try:
+        yield Group(distributed.get_rank(), size, device)
+    finally:
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def first_leads(group: Group) -> Iterator[None]:
+    """A block that the first process ends before the others begin: what it left in the cache, they find there."""
+    if not group.leads:
+        group.wait()
+    yield
+    if group.leads:
+        group.wait()
+
+
+def _device(local_rank: int) -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda:{local_rank % torch.cuda.device_count()}"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,33 @@
+"""How fast this machine takes a training step: what tells, before a step begins, how long it will take."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+ROUNDS = 2
+
+
+def seconds_per_photo(network: nn.Module, inputs: Tensor) -> float:
+    """Seconds for one photo's way forward and back, on a batch; the network stays as it is.
+
+    Args:
+        network: inputs to logits, on the device of `inputs`.
+        inputs: a batch of the right shape; what it holds does not matter.
+    """
+    import torch
+
+    network.eval()
+    began = 0.0
+    for number in range(1 + ROUNDS):
+        if number == 1:  # the first one warms up
+            began = time.perf_counter()
+        network(inputs).float().logsumexp(dim=1).sum().backward()
+    if inputs.device.type == "cuda":
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - began) / (ROUNDS * len(inputs))
+    network.zero_grad()
+    return seconds

@@ -1,0 +1,56 @@
+"""How a network in training is scored: its logits on validation photos, every process with its part of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.training.group import Group
+from lungfish.training.probe import cross_entropy, fit_temperature
+from lungfish.training.state import Score
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BATCH = 64
+Inputs = Callable[[Sequence[NDArray[np.int64]]], Iterator["Tensor"]]
+
+
+class Validation:
+    """Scores a network.
+
+    The loss is that at the best temperature: label smoothing makes a network modest, which is no fault, for the bundle
+    gets a temperature anyway.
+
+    Args:
+        inputs: of the photos at some positions, chunk by chunk, as inference sees them.
+        labels: int64 `[n]`, class indices.
+        group: the processes that share the work; all get the same score, each photo counts once.
+    """
+
+    def __init__(self, inputs: Inputs, labels: NDArray[np.int64], group: Group) -> None:
+        self._inputs, self.labels, self._group = inputs, labels, group
+
+    def logits(self, network: nn.Module) -> NDArray[np.float32]:
+        """float32 `[n, classes]`; leaves the network in eval mode."""
+        import torch
+
+        network.eval()
+        mine = self._group.share(np.arange(len(self.labels)))
+        chunks = np.array_split(mine, math.ceil(max(len(mine), 1) / BATCH))
+        with torch.inference_mode():
+            parts = [network(inputs.to(self._group.device)).float().cpu() for inputs in self._inputs(chunks)]
+        return self._group.gather(torch.cat(parts).numpy())
+
+    def __call__(self, network: nn.Module) -> Score:
+        return score(self.logits(network), self.labels)
+
+
+def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
+    """Loss at the best temperature, and top-1."""
+    calibrated: NDArray[np.float32] = (logits / fit_temperature(logits, labels)).astype(np.float32)
+    return Score(cross_entropy(calibrated, labels), float((logits.argmax(axis=1) == labels).mean()))

@@ -1,0 +1,217 @@
+"""From the probe upwards: each step of the recipe, as far as the time reaches and validation improves."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish import __version__
+from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
+from lungfish.core.files import write_atomic
+from lungfish.core.hashing import sha256_bytes, sha256_json
+from lungfish.core.names import plural
+from lungfish.runtime.measure import versions
+from lungfish.training.checkpoint import Checkpoints
+from lungfish.training.loop import Fitted, Run
+from lungfish.training.probe import Head, fit_temperature, is_balanced
+from lungfish.training.state import Score
+from lungfish.training.tuning import Tuning
+from lungfish.training.validation import score
+from lungfish.workflows.open_step import open_step
+from lungfish.workflows.step import Setting, Step, T, fit_to_time
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lungfish.nn import Network
+
+CLEAR = 2.0  # standard errors by which a gain on few photos must exceed nothing
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What one step of a recipe brought about; a row of the job's `candidates`.
+
+    Args:
+        recipe: `probe`, `finetune` or `full`.
+        val: loss and top-1 on validation photos; None if it was not tried.
+        seconds: that it took; for the probe, since the job began.
+        kept: whether the job went on from it.
+        why: in words.
+    """
+
+    recipe: str
+    val: Score | None
+    seconds: float
+    kept: bool
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What came of all steps; the network holds the weights.
+
+    Args:
+        temperature: fitted on validation photos.
+        rungs: a row for each step.
+        history: a JSON object for each epoch, with the name of its step.
+        first_block: the first that differs from the start, 0 with the stem; None if only the head does.
+    """
+
+    temperature: float
+    rungs: tuple[Rung, ...]
+    history: tuple[Mapping[str, Any], ...]
+    first_block: int | None
+
+
+def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
+    """Train the network in place by the steps of the recipe.
+
+    A step that is not better on validation photos is undone, and is the last one.
+
+    Args:
+        network: with the head of the probe; or at its random initialization.
+        head: what the probe has fitted, and the network holds; None without a probe.
+        setting: what the steps share.
+
+    Raises:
+        UnreadablePhotoError: a photo that could be read before cannot be now.
+        UsageError: resumed as another job than it was.
+        DivergedError: the loss is not finite.
+        StorageError: activations or a checkpoint cannot be written.
+    """
+    gathered, folder = setting.gathered, run_folder(setting.target)
+    truth = gathered.truth[gathered.indices("val")]
+    if not setting.resume and setting.group.leads:
+        shutil.rmtree(folder, ignore_errors=True)
+    logits, first_block = None, None
+    rungs: list[Rung] = []
+    history: list[dict[str, Any]] = []
+    if head:
+        logits = head.logits(gathered.samples(gathered.indices("val")).features)
+        seconds = time.monotonic() - setting.began
+        rungs.append(Rung("probe", score(logits, truth), seconds, kept=True, why="a head on the frozen trunk"))
+    for name, tuning in setting.recipe.tables.items():
+        step = open_step(network, tuning, setting)
+        settings, why = _settings(name, tuning, step, setting)
+        if settings is None:
+            rungs.append(Rung(name, None, 0.0, kept=False, why=why))
+            setting.progress.say(why)
+            break
+        began = time.monotonic()
+        before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+        fitted = step.train(settings, _run(name, settings, network, setting))
+        reached = step.val_logits()
+        few = len(gathered.indices("train")) < setting.recipe.few_photos
+        kept, why = _verdict(fitted, logits, reached, truth, few=few)
+        rungs.append(Rung(name, score(reached, truth), time.monotonic() - began, kept, why))
+        setting.progress.say(f"{name}: {why}")
+        history += [{"step": name} | dict(row) for row in fitted.history]
+        if not kept:
+            network.load_state_dict(before)
+            break
+        logits = reached
+        first_block = step.first_block if first_block is None else min(first_block, step.first_block)
+    prune_cache(folder.parent, budget_bytes(), keep=[folder])
+    assert logits is not None
+    return Learned(fit_temperature(logits, truth), tuple(rungs), tuple(history), first_block)
+
+
+def run_folder(target: Path) -> Path:
+    """Where a job is kept while it trains, by where its bundle goes."""
+    return cache_folder() / "runs" / sha256_bytes(str(target.absolute()).encode())[:24]
+
+
+def _settings(name: str, tuning: T, step: Step[T], setting: Setting) -> tuple[T | None, str]:
+    """The settings that fit the time, as chosen before if the job goes on; and why, in words."""
+    path = run_folder(setting.target) / f"{name}.json"
+    if setting.resume and path.is_file():
+        return replace(tuning, **json.loads(path.read_text("utf-8"))), f"{name}: goes on"
+    chosen, why, _ = setting.group.agree(fit_to_time(name, tuning, step, setting.deadline - time.monotonic()))
+    if chosen and setting.group.leads:
+        changed = {key: value for key, value in asdict(chosen).items() if value != getattr(tuning, key)}
+        write_atomic(path, json.dumps(changed))
+    return chosen, why
+
+
+def _run(name: str, settings: Tuning, network: Network, setting: Setting) -> Run:
+    return Run(
+        name=name,
+        seed=setting.seed,
+        class_weight=_class_weight(setting),
+        group=setting.group,
+        checkpoints=Checkpoints(run_folder(setting.target) / name, _job(network, settings, setting)),
+        resume=setting.resume,
+        deadline=setting.deadline,
+        progress=setting.progress,
+    )
+
+
+def _verdict(
+    fitted: Fitted,
+    before: NDArray[np.float32] | None,
+    after: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    *,
+    few: bool,
+) -> tuple[bool, str]:
+    """Whether the step counts, and why; with few photos, only if the gain is clear."""
+    ended = {"epochs": "all epochs done", "patience": "no better epoch for a while", "minutes": "time was up"}
+    if before is None:
+        return True, f"from a random initialization; {ended[fitted.stopped]}"
+    if fitted.best_epoch is None:
+        return False, f"no epoch was better on validation than the start; {ended[fitted.stopped]}"
+    if few:
+        gains = _losses(before, truth) - _losses(after, truth)
+        error = float(gains.std(ddof=1) / math.sqrt(len(gains))) if len(gains) > 1 else math.inf
+        if gains.mean() < CLEAR * error:
+            return False, (
+                f"a gain of {gains.mean():.3f} in loss on {plural(len(gains), 'validation photo')} may be chance: its "
+                f"standard error is {error:.3f}"
+            )
+    return True, f"epoch {fitted.best_epoch + 1} of {len(fitted.history)} is the best; {ended[fitted.stopped]}"
+
+
+def _losses(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cross-entropy of each photo at the best temperature."""
+    from scipy.special import log_softmax
+
+    calibrated = logits.astype(np.float64) / fit_temperature(logits, truth)
+    losses: NDArray[np.float64] = -log_softmax(calibrated, axis=1)[np.arange(len(truth)), truth]
+    return losses
+
+
+def _class_weight(setting: Setting) -> Tensor | None:
+    """Each class's weight in the loss, 1 on average over the photos; None if every photo weighs the same."""
+    import torch
+
+    gathered = setting.gathered
+    labels = gathered.truth[gathered.indices("train")]
+    if not is_balanced(labels, setting.recipe):
+        return None
+    counts = np.bincount(labels)
+    return torch.from_numpy((len(labels) / (len(counts) * counts)).astype(np.float32))
+
+
+def _job(network: Network, settings: Tuning, setting: Setting) -> dict[str, str]:
+    """What must be the same for a stopped run to go on."""
+    return {
+        "photos": setting.gathered.fingerprint(),
+        "recipe": setting.recipe.to_toml(),
+        "settings": json.dumps(asdict(settings)),
+        "weights": setting.entry.sha256,
+        "architecture": sha256_json(network.arch.to_json()),
+        "seed": str(setting.seed),
+        "device": setting.group.device.partition(":")[0],
+        "lungfish": __version__,
+        "torch": versions(("torch",))["torch"],
+    }

@@ -1,0 +1,92 @@
+"""The step `full`: every layer, trained from photos that are augmented anew in every epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.data.fresh_augmentation import FreshAugmentation
+from lungfish.data.photo_batches import PhotoBatches, plain_batches
+from lungfish.data.photo_loader import PhotoLoader
+from lungfish.training.full import full
+from lungfish.training.loop import Fitted, Run
+from lungfish.training.pace import seconds_per_photo
+from lungfish.training.tuning import Full
+from lungfish.training.validation import Validation
+from lungfish.workflows.step import LEAST_EPOCHS, Setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from lungfish.nn import Network
+
+SAMPLE_BATCH = 8
+
+
+class FullStep:
+    """See `Step`."""
+
+    def __init__(self, network: Network, tuning: Full, setting: Setting) -> None:
+        self._network, self._tuning, self._setting = network, tuning, setting
+        self._train, self._val = setting.gathered.records("train"), setting.gathered.records("val")
+        self._truth = setting.gathered.truth[setting.gathered.indices("val")]
+        self.first_block = 0
+
+    def shortened(self, left_s: float) -> tuple[Full | None, float]:
+        photo_s = self._seconds_per_photo()
+        epoch_s = photo_s * (len(self._train) + len(self._val) / 3)  # forward is a third
+        epochs = min(self._tuning.epochs, int(min(left_s / epoch_s, 1e9)))
+        least = min(self._tuning.epochs, LEAST_EPOCHS)
+        if epochs < least:
+            return None, least * epoch_s
+        return replace(self._tuning, epochs=epochs), epochs * epoch_s
+
+    def train(self, tuning: Full, run: Run) -> Fitted:
+        setting = self._setting
+        augmentation = FreshAugmentation(tuning.min_area, flips=tuning.flips, policy=tuning.policy)
+        with PhotoLoader(setting.gathered.photos.reader, self._workers(tuning)) as loader:
+            train = PhotoBatches(loader, self._train, setting.preprocess, augmentation, setting.seed)
+            normalization = setting.entry.normalization
+            return full(self._network, normalization, train, self._validation(loader), tuning, run)
+
+    def val_logits(self) -> NDArray[np.float32]:
+        setting = self._setting
+        with PhotoLoader(setting.gathered.photos.reader) as loader:
+            logits = self._validation(loader).logits(self._layers())
+        self._network.cpu()
+        return logits
+
+    def _validation(self, loader: PhotoLoader) -> Validation:
+        def inputs(chunks: Sequence[NDArray[np.int64]]) -> Iterator[Tensor]:
+            return plain_batches(loader, self._val, self._setting.preprocess, chunks)
+
+        return Validation(inputs, self._truth, self._setting.group)
+
+    def _layers(self) -> nn.Sequential:
+        from lungfish.training.layers import Pixels, layers
+
+        network, device = self._network, self._setting.group.device
+        pixels = Pixels(self._setting.entry.normalization)
+        return layers(network, pixels, [network.stem, *network.blocks]).to(device)
+
+    def _workers(self, tuning: Full) -> int:
+        if tuning.workers >= 0:
+            return tuning.workers
+        on_gpu = self._setting.group.device.startswith("cuda")
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return max((os.cpu_count() or 1) // processes, 1) if on_gpu else 0
+
+    def _seconds_per_photo(self) -> float:
+        import torch
+
+        side = self._setting.preprocess.resolution_px
+        device = self._setting.group.device
+        pixels = torch.zeros((SAMPLE_BATCH, 3, side, side), dtype=torch.uint8, device=device)
+        seconds = seconds_per_photo(self._layers(), pixels)
+        self._network.cpu()
+        return seconds / self._setting.group.size

@@ -1,0 +1,73 @@
+"""What a person asks for, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lungfish.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a person asks for.
+
+    Args:
+        photos: a folder or table of labelled photos, or an address of one.
+        out: where the bundle goes; `./NAME-bundle` if None.
+        arch: an architecture's name; that of the weights if None, EfficientNet-Lite0 without either.
+        weights: a set of weights, or a bundle; the best at hand for the architecture if None.
+        recipe: a recipe's name, or a TOML file.
+        epochs: of the recipe's last step, instead of its own.
+        minutes: that the job may take, instead of the recipe's.
+        seed: of everything random.
+        split: a `photos.csv` whose sides are kept.
+        force: replace an existing bundle.
+        resume: go on from where the same job was stopped while it trained.
+    """
+
+    photos: str | Path
+    out: Path | None = None
+    arch: str | None = None
+    weights: str | None = None
+    recipe: str = "auto"
+    epochs: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    split: Path | None = None
+    force: bool = False
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed is {self.seed}; allowed are whole numbers from 0 to {2**32 - 1}")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What the job brought about; the JSON of `lungfish train`."""
+
+    bundle: str
+    arch: str
+    weights: str
+    recipe: str
+    classes: tuple[str, ...]
+    counts: dict[str, int]
+    test: dict[str, Any]
+    val: dict[str, Any]
+    artifacts: tuple[dict[str, Any], ...]
+    default: str
+    seconds: dict[str, float]
+    skipped: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+    leaks: tuple[dict[str, Any], ...]
+    cross_validation: tuple[float, ...]
+    thresholds: dict[str, float]
+    temperature: float
+    epochs: tuple[dict[str, Any], ...]
+    peak_rss_bytes: int
+    candidates: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,97 @@
+"""A step of a recipe that follows gradients: what it needs to know, and what it must be able to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.progress import Progress
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.group import Group
+from lungfish.training.loop import Fitted, Run
+from lungfish.training.recipe import Recipe
+from lungfish.training.tuning import Tuning
+from lungfish.weights.entry import WeightsEntry
+from lungfish.workflows.gather import Gathered
+from lungfish.workflows.pace import Pace
+
+T = TypeVar("T", bound=Tuning)
+LEAST_EPOCHS = 3  # of a step that is shortened: a schedule needs room to rise and fall
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What the steps of a job share.
+
+    Args:
+        gathered: the photos.
+        recipe: of the job.
+        entry: the weights that the network started from; says how pixels are normalized.
+        preprocess: the resize rule.
+        seed: of the job.
+        target: the bundle's folder; a stopped run is found by it.
+        resume: go on from a stopped run.
+        began: when the job began, of `time.monotonic`.
+        deadline: for the last step's end, of `time.monotonic`.
+        pace: of this machine.
+        group: the processes that train together.
+        progress: told of photos and batches.
+    """
+
+    gathered: Gathered
+    recipe: Recipe
+    entry: WeightsEntry
+    preprocess: Preprocess
+    seed: int
+    target: Path
+    resume: bool
+    began: float
+    deadline: float
+    pace: Pace
+    group: Group
+    progress: Progress
+
+
+class Step(Protocol[T]):
+    """One way to train the network further. It holds the network, and what it needs of the photos."""
+
+    @property
+    def first_block(self) -> int:
+        """The first block that is trained; 0 with the stem."""
+        ...
+
+    def shortened(self, left_s: float) -> tuple[T | None, float]:
+        """The settings of the recipe, or shorter ones that fit the time; None if none does.
+
+        Returns:
+            Settings, and the seconds that they, or the shortest ones, need.
+        """
+        ...
+
+    def train(self, tuning: T, run: Run) -> Fitted:
+        """Train the network in place."""
+        ...
+
+    def val_logits(self) -> NDArray[np.float32]:
+        """float32 `[n, classes]` of the network as it is, on the plain validation photos."""
+        ...
+
+
+def fit_to_time(name: str, tuning: T, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
+    """Settings of a step that fit the time that is left, what to say of them, and the seconds that they need."""
+    chosen, needed_s = step.shortened(left_s)
+    if chosen is None:
+        least, left = in_words(needed_s), in_words(max(left_s, 0))
+        return None, f"{name}: not tried; at its shortest it takes about {least} here, and {left} are left", 0.0
+    changed = {key: value for key, value in asdict(chosen).items() if value != getattr(tuning, key)}
+    shorter = f", shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
+    return chosen, f"{name}: about {in_words(needed_s)}{shorter}", needed_s
+
+
+def in_words(seconds: float) -> str:
+    """Seconds or minutes for a person."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
