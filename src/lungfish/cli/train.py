@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def train(  # noqa: PLR0913  one parameter for each option
     photos: Annotated[
-        str, typer.Argument(metavar="PHOTOS", help="Folder of class folders, table, shards, s3://..., hf:OWNER/NAME; see docs/photos.md.")
+        str,
+        typer.Argument(
+            metavar="PHOTOS", help="Class folders, a table, shards, s3://..., hf:OWNER/NAME: see docs/photos.md."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the bundle.  [default: ./NAME-bundle]")

@@ -26,8 +26,8 @@ from lungfish.training.probe import Head, fit_temperature, is_balanced
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
 from lungfish.training.validation import score
-from lungfish.workflows.open_step import open_step
-from lungfish.workflows.step import Setting, Step, T, fit_to_time
+from lungfish.workflows.plan import fit_to_time, open_steps, plan_steps
+from lungfish.workflows.step import Setting, Step, T
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,12 +100,15 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         logits = head.logits(gathered.samples(gathered.indices("val")).features)
         seconds = time.monotonic() - setting.began
         rungs.append(Rung("probe", score(logits, truth), seconds, kept=True, why="a head on the frozen trunk"))
-    for name, tuning in setting.recipe.tables.items():
-        step = open_step(network, tuning, setting)
-        settings, why = _settings(name, tuning, step, setting)
+    steps = open_steps(network, setting)
+    told, _ = plan_steps(setting.recipe, steps, setting.deadline - time.monotonic())
+    if told:
+        setting.progress.say("\n".join(["Planned, as far as validation improves:", *told]))
+    for name, step in steps.items():
+        settings, why = _settings(name, setting.recipe.tables[name], step, setting)
+        setting.progress.say(why)
         if settings is None:
             rungs.append(Rung(name, None, 0.0, kept=False, why=why))
-            setting.progress.say(why)
             break
         began = time.monotonic()
         before = {key: tensor.clone() for key, tensor in network.state_dict().items()}

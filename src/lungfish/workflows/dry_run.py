@@ -15,9 +15,9 @@ from lungfish.training.group import Group
 from lungfish.training.trunk import open_trunk
 from lungfish.workflows.gather import GatherOptions, gather
 from lungfish.workflows.job import Job
-from lungfish.workflows.open_step import open_step
 from lungfish.workflows.pace import measure_pace
-from lungfish.workflows.step import Setting, fit_to_time
+from lungfish.workflows.plan import open_steps, plan_steps
+from lungfish.workflows.step import Setting
 from lungfish.workflows.target import choose_target
 from lungfish.workflows.train import attach, open_network, resolve
 
@@ -108,13 +108,7 @@ def plan_job(job: Job, progress: Progress) -> Plan:
         group=Group(),
         progress=progress,
     )
-    steps, steps_s = [], 0.0
-    for name, tuning in recipe.tables.items():
-        chosen, words, needed_s = fit_to_time(name, tuning, open_step(network, tuning, setting), left_s - steps_s)
-        steps.append(words)
-        steps_s += needed_s
-        if chosen is None:
-            break
+    steps, steps_s = plan_steps(recipe, open_steps(network, setting), left_s)
     return Plan(
         bundle=str(target),
         arch=start.arch.name,
@@ -126,6 +120,6 @@ def plan_job(job: Job, progress: Progress) -> Plan:
         leaks=tuple(asdict(leak) for leak in gathered.sides.leaks),
         warnings=gathered.warnings,
         cached=cached,
-        steps=tuple(steps),
+        steps=steps,
         estimate_seconds=round(probe_s + steps_s, 1),
     )

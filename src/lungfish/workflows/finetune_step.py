@@ -38,7 +38,7 @@ class FinetuneStep:
         epochs, views = self._tuning.epochs, self._tuning.views
         few = min(epochs, max(epochs // 2, LEAST_EPOCHS))
         least = min(epochs, LEAST_EPOCHS)
-        photo_s, needed_s = self._seconds_per_photo(), 0.0
+        photo_s, needed_s = self._photo_s, 0.0
         for some, of in ((epochs, views), (epochs, views // 2), (few, views // 2), (least, min(views, 1))):
             share = share_before(self._network.arch, self.first_block)
             needed_s = self._setting.pace.views_s(len(self._train), 1 + of, share)
@@ -76,7 +76,9 @@ class FinetuneStep:
         )
         return LabelledViews(activations, gathered.truth[indices])
 
-    def _seconds_per_photo(self) -> float:
+    @cached_property
+    def _photo_s(self) -> float:
+        """Seconds for one photo's way forward and back, in the group."""
         import torch
 
         shape: Shape = self._trunk.shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +39,7 @@ class FullStep:
         self.first_block = 0
 
     def shortened(self, left_s: float) -> tuple[Full | None, float]:
-        photo_s = self._seconds_per_photo()
+        photo_s = self._photo_s
         epoch_s = photo_s * (len(self._train) + len(self._val) / 3)  # forward is a third
         epochs = min(self._tuning.epochs, int(min(left_s / epoch_s, 1e9)))
         least = min(self._tuning.epochs, LEAST_EPOCHS)
@@ -81,7 +82,9 @@ class FullStep:
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         return max((os.cpu_count() or 1) // processes, 1) if on_gpu else 0
 
-    def _seconds_per_photo(self) -> float:
+    @cached_property
+    def _photo_s(self) -> float:
+        """Seconds for one photo's way forward and back, in the group."""
         import torch
 
         side = self._setting.preprocess.resolution_px

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -79,19 +79,3 @@ class Step(Protocol[T]):
     def val_logits(self) -> NDArray[np.float32]:
         """float32 `[n, classes]` of the network as it is, on the plain validation photos."""
         ...
-
-
-def fit_to_time(name: str, tuning: T, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
-    """Settings of a step that fit the time that is left, what to say of them, and the seconds that they need."""
-    chosen, needed_s = step.shortened(left_s)
-    if chosen is None:
-        least, left = in_words(needed_s), in_words(max(left_s, 0))
-        return None, f"{name}: not tried; at its shortest it takes about {least} here, and {left} are left", 0.0
-    changed = {key: value for key, value in asdict(chosen).items() if value != getattr(tuning, key)}
-    shorter = f", shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
-    return chosen, f"{name}: about {in_words(needed_s)}{shorter}", needed_s
-
-
-def in_words(seconds: float) -> str:
-    """Seconds or minutes for a person."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

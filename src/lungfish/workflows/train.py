@@ -27,7 +27,8 @@ from lungfish.training.group import Group, first_leads, join_group
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe, with_limits
 from lungfish.training.trunk import open_trunk
-from lungfish.weights.fetch import FetchOptions, fetch
+from lungfish.weights.converted import fetch_converted
+from lungfish.weights.fetch import FetchOptions
 from lungfish.weights.ledger import Card
 from lungfish.workflows.climb import climb, run_folder
 from lungfish.workflows.export_artifacts import export_artifacts
@@ -174,7 +175,7 @@ def open_network(start: Start, recipe: Recipe, seed: int, progress: Progress) ->
 
     if not recipe.pretrained:
         return nn.build(start.arch, start.entry.flavour, seed=seed).eval(), Card(start.entry, "")
-    card = fetch(start.entry, FetchOptions(progress=progress))
+    card = fetch_converted(start.entry, FetchOptions(progress=progress))
     return load_network(card.entry, start.arch), card
 
 

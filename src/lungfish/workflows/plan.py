@@ -1,0 +1,56 @@
+"""Which steps of a recipe the time is enough for, and how long they will take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from lungfish.training.recipe import Recipe
+from lungfish.training.tuning import Finetune, Full, Tuning
+from lungfish.workflows.finetune_step import FinetuneStep
+from lungfish.workflows.full_step import FullStep
+from lungfish.workflows.step import Setting, Step, T
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+
+
+def open_steps(network: Network, setting: Setting) -> dict[str, Step[Any]]:
+    """The steps of the recipe that follow gradients, in order, by name."""
+
+    def opened(tuning: Tuning) -> Step[Any]:
+        if isinstance(tuning, Finetune):
+            return FinetuneStep(network, tuning, setting)
+        assert isinstance(tuning, Full)
+        return FullStep(network, tuning, setting)
+
+    return {name: opened(tuning) for name, tuning in setting.recipe.tables.items()}
+
+
+def plan_steps(recipe: Recipe, steps: Mapping[str, Step[Any]], left_s: float) -> tuple[tuple[str, ...], float]:
+    """What will be done of the steps within the time, in words, and the seconds that it needs; changes nothing."""
+    told, needed_s = [], 0.0
+    for name, step in steps.items():
+        chosen, words, seconds = fit_to_time(name, recipe.tables[name], step, left_s - needed_s)
+        told.append(words)
+        needed_s += seconds
+        if chosen is None:
+            break
+    return tuple(told), needed_s
+
+
+def fit_to_time(name: str, tuning: T, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
+    """Settings of a step that fit the time that is left, what to say of them, and the seconds that they need."""
+    chosen, needed_s = step.shortened(left_s)
+    if chosen is None:
+        least, left = in_words(needed_s), in_words(max(left_s, 0))
+        return None, f"{name}: not tried; at its shortest it takes about {least} here, and {left} are left", 0.0
+    changed = {key: value for key, value in asdict(chosen).items() if value != getattr(tuning, key)}
+    shorter = f", shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
+    return chosen, f"{name}: about {in_words(needed_s)}{shorter}", needed_s
+
+
+def in_words(seconds: float) -> str:
+    """Seconds or minutes for a person."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
