@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lungfish.weights.exchange import import_weights as import_weights
     from lungfish.weights.load import build as build
     from lungfish.workflows.evaluate import evaluate as evaluate
-    from lungfish.workflows.predict import predict as predict
     from lungfish.workflows.job import TrainResult as TrainResult
+    from lungfish.workflows.predict import predict as predict
     from lungfish.workflows.train import train as train
 
 __version__ = "0.1.0.dev0"

@@ -166,7 +166,9 @@ def test_without_a_cache_in_another_folder_and_in_words(
     trained: Any, command: Run, tmp_path: Path, model_bytes: Bytes
 ) -> None:
     shutil.copytree(trained.photos, tmp_path / "ciphers")
-    ended = command("train", tmp_path / "ciphers", "--arch", SMALL, "--recipe", "probe", cache=tmp_path / "cold", cwd=tmp_path)
+    ended = command(
+        "train", tmp_path / "ciphers", "--arch", SMALL, "--recipe", "probe", cache=tmp_path / "cold", cwd=tmp_path
+    )
     assert ended.code == 0
     assert_progress(ended.err)
     assert model_bytes(tmp_path / "ciphers-bundle") == model_bytes(trained.bundle)

@@ -16,7 +16,7 @@ def model_card(manifest: Manifest, entry: WeightsEntry, how: str) -> str:
 
     Args:
         manifest: of the bundle.
-        entry: the weights that training started from; without a license if there were none.
+        entry: the weights that training started from; from no place if there were none.
         how: what was trained, in words.
     """
     default = manifest.artifact()
@@ -76,7 +76,7 @@ def _limit(entry: WeightsEntry) -> str:
 
 
 def _derived(entry: WeightsEntry) -> str:
-    return f"The weights derive from {entry.name} ({entry.license}); see `NOTICE`. " if entry.license else ""
+    return f"The weights derive from {entry.name} ({entry.license}); see `NOTICE`. " if entry.location else ""
 
 
 CHANGES = "batch normalization folded into the convolutions, classifier replaced, INT8 files quantized"

@@ -36,13 +36,12 @@ class FinetuneStep:
 
     def shortened(self, left_s: float) -> tuple[Finetune | None, float]:
         epochs, views = self._tuning.epochs, self._tuning.views
-        few = min(epochs, max(epochs // 2, LEAST_EPOCHS))
-        least = min(epochs, LEAST_EPOCHS)
-        photo_s, needed_s = self._photo_s, 0.0
-        for some, of in ((epochs, views), (epochs, views // 2), (few, views // 2), (least, min(views, 1))):
-            share = share_before(self._network.arch, self.first_block)
+        least, share = min(epochs, LEAST_EPOCHS), share_before(self._network.arch, self.first_block)
+        shorter = [(some, views) for some in range(epochs, max(epochs // 2, least) - 1, -1)]
+        needed_s = 0.0
+        for some, of in (*shorter, (max(epochs // 2, least), views // 2), (least, min(views, 1))):
             needed_s = self._setting.pace.views_s(len(self._train), 1 + of, share)
-            needed_s += some * photo_s * (len(self._train) + len(self._val) / 3)  # forward is a third
+            needed_s += some * self._photo_s * (len(self._train) + len(self._val) / 3)  # forward is a third
             if needed_s <= left_s:
                 return replace(self._tuning, epochs=some, views=of), needed_s
         return None, needed_s

@@ -68,6 +68,7 @@ class TrainResult:
     epochs: tuple[dict[str, Any], ...]
     peak_rss_bytes: int
     candidates: tuple[dict[str, Any], ...]
+    suspect_labels: tuple[dict[str, Any], ...]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ import numpy as np
 from lungfish.core.errors import UsageError
 from lungfish.core.extras import missing_extra
 from lungfish.core.files import staged_folder
+from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.sources import open_photos
 from lungfish.deploy.classifier import Classifier
@@ -26,7 +27,7 @@ from lungfish.training.crossvalidation import cross_validate
 from lungfish.training.group import Group, first_leads, join_group
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe, with_limits
-from lungfish.training.trunk import open_trunk
+from lungfish.training.trunk import network_state, open_trunk
 from lungfish.weights.converted import fetch_converted
 from lungfish.weights.fetch import FetchOptions
 from lungfish.weights.ledger import Card
@@ -34,6 +35,7 @@ from lungfish.workflows.climb import climb, run_folder
 from lungfish.workflows.export_artifacts import export_artifacts
 from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.job import Job, TrainResult
+from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import measure_pace
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
@@ -136,9 +138,22 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
                     val, test = gathered.to_prove("val"), gathered.to_prove("test")
                     proofs = prove(list(artifacts.values()), val, test, start.preprocess, progress)
                     rows = tuple(artifact_rows(artifacts, proofs, recipe.int8_max_drop))
+                with clock.step("labels"):
+                    review = review_labels(gathered, head, start.preprocess, job.seed) if head else None
                 default = choose_default(rows)
                 made = Made(
-                    job.seed, recipe, weights, classifier, head, learned, gathered, rows, default, proofs, folds
+                    seed=job.seed,
+                    recipe=recipe,
+                    weights=weights,
+                    classifier=classifier,
+                    head=head,
+                    learned=learned,
+                    gathered=gathered,
+                    rows=rows,
+                    default=default,
+                    proofs=proofs,
+                    folds=folds,
+                    review=review,
                 )
                 manifest = write_bundle(stage, target.name, made, clock)
             shutil.rmtree(run_folder(target), ignore_errors=True)
@@ -174,7 +189,9 @@ def open_network(start: Start, recipe: Recipe, seed: int, progress: Progress) ->
     from lungfish.weights.load import load_network
 
     if not recipe.pretrained:
-        return nn.build(start.arch, start.entry.flavour, seed=seed).eval(), Card(start.entry, "")
+        network = nn.build(start.arch, start.entry.flavour, seed=seed).eval()
+        drawn = sha256_bytes(b"".join(np.ascontiguousarray(each).data for each in network_state(network).values()))
+        return network, Card(replace(start.entry, sha256=drawn), "")
     card = fetch_converted(start.entry, FetchOptions(progress=progress))
     return load_network(card.entry, start.arch), card
 
@@ -254,4 +271,5 @@ def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> T
         epochs=tuple(map(dict, made.learned.history)),
         peak_rss_bytes=peak_rss_bytes(),
         candidates=candidates,
+        suspect_labels=tuple(each.to_json() for each in made.review.suspects) if made.review else (),
     )

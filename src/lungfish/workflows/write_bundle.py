@@ -16,7 +16,6 @@ from lungfish.deploy.golden import golden_pixels, write_golden
 from lungfish.deploy.model_card import OURS, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
-from lungfish.evaluation.answers import top_answers
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.rejection import Threshold, choose_threshold, coverage_table
 from lungfish.evaluation.report import render_report
@@ -24,18 +23,17 @@ from lungfish.evaluation.report_data import (
     ClassCount,
     CrossValidation,
     Epoch,
+    LabelReview,
     Making,
-    Mistake,
     PhotoPair,
     PhotosSummary,
     Report,
     SkippedFile,
     TrainingStep,
 )
-from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows
-from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest, WeightsOrigin
+from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.session import Session
 from lungfish.training.probe import Head
@@ -44,6 +42,7 @@ from lungfish.weights.ledger import Card
 from lungfish.workflows.climb import Learned, Rung
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.stopwatch import Stopwatch
+from lungfish.workflows.worst_mistakes import worst_mistakes
 
 PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "scipy", "torch")
 HOW_IN_WORDS = {
@@ -70,6 +69,7 @@ class Made:
         default: file name of the artefact to use.
         proofs: answers of the artefacts by file name.
         folds: top-1 of each fold of the cross-validation; empty if there was none.
+        review: labels that may be wrong; None without a head to find them by.
     """
 
     seed: int
@@ -83,6 +83,7 @@ class Made:
     default: str
     proofs: Mapping[str, Proof]
     folds: tuple[float, ...]
+    review: LabelReview | None
 
     @property
     def proof(self) -> Proof:
@@ -132,7 +133,7 @@ def _manifest(made: Made, threshold: Threshold) -> Manifest:
         packages=versions(PACKAGES),
         architecture=classifier.network.arch.to_json(),
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
-        weights=origin(made.weights) if made.recipe.pretrained else WeightsOrigin(),
+        weights=origin(made.weights),
         labels=classifier.labels,
         thresholds={"known": threshold.value},
         temperature=classifier.temperature,
@@ -155,7 +156,7 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         labels=manifest.labels,
         test=figures(made.proof.test, truth),
         val=made.proof.val_metrics,
-        mistakes=_mistakes(made),
+        mistakes=worst_mistakes(made.classifier, gathered, made.proof),
         threshold=threshold,
         coverage=coverage_table(made.proof.test, truth, threshold.value),
         artifacts=made.rows,
@@ -175,6 +176,7 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         cross_validation=CrossValidation(made.folds, len(gathered.truth)) if made.folds else None,
         epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.learned.history),
         steps=tuple(_step(rung) for rung in made.learned.rungs),
+        labels_review=made.review,
     )
 
 
@@ -201,23 +203,6 @@ def _settings(recipe: Recipe, head: Head | None) -> dict[str, Any]:
 
 def _step(rung: Rung) -> TrainingStep:
     return TrainingStep(rung.recipe, rung.val.top1 if rung.val else None, rung.seconds, rung.kept, rung.why)
-
-
-def _mistakes(made: Made) -> tuple[Mistake, ...]:
-    """The most confident wrong answers on test photos, with thumbnails."""
-    gathered, labels = made.gathered, made.gathered.labels
-    answers = top_answers(made.proof.test, gathered.to_prove("test").truth)
-    records, preprocess = gathered.records("test"), made.classifier.preprocess
-    return tuple(
-        Mistake(
-            name=records[i].photo.name,
-            truth=labels[records[i].photo.label],
-            predicted=labels[answers.predicted[i]],
-            probability=float(answers.confidence[i]),
-            thumbnail_jpeg=thumbnail(preprocess.decode(gathered.read(records[i].photo))),
-        )
-        for i in answers.worst_mistakes()
-    )
 
 
 def _photos(gathered: Gathered) -> PhotosSummary:
