@@ -73,7 +73,8 @@ def measure_job(photos: Path, work: Path) -> dict[str, Any]:
 
 def run_train(photos: Path, out: Path, cache: Path) -> dict[str, Any]:
     began = time.perf_counter()
-    command = [sys.executable, "-m", "lungfish", "train", str(photos), "--recipe", "probe", "--out", str(out), "--force", "--json"]
+    command = [sys.executable, "-m", "lungfish", "train", str(photos), "--out", str(out), "--force", "--json"]
+    command += ["--recipe", "probe"]
     if not out.exists():
         command.remove("--force")
     environment = os.environ | {"LUNGFISH_CACHE": str(cache)}

@@ -88,7 +88,7 @@ def peer_network(classes: int) -> Any:
     entry = find_entry("efficientnet_lite0.in1k")
     path = at_hand(entry)
     assert path, f"{entry.name} is not installed"
-    ours = [tensor for tensor in torch.load(path, weights_only=True).values()]
+    ours = list(torch.load(path, weights_only=True).values())
     network = create_model("tf_efficientnet_lite0")
     theirs = network.state_dict()
     assert len(ours) == len(theirs)

@@ -20,7 +20,8 @@ def manifest_of(trained: Any) -> Manifest:
 
 
 def test_the_card_in_the_bundle_is_that_of_its_manifest(trained: Any) -> None:
-    assert (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8") == model_card(manifest_of(trained), ENTRY, HOW)
+    written = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert written == model_card(manifest_of(trained), ENTRY, HOW)
 
 
 def test_every_figure_is_the_manifests(trained: Any) -> None:
