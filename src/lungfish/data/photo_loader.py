@@ -129,7 +129,8 @@ def _part(view: View, sample: Sample, read: Read) -> Image.Image:
         return view.part(_bytes(sample, read), sample.sha256)
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(
-            f"{printable(sample.photo.name)}: {error.message}", "Run the command again: it looks at all photos anew."
+            f"{printable(sample.photo.name)}: {error.message}",
+            "Put it back and add --resume to go on, or run the command again: it looks at all photos anew.",
         ) from None
 
 

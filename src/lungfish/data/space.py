@@ -40,13 +40,18 @@ def make_room(folder: Path, needed: int) -> None:
         )
     others = [other for other in folder.parent.glob("*") if other != folder]
     with ExitStack() as held:
-        busy = [other for other in others if not held.enter_context(try_lock(_lock_file(other)))]
+        busy = [other for other in others if not held.enter_context(try_folder_lock(other))]
         prune_cache(folder.parent, available - needed, keep=busy)
 
 
 def folder_lock(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
     """Held by whoever writes to a folder: see `lungfish.core.lock`."""
     return lock(_lock_file(folder), waiting)
+
+
+def try_folder_lock(folder: Path) -> AbstractContextManager[bool]:
+    """Held by whoever writes to a folder, without waiting: see `lungfish.core.lock.try_lock`."""
+    return try_lock(_lock_file(folder))
 
 
 def touch(folder: Path) -> None:

@@ -130,7 +130,7 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
     photo_weight = np.ones(len(labels)) if run.class_weight is None else run.class_weight.numpy()[labels]
     class_weight = None if run.class_weight is None else run.class_weight.to(group.device)
 
-    optimizer = _optimizer(network, tuning)
+    optimizer = optimizer_of(network, tuning)
     state = State(network, optimizer, validate(network), pulled=tuning.pull > 0)
     if run.resume and run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
         state.restore(saved)
@@ -143,6 +143,7 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
         torch.random.fork_rng(devices=[group.device] if group.device.startswith("cuda") else []),
         run.progress.task(run.name, tuning.epochs * len(labels)) as advance,
         StopsBetweenSteps() as stop,
+        stop.excusing(WorkerError),
     ):
         advance(state.step // epoch_steps * len(labels) + state.step % epoch_steps * tuning.batch)
         save_due = time.monotonic() + CHECKPOINT_EVERY_S
@@ -153,7 +154,7 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
             chunks = [group.share(part) for step in steps for part in np.array_split(step, tuning.accumulate)]
             _training_mode(network, tuning)
             meter.start()
-            with stop.excusing(WorkerError), closing(_on_device(batches(epoch, chunks), group.device)) as data:
+            with closing(_on_device(batches(epoch, chunks), group.device)) as data:
                 for positions in steps:
                     torch.manual_seed(_step_seed(run.seed, state.step))
                     rate = tuning.learning_rate * _schedule(state.step / (tuning.epochs * epoch_steps), tuning.warm_up)
@@ -198,7 +199,7 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
     return Fitted(state.best, state.score, state.best_epoch, tuple(state.history), stopped)
 
 
-def _optimizer(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimizer:
+def optimizer_of(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimizer:
     """Each layer with its own learning rate, relative to that of the last; biases and norms do not decay."""
     import torch
 

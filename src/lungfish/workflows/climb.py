@@ -7,27 +7,25 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish import __version__
-from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
-from lungfish.core.files import write_atomic
-from lungfish.core.hashing import sha256_bytes, sha256_json
+from lungfish.core.hashing import sha256_json
 from lungfish.core.names import plural
 from lungfish.runtime.measure import versions
-from lungfish.training.checkpoint import Checkpoints
+from lungfish.training.checkpoint import Checkpoints, check_same_job, read_job
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Head, fit_temperature, is_balanced
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
 from lungfish.training.validation import score
 from lungfish.workflows.plan import fit_to_time, open_steps, plan_steps
-from lungfish.workflows.step import Setting, Step, T
+from lungfish.workflows.run_folder import run_folder
+from lungfish.workflows.step import Setting, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,6 +91,8 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
     truth = gathered.truth[gathered.indices("val")]
     if not setting.resume and setting.group.leads:
         shutil.rmtree(folder, ignore_errors=True)
+    elif setting.resume and not folder.exists():
+        setting.progress.say("Nothing to resume: the job begins anew")
     logits, first_block = None, None
     rungs: list[Rung] = []
     history: list[dict[str, Any]] = []
@@ -105,14 +105,15 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
     if told:
         setting.progress.say("\n".join(["Planned, as far as validation improves:", *told]))
     for name, step in steps.items():
-        settings, why = _settings(name, setting.recipe.tables[name], step, setting)
+        job = _job(network, step, setting)
+        settings, why = _settings(name, step, job, setting)
         setting.progress.say(why)
         if settings is None:
             rungs.append(Rung(name, None, 0.0, kept=False, why=why))
             break
         began = time.monotonic()
         before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-        fitted = step.train(settings, _run(name, settings, network, setting))
+        fitted = step.train(settings, _run(name, job | {"settings": json.dumps(asdict(settings))}, setting))
         reached = step.val_logits()
         few = len(gathered.indices("train")) < setting.recipe.few_photos
         kept, why = _verdict(fitted, logits, reached, truth, few=few)
@@ -124,35 +125,39 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
             break
         logits = reached
         first_block = step.first_block if first_block is None else min(first_block, step.first_block)
-    prune_cache(folder.parent, budget_bytes(), keep=[folder])
     assert logits is not None
     return Learned(fit_temperature(logits, truth), tuple(rungs), tuple(history), first_block)
 
 
-def run_folder(target: Path) -> Path:
-    """Where a job is kept while it trains, by where its bundle goes."""
-    return cache_folder() / "runs" / sha256_bytes(str(target.absolute()).encode())[:24]
+def _settings(name: str, step: Step[Any], job: Mapping[str, str], setting: Setting) -> tuple[Tuning | None, str]:
+    """The settings that fit the time, or those of the run that goes on; and why, in words. The first process decides.
+
+    Raises `UsageError`: the run to go on with is of another job.
+    """
+    chosen: Tuning | None = None
+    why = ""
+    if setting.group.leads:
+        tuning = setting.recipe.tables[name]
+        begun = read_job(run_folder(setting.target) / name) if setting.resume else None
+        if begun:
+            check_same_job(begun, job)
+            chosen, why = type(tuning)(**json.loads(begun["settings"])), f"{name}: goes on"
+        else:
+            chosen, why, _ = fit_to_time(name, tuning, step, setting.deadline - time.monotonic())
+    agreed: tuple[Tuning | None, str] = setting.group.agree((chosen, why))
+    return agreed
 
 
-def _settings(name: str, tuning: T, step: Step[T], setting: Setting) -> tuple[T | None, str]:
-    """The settings that fit the time, as chosen before if the job goes on; and why, in words."""
-    path = run_folder(setting.target) / f"{name}.json"
-    if setting.resume and path.is_file():
-        return replace(tuning, **json.loads(path.read_text("utf-8"))), f"{name}: goes on"
-    chosen, why, _ = setting.group.agree(fit_to_time(name, tuning, step, setting.deadline - time.monotonic()))
-    if chosen and setting.group.leads:
-        changed = {key: value for key, value in asdict(chosen).items() if value != getattr(tuning, key)}
-        write_atomic(path, json.dumps(changed))
-    return chosen, why
-
-
-def _run(name: str, settings: Tuning, network: Network, setting: Setting) -> Run:
+def _run(name: str, job: Mapping[str, str], setting: Setting) -> Run:
+    checkpoints = Checkpoints(run_folder(setting.target) / name, job)
+    if setting.group.leads:
+        checkpoints.begin()
     return Run(
         name=name,
         seed=setting.seed,
         class_weight=_class_weight(setting),
         group=setting.group,
-        checkpoints=Checkpoints(run_folder(setting.target) / name, _job(network, settings, setting)),
+        checkpoints=checkpoints,
         resume=setting.resume,
         deadline=setting.deadline,
         progress=setting.progress,
@@ -205,12 +210,12 @@ def _class_weight(setting: Setting) -> Tensor | None:
     return torch.from_numpy((len(labels) / (len(counts) * counts)).astype(np.float32))
 
 
-def _job(network: Network, settings: Tuning, setting: Setting) -> dict[str, str]:
+def _job(network: Network, step: Step[Any], setting: Setting) -> dict[str, str]:
     """What must be the same for a stopped run to go on."""
     return {
         "photos": setting.gathered.fingerprint(),
         "recipe": setting.recipe.to_toml(),
-        "settings": json.dumps(asdict(settings)),
+        "first_block": str(step.first_block),  # depends on the disk at hand
         "weights": setting.entry.sha256,
         "architecture": sha256_json(network.arch.to_json()),
         "seed": str(setting.seed),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,12 +31,13 @@ from lungfish.training.trunk import network_state, open_trunk
 from lungfish.weights.converted import fetch_converted
 from lungfish.weights.fetch import FetchOptions
 from lungfish.weights.ledger import Card
-from lungfish.workflows.climb import climb, run_folder
+from lungfish.workflows.climb import climb
 from lungfish.workflows.export_artifacts import export_artifacts
 from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.job import Job, TrainResult
 from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import measure_pace
+from lungfish.workflows.run_folder import only_run
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.stopwatch import Stopwatch
@@ -96,7 +97,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
     photos = open_photos(job.photos)
     target = choose_target(job.photos, job.out, force=job.force)
 
-    with join_group() as group:
+    with join_group() as group, only_run(target) if group.leads and recipe.tables else nullcontext():
         progress = progress if group.leads else Silent()
         with clock.step("photos_and_features"), first_leads(group):
             network, weights = open_network(start, recipe, job.seed, progress)
@@ -156,7 +157,6 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
                     review=review,
                 )
                 manifest = write_bundle(stage, target.name, made, clock)
-            shutil.rmtree(run_folder(target), ignore_errors=True)
             result = _result(target, manifest, made, clock)
         shared: TrainResult = group.agree(result)
         return shared
