@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from lungfish.architecture.published import PUBLISHED, YARDSTICK, published_archs, published_figures
 from lungfish.costs import cost
-from lungfish.pictures.canvas import Canvas, Point, text_width
+from lungfish.pictures.canvas import Canvas
+from lungfish.pictures.plot import LABEL_SMALL_PX, Plot
 
 WIDTH, HEIGHT = 1180.0, 800.0
 LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 690.0  # of the plot
@@ -23,9 +24,6 @@ TITLES = {  # of each family, and beside which of its networks it stands
 FULL = "mobilenet_v1_full"
 YARDSTICK_TITLES = {"resnet50": "ResNet-50", "resnet152": "ResNet-152", "inception_v3": "Inception-v3"}
 MACS_TICKS = [mantissa * 10**power for power in range(3, 15) for mantissa in (1, 2, 5)]
-LABEL_PX, LABEL_SMALL_PX = 13.0, 11.5
-AWAY = (12, 16, 22, 30, 42, 56)  # pixels between a mark and its text
-AROUND = ((1, 0), (0, -1), (0, 1), (-1, 0), (0.7, 0.8), (-0.7, -0.8), (0.7, -0.8), (-0.7, 0.8))
 
 
 @dataclass(frozen=True)
@@ -51,61 +49,6 @@ class _Dot:
     top1: float
 
 
-@dataclass
-class _Plot:
-    """The canvas with its axes; remembers where texts are, so that none covers another."""
-
-    canvas: Canvas
-    macs: tuple[float, float]
-    top1: tuple[float, float]
-    taken: list[tuple[float, float, float, float]] = field(default_factory=list)
-
-    def at(self, macs: float, top1: float) -> Point:
-        low, high = self.top1
-        return self.x(macs), BOTTOM - GROUND - (top1 - low) / (high - low) * (BOTTOM - GROUND - TOP)
-
-    def x(self, macs: float) -> float:
-        low, high = self.macs
-        return LEFT + math.log(macs / low) / math.log(high / low) * (RIGHT - LEFT)
-
-    def keep_clear(self, center: Point, radius: float) -> None:
-        """Let no text cover the surroundings of `center`."""
-        x, y = center
-        self.taken.append((x - radius, y - radius, x + radius, y + radius))
-
-    def keep_line_clear(self, start: Point, end: Point) -> None:
-        """Let no text cover a line."""
-        steps = max(1, int(math.dist(start, end) / 6))
-        for i in range(steps + 1):
-            share = i / steps
-            self.keep_clear((start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])), 3)
-
-    def label(self, center: Point, text: str, style: str, size: float = LABEL_PX) -> None:
-        """Write `text` beside `center`, where it covers the least."""
-        width = text_width(text, size, bold=size == LABEL_PX)
-        places = [
-            (
-                center[0] + dx * away - (width if dx < 0 else width / 2 if dx == 0 else 0),
-                center[1] + dy * away + size / 3,
-            )
-            for away in AWAY
-            for dx, dy in AROUND
-        ]
-        boxes = [(left, low - size, left + width, low + 3) for left, low in places]
-        best = min(range(len(boxes)), key=lambda i: (self._covered(boxes[i]) + AWAY[i // len(AROUND)], i))
-        self.taken.append(boxes[best])
-        self.canvas.text(places[best], text, style)
-
-    def _covered(self, box: tuple[float, float, float, float]) -> float:
-        """Square pixels of what is taken, and much more for leaving the plot."""
-        left, top, right, bottom = box
-        overlap = sum(
-            max(0.0, min(right, r) - max(left, x)) * max(0.0, min(bottom, b) - max(top, y)) for x, y, r, b in self.taken
-        )
-        outside = max(0.0, LEFT + 2 - left) + max(0.0, right - RIGHT) + max(0.0, TOP - top)
-        return overlap + 100 * outside
-
-
 def accuracy_picture(marked: Sequence[Marked] = ()) -> str:
     """SVG: published ImageNet accuracy against counted multiply-adds, with some networks marked.
 
@@ -115,14 +58,18 @@ def accuracy_picture(marked: Sequence[Marked] = ()) -> str:
     costs = [dot.macs for dot in dots] + [each.macs for each in marked]
     heights = [dot.top1 for dot in dots] + [each.top1 for each in marked if each.top1 is not None]
     label = "ImageNet top-1 against multiply-adds: MobileNetV1, V2, EfficientNet, Lite and others as published"
-    plot = _Plot(
+    lowest, highest = 10 * math.floor(min(heights) / 10), max(heights) + 2
+    plot = Plot(
         Canvas(WIDTH, HEIGHT, label),
+        (LEFT, TOP, RIGHT, BOTTOM),
         (min(costs) / 1.25, max(costs) * 1.3),
-        (10 * math.floor(min(heights) / 10), max(heights) + 2),
+        (lowest, highest),
+        GROUND,
     )
     plot.canvas.text((40, 46), "Accuracy against multiply-adds", "title")
     plot.canvas.text((40, 72), "ImageNet top-1 as published, %; multiply-adds counted, one image, logarithmic", "soft")
-    _axes(plot)
+    macs_ticks = ((macs, f"{macs / 1e9:g} G" if macs >= 1e9 else f"{macs / 1e6:g} M") for macs in MACS_TICKS)
+    plot.draw_axes(macs_ticks, range(lowest, int(highest) + 1, 5), "multiply-adds")
     _draw_families(plot, dots)
     _draw_marked(plot, marked)
     _label_families(plot, dots, marked)
@@ -146,22 +93,7 @@ def _published_dots() -> Iterator[_Dot]:
             yield _Dot("yardstick", line.name.removeprefix(YARDSTICK), line.macs_m * 1e6, line.top1)
 
 
-def _axes(plot: _Plot) -> None:
-    canvas, (low, high) = plot.canvas, plot.macs
-    for top1 in range(int(plot.top1[0]), int(plot.top1[1]) + 1, 5):
-        y = plot.at(low, top1)[1]
-        canvas.path(f"M{LEFT} {y:.1f}H{RIGHT}", "grid")
-        canvas.text((LEFT - 10, y + 4), str(top1), "soft", "end")
-    canvas.path(f"M{LEFT} {BOTTOM}H{RIGHT}", "line")
-    for macs in MACS_TICKS:
-        if low <= macs <= high:
-            x = plot.x(macs)
-            canvas.path(f"M{x:.1f} {BOTTOM}v5", "line")
-            canvas.text((x, BOTTOM + 21), f"{macs / 1e9:g} G" if macs >= 1e9 else f"{macs / 1e6:g} M", "soft", "middle")
-    canvas.text((RIGHT, BOTTOM + 44), "multiply-adds", "soft", "end")
-
-
-def _draw_families(plot: _Plot, dots: Sequence[_Dot]) -> None:
+def _draw_families(plot: Plot, dots: Sequence[_Dot]) -> None:
     """A line through each family's networks at full resolution, a dot for each network."""
     for family in TITLES:
         main = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))
@@ -182,7 +114,7 @@ def _on_line(dot: _Dot) -> bool:
     return "resolution" not in dot.name and dot.name != FULL and dot.family != "yardstick"
 
 
-def _draw_marked(plot: _Plot, marked: Sequence[Marked]) -> None:
+def _draw_marked(plot: Plot, marked: Sequence[Marked]) -> None:
     """A ring around each network whose accuracy is known, a pin on the axis for each other."""
     names = {plot.at(each.macs, each.top1): each.name for each in marked if each.top1 is not None}
     for center in names:
@@ -197,7 +129,7 @@ def _draw_marked(plot: _Plot, marked: Sequence[Marked]) -> None:
         plot.label(center, name.removeprefix(YARDSTICK), "strong")
 
 
-def _label_families(plot: _Plot, dots: Sequence[_Dot], marked: Sequence[Marked]) -> None:
+def _label_families(plot: Plot, dots: Sequence[_Dot], marked: Sequence[Marked]) -> None:
     told = {each.name.removeprefix(YARDSTICK) for each in marked}
     for dot in dots:
         words = _short_name(dot)
