@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
             break
         began = time.monotonic()
         before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-        fitted = step.train(settings, _run(name, job | {"settings": json.dumps(asdict(settings))}, setting))
+        fitted = step.train(settings, _run(name, settings, job, setting))
         reached = step.val_logits()
         few = len(gathered.indices("train")) < setting.recipe.few_photos
         kept, why = _verdict(fitted, logits, reached, truth, few=few)
@@ -141,15 +141,17 @@ def _settings(name: str, step: Step[Any], job: Mapping[str, str], setting: Setti
         begun = read_job(run_folder(setting.target) / name) if setting.resume else None
         if begun:
             check_same_job(begun, job)
-            chosen, why = type(tuning)(**json.loads(begun["settings"])), f"{name}: goes on"
+            chosen, why = replace(tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: goes on"
         else:
             chosen, why, _ = fit_to_time(name, tuning, step, setting.deadline - time.monotonic())
     agreed: tuple[Tuning | None, str] = setting.group.agree((chosen, why))
     return agreed
 
 
-def _run(name: str, job: Mapping[str, str], setting: Setting) -> Run:
-    checkpoints = Checkpoints(run_folder(setting.target) / name, job)
+def _run(name: str, settings: Tuning, job: Mapping[str, str], setting: Setting) -> Run:
+    tuning = asdict(setting.recipe.tables[name])
+    shortened = {key: value for key, value in asdict(settings).items() if value != tuning[key]}
+    checkpoints = Checkpoints(run_folder(setting.target) / name, {**job, "shortened": json.dumps(shortened)})
     if setting.group.leads:
         checkpoints.begin()
     return Run(
@@ -212,9 +214,12 @@ def _class_weight(setting: Setting) -> Tensor | None:
 
 def _job(network: Network, step: Step[Any], setting: Setting) -> dict[str, str]:
     """What must be the same for a stopped run to go on."""
+    recipe = setting.recipe
+    if recipe.full:
+        recipe = replace(recipe, full=replace(recipe.full, workers=0))  # how many makes no difference
     return {
         "photos": setting.gathered.fingerprint(),
-        "recipe": setting.recipe.to_toml(),
+        "recipe": recipe.to_toml(),
         "first_block": str(step.first_block),  # depends on the disk at hand
         "weights": setting.entry.sha256,
         "architecture": sha256_json(network.arch.to_json()),
