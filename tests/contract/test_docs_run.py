@@ -1,9 +1,9 @@
 """The pages of `docs/learn` and the guides say what their own code prints.
 
-Every `sh` and `python` block of a page is run, in order, in an empty folder, or for a guide in one that holds
-`photo.png` and `photos/`. A `text` block right after one is what it must print on stdout; `text measured` is a figure
-of one machine, `text example` something that runs elsewhere: these are not compared. A picture that a block writes must
-be the one that lies beside the page.
+Every `sh` and `python` block of a page is run, in order, in a folder with nothing but the records in `benchmarks/`, or
+for a guide in one that holds `photo.png` and `photos/`. A `text` block right after one is what it must print on stdout;
+`text measured` is a figure of one machine, `text example` something that runs elsewhere: these are not compared. A
+picture that a block writes must be the one that lies beside the page.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def test_there_are_pages_with_code() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, lungfish: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(DOCS.parent / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("*.py", "__*"))
     monkeypatch.chdir(tmp_path)
     run_page(page, lungfish)
     for picture in tmp_path.glob("*.svg"):
