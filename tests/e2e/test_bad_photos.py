@@ -42,7 +42,9 @@ def test_a_name_that_no_file_can_have(train_refused: Refusal, tmp_path: Path) ->
 
 def test_a_file_that_is_no_table(train_refused: Refusal, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"x")
-    assert re.match(r"not a folder, a CSV or a Parquet file: .*photo\.jpg\nGive", train_refused(tmp_path / "photo.jpg"))
+    assert re.match(
+        r"not a folder, a CSV, a Parquet or a tar file: .*photo\.jpg\nGive", train_refused(tmp_path / "photo.jpg")
+    )
 
 
 @pytest.mark.parametrize("files", [(), ("notes.txt",), ("a/notes.txt", "b/.DS_Store", "b/._x.jpg")])

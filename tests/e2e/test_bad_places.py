@@ -80,7 +80,7 @@ def test_a_disk_that_fills(trained: Any, command: Run, tmp_path: Path, untouched
     shutil.copytree(trained.cache, tmp_path / "cache")
     with untouched(tmp_path):
         ended = command(
-            *("train", trained.photos, "--out", tmp_path / "bundle", "--arch", SMALL, "--json"),
+            *("train", trained.photos, "--out", tmp_path / "bundle", "--arch", SMALL, "--recipe", "probe", "--json"),
             cache=tmp_path / "cache",
             prelude=prelude,
         )

@@ -222,7 +222,18 @@ def test_a_dry_run_tells_and_writes_nothing(
 ) -> None:
     shutil.copytree(trained.cache, cache)
     with untouched(tmp_path), untouched(trained.photos.parent):
-        ended = command("train", trained.photos, "--dry-run", "--json", "--arch", SMALL, cache=cache, cwd=tmp_path)
+        ended = command(
+            "train",
+            trained.photos,
+            "--dry-run",
+            "--json",
+            "--arch",
+            SMALL,
+            "--recipe",
+            "probe",
+            cache=cache,
+            cwd=tmp_path,
+        )
     assert ended.code == 0
     assert_progress(ended.err)
     plan, value = ended.json, trained.ended.json

@@ -70,7 +70,7 @@ class FreshView:
 
     def part(self, data: bytes, sha256: str, /) -> Image.Image:
         image = decode(data, self.augmentation.draft_px(self.preprocess))
-        rng = view_rng(self.seed, sha256, self.epoch)
+        rng = view_rng(self.seed, f"fresh {sha256}", self.epoch)  # other parts than those of cached views
         return Image.fromarray(augmented(image, self.preprocess, self.augmentation, rng))
 
     def finish(self, part: Image.Image, sha256: str, /) -> Image.Image:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
-from lungfish.core.errors import UsageError
 from lungfish.costs import cost
 from lungfish.training.loop import Fitted, Run, fit
 from lungfish.training.tuning import Full
@@ -61,22 +60,13 @@ def full(
 
     Raises:
         DivergedError: the loss is not finite.
-        UsageError: resumed as another job than it was, or batch norm cannot be trained by these processes.
+        UsageError: resumed as another job than it was.
         StorageError: a checkpoint cannot be written.
     """
-    from torch import nn
-
     from lungfish.training.layers import Pixels, layers
 
     device = run.group.device
     sequence = layers(network, Pixels(normalization), [network.stem, *network.blocks]).to(device)
-    if tuning.batch_norm == "batch" and run.group.size > 1:
-        if not device.startswith("cuda"):
-            raise UsageError(
-                "several processes on CPUs cannot learn batch norm's statistics together: torch has no such layer",
-                "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
-            )
-        sequence = nn.SyncBatchNorm.convert_sync_batchnorm(sequence)  # type: ignore[no-untyped-call]
     run = replace(run, bfloat16=_is_bfloat16(tuning, device), compiled=_is_compiled(tuning, network.arch, train, run))
     batches = _Batches(train, tuning, network.arch, run.seed)
     fitted = fit(sequence, batches, val, tuning, run)

@@ -48,12 +48,15 @@ class Group:
         """The network, its gradients averaged over the processes in each backward pass."""
         if self.size == 1:
             return network
+        from torch.nn import SyncBatchNorm
         from torch.nn.parallel import DistributedDataParallel
 
+        if self.device != "cpu":  # in eval mode it is as any batch norm
+            network = SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return DistributedDataParallel(network)
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Each value, summed over the processes."""
+        """Each value, summed over the processes, all of which must ask."""
         if self.size == 1:
             return list(values)
         import torch
@@ -64,7 +67,7 @@ class Group:
         return list(total.tolist())
 
     def gather(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rows of all processes in the order of their ranks, in every process."""
+        """The rows of all processes in the order of their ranks, in every process; all must give theirs."""
         if self.size == 1:
             return rows
         from torch import distributed
@@ -74,7 +77,7 @@ class Group:
         return np.concatenate(parts)
 
     def agree(self, value: Any) -> Any:
-        """What the first process has."""
+        """What the first process has; all must ask."""
         if self.size == 1:
             return value
         from torch import distributed
@@ -93,6 +96,11 @@ def is_leader() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def alone() -> Group:
+    """A group of this process only, on the best device at hand."""
+    return Group(device=_device(0))
+
+
 @contextmanager
 def join_group() -> Iterator[Group]:
     """The group that `torchrun` started this process in, or a group of one."""
@@ -101,9 +109,10 @@ def join_group() -> Iterator[Group]:
 
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Group(device=_device(0))
+        yield alone()
         return
-    device = _device(int(os.environ["LOCAL_RANK"]))
+    device = _device(int(os.environ.get("LOCAL_RANK", "0")))
+    device = "cpu" if device == "mps" else device  # no backend joins these
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from lungfish.core.progress import Progress, Silent
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.group import Group
 from lungfish.training.meter import Meter
-from lungfish.training.state import Score, State
+from lungfish.training.state import Score, State, Tally
 from lungfish.training.stopping import StopsBetweenSteps
 from lungfish.training.tuning import Tuning
 
@@ -78,8 +78,11 @@ class Run:
     def save(self, state: State) -> float:
         """Write a checkpoint, if the run is kept anywhere; when the next one is due. Raises `StorageError`."""
         began = time.monotonic()
-        if self.checkpoints and self.group.leads:
-            self.checkpoints.save(state.checkpoint())
+        if self.checkpoints:
+            loss, right, photos = self.group.sum([state.tally.loss, state.tally.right, state.tally.photos])
+            tally = replace(state.tally, loss=loss, right=int(right), photos=int(photos))
+            if self.group.leads:
+                self.checkpoints.save(state.checkpoint(tally))
         now = time.monotonic()
         return now + max(CHECKPOINT_EVERY_S, (now - began) / CHECKPOINT_SHARE)
 
@@ -103,7 +106,7 @@ class Fitted:
     stopped: str
 
 
-def fit(  # noqa: PLR0915  one function, to be read from top to bottom
+def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
     network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tuning, run: Run
 ) -> Fitted:
     """Train `network` in place; the epoch with the least loss on validation is what counts.
@@ -134,9 +137,11 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
     state = State(network, optimizer, validate(network), pulled=tuning.pull > 0)
     if run.resume and run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
         state.restore(saved)
+        state.tally = state.tally if group.leads else Tally()  # the first process has the others' share
     model = group.wrap(network)
     if run.compiled:
-        model = torch.compile(model)  # type: ignore[assignment]
+        # a graph for each shape: one that serves several, made on the way, would compute other bits after a resume
+        model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
     meter = Meter(state, group)
 
     with (
@@ -145,24 +150,26 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
         StopsBetweenSteps() as stop,
         stop.excusing(WorkerError),
     ):
-        advance(state.step // epoch_steps * len(labels) + state.step % epoch_steps * tuning.batch)
+        advance(state.step * len(labels) // epoch_steps)
         save_due = time.monotonic() + CHECKPOINT_EVERY_S
-        while not (stopped := group.agree(_why_stop(state, epoch_steps, tuning, run.deadline))):
-            epoch, done = divmod(state.step, epoch_steps)
+        while not (why := group.agree(_why_stop(state, epoch_steps, tuning, run.deadline))):
+            epoch, first = divmod(state.step, epoch_steps)
             order = np.random.default_rng((run.seed, epoch)).permutation(len(labels))
-            steps = [np.sort(order[i * tuning.batch : (i + 1) * tuning.batch]) for i in range(done, epoch_steps)]
-            chunks = [group.share(part) for step in steps for part in np.array_split(step, tuning.accumulate)]
+            steps = [np.sort(positions) for positions in np.array_split(order, epoch_steps)[first:]]
+            chunks = [group.share(part) for step in steps for part in _parts(step, tuning)]
             _training_mode(network, tuning)
             meter.start()
             with closing(_on_device(batches(epoch, chunks), group.device)) as data:
                 for positions in steps:
                     torch.manual_seed(_step_seed(run.seed, state.step))
-                    rate = tuning.learning_rate * _schedule(state.step / (tuning.epochs * epoch_steps), tuning.warm_up)
+                    rate = tuning.learning_rate * _schedule(
+                        (state.step + 0.5) / (tuning.epochs * epoch_steps), tuning.warm_up
+                    )
                     for settings in optimizer.param_groups:
                         settings["lr"] = rate * settings["scale"]
 
                     optimizer.zero_grad()
-                    for part in np.array_split(positions, tuning.accumulate):
+                    for part in _parts(positions, tuning):
                         inputs, targets = meter.wait(data)
                         _share_randomness(network, group, part)
                         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=run.bfloat16):
@@ -183,20 +190,23 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
 
                     last = state.step % epoch_steps == 0
                     if meter.look(last=last):
-                        asked = group.sum([stop.asked])[0] > 0
-                        if not last and (asked or time.monotonic() > save_due):
+                        asked, due = (count > 0 for count in group.sum([stop.asked, time.monotonic() > save_due]))
+                        if not last and (asked or due):
                             save_due = run.save(state)
                             stop.if_asked(elsewhere=asked)
                             meter.start()
             began = time.monotonic()
             with state.averaged():
-                score = validate(network)
+                score = group.agree(validate(network))
             row = meter.row(epoch, rate, score)
             state.take(score, row | {"seconds": row["seconds"] + time.monotonic() - began})
             run.progress.say(f"{run.name}: {_in_words(row, tuning.epochs)}")
             save_due = run.save(state)
             stop.if_asked(elsewhere=asked)
-    return Fitted(state.best, state.score, state.best_epoch, tuple(state.history), stopped)
+        if not state.stopped:
+            state.stopped = why
+            run.save(state)
+    return Fitted(state.best, state.score, state.best_epoch, tuple(state.history), state.stopped)
 
 
 def optimizer_of(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimizer:
@@ -219,8 +229,15 @@ def optimizer_of(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimize
     return torch.optim.AdamW(groups, tuning.learning_rate, fused=True)
 
 
+def _parts(step: Positions, tuning: Tuning) -> list[Positions]:
+    """What goes through the network at once; two photos at least, of which batch norm can take statistics."""
+    return np.array_split(step, max(1, min(tuning.accumulate, len(step) // 2)))
+
+
 def _why_stop(state: State, epoch_steps: int, tuning: Tuning, deadline: float) -> str:
     """Why no further epoch begins; empty if one does, or goes on."""
+    if state.stopped:
+        return state.stopped
     if state.step >= tuning.epochs * epoch_steps:
         return "epochs"
     if state.step % epoch_steps:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 ROUNDS = 2
@@ -18,16 +19,21 @@ def seconds_per_photo(network: nn.Module, inputs: Tensor) -> float:
         network: inputs to logits, on the device of `inputs`.
         inputs: a batch of the right shape; what it holds does not matter.
     """
-    import torch
-
     network.eval()
     began = 0.0
     for number in range(1 + ROUNDS):
         if number == 1:  # the first one warms up
+            _wait_for(inputs.device)
             began = time.perf_counter()
         network(inputs).float().logsumexp(dim=1).sum().backward()
-    if inputs.device.type == "cuda":
-        torch.cuda.synchronize()
+    _wait_for(inputs.device)
     seconds = (time.perf_counter() - began) / (ROUNDS * len(inputs))
     network.zero_grad()
     return seconds
+
+
+def _wait_for(device: torch.device) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -46,6 +46,7 @@ class State:
         pulled: whether the starting point is needed.
         step: how many steps are done.
         best_epoch: the one whose average is the best; None while the start is.
+        stopped: why it ended, if it did.
         history: a row for each epoch.
         tally: of the epoch that is under way.
     """
@@ -56,6 +57,7 @@ class State:
     pulled: bool = False
     step: int = 0
     best_epoch: int | None = None
+    stopped: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
@@ -104,7 +106,8 @@ class State:
             self.score, self.best_epoch = score, len(self.history) - 1
             self.best = {name: tensor.clone() for name, tensor in self.average.items()}
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self, tally: Tally) -> Checkpoint:
+        """All of it, with the tally of all processes."""
         groups = {"network": self.copied(), "start": self.start, "average": self.average, "best": self.best}
         tensors = {f"{kind}/{name}": tensor.cpu() for kind, of in groups.items() for name, tensor in of.items()}
         for name, parameter in self.parameters.items():
@@ -113,8 +116,9 @@ class State:
         notes = {
             "score": asdict(self.score),
             "best_epoch": self.best_epoch,
+            "stopped": self.stopped,
             "history": self.history,
-            "tally": asdict(self.tally),
+            "tally": asdict(tally),
         }
         return Checkpoint(self.step, tensors, notes)
 
@@ -139,6 +143,7 @@ class State:
             }
         notes = saved.notes
         self.step, self.best_epoch, self.history = saved.step, notes["best_epoch"], list(notes["history"])
+        self.stopped = notes["stopped"]
         self.score, self.tally = Score(**notes["score"]), Tally(**notes["tally"])
 
     def _assign(self, tensors: Mapping[str, Tensor]) -> None:

@@ -53,7 +53,8 @@ class StopsBetweenSteps:
 
     def __enter__(self) -> StopsBetweenSteps:
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {int(number): signal.signal(number, self._note) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+            self._handlers = {int(number): signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -59,7 +59,7 @@ class TorchTrunk:
     def __init__(self, network: Network, entry: WeightsEntry, device: str) -> None:
         import torch
 
-        self._network = network.to(device).to(memory_format=torch.channels_last)
+        self._network = deepcopy(network).to(device).to(memory_format=torch.channels_last)
         self._device, self._entry = device, entry
         self.width = network.classifier.in_features
         self.key = sha256_json(

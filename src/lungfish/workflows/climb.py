@@ -7,13 +7,13 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish import __version__
+from lungfish.core.errors import DivergedError
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import plural
 from lungfish.runtime.measure import versions
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from lungfish.nn import Network
 
+PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # that decide the bits
 CLEAR = 2.0  # standard errors by which a gain on few photos must exceed nothing
 
 
@@ -45,6 +46,7 @@ class Rung:
         seconds: that it took; for the probe, since the job began.
         kept: whether the job went on from it.
         why: in words.
+        settings: of the step, as the time allowed them.
     """
 
     recipe: str
@@ -52,6 +54,7 @@ class Rung:
     seconds: float
     kept: bool
     why: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +105,10 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         rungs.append(Rung("probe", score(logits, truth), seconds, kept=True, why="a head on the frozen trunk"))
     steps = open_steps(network, setting)
     told, _ = plan_steps(setting.recipe, steps, setting.deadline - time.monotonic())
-    if told:
+    if told and not (setting.resume and folder.exists()):
         setting.progress.say("\n".join(["Planned, as far as validation improves:", *told]))
     for name, step in steps.items():
-        job = _job(network, step, setting)
+        job = _job(network, setting)
         settings, why = _settings(name, step, job, setting)
         setting.progress.say(why)
         if settings is None:
@@ -113,11 +116,21 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
             break
         began = time.monotonic()
         before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-        fitted = step.train(settings, _run(name, settings, job, setting))
+        try:
+            fitted = step.train(settings, _run(name, settings, step.first_block, job, setting))
+        except DivergedError as error:
+            if logits is None or setting.group.size > 1:  # the other processes may be elsewhere
+                raise
+            network.load_state_dict(before)  # what was reached before is not lost
+            network.cpu().eval()
+            rungs.append(Rung(name, None, time.monotonic() - began, kept=False, why=error.message))
+            setting.progress.say(f"{name}: {error.message}")
+            break
         reached = step.val_logits()
         few = len(gathered.indices("train")) < setting.recipe.few_photos
-        kept, why = _verdict(fitted, logits, reached, truth, few=few)
-        rungs.append(Rung(name, score(reached, truth), time.monotonic() - began, kept, why))
+        kept, why = setting.group.agree(_verdict(fitted, logits, reached, truth, few=few))
+        why += _shortened(settings, setting.recipe.tables[name])
+        rungs.append(Rung(name, score(reached, truth), time.monotonic() - began, kept, why, asdict(settings)))
         setting.progress.say(f"{name}: {why}")
         history += [{"step": name} | dict(row) for row in fitted.history]
         if not kept:
@@ -141,17 +154,23 @@ def _settings(name: str, step: Step[Any], job: Mapping[str, str], setting: Setti
         begun = read_job(run_folder(setting.target) / name) if setting.resume else None
         if begun:
             check_same_job(begun, job)
+        if begun and "skipped" in begun:
+            why = begun["skipped"]
+        elif begun:
             chosen, why = replace(tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: goes on"
         else:
             chosen, why, _ = fit_to_time(name, tuning, step, setting.deadline - time.monotonic())
+            if chosen is None:
+                Checkpoints(run_folder(setting.target) / name, {**job, "skipped": why}).begin()
     agreed: tuple[Tuning | None, str] = setting.group.agree((chosen, why))
     return agreed
 
 
-def _run(name: str, settings: Tuning, job: Mapping[str, str], setting: Setting) -> Run:
+def _run(name: str, settings: Tuning, first_block: int, job: Mapping[str, str], setting: Setting) -> Run:
     tuning = asdict(setting.recipe.tables[name])
     shortened = {key: value for key, value in asdict(settings).items() if value != tuning[key]}
-    checkpoints = Checkpoints(run_folder(setting.target) / name, {**job, "shortened": json.dumps(shortened)})
+    decided = {"shortened": json.dumps(shortened), "first_block": str(first_block)}
+    checkpoints = Checkpoints(run_folder(setting.target) / name, {**job, **decided})
     if setting.group.leads:
         checkpoints.begin()
     return Run(
@@ -176,11 +195,9 @@ def _verdict(
 ) -> tuple[bool, str]:
     """Whether the step counts, and why; with few photos, only if the gain is clear."""
     ended = {"epochs": "all epochs done", "patience": "no better epoch for a while", "minutes": "time was up"}
-    if before is None:
-        return True, f"from a random initialization; {ended[fitted.stopped]}"
     if fitted.best_epoch is None:
-        return False, f"no epoch was better on validation than the start; {ended[fitted.stopped]}"
-    if few:
+        return before is None, f"no epoch was better on validation than the start; {ended[fitted.stopped]}"
+    if few and before is not None:
         gains = _losses(before, truth) - _losses(after, truth)
         error = float(gains.std(ddof=1) / math.sqrt(len(gains))) if len(gains) > 1 else math.inf
         if gains.mean() < CLEAR * error:
@@ -189,6 +206,11 @@ def _verdict(
                 f"standard error is {error:.3f}"
             )
     return True, f"epoch {fitted.best_epoch + 1} of {len(fitted.history)} is the best; {ended[fitted.stopped]}"
+
+
+def _shortened(settings: Tuning, tuning: Tuning) -> str:
+    changed = {key: value for key, value in asdict(settings).items() if value != getattr(tuning, key)}
+    return f"; shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
 
 
 def _losses(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -212,7 +234,7 @@ def _class_weight(setting: Setting) -> Tensor | None:
     return torch.from_numpy((len(labels) / (len(counts) * counts)).astype(np.float32))
 
 
-def _job(network: Network, step: Step[Any], setting: Setting) -> dict[str, str]:
+def _job(network: Network, setting: Setting) -> dict[str, str]:
     """What must be the same for a stopped run to go on."""
     recipe = setting.recipe
     if recipe.full:
@@ -220,11 +242,9 @@ def _job(network: Network, step: Step[Any], setting: Setting) -> dict[str, str]:
     return {
         "photos": setting.gathered.fingerprint(),
         "recipe": recipe.to_toml(),
-        "first_block": str(step.first_block),  # depends on the disk at hand
         "weights": setting.entry.sha256,
         "architecture": sha256_json(network.arch.to_json()),
         "seed": str(setting.seed),
         "device": setting.group.device.partition(":")[0],
-        "lungfish": __version__,
-        "torch": versions(("torch",))["torch"],
+        **versions(PACKAGES),
     }

@@ -11,7 +11,7 @@ from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.features import open_features
 from lungfish.data.sources import open_photos
-from lungfish.training.group import Group
+from lungfish.training.group import alone
 from lungfish.training.trunk import open_trunk
 from lungfish.workflows.gather import GatherOptions, gather
 from lungfish.workflows.job import Job
@@ -105,7 +105,7 @@ def plan_job(job: Job, progress: Progress) -> Plan:
         began=time.monotonic(),
         deadline=math.inf,
         pace=pace,
-        group=Group(),
+        group=alone(),
         progress=progress,
     )
     steps, steps_s = plan_steps(recipe, open_steps(network, setting), left_s)

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from lungfish.data.augmentation import Augmentation
 from lungfish.data.views import Shape, ViewSettings, bytes_available, compute_views
+from lungfish.training.checkpoint import read_job
 from lungfish.training.finetune import LabelledViews, choose_boundary, finetune, share_before, tail_of, validation
 from lungfish.training.group import first_leads
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.pace import seconds_per_photo
 from lungfish.training.trunk import open_boundary
 from lungfish.training.tuning import Finetune
+from lungfish.workflows.run_folder import run_folder
 from lungfish.workflows.step import LEAST_EPOCHS, Setting
 
 if TYPE_CHECKING:
@@ -30,8 +32,11 @@ class FinetuneStep:
         self._network, self._tuning, self._setting = network, tuning, setting
         gathered = setting.gathered
         self._train, self._val = gathered.indices("train"), gathered.indices("val")
-        room = bytes_available() // 2
-        self.first_block = choose_boundary(network.arch, tuning.tail_share, len(self._train), 1 + tuning.views, room)
+        # the disk at hand has a say, which may be another one when a stopped run goes on
+        begun = read_job(run_folder(setting.target) / "finetune") if setting.resume else None
+        views, room = 1 + tuning.views, bytes_available() // 2
+        block = choose_boundary(network.arch, tuning.tail_share, len(self._train), views, room)
+        self.first_block: int = setting.group.agree(int(begun.get("first_block", block)) if begun else block)
         self._trunk = open_boundary(network, setting.entry, self.first_block)
 
     def shortened(self, left_s: float) -> tuple[Finetune | None, float]:

@@ -29,8 +29,8 @@ class Pace:
         trunk_s: through the network as far as its features, on the fast engine.
     """
 
-    decode_s: float
-    trunk_s: float
+    decode_s: float = 0.0
+    trunk_s: float = 0.0
 
     def gather_s(self, photos: int) -> float:
         """Looking at photos, and their features."""

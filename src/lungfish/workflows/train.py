@@ -36,7 +36,7 @@ from lungfish.workflows.export_artifacts import export_artifacts
 from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.job import Job, TrainResult
 from lungfish.workflows.labels_review import review_labels
-from lungfish.workflows.pace import measure_pace
+from lungfish.workflows.pace import Pace, measure_pace
 from lungfish.workflows.run_folder import only_run
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
@@ -99,6 +99,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
 
     with join_group() as group, only_run(target) if group.leads and recipe.tables else nullcontext():
         progress = progress if group.leads else Silent()
+        _check_group(group, recipe)
         with clock.step("photos_and_features"), first_leads(group):
             network, weights = open_network(start, recipe, job.seed, progress)
             trunk = open_trunk(network, start.entry)
@@ -109,7 +110,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         with clock.step("head"):
             head, folds = _probe(gathered, recipe, job.seed, progress)
             attach(network, head, len(gathered.labels))
-        pace = measure_pace(gathered, start.preprocess, trunk)
+        pace = measure_pace(gathered, start.preprocess, trunk) if recipe.tables else Pace()
         finish_s = pace.finish_s(len(gathered.indices("val")), len(gathered.indices("test")), recipe)
         setting = Setting(
             gathered=gathered,
@@ -118,7 +119,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             preprocess=start.preprocess,
             seed=job.seed,
             target=target,
-            resume=job.resume or _is_restarted(),
+            resume=group.agree(job.resume or _is_restarted()),
             began=began,
             deadline=math.inf if recipe.minutes is None else began + 60 * recipe.minutes - finish_s,
             pace=pace,
@@ -234,6 +235,15 @@ def attach(network: Network, head: Head | None, classes: int) -> None:
             network.classifier.bias.copy_(torch.from_numpy(head.bias))
     network.arch = network.arch.with_classes(classes)
     network.cpu().eval()
+
+
+def _check_group(group: Group, recipe: Recipe) -> None:
+    learns = any(step.batch_norm == "batch" for step in recipe.tables.values())
+    if learns and group.size > 1 and group.device == "cpu":
+        raise UsageError(
+            "several processes on CPUs cannot learn batch norm's statistics together: torch has no such layer",
+            "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
+        )
 
 
 def _check_same(gathered: Gathered, group: Group) -> None:

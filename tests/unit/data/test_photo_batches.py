@@ -87,7 +87,7 @@ def test_without_a_policy_a_view_is_a_part_of_the_photo(loader, root, records):
     (rows,) = batches(loader, records, augmentation, seed=7).epoch(2, [ORDER], 32)
     for i, row in zip(ORDER, rows, strict=True):
         data = (root / records[i].photo.name).read_bytes()
-        expected = augmented(decode(data), SMALL, augmentation, view_rng(7, records[i].seen.sha256, 2))
+        expected = augmented(decode(data), SMALL, augmentation, view_rng(7, f"fresh {records[i].seen.sha256}", 2))
         np.testing.assert_array_equal(row.permute(1, 2, 0), expected)
 
 
