@@ -99,9 +99,18 @@ def test_epochs_are_those_of_the_last_step(train: Any) -> None:
         (["--minutes", "nan"], "minutes is nan"),
         (["--recipe", "scratch", "--weights", "efficientnet_lite0.in1k"], "recipe scratch starts without weights"),
         (["--recipe", "scrach"], "Did you mean scratch?"),
+        (["--cache-gb", "0"], "LUNGFISH_CACHE_GB is '0.0'; it must be a positive number"),
     ],
 )
-def test_what_is_refused(options: list[str], words: str, lungfish: Any, color_photos: Path, tmp_path: Path) -> None:
+def test_what_is_refused(
+    options: list[str],
+    words: str,
+    lungfish: Any,
+    color_photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LUNGFISH_CACHE_GB", "10")
     ended = lungfish("train", color_photos, "--out", tmp_path / "bundle", "--json", *options)
     assert ended.code == 2
     error = json.loads(ended.out)["error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,9 @@ def train(  # noqa: PLR0913  one parameter for each option
     minutes: Annotated[
         float | None, typer.Option(help="Time that the job may take.  [default: 10 with auto, else no limit]")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same machine: same model.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Same seed, same machine: same model, but for what the minutes decide.")
+    ] = 0,
     split: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the sides of an earlier bundle's photos.csv.")
     ] = None,
@@ -43,6 +46,9 @@ def train(  # noqa: PLR0913  one parameter for each option
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from where the same command was stopped while it trained.")
     ] = False,
+    cache_gb: Annotated[
+        float | None, typer.Option(help="How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the photos, tell what would happen.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
@@ -53,6 +59,8 @@ def train(  # noqa: PLR0913  one parameter for each option
     from lungfish.workflows.job import Job
     from lungfish.workflows.train import run_job
 
+    if cache_gb is not None:
+        os.environ["LUNGFISH_CACHE_GB"] = str(cache_gb)
     job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume)
     if dry_run:
         from lungfish.workflows.dry_run import plan_job

@@ -34,7 +34,7 @@ class Checkpoint:
 
     Args:
         step: how many batches are done.
-        tensors: weights, optimizer, moving average, random numbers, by name.
+        tensors: weights, optimizer, moving average, by name.
         notes: a JSON object: epoch, history, best score.
     """
 
