@@ -114,7 +114,7 @@ def check_same_job(begun: Mapping[str, str], job: Mapping[str, str]) -> None:
     changed = [key for key in job if begun.get(key) != job[key]]
     if not changed:
         return
-    was, now = (str(of.get(changed[0])).splitlines() for of in (begun, job))
+    was, now = (str(of.get(changed[0], "")).splitlines() for of in (begun, job))
     before = ", ".join(line for line in was if line not in now) or "without"
     after = ", ".join(line for line in now if line not in was) or "without"
     raise UsageError(

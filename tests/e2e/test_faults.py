@@ -1,0 +1,162 @@
+"""What may befall a run that trains: it ends with a clear word, and goes on later to the bits of one left alone."""
+
+import csv
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from .warm_job import FINETUNE, FULL, WarmJob
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks of POSIX")
+
+WITH_WORKERS, WITHOUT = FULL + "workers = 2\n", FULL + "workers = 0\n"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[..., Path]) -> WarmJob:
+    """A run that nothing befell."""
+    folder = tmp_path_factory.mktemp("alone")
+    job = WarmJob(folder / "job", write_digits(folder / "digits", count=16), WITHOUT)
+    job.finish()
+    return job
+
+
+@pytest.fixture
+def photos(write_digits: Callable[..., Path], tmp_path: Path) -> Path:
+    return write_digits(tmp_path / "digits", count=16)
+
+
+def trained(alone: WarmJob, photos: Path) -> Path:
+    """A photo that is trained on."""
+    with (alone.bundle / "photos.csv").open(newline="", encoding="utf-8") as file:
+        return next(photos / row["file"] for row in csv.DictReader(file) if row["split"] == "train")
+
+
+def test_signals_end_it_quietly_with_its_workers(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
+    job = WarmJob(tmp_path / "job", photos, WITH_WORKERS)
+    signals: tuple[tuple[Callable[[int, int], None], int, int], ...] = (
+        (os.killpg, signal.SIGINT, 130),  # Ctrl-C in a terminal
+        (os.kill, signal.SIGTERM, 75),
+        (os.killpg, signal.SIGTERM, 75),  # a service that is stopped
+    )
+    for send, number, code in signals:
+        process = job.start_cold()
+        job.wait(process, lambda: re.search("^full: [0-9]+ to do", job.log, re.MULTILINE))
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert len(workers) >= 2
+        send(process.pid, number)
+        assert process.wait(60) == code, job.log
+        assert job.log.endswith("\nstopped: add --resume to the same command to go on\n")
+        assert not [line for line in job.log.splitlines() if "rror" in line or "Traceback" in line or "arning" in line]
+        check_ended(workers)
+        assert not job.bundle.exists()
+    job.finish()
+    assert job.made() == alone.made()
+
+
+def test_a_worker_dies(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
+    job = WarmJob(tmp_path / "job", photos, WITH_WORKERS)
+    process = job.start()
+    job.wait(process, lambda: "full: epoch 1" in job.log)
+    workers = [each for each in psutil.Process(process.pid).children() if "spawn_main" in " ".join(each.cmdline())]
+    assert len(workers) == 2
+    workers[0].kill()
+    assert job.ended(process) == 3
+    assert "\nerror: a process that loads photos died" in job.log
+    assert "Traceback" not in job.log
+    check_ended(workers)
+    job.recipe.write_text(WITHOUT)  # as the hint says
+    job.finish()
+    assert job.made() == alone.made()
+
+
+def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
+    job, victim = WarmJob(tmp_path / "job", photos, WITHOUT), trained(alone, photos)
+    data, another = victim.read_bytes(), next(path for path in photos.rglob("*.png") if path != victim).read_bytes()
+    for now, reason in ((None, "no such file"), (another, "it has changed since it was first read")):
+        process = job.start()
+        job.wait(process, lambda: "full: epoch" in job.log)
+        victim.unlink()
+        if now:
+            victim.write_bytes(now)
+        assert job.ended(process) == 1
+        assert f"\nerror: {victim.relative_to(photos)}: {reason}\nPut it back and add --resume to go on" in job.log
+        assert job.ended(job.start()) == 2  # without it the job would be another
+        assert "error: the stopped run was another one: photos changed" in job.log
+        victim.write_bytes(data)
+    job.finish()
+    assert job.made() == alone.made()
+
+
+def test_no_space_for_a_checkpoint(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
+    job = WarmJob(tmp_path / "job", photos, WITHOUT)
+    process = job.start()
+    job.wait(process, lambda: list(job.cache.glob("runs/*/full/[0-9]*.json")))
+    process.kill()
+    job.ended(process)
+    before = checkpoints(job)
+    megabytes_20 = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (20 << 20, r.RLIM_INFINITY))"
+    assert job.ended(job.start(megabytes_20)) == 3
+    assert f"\nerror: cannot write {job.cache}" in job.log
+    assert "File too large" in job.log
+    assert checkpoints(job).items() >= before.items()
+    job.finish()
+    assert job.made() == alone.made()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space is not taken ahead here")
+def test_no_space_for_activations(photos: Path, tmp_path: Path) -> None:
+    job = WarmJob(tmp_path / "job", photos, FINETUNE)
+    full = "import errno, os\ndef full(*_): raise OSError(errno.ENOSPC, 'full')\nos.posix_fallocate = full"
+    assert job.ended(job.start(full)) == 3
+    assert f"\nerror: no space left while writing {job.cache / 'activations'}" in job.log
+    assert not list(job.cache.rglob("array.npy"))
+    job.finish()
+
+
+def test_two_at_once(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
+    first, second = (WarmJob(tmp_path / name, photos, WITHOUT) for name in ("first", "second"))
+    second.arguments[second.arguments.index("--out") + 1] = str(first.bundle)
+    second.arguments.remove("--resume")  # it would begin with an empty folder
+    process = first.start()
+    first.wait(process, lambda: "full: " in first.log)
+    assert second.ended(second.start()) == 2
+    assert second.log.startswith(f"error: another process is making {first.bundle} this moment\n")
+    assert first.ended(process) == 0, first.log
+    assert first.made() == alone.made()
+
+
+def test_the_notes_of_another_run(photos: Path, tmp_path: Path) -> None:
+    """What is resumed as another job is refused; what cannot be read counts for nothing."""
+    job = WarmJob(tmp_path / "job", photos, FINETUNE)
+    for recipe in (FINETUNE, FINETUNE.replace("epochs = 5", "epochs = 6")):
+        job.recipe.write_text(recipe)
+        process = job.start()
+        if recipe == FINETUNE:
+            job.wait(process, lambda: list(job.cache.glob("runs/*/finetune/job.json")))
+            process.kill()
+        job.ended(process)
+    assert process.exitcode == 2
+    assert "recipe changed (recipe was epochs = 5, is epochs = 6)" in job.log
+    notes = next(job.cache.glob("runs/*/finetune/job.json"))
+    assert json.loads(notes.read_text())["seed"] == "0"
+    notes.write_bytes(notes.read_bytes()[:40])
+    job.finish()
+    assert "finetune: goes on" not in job.log
+
+
+def checkpoints(job: WarmJob) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in job.cache.glob("runs/*/*/[0-9]*")}
+
+
+def check_ended(processes: list[Any]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert not [each for each in alive if each.status() != psutil.STATUS_ZOMBIE]

@@ -1,0 +1,66 @@
+"""Runs killed at random moments and resumed come to the bits of a run that was left alone; 20 kills in all.
+
+`benchmarks/kill.py` does the same to longer runs.
+"""
+
+import random
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .warm_job import FINETUNE, FULL, WarmJob
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+
+MOST_S = {"photos": 0.1, "activations": 0.1, "steps": 0.4, "checkpoint": 0.02}  # until the kill
+
+
+def test_finetune(write_digits: Callable[..., Path], tmp_path: Path) -> None:
+    killed, alone = jobs(write_digits(tmp_path / "digits", count=16), FINETUNE, tmp_path)
+    chance = random.Random(0)
+    for aim in ("photos", "activations", "steps", "checkpoint", "steps", "checkpoint", "steps", "checkpoint"):
+        kill(killed, aim, chance)
+    killed.finish()
+    alone.finish()
+    assert killed.made() == alone.made()
+
+
+def test_full_with_and_without_workers(write_digits: Callable[..., Path], tmp_path: Path) -> None:
+    killed, alone = jobs(write_digits(tmp_path / "digits", count=16), FULL + "workers = 0\n", tmp_path)
+    chance = random.Random(1)
+    for number, aim in enumerate(("photos", *("steps", "checkpoint") * 5, "steps")):
+        killed.recipe.write_text(FULL + f"workers = {2 if number % 3 == 1 else 0}\n")
+        kill(killed, aim, chance)
+    killed.finish()
+    alone.finish()
+    assert killed.made() == alone.made()
+
+
+def jobs(photos: Path, recipe: str, folder: Path) -> tuple[WarmJob, WarmJob]:
+    """One to be killed, and one to be left alone."""
+    return WarmJob(folder / "killed", photos, recipe), WarmJob(folder / "alone", photos, recipe)
+
+
+def kill(job: WarmJob, aim: str, chance: random.Random) -> None:
+    """Go on with a job, and kill it a random while after what is aimed at has begun."""
+    begun = re.compile(rf"^{'(finetune|full)' if aim == 'steps' else aim}: [0-9]+ to do", re.MULTILINE)
+    for _ in range(3):
+        old, process = torn(job), job.start()
+        while process.is_alive() and not (torn(job) - old if aim == "checkpoint" else begun.search(job.log)):
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, MOST_S[aim]))
+        process.kill()
+        if job.ended(process) == -signal.SIGKILL:
+            return
+        assert process.exitcode == 0, job.log  # the kills before had let it come to its end: it begins anew
+    raise AssertionError(f"{aim} never came: {job.log}")
+
+
+def torn(job: WarmJob) -> set[Path]:
+    """Files that are being written, or were when a process was killed."""
+    return set(job.cache.glob("runs/*/*/.*.tmp"))

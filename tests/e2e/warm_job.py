@@ -1,0 +1,103 @@
+"""`lungfish train` in processes that begin with their imports done, so that a test may start, stop and kill many."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+SMALL = "efficientnet_lite0:resolution=64"
+# The probe is made bad on purpose: epochs improve on it, so that their weights are what comes out.
+SHARED = "few_photos = 0\ncross_validate_below = 0\ncalibration_photos = 8\npenalties = [1e6]\n"
+FINETUNE = SHARED + "[finetune]\nviews = 3\nflips = false\nepochs = 5\nbatch = 8\nlearning_rate = 3e-4\n"
+FULL = SHARED + "[full]\nflips = false\nepochs = 4\nbatch = 8\nlearning_rate = 1e-3\npolicy = 'trivial'\nmixup = 0.2\n"
+MODEL_FILES = ("weights.safetensors", "model.onnx", "model-int8.onnx")
+IMPORTS = ["lungfish.workflows.train", "lungfish.cli.app", "torch", "torchvision", "onnx", "onnxruntime", "sklearn"]
+COMMAND = """
+import os, sys
+os.setsid()  # a process group of its own, as from a shell
+os.environ["LUNGFISH_CACHE"] = cache
+for stream in (1, 2):
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+from lungfish.cli.app import main
+from lungfish.data import views
+from lungfish.training import loop
+loop.CHECKPOINT_EVERY_S, loop.CHECKPOINT_SHARE, views.FLUSH_EVERY_S = 0.1, 0.5, 0.0
+exec(prelude)
+sys.argv[1:] = arguments
+main()
+"""
+
+
+class WarmJob:
+    """A job in as many processes as it takes; its cache is `cache` beside `folder`, as `tmp_path` has it.
+
+    Args:
+        folder: for its recipe, log and bundle; made.
+        photos: to train on.
+        recipe: as TOML.
+    """
+
+    def __init__(self, folder: Path, photos: Path, recipe: str) -> None:
+        folder.mkdir()
+        self.cache = folder.parent / "cache"
+        self.recipe, self.bundle, self.log_file = folder / "own.toml", folder / "bundle", folder / "log"
+        self.recipe.write_text(recipe)
+        options = ["--arch", SMALL, "--recipe", self.recipe, "--out", self.bundle, "--resume", "--force"]
+        self.arguments = list(map(str, ["train", photos, *options]))
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["__main__", *IMPORTS])
+
+    @property
+    def log(self) -> str:
+        """What the newest process has printed."""
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
+    def start(self, prelude: str = "") -> BaseProcess:
+        """Begin the job, or go on with it, after some Python."""
+        self.log_file.unlink(missing_ok=True)
+        names = {"arguments": self.arguments, "cache": str(self.cache), "log": str(self.log_file), "prelude": prelude}
+        process = self.context.Process(target=exec, args=(COMMAND, names))
+        process.start()
+        return process
+
+    def start_cold(self) -> subprocess.Popen[bytes]:
+        """Begin the job, or go on with it, as a person does."""
+        command = [sys.executable, "-m", "lungfish", *self.arguments]
+        with self.log_file.open("wb") as log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, env=os.environ | {"LUNGFISH_CACHE": str(self.cache)}, process_group=0
+            )
+
+    def wait(self, process: BaseProcess | subprocess.Popen[bytes], moment: Callable[[], object]) -> None:
+        """For a moment in the life of a process."""
+        end = time.monotonic() + 120
+        while not moment():
+            runs = process.is_alive() if isinstance(process, BaseProcess) else process.poll() is None
+            assert runs, f"it ended before that moment: {self.log}"
+            assert time.monotonic() < end, f"the moment never came: {self.log}"
+            time.sleep(0.001)
+
+    def ended(self, process: BaseProcess) -> int:
+        """The exit code."""
+        process.join(120)
+        assert process.exitcode is not None, self.log
+        return process.exitcode
+
+    def finish(self) -> None:
+        """Go on to the end, which must be good."""
+        assert self.ended(self.start()) == 0, self.log
+        assert "is the best" in self.log, "what was trained must count"
+        assert not list(self.cache.glob("runs/*"))
+
+    def made(self) -> tuple[dict[str, bytes], list[tuple[float, float]]]:
+        """What must be the same however often a run is resumed: the model's files, and each epoch's losses."""
+        rows = [json.loads(line) for line in (self.bundle / "training.jsonl").read_text().splitlines()]
+        files = {name: (self.bundle / name).read_bytes() for name in MODEL_FILES}
+        return files, [(row["loss"], row["val_loss"]) for row in rows]
