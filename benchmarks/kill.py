@@ -39,7 +39,7 @@ DIGITS_OF_EACH = 20
 RUNS = 4  # of each recipe
 ARCH = "efficientnet_lite0:resolution=64"
 PHASES = ("before", "photos", "activations", "steps", "checkpoint", "after")
-MOST_S = {"photos": 0.5, "activations": 0.4, "checkpoint": 0.02}  # until the kill, once what is aimed at has begun
+MOST_S = {"photos": 0.5, "activations": 0.4, "steps": 3.0, "checkpoint": 0.02}  # until the kill, once that has begun
 SHARED = "few_photos = 0\ncross_validate_below = 0\ncalibration_photos = 16\npenalties = [1e6]\n"
 FINETUNE = SHARED + "[finetune]\nviews = 4\nflips = false\nepochs = 6\nbatch = 16\nlearning_rate = 3e-4\n"
 FULL = SHARED + "[full]\nflips = false\nepochs = 3\nbatch = 16\nlearning_rate = 1e-3\npolicy = 'trivial'\nmixup = 0.2\n"
@@ -150,7 +150,7 @@ class Run:
         while aim not in ("anywhere", self.phase(old)) and process.poll() is None:
             time.sleep(0.002)
         try:
-            process.wait(chance.uniform(0, MOST_S.get(aim, seconds / 3)))
+            process.wait(chance.uniform(0, MOST_S.get(aim, seconds / 2)))
         except subprocess.TimeoutExpired:
             workers = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGSTOP)

@@ -34,7 +34,7 @@ def test_full_with_and_without_workers(write_digits: Callable[..., Path], tmp_pa
     killed, alone = jobs(write_digits(tmp_path / "digits", count=16), FULL + "workers = 0\n", tmp_path)
     chance = random.Random(1)
     for number, aim in enumerate(("photos", *("steps", "checkpoint") * 5, "steps")):
-        killed.recipe.write_text(FULL + f"workers = {2 if number % 3 == 1 else 0}\n")
+        killed.recipe.write_text(FULL + f"workers = {2 if number % 5 == 1 else 0}\n")
         kill(killed, aim, chance)
     killed.finish()
     alone.finish()
