@@ -167,7 +167,7 @@ def stepper(
     def step() -> None:
         optimizer.zero_grad()
         logits = model(inputs)
-        F.cross_entropy(logits, labels, label_smoothing=tuning.label_smoothing).backward()
+        F.cross_entropy(logits, labels, label_smoothing=tuning.label_smoothing).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step

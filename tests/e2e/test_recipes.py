@@ -86,6 +86,14 @@ def test_scratch_begins_without_weights(train: Any, lungfish: Any, tmp_path: Pat
     assert again.json["weights"] == "bundle:bundle"
 
 
+def test_scratch_needs_time(lungfish: Any, write_digits: Any, tmp_path: Path) -> None:
+    """Without weights there is nothing to fall back on."""
+    photos = write_digits(tmp_path / "digits")
+    ended = lungfish("train", photos, "--arch", SMALL, "--recipe", "scratch", "--minutes", "0.001", "--json")
+    assert ended.code == 2
+    assert "full: not tried; at its shortest it takes about" in ended.json["error"]["message"]
+
+
 def test_epochs_are_those_of_the_last_step(train: Any) -> None:
     assert len(train("--recipe", "finetune", "--epochs", "1")["epochs"]) == 1
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.errors import DivergedError
+from lungfish.core.errors import DivergedError, UsageError
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import plural
 from lungfish.runtime.measure import versions
@@ -86,7 +86,7 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
 
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
-        UsageError: resumed as another job than it was.
+        UsageError: resumed as another job than it was, or no time for a network without weights.
         DivergedError: the loss is not finite.
         StorageError: activations or a checkpoint cannot be written.
     """
@@ -111,35 +111,56 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         job = _job(network, setting)
         settings, why = _settings(name, step, job, setting)
         setting.progress.say(why)
+        if settings is None and logits is None:
+            raise UsageError(why, "Give it more --minutes, or a smaller network or resolution.")
         if settings is None:
             rungs.append(Rung(name, None, 0.0, kept=False, why=why))
             break
-        began = time.monotonic()
-        before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-        try:
-            fitted = step.train(settings, _run(name, settings, step.first_block, job, setting))
-        except DivergedError as error:
-            if logits is None or setting.group.size > 1:  # the other processes may be elsewhere
-                raise
-            network.load_state_dict(before)  # what was reached before is not lost
-            network.cpu().eval()
-            rungs.append(Rung(name, None, time.monotonic() - began, kept=False, why=error.message))
-            setting.progress.say(f"{name}: {error.message}")
-            break
-        reached = step.val_logits()
-        few = len(gathered.indices("train")) < setting.recipe.few_photos
-        kept, why = setting.group.agree(_verdict(fitted, logits, reached, truth, few=few))
-        why += _shortened(settings, setting.recipe.tables[name])
-        rungs.append(Rung(name, score(reached, truth), time.monotonic() - began, kept, why, asdict(settings)))
-        setting.progress.say(f"{name}: {why}")
-        history += [{"step": name} | dict(row) for row in fitted.history]
-        if not kept:
-            network.load_state_dict(before)
+        rung, reached, rows = _take(name, step, settings, job, (network, logits), setting)
+        rungs.append(rung)
+        setting.progress.say(f"{name}: {rung.why}")
+        history += rows
+        if not rung.kept:
             break
         logits = reached
         first_block = step.first_block if first_block is None else min(first_block, step.first_block)
     assert logits is not None
     return Learned(fit_temperature(logits, truth), tuple(rungs), tuple(history), first_block)
+
+
+def _take(
+    name: str,
+    step: Step[Any],
+    settings: Tuning,
+    job: Mapping[str, str],
+    start: tuple[Network, NDArray[np.float32] | None],
+    setting: Setting,
+) -> tuple[Rung, NDArray[np.float32] | None, list[dict[str, Any]]]:
+    """Train by one step; what is no better is undone.
+
+    Returns:
+        What came of it, the network's logits on validation photos, and a row for each epoch.
+    """
+    gathered, recipe, (network, logits) = setting.gathered, setting.recipe, start
+    truth = gathered.truth[gathered.indices("val")]
+    began = time.monotonic()
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    try:
+        fitted = step.train(settings, _run(name, settings, step.first_block, job, setting))
+    except DivergedError as error:
+        if logits is None or setting.group.size > 1:  # the other processes may be elsewhere
+            raise
+        network.load_state_dict(before)  # what was reached before is not lost
+        network.cpu().eval()
+        return Rung(name, None, time.monotonic() - began, kept=False, why=error.message), None, []
+    reached = step.val_logits()
+    few = len(gathered.indices("train")) < recipe.few_photos
+    kept, why = setting.group.agree(_verdict(fitted, logits, reached, truth, few=few))
+    if not kept:
+        network.load_state_dict(before)
+    why += _shortened(settings, recipe.tables[name])
+    rung = Rung(name, score(reached, truth), time.monotonic() - began, kept, why, asdict(settings))
+    return rung, reached, [{"step": name} | dict(row) for row in fitted.history]
 
 
 def _settings(name: str, step: Step[Any], job: Mapping[str, str], setting: Setting) -> tuple[Tuning | None, str]:
