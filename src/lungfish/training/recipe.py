@@ -44,7 +44,7 @@ class Recipe:
     class_weight: Literal["auto", "balanced", "none"] = "auto"
     imbalance: float = 1.5
     keep_known: float = 0.95
-    calibration_photos: int = 128
+    calibration_photos: int = 64
     int8_max_drop: float = 0.01
     cross_validate_below: int = 1000
     folds: int = 5
