@@ -27,17 +27,26 @@ class Conv2d(nn.Conv2d):
             self.pads_by_size = True
 
     def forward(self, x_nchw: Tensor) -> Tensor:
+        return self.convolve(x_nchw, self.weight, self.bias)
+
+    def convolve(self, x_nchw: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The same with another kernel."""
         if self.pads_by_size:
             height, width = x_nchw.shape[-2:]
             kernel, stride = self.kernel_size[0], self.stride[0]
             top, bottom = self.flavour.pads(height, kernel, stride)
             left, right = self.flavour.pads(width, kernel, stride)
             x_nchw = F.pad(x_nchw, (left, right, top, bottom))
-        return super().forward(x_nchw)
+        y_nchw: Tensor = self._conv_forward(x_nchw, weight, bias)
+        return y_nchw
 
 
 class ConvNormAct(nn.Module):
-    """Convolution, batch normalization and, unless it is linear, an activation."""
+    """Convolution, batch normalization and, unless it is linear, an activation.
+
+    Where gradients are followed while the statistics stay as they are (fine-tuning), the norm joins the kernel: the
+    same function of the same parameters, up to rounding, without passes over the image: docs/decisions/0015.
+    """
 
     def __init__(self, ops: Mapping[str, Op], flavour: Flavour) -> None:
         super().__init__()
@@ -46,8 +55,18 @@ class ConvNormAct(nn.Module):
         self.act = ACTIVATIONS[ops["act"].function](inplace=True) if "act" in ops else nn.Identity()
 
     def forward(self, x_nchw: Tensor) -> Tensor:
-        y_nchw: Tensor = self.act(self.norm(self.conv(x_nchw)))
+        folds = torch.is_grad_enabled() and not self.norm.training and not torch.compiler.is_compiling()
+        y_nchw: Tensor = self.act(self._folded(x_nchw) if folds else self.norm(self.conv(x_nchw)))
         return y_nchw
+
+    def _folded(self, x_nchw: Tensor) -> Tensor:
+        norm = self.norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        return self.conv.convolve(
+            x_nchw, self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+        )
 
 
 class SqueezeExcite(nn.Module):

@@ -96,7 +96,7 @@ class Full(Tuning):
         cutmix: strength of CutMix (arXiv:1905.04899); 0 is none. With both, each batch gets one of the two.
         first_side: resolution of the first epochs over the network's; it grows with the epochs (arXiv:2104.00298).
         precision: `float32`, `bfloat16` where products may be rounded, or `auto`: bfloat16 on CUDA.
-        compile: `never`, `always`, or `auto`: torch.compile where a compiler is at hand and the run long enough.
+        compile: `never`, `always`, or `auto`: torch.compile on a GPU, if the run is long enough to win it back.
         workers: processes that read photos; 0: threads of this one; -1: that for a CPU, one for each core for a GPU.
     """
 

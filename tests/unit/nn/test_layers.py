@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from torch.nn import functional as F
 
 from lungfish.architecture import Flavour, Op
 from lungfish.architecture.flavour import Padding
-from lungfish.nn.layers import Conv2d, DropPath
+from lungfish.nn.layers import Conv2d, ConvNormAct, DropPath
 
 
 def conv_op(kernel: int, stride: int, side: int, channels: int = 2, groups: int = 1) -> Op:
@@ -71,3 +73,46 @@ def test_drop_path_does_nothing_at_inference_or_at_rate_0() -> None:
     x = torch.randn(8, 2, 1, 1)
     assert DropPath(0.5).eval()(x) is x
     assert DropPath(0.0).train()(x) is x
+
+
+@pytest.mark.parametrize(("kernel", "stride", "groups"), [(1, 1, 1), (3, 2, 4), (3, 1, 1)])
+@pytest.mark.parametrize("function", ["relu6", "silu", None])
+def test_a_frozen_norm_in_the_kernel_has_the_outputs_and_gradients_of_one_apart(
+    kernel: int, stride: int, groups: int, function: str | None
+) -> None:
+    conv = conv_op(kernel, stride, 9, channels=4, groups=groups)
+    ops = {"conv": conv, "norm": replace(conv, kind="norm", in_shape=conv.out_shape)}
+    if function:
+        ops["act"] = replace(ops["norm"], kind="act", function=function)
+    layer = ConvNormAct(ops, Flavour()).double()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_()
+        layer.norm.running_mean.normal_()
+        layer.norm.running_var.uniform_(0.5, 2)
+    layer.eval()
+    x_nchw = torch.randn(3, 4, 9, 9, dtype=torch.double, requires_grad=True)
+    inputs = [x_nchw, *layer.parameters()]
+
+    apart = layer.act(layer.norm(layer.conv(x_nchw)))
+    expected = torch.autograd.grad(apart.square().sum(), inputs)
+    joined = layer(x_nchw)
+    torch.testing.assert_close(joined, apart)
+    for got, want in zip(torch.autograd.grad(joined.square().sum(), inputs), expected, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_norms_join_the_kernel_only_where_gradients_are_followed_and_statistics_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = ConvNormAct({"conv": conv_op(1, 1, 4), "norm": conv_op(1, 1, 4)}, Flavour())
+    calls = []
+    monkeypatch.setattr(layer.norm, "forward", lambda x: calls.append(1) or x)
+    x_nchw = torch.randn(2, 2, 4, 4)
+    layer.train()(x_nchw)
+    layer.eval()
+    with torch.inference_mode():
+        layer(x_nchw)
+    assert len(calls) == 2
+    layer(x_nchw)
+    assert len(calls) == 2
