@@ -50,7 +50,7 @@ from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.full import full
 from lungfish.training.group import Group
-from lungfish.training.layers import Pixels, layers
+from lungfish.training.layers import from_pixels
 from lungfish.training.loop import Batch, Positions, Run, fit
 from lungfish.training.state import Score
 from lungfish.training.tuning import Full
@@ -120,8 +120,7 @@ def take_turns(arch: str, setting: Setting, peers: Executor) -> list[Row]:
     torch.compiler.reset()  # else a second batch would be compiled for batches of any size
     network = PAIR_OF[arch].build_ours()
     assert isinstance(network, nn.Network)
-    blocks = [network.stem, *network.blocks]
-    sequence = layers(network, Pixels(INITIAL.normalization), blocks).to(setting.device)
+    sequence = from_pixels(network, INITIAL.normalization).to(setting.device)
     run = Run(group=Group(device=setting.device), bfloat16=True, compiled=setting.compiled)
     theirs: list[float] = []
 

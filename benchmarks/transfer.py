@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from lungfish.nn import Network
 from lungfish.runtime.measure import machine, versions
 from lungfish.training.finetune import choose_boundary, tail_of
-from lungfish.training.layers import Pixels, layers
+from lungfish.training.layers import from_pixels
 from lungfish.training.loop import optimizer_of
 from lungfish.training.tuning import Finetune, Full, Tuning
 from lungfish.weights.catalogue import find_entry
@@ -119,8 +119,7 @@ def measure_steps(_data: Path, _work: Path) -> dict[str, Any]:
 
     def in_full(*, compiled: bool) -> Callable[[], None]:
         network = ours()
-        whole = layers(network, Pixels(entry.normalization), [network.stem, *network.blocks])
-        return stepper(whole, pixels, labels, Full(), compiled=compiled)
+        return stepper(from_pixels(network, entry.normalization), pixels, labels, Full(), compiled=compiled)
 
     network = ours()
     block = choose_boundary(network.arch, Finetune().tail_share, 3000, 5, 10**10)
@@ -160,6 +159,7 @@ def measure_steps(_data: Path, _work: Path) -> dict[str, Any]:
         "images_per_s": {name: statistics.median(values) for name, values in rates.items()},
         "rounds": rates,
         "finetune_over_full": ratio("finetune", "full"),
+        "finetune_over_timm": ratio("finetune", "timm"),
         "full_over_timm": ratio("full", "timm"),
         "compiled_over_timm": ratio("full_compiled", "timm"),
         "compiled_over_full": ratio("full_compiled", "full"),

@@ -15,8 +15,14 @@ PLAIN_EVERY_S = 30.0
 class Progress(Protocol):
     """What a workflow tells of its steps."""
 
-    def task(self, description: str, total: int) -> AbstractContextManager[Advance]:
-        """Begin a step of `total` units; call what it yields with the number of units done since the last call."""
+    def task(self, description: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
+        """Begin a step of `total` units; call what it yields with the number of units done since the last call.
+
+        Args:
+            description: of the step.
+            total: units.
+            done: of these, by an earlier process.
+        """
         ...
 
     def say(self, text: str) -> None:
@@ -28,7 +34,7 @@ class Silent:
     """No output: the Python API's default."""
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:  # noqa: ARG002  the protocol's names
+    def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:  # noqa: ARG002  the protocol's names
         yield lambda _count: None
 
     def say(self, text: str) -> None:
@@ -39,10 +45,10 @@ class Lines:
     """Plain lines for logs: the start of a step, one line every 30 s, its end."""
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
+    def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
         began = last = time.monotonic()
-        done = 0
-        self.say(f"{description}: {total:,} to do")
+        before = done
+        self.say(f"{description}: {total - done:,} to do")
 
         def advance(count: int) -> None:
             nonlocal done, last
@@ -50,12 +56,12 @@ class Lines:
             now = time.monotonic()
             if now - last >= PLAIN_EVERY_S:
                 last = now
-                rate = done / (now - began)
+                rate = (done - before) / (now - began)
                 left = (total - done) / rate if rate else 0.0
                 self.say(f"{description}: {done:,} of {total:,}, {rate:.0f}/s, {left:.0f} s left")
 
         yield advance
-        self.say(f"{description}: {done:,} in {time.monotonic() - began:.1f} s")
+        self.say(f"{description}: {done - before:,} in {time.monotonic() - began:.1f} s")
 
     def say(self, text: str) -> None:
         sys.stderr.write(f"{text}\n")
@@ -66,7 +72,7 @@ class Bars:
     """Live bars with count, rate and time left, for a terminal."""
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
+    def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
         from rich import progress
         from rich.console import Console
 
@@ -78,7 +84,7 @@ class Bars:
             progress.TimeRemainingColumn(),
         )
         with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(description, total=total, rate="")
+            task = bar.add_task(description, total=total, completed=done, rate="")
 
             def advance(count: int) -> None:
                 speed = bar.tasks[0].finished_speed or bar.tasks[0].speed

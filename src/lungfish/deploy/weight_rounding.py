@@ -23,13 +23,14 @@ SIDE = 7  # of the grid of positions that are looked at in each photo
 MOST_INPUTS = 4096  # of one output; a layer with more is rounded to nearest: the square of this is held in memory
 DAMPING = 0.01  # of the mean diagonal, so that inputs that are always 0 have an inverse
 TOGETHER = 32  # inputs whose errors are passed on to the rest at once: the same sums, as one product of matrices
+TINY = np.finfo(np.float32).tiny
 BATCH_PIXELS = 8 * 224 * 224  # in flight, since every layer's input is kept
 
 
 def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: tuple[str, ...] = ()) -> None:
     """Put the weights of every convolution and matrix product on the grid of 7-bit integers, in place.
 
-    The largest weight of each output stays as it is, so that a quantizer which takes the scale from it finds the grid.
+    The largest weights of each output stay as they are: a quantizer that takes its scale from them finds the grid.
 
     Args:
         model: an FP32 graph whose input is `image`.
@@ -70,7 +71,8 @@ def _inputs(
     names = [node.input[0] for node in layers]
     tapped = onnx.ModelProto()
     tapped.CopyFrom(model)
-    tapped.graph.output.extend(onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in set(names))
+    new = sorted(set(names) - {output.name for output in model.graph.output})
+    tapped.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in new)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = physical_cores()
     session = onnxruntime.InferenceSession(tapped.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -110,23 +112,22 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
     """
     inputs = weight.shape[-1]
     energy = np.einsum("gii->gi", product)
-    order = np.argsort(-energy, axis=-1)  # the loudest first, while there are others to make up for it
+    order = np.argsort(-energy, axis=-1)  # the strongest first, while there are others to make up for it
     product = np.take_along_axis(np.take_along_axis(product, order[:, None], 2), order[:, :, None], 1)
-    product += np.eye(inputs) * np.maximum(DAMPING * energy.mean(axis=-1), np.finfo(np.float32).tiny)[:, None, None]
-    spread = np.linalg.cholesky(np.linalg.inv(product)).swapaxes(
-        1, 2
-    )  # upper: what each input can pass on to later ones
-    left = np.take_along_axis(weight.astype(np.float64), order[:, None], 2)
-    step = np.maximum(np.abs(left).max(axis=-1), np.finfo(np.float32).tiny) / LARGEST
+    product += np.eye(inputs) * np.maximum(DAMPING * energy.mean(axis=-1), TINY)[:, None, None]
+    passed_on = np.linalg.cholesky(np.linalg.inv(product)).swapaxes(1, 2)  # from each input to later ones: upper
+    given = np.take_along_axis(weight.astype(np.float64), order[:, None], 2)
+    most = np.abs(given).max(axis=-1)
+    step = np.maximum(most, TINY) / LARGEST
+    left = given.copy()
     for start in range(0, inputs, TOGETHER):
         end = min(start + TOGETHER, inputs)
         errors = np.empty_like(left[..., start:end])
         for i in range(start, end):
-            rounded = np.clip(np.rint(left[..., i] / step), -LARGEST, LARGEST) * step
-            error = errors[..., i - start] = (left[..., i] - rounded) / spread[:, i, i, None]
+            nearest = np.clip(np.rint(left[..., i] / step), -LARGEST, LARGEST) * step
+            rounded = np.where(np.abs(given[..., i]) == most, given[..., i], nearest)
+            error = errors[..., i - start] = (left[..., i] - rounded) / passed_on[:, i, i, None]
             left[..., i] = rounded
-            left[..., i + 1 : end] -= error[..., None] * spread[:, None, i, i + 1 : end]
-        left[..., end:] -= errors @ spread[:, start:end, end:]
-    rounded = np.take_along_axis(left, np.argsort(order, axis=-1)[:, None], 2)
-    largest = np.abs(weight) == np.abs(weight).max(axis=-1, keepdims=True)
-    return np.where(largest, weight, rounded)
+            left[..., i + 1 : end] -= error[..., None] * passed_on[:, None, i, i + 1 : end]
+        left[..., end:] -= errors @ passed_on[:, start:end, end:]
+    return np.take_along_axis(left, np.argsort(order, axis=-1)[:, None], 2)

@@ -62,10 +62,10 @@ def full(
         UsageError: resumed as another job than it was.
         StorageError: a checkpoint cannot be written.
     """
-    from lungfish.training.layers import Pixels, layers
+    from lungfish.training.layers import from_pixels
 
     device = run.group.device
-    sequence = layers(network, Pixels(normalization), [network.stem, *network.blocks]).to(device)
+    sequence = from_pixels(network, normalization).to(device)
     run = replace(run, bfloat16=_is_bfloat16(tuning, device), compiled=_is_compiled(tuning, network.arch, train, run))
     batches = _Batches(train, tuning, network.arch, run.seed)
     fitted = fit(sequence, batches, val, tuning, run)

@@ -29,11 +29,13 @@ class Group:
         rank: of this process, 0 to `size - 1`.
         size: how many there are.
         device: that this process computes on: `cpu`, `cuda:0`, `mps`.
+        local_rank: of this process among those of its machine.
     """
 
     rank: int = 0
     size: int = 1
     device: str = "cpu"
+    local_rank: int = 0
 
     @property
     def leads(self) -> bool:
@@ -53,7 +55,7 @@ class Group:
 
         if self.device != "cpu":  # in eval mode it is as any batch norm
             network = SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        return DistributedDataParallel(network)
+        return DistributedDataParallel(network, broadcast_buffers=False)  # statistics are frozen, or made together
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each value, summed over the processes, all of which must ask."""
@@ -88,7 +90,10 @@ class Group:
 
     def wait(self) -> None:
         """For all others to come here."""
-        self.agree(None)
+        if self.size > 1:
+            from torch import distributed
+
+            distributed.barrier()
 
 
 def is_leader() -> bool:
@@ -117,18 +122,18 @@ def join_group() -> Iterator[Group]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:
-        yield Group(distributed.get_rank(), size, device)
+        yield Group(distributed.get_rank(), size, device, int(os.environ.get("LOCAL_RANK", "0")))
     finally:
         distributed.destroy_process_group()
 
 
 @contextmanager
 def first_leads(group: Group) -> Iterator[None]:
-    """A block that the first process ends before the others begin: what it left in the cache, they find there."""
-    if not group.leads:
+    """A block that the first process of each machine ends before its others begin: these find it in the cache."""
+    if group.local_rank > 0:
         group.wait()
     yield
-    if group.leads:
+    if group.local_rank == 0:
         group.wait()
 
 

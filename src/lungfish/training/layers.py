@@ -36,6 +36,11 @@ class Activations(nn.Module):
         return x_nchw.float().contiguous(memory_format=torch.channels_last)
 
 
+def from_pixels(network: Network, normalization: Normalization) -> nn.Sequential:
+    """All layers of `network`, which reads pixels."""
+    return layers(network, Pixels(normalization), [network.stem, *network.blocks])
+
+
 def layers(network: Network, first: nn.Module, blocks: Iterable[nn.Module]) -> nn.Sequential:
     """`first`, then blocks, head and classifier of `network`: shares its modules, in channels-last order.
 

@@ -134,10 +134,12 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
     class_weight = None if run.class_weight is None else run.class_weight.to(group.device)
 
     optimizer = optimizer_of(network, tuning)
-    state = State(network, optimizer, validate(network), pulled=tuning.pull > 0)
+    state = State(network, optimizer, pulled=tuning.pull > 0)
     if run.resume and run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
         state.restore(saved)
         state.tally = state.tally if group.leads else Tally()  # the first process has the others' share
+    else:
+        state.score = group.agree(validate(network))
     model = group.wrap(network)
     if run.compiled:
         # a graph for each shape: one that serves several, made on the way, would compute other bits after a resume
@@ -146,11 +148,10 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
 
     with (
         torch.random.fork_rng(devices=[group.device] if group.device.startswith("cuda") else []),
-        run.progress.task(run.name, tuning.epochs * len(labels)) as advance,
+        run.progress.task(run.name, tuning.epochs * len(labels), state.step * len(labels) // epoch_steps) as advance,
         StopsBetweenSteps() as stop,
         stop.excusing(WorkerError),
     ):
-        advance(state.step * len(labels) // epoch_steps)
         save_due = time.monotonic() + CHECKPOINT_EVERY_S
         while not (why := group.agree(_why_stop(state, epoch_steps, tuning, run.deadline))):
             epoch, first = divmod(state.step, epoch_steps)

@@ -87,7 +87,13 @@ class Meter:
         return True
 
     def row(self, epoch: int, rate: float, score: Score) -> dict[str, Any]:
-        """A JSON object of the epoch: means over all processes, speed, the share of time that steps waited."""
+        """A JSON object of the epoch: means over all processes, speed, the share of time that steps waited.
+
+        Raises:
+            DivergedError: the loss on validation photos is not finite.
+        """
+        if not math.isfinite(score.loss):
+            raise _diverged(self._state.step, rate, self._inputs)
         tally = self._state.tally
         loss, right, photos = self._group.sum([tally.loss, tally.right, tally.photos])
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -53,7 +54,7 @@ class State:
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    score: Score
+    score: Score = Score(math.inf, 0.0)
     pulled: bool = False
     step: int = 0
     best_epoch: int | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.training.group import Group
-from lungfish.training.probe import cross_entropy, fit_temperature
+from lungfish.training.probe import fit_temperature
 from lungfish.training.state import Score
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ class Validation:
 
 
 def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
-    """Loss at the best temperature, and top-1."""
-    calibrated: NDArray[np.float32] = (logits / fit_temperature(logits, labels)).astype(np.float32)
-    return Score(cross_entropy(calibrated, labels), float((logits.argmax(axis=1) == labels).mean()))
+    """Mean loss at the best temperature, and top-1."""
+    return Score(float(losses(logits, labels).mean()), float((logits.argmax(axis=1) == labels).mean()))
+
+
+def losses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 `[n]`: cross-entropy of each photo at the best temperature, in nats."""
+    from scipy.special import log_softmax
+
+    calibrated = logits.astype(np.float64) / fit_temperature(logits, labels)
+    each: NDArray[np.float64] = -log_softmax(calibrated, axis=1)[np.arange(len(labels)), labels]
+    return each

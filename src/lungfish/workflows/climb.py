@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,9 +21,9 @@ from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Head, fit_temperature, is_balanced
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
-from lungfish.training.validation import score
+from lungfish.training.validation import losses, score
 from lungfish.workflows.plan import fit_to_time, open_steps, plan_steps
-from lungfish.workflows.run_folder import run_folder
+from lungfish.workflows.run_folder import begin_run, run_folder
 from lungfish.workflows.step import Setting, Step
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
     gathered, folder = setting.gathered, run_folder(setting.target)
     truth = gathered.truth[gathered.indices("val")]
     if not setting.resume and setting.group.leads:
-        shutil.rmtree(folder, ignore_errors=True)
+        begin_run(setting.target)
     elif setting.resume and not folder.exists():
         setting.progress.say("Nothing to resume: the job begins anew")
     logits, first_block = None, None
@@ -219,7 +218,7 @@ def _verdict(
     if fitted.best_epoch is None:
         return before is None, f"no epoch was better on validation than the start; {ended[fitted.stopped]}"
     if few and before is not None:
-        gains = _losses(before, truth) - _losses(after, truth)
+        gains = losses(before, truth) - losses(after, truth)
         error = float(gains.std(ddof=1) / math.sqrt(len(gains))) if len(gains) > 1 else math.inf
         if gains.mean() < CLEAR * error:
             return False, (
@@ -232,15 +231,6 @@ def _verdict(
 def _shortened(settings: Tuning, tuning: Tuning) -> str:
     changed = {key: value for key, value in asdict(settings).items() if value != getattr(tuning, key)}
     return f"; shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
-
-
-def _losses(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cross-entropy of each photo at the best temperature."""
-    from scipy.special import log_softmax
-
-    calibrated = logits.astype(np.float64) / fit_temperature(logits, truth)
-    losses: NDArray[np.float64] = -log_softmax(calibrated, axis=1)[np.arange(len(truth)), truth]
-    return losses
 
 
 def _class_weight(setting: Setting) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from lungfish.data.fresh_augmentation import FreshAugmentation
 from lungfish.data.photo_batches import PhotoBatches, plain_batches
 from lungfish.data.photo_loader import PhotoLoader
-from lungfish.training.full import full
+from lungfish.runtime.session import physical_cores
+from lungfish.training.full import full, sides_px
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.pace import seconds_per_photo
 from lungfish.training.tuning import Full
@@ -39,13 +41,19 @@ class FullStep:
         self.first_block = 0
 
     def shortened(self, left_s: float) -> tuple[Full | None, float]:
-        photo_s = self._photo_s
-        epoch_s = photo_s * (len(self._train) + len(self._val) / 3)  # forward is a third
-        epochs = min(self._tuning.epochs, int(min(left_s / epoch_s, 1e9)))
-        least = min(self._tuning.epochs, LEAST_EPOCHS)
-        if epochs < least:
-            return None, least * epoch_s
-        return replace(self._tuning, epochs=epochs), epochs * epoch_s
+        possible = range(min(self._tuning.epochs, LEAST_EPOCHS), self._tuning.epochs + 1)
+        fitting = bisect_right(possible, left_s, key=self._needed_s)
+        if not fitting:
+            return None, self._needed_s(possible[0])
+        epochs = possible[fitting - 1]
+        return replace(self._tuning, epochs=epochs), self._needed_s(epochs)
+
+    def _needed_s(self, epochs: int) -> float:
+        """Seconds for so many epochs, the first ones at a lower resolution; validation goes forward only, a third."""
+        resolution_px = self._setting.preprocess.resolution_px
+        sides = sides_px(replace(self._tuning, epochs=epochs), resolution_px)
+        views = sum((side / resolution_px) ** 2 for side in sides)
+        return self._photo_s * (views * len(self._train) + epochs * len(self._val) / 3)
 
     def train(self, tuning: Full, run: Run) -> Fitted:
         setting = self._setting
@@ -69,18 +77,16 @@ class FullStep:
         return Validation(inputs, self._truth, self._setting.group)
 
     def _layers(self) -> nn.Sequential:
-        from lungfish.training.layers import Pixels, layers
+        from lungfish.training.layers import from_pixels
 
-        network, device = self._network, self._setting.group.device
-        pixels = Pixels(self._setting.entry.normalization)
-        return layers(network, pixels, [network.stem, *network.blocks]).to(device)
+        return from_pixels(self._network, self._setting.entry.normalization).to(self._setting.group.device)
 
     def _workers(self, tuning: Full) -> int:
         if tuning.workers >= 0:
             return tuning.workers
         on_gpu = self._setting.group.device.startswith("cuda")
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        return max((os.cpu_count() or 1) // processes, 1) if on_gpu else 0
+        return max(physical_cores() // processes, 1) if on_gpu else 0
 
     @cached_property
     def _photo_s(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -37,7 +36,7 @@ from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.job import Job, TrainResult
 from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import Pace, measure_pace
-from lungfish.workflows.run_folder import only_run
+from lungfish.workflows.run_folder import is_relaunched, only_run
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.stopwatch import Stopwatch
@@ -119,7 +118,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             preprocess=start.preprocess,
             seed=job.seed,
             target=target,
-            resume=group.agree(job.resume or _is_restarted()),
+            resume=group.agree(job.resume or is_relaunched(target)),
             began=began,
             deadline=math.inf if recipe.minutes is None else began + 60 * recipe.minutes - finish_s,
             pace=pace,
@@ -250,11 +249,6 @@ def _check_same(gathered: Gathered, group: Group) -> None:
     fingerprint = gathered.fingerprint()
     if group.agree(fingerprint) != fingerprint:
         raise UsageError("this process sees other photos than the first one", "Give every machine the same photos.")
-
-
-def _is_restarted() -> bool:
-    """Whether `torchrun` starts the processes again after one failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:

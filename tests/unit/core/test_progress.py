@@ -24,6 +24,24 @@ def test_lines_say_how_far_every_30_seconds(
     ]
 
 
+def test_what_an_earlier_process_did_counts_but_not_for_the_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with Lines().task("Decode", 100, 60) as advance:
+        now += 30
+        advance(15)
+    assert capsys.readouterr()[1].splitlines() == [
+        "Decode: 40 to do",
+        "Decode: 75 of 100, 0/s, 50 s left",
+        "Decode: 15 in 30.0 s",
+    ]
+    with Bars().task("Decode", 4, 3) as advance:
+        advance(1)
+    assert "4/4" in capsys.readouterr()[1]
+
+
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     silent = Silent()
     silent.say("hello")

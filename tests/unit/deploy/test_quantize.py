@@ -4,11 +4,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
+from lungfish.architecture import parse_arch
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.quantize import FLOAT_BLOCKS, quantize_int8
+from lungfish.nn import build
+from lungfish.runtime.preprocess import Preprocess
 from lungfish.runtime.session import Session
+from lungfish.weights.catalogue import find_entry
 
 
 @pytest.fixture
@@ -61,6 +66,33 @@ def test_it_answers_much_as_the_floats_do(fp32: Path, int8: Path, pixels: np.nda
     assert np.ptp(exact) > 0.2
     assert 0 < np.abs(exact - rounded).max() < 0.1
     assert int8.stat().st_size < fp32.stat().st_size
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v1:width=0.25,resolution=64",
+        "mobilenet_v1_full:width=0.25,resolution=64",
+        "mobilenet_v2:width=0.25,resolution=64",
+        "efficientnet_b0:width=0.25,depth=0.5,resolution=64",
+    ],
+)
+def test_every_family_can_be_quantized(name: str, pixels: np.ndarray, tmp_path: Path) -> None:
+    arch = parse_arch(f"{name},classes=3")
+    network = build(arch, seed=0).train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # the statistics of these pictures, else the signal would die out on the way
+    with torch.no_grad():
+        network(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 128 - 1)
+    entry = find_entry("efficientnet_lite0.in1k")
+    classifier = Classifier(network.eval(), 1.0, ("a", "b", "c"), Preprocess(64), entry)
+    fp32, int8 = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
+    classifier.write_onnx(fp32)
+    quantize_int8(fp32, int8, pixels)
+    exact, rounded = Session(fp32).run(pixels), Session(int8).run(pixels)
+    assert np.ptp(exact) > 0.01
+    assert np.abs(exact - rounded).mean() < 0.2 * np.ptp(exact)
 
 
 def test_metadata_is_kept(fp32: Path, int8: Path) -> None:
