@@ -44,6 +44,7 @@ SEEDS, MINUTES = (0, 1, 2), 10
 PER_CLASS = 25
 THREADS, BATCH, ROUNDS, STEPS = 2, 32, 5, 3
 CIFAR_PHOTOS = (1_250, 2_500, 5_000, 10_000)
+RECIPES = ("probe", "finetune", "full")
 CIFAR_ARCH = "efficientnet_lite0:resolution=96"
 
 
@@ -199,7 +200,7 @@ def measure_growth(data: Path, work: Path) -> dict[str, Any]:
     for count in CIFAR_PHOTOS:
         table = work / f"{count}.parquet"
         pq.write_table(whole.slice(0, count), table, row_group_size=1000)
-        for recipe in ("probe", "finetune", "full"):
+        for recipe in RECIPES:
             options = ("--arch", CIFAR_ARCH, "--recipe", recipe, *(() if recipe == "probe" else ("--epochs", 1)))
             done = job(table, work / f"{recipe}-{count}", *options)
             rows.append(
@@ -213,7 +214,34 @@ def measure_growth(data: Path, work: Path) -> dict[str, Any]:
                 }
             )
             print(rows[-1], flush=True)
-    return {"arch": CIFAR_ARCH, "rows": rows}
+    draw_growth(rows)
+    return {"arch": CIFAR_ARCH, "r2_of_a_line": {r: line_through(rows, r)[2] for r in RECIPES}, "rows": rows}
+
+
+def line_through(rows: list[dict[str, Any]], recipe: str) -> tuple[float, float, float]:
+    """Seconds without photos, seconds a photo, and R2, of a recipe's jobs."""
+    mine = [(row["photos"], row["wall_s"]) for row in rows if row["recipe"] == recipe]
+    slope, start = statistics.linear_regression(*zip(*mine, strict=True))
+    return start, slope, statistics.correlation(*zip(*mine, strict=True)) ** 2
+
+
+def draw_growth(rows: list[dict[str, Any]]) -> None:
+    """The picture in docs/training.md."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "lungfish"  # the same bytes for the same figures
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for recipe in RECIPES:
+        start, slope, r2 = line_through(rows, recipe)
+        photos, seconds = zip(*((row["photos"], row["wall_s"]) for row in rows if row["recipe"] == recipe), strict=True)
+        label = f"{recipe}: {start:.0f} s and {1000 * slope:.1f} s for each 1,000 photos, R² {r2:.3f}"
+        (dots,) = axes.plot(photos, seconds, "o", label=label)
+        axes.plot((0, max(photos)), (start, start + slope * max(photos)), color=dots.get_color(), linewidth=1)
+    axes.set(xlabel="photos", ylabel="seconds, photos to finished bundle", xlim=(0, None), ylim=(0, None))
+    axes.legend(frameon=False)
+    figure.savefig(HERE.parent / "docs" / "growth.svg", metadata={"Date": None})
 
 
 def job(photos: Path, work: Path, *options: object) -> dict[str, Any]:

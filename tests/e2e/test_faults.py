@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -42,10 +43,11 @@ def trained(alone: WarmJob, photos: Path) -> Path:
 
 def test_signals_end_it_quietly_with_its_workers(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
     job = WarmJob(tmp_path / "job", photos, WITH_WORKERS)
+    shutil.copytree(alone.bundle, job.bundle)
+    (job.bundle / "labels.txt").write_text("the old one\n")
     signals: tuple[tuple[Callable[[int, int], None], int, int], ...] = (
         (os.killpg, signal.SIGINT, 130),  # Ctrl-C in a terminal
-        (os.kill, signal.SIGTERM, 75),
-        (os.killpg, signal.SIGTERM, 75),  # a service that is stopped
+        (os.kill, signal.SIGTERM, 75),  # a service that is stopped
     )
     for send, number, code in signals:
         process = job.start_cold()
@@ -57,8 +59,9 @@ def test_signals_end_it_quietly_with_its_workers(photos: Path, alone: WarmJob, t
         assert job.log.endswith("\nstopped: add --resume to the same command to go on\n")
         assert not [line for line in job.log.splitlines() if "rror" in line or "Traceback" in line or "arning" in line]
         check_ended(workers)
-        assert not job.bundle.exists()
+        assert (job.bundle / "labels.txt").read_text() == "the old one\n"
     job.finish()
+    assert (job.bundle / "labels.txt").read_text() != "the old one\n"
     assert job.made() == alone.made()
 
 

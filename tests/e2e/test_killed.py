@@ -23,7 +23,7 @@ MOST_S = {"photos": 0.1, "activations": 0.1, "steps": 0.4, "checkpoint": 0.02}  
 def test_finetune(write_digits: Callable[..., Path], tmp_path: Path) -> None:
     killed, alone = jobs(write_digits(tmp_path / "digits", count=16), FINETUNE, tmp_path)
     chance = random.Random(0)
-    for aim in ("photos", "activations", "steps", "checkpoint", "steps", "checkpoint", "steps", "checkpoint"):
+    for aim in ("photos", "activations", *("steps", "checkpoint") * 5):
         kill(killed, aim, chance)
     killed.finish()
     alone.finish()
@@ -33,8 +33,8 @@ def test_finetune(write_digits: Callable[..., Path], tmp_path: Path) -> None:
 def test_full_with_and_without_workers(write_digits: Callable[..., Path], tmp_path: Path) -> None:
     killed, alone = jobs(write_digits(tmp_path / "digits", count=16), FULL + "workers = 0\n", tmp_path)
     chance = random.Random(1)
-    for number, aim in enumerate(("photos", *("steps", "checkpoint") * 5, "steps")):
-        killed.recipe.write_text(FULL + f"workers = {2 if number % 5 == 1 else 0}\n")
+    for number, aim in enumerate(("photos", *("steps", "checkpoint") * 3, "steps")):
+        killed.recipe.write_text(FULL + f"workers = {2 if number in (1, 4) else 0}\n")
         kill(killed, aim, chance)
     killed.finish()
     alone.finish()

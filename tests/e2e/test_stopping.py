@@ -28,7 +28,8 @@ class Job:
     def __init__(self, photos: Path, bundle: Path, *options: str) -> None:
         self.bundle = bundle
         self.log = bundle.parent / "log"
-        command = [sys.executable, "-m", "lungfish", "train", photos, "--out", bundle, "--arch", SMALL, *options]
+        options = ("--arch", SMALL, "--recipe", "probe", *options)
+        command = [sys.executable, "-m", "lungfish", "train", photos, "--out", bundle, *options]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log)
 

@@ -115,7 +115,7 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
     order = np.argsort(-energy, axis=-1)  # the strongest first, while there are others to make up for it
     product = np.take_along_axis(np.take_along_axis(product, order[:, None], 2), order[:, :, None], 1)
     product += np.eye(inputs) * np.maximum(DAMPING * energy.mean(axis=-1), TINY)[:, None, None]
-    passed_on = np.linalg.cholesky(np.linalg.inv(product)).swapaxes(1, 2)  # from each input to later ones: upper
+    passed_on = _inverse_root(product)  # from each input to later ones
     given = np.take_along_axis(weight.astype(np.float64), order[:, None], 2)
     most = np.abs(given).max(axis=-1)
     step = np.maximum(most, TINY) / LARGEST
@@ -131,3 +131,11 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
             left[..., i + 1 : end] -= error[..., None] * passed_on[:, None, i, i + 1 : end]
         left[..., end:] -= errors @ passed_on[:, start:end, end:]
     return np.take_along_axis(left, np.argsort(order, axis=-1)[:, None], 2)
+
+
+def _inverse_root(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Upper triangular `u` with `u.T @ u` the inverse, of each of `[n, side, side]` positive definite matrices."""
+    from scipy.linalg.lapack import dtrtri
+
+    upper = np.linalg.cholesky(matrices[:, ::-1, ::-1])[:, ::-1, ::-1]  # upper @ upper.T is the matrix
+    return np.stack([dtrtri(each)[0] for each in upper])
