@@ -88,8 +88,7 @@ class FinetuneStep:
         shape: Shape = self._trunk.shape
         photos = max(self._tuning.batch // self._setting.group.size, 1)
         device = self._setting.group.device
-        seconds = seconds_per_photo(
-            tail_of(self._network, self.first_block).to(device), torch.zeros((photos, *shape), device=device)
-        )
+        tail, inputs = tail_of(self._network, self.first_block).to(device), torch.zeros((photos, *shape), device=device)
+        seconds = seconds_per_photo(tail, inputs, learns_statistics=self._tuning.batch_norm == "batch")
         self._network.cpu()
         return seconds / self._setting.group.size

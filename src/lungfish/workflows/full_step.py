@@ -90,12 +90,15 @@ class FullStep:
 
     @cached_property
     def _photo_s(self) -> float:
-        """Seconds for one photo's way forward and back, in the group."""
+        """Seconds for one photo, from the file to the way back, in the group."""
         import torch
 
         side = self._setting.preprocess.resolution_px
         device = self._setting.group.device
         pixels = torch.zeros((SAMPLE_BATCH, 3, side, side), dtype=torch.uint8, device=device)
-        seconds = seconds_per_photo(self._layers(), pixels)
+        learns = self._tuning.batch_norm == "batch"
+        seconds = seconds_per_photo(self._layers(), pixels, learns_statistics=learns)
         self._network.cpu()
+        if device == "cpu":  # elsewhere photos are read while the device computes
+            seconds += self._setting.pace.decode_s / physical_cores()
         return seconds / self._setting.group.size
