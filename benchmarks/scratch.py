@@ -1,6 +1,6 @@
 """The reason for transfer learning, measured: accuracy against minutes, from pretrained weights and from none.
 
-Run: nice python benchmarks/scratch.py [PHOTOS] [--minutes 30], about two and a half times the minutes and ten more, on
+Run: nice python benchmarks/scratch.py [PHOTOS] [--minutes 12], about two and a half times the minutes and ten more, on
 two quiet cores. Each way to train is one `lungfish train` with an empty cache. Writes scratch.json beside itself, and
 the page docs/learn/scratch-against-transfer.md with its picture: the words are in scratch_page.md, the figures are what
 the page's own code prints. PHOTOS is `clothing-small` by default. Without weights the photos are seen at 128 pixels
@@ -35,7 +35,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = HERE.parents[1] / "shared" / "data" / "clothing-small"
     arguments.add_argument("photos", nargs="?", type=Path, default=default)
-    arguments.add_argument("--minutes", type=float, default=30.0, help="for full and for scratch, each")
+    arguments.add_argument("--minutes", type=float, default=12.0, help="for full and for scratch, each")
     asked = arguments.parse_args()
     limit = ("--minutes", asked.minutes)
     ways: dict[str, tuple[object, ...]] = {

@@ -47,7 +47,8 @@ def test_signals_end_it_quietly_with_its_workers(photos: Path, alone: WarmJob, t
     (job.bundle / "labels.txt").write_text("the old one\n")
     signals: tuple[tuple[Callable[[int, int], None], int, int], ...] = (
         (os.killpg, signal.SIGINT, 130),  # Ctrl-C in a terminal
-        (os.kill, signal.SIGTERM, 75),  # a service that is stopped
+        (os.kill, signal.SIGTERM, 75),
+        (os.killpg, signal.SIGTERM, 75),  # a service that is stopped
     )
     for send, number, code in signals:
         process = job.start_cold()

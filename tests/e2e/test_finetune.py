@@ -50,6 +50,7 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, recipe: Path
     probe, tuned = train("probe", "probe"), train(recipe, "tuned")
     assert probe["epochs"] == []
     assert 1 <= len(tuned["epochs"]) <= 6
+    assert tuned["epochs"][0]["epoch"] == 0
     assert tuned["val"]["n"] == probe["val"]["n"]
     rows = [json.loads(line) for line in (tmp_path / "tuned" / "training.jsonl").read_text().splitlines()]
     assert rows == tuned["epochs"]

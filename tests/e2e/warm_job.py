@@ -99,5 +99,6 @@ class WarmJob:
     def made(self) -> tuple[dict[str, bytes], list[tuple[float, float]]]:
         """What must be the same however often a run is resumed: the model's files, and each epoch's losses."""
         rows = [json.loads(line) for line in (self.bundle / "training.jsonl").read_text().splitlines()]
+        assert [row["epoch"] for row in rows] == list(range(len(rows)))
         files = {name: (self.bundle / name).read_bytes() for name in MODEL_FILES}
         return files, [(row["loss"], row["val_loss"]) for row in rows]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lungfish.deploy.weight_rounding import round_weights
 
-ROUNDING_PHOTOS = 32  # twice and four times as many did no better: docs/decisions/0014
+ROUNDING_PHOTOS = 32  # twice as many did no better: docs/decisions/0014
 CALIBRATION_BATCH = 8
 # What runs in integers; the normalization of the pixels and the final softmax stay in floats.
 INTEGER_OPERATORS = ("Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm")
