@@ -67,7 +67,7 @@ def full(
     device = run.group.device
     sequence = from_pixels(network, normalization).to(device)
     run = replace(run, bfloat16=_is_bfloat16(tuning, device), compiled=_is_compiled(tuning, network.arch, train, run))
-    batches = _Batches(train, tuning, network.arch, run.seed)
+    batches = _Batches(train, tuning, network.arch, run)
     fitted = fit(sequence, batches, val, tuning, run)
     sequence.load_state_dict(fitted.tensors)
     network.cpu().eval()
@@ -88,8 +88,9 @@ def sides_px(tuning: Full, resolution_px: int) -> list[int]:
 class _Batches:
     """Fresh views at the resolution of the epoch, with labels, mixed if the recipe mixes."""
 
-    def __init__(self, photos: FreshPhotos, tuning: Full, arch: Arch, seed: int) -> None:
-        self._photos, self._seed, self._classes = photos, seed, arch.classes
+    def __init__(self, photos: FreshPhotos, tuning: Full, arch: Arch, run: Run) -> None:
+        self._photos, self._classes = photos, arch.classes
+        self._seed, self._device = run.seed, run.group.device
         self._sides = sides_px(tuning, arch.resolution_px)
         self._mixup, self._cutmix = tuning.mixup, tuning.cutmix
 
@@ -108,10 +109,10 @@ class _Batches:
     def _mixed(self, epoch: int, chunk: Positions, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         from lungfish.data.mixing import Mixing, mixed
 
-        seed = np.random.SeedSequence((self._seed, epoch, MIXING_STREAM, *chunk[:1].tolist()))
-        return mixed(
-            inputs.float(), labels, self._classes, Mixing(self._mixup, self._cutmix), np.random.default_rng(seed)
-        )
+        rng = np.random.default_rng((self._seed, epoch, MIXING_STREAM, *chunk[:1].tolist()))
+        mixing = Mixing(self._mixup, self._cutmix)
+        # where steps are computed: bytes are quicker to send than floats
+        return mixed(inputs.to(self._device), labels.to(self._device), self._classes, mixing, rng)
 
 
 def _is_bfloat16(tuning: Full, device: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,11 @@ class Group:
         if self.device != "cpu":  # in eval mode it is as any batch norm
             network = SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return DistributedDataParallel(network, broadcast_buffers=False)  # statistics are frozen, or made together
+
+    def holding_back(self, network: nn.Module) -> AbstractContextManager[None]:
+        """A pass of a wrapped network whose gradients stay here: the next pass sends them along."""
+        held: AbstractContextManager[None] = network.no_sync() if self.size > 1 else nullcontext()
+        return held
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each value, summed over the processes, all of which must ask."""

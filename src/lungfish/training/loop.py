@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -170,17 +170,19 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
                         settings["lr"] = rate * settings["scale"]
 
                     optimizer.zero_grad()
-                    for part in _parts(positions, tuning):
+                    parts = _parts(positions, tuning)
+                    for number, part in enumerate(parts, 1):
                         inputs, targets = meter.wait(data)
                         _share_randomness(network, group, part)
-                        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=run.bfloat16):
-                            logits = model(inputs).float()
-                        smoothing = tuning.label_smoothing
-                        loss = F.cross_entropy(
-                            logits, targets, class_weight, reduction="sum", label_smoothing=smoothing
-                        )
-                        # a mean over the photos of all processes, and the group takes the mean of its gradients
-                        (loss * (group.size / photo_weight[positions].sum())).backward()
+                        with group.holding_back(model) if number < len(parts) else nullcontext():
+                            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=run.bfloat16):
+                                logits = model(inputs).float()
+                            smoothing = tuning.label_smoothing
+                            loss = F.cross_entropy(
+                                logits, targets, class_weight, reduction="sum", label_smoothing=smoothing
+                            )
+                            # a mean over the photos of all processes, and the group takes the mean of its gradients
+                            (loss * (group.size / photo_weight[positions].sum())).backward()
                         meter.add(rate, inputs, logits, targets, loss)
                     if tuning.pull:
                         _pull(state, tuning.pull)

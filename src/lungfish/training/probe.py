@@ -66,7 +66,7 @@ def fit_probe(train: Samples, val: Samples, recipe: Recipe) -> Head:
     for penalty in sorted(recipe.penalties, reverse=True):
         weight, bias = path.fit(penalty)
         head = Head(weight, bias, penalty, balanced, 1.0, tried)
-        tried[penalty] = cross_entropy(head.logits(val.features), val.labels)
+        tried[penalty] = float(cross_entropy(head.logits(val.features), val.labels).mean())
         if best is None or tried[penalty] < tried[best.penalty]:
             best = head
         else:  # along the path the loss falls, then rises
@@ -112,11 +112,12 @@ def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
     return round(float(np.exp(found.x)), 4)
 
 
-def cross_entropy(logits: NDArray[np.float32], labels: Labels) -> float:
-    """Mean negative log-probability of the true class, in nats."""
+def cross_entropy(logits: NDArray[np.floating], labels: Labels) -> NDArray[np.float64]:
+    """float64 `[n]`: negative log-probability of each true class, in nats."""
     from scipy.special import log_softmax
 
-    return -float(log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+    each: NDArray[np.float64] = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    return each
 
 
 class _Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
@@ -60,6 +60,11 @@ class Tuning:
             pull=(0, 1e6),
             patience=(1, 10_000),
         )
+
+    def beside(self, other: Tuning) -> dict[str, Any]:
+        """The settings that are others than those of `other`, by name."""
+        theirs = asdict(other)
+        return {name: value for name, value in asdict(self).items() if value != theirs[name]}
 
 
 @dataclass(frozen=True)

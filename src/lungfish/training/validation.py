@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.training.group import Group
-from lungfish.training.probe import fit_temperature
+from lungfish.training.probe import cross_entropy, fit_temperature
 from lungfish.training.state import Score
 
 if TYPE_CHECKING:
@@ -57,8 +57,4 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
 
 def losses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """float64 `[n]`: cross-entropy of each photo at the best temperature, in nats."""
-    from scipy.special import log_softmax
-
-    calibrated = logits.astype(np.float64) / fit_temperature(logits, labels)
-    each: NDArray[np.float64] = -log_softmax(calibrated, axis=1)[np.arange(len(labels)), labels]
-    return each
+    return cross_entropy(logits.astype(np.float64) / fit_temperature(logits, labels), labels)

@@ -22,7 +22,7 @@ from lungfish.training.probe import Head, fit_temperature, is_balanced
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
 from lungfish.training.validation import losses, score
-from lungfish.workflows.plan import fit_to_time, open_steps, plan_steps
+from lungfish.workflows.plan import fit_to_time, open_steps, plan_steps, what_is_shorter
 from lungfish.workflows.run_folder import begin_run, run_folder
 from lungfish.workflows.step import Setting, Step
 
@@ -157,7 +157,7 @@ def _take(
     kept, why = setting.group.agree(_verdict(fitted, logits, reached, truth, few=few))
     if not kept:
         network.load_state_dict(before)
-    why += _shortened(settings, recipe.tables[name])
+    why += what_is_shorter(settings, recipe.tables[name], "; ")
     rung = Rung(name, score(reached, truth), time.monotonic() - began, kept, why, asdict(settings))
     return rung, reached, [{"step": name} | dict(row) for row in fitted.history]
 
@@ -187,8 +187,7 @@ def _settings(name: str, step: Step[Any], job: Mapping[str, str], setting: Setti
 
 
 def _run(name: str, settings: Tuning, first_block: int, job: Mapping[str, str], setting: Setting) -> Run:
-    tuning = asdict(setting.recipe.tables[name])
-    shortened = {key: value for key, value in asdict(settings).items() if value != tuning[key]}
+    shortened = settings.beside(setting.recipe.tables[name])
     decided = {"shortened": json.dumps(shortened), "first_block": str(first_block)}
     checkpoints = Checkpoints(run_folder(setting.target) / name, {**job, **decided})
     if setting.group.leads:
@@ -226,11 +225,6 @@ def _verdict(
                 f"standard error is {error:.3f}"
             )
     return True, f"epoch {fitted.best_epoch + 1} of {len(fitted.history)} is the best; {ended[fitted.stopped]}"
-
-
-def _shortened(settings: Tuning, tuning: Tuning) -> str:
-    changed = {key: value for key, value in asdict(settings).items() if value != getattr(tuning, key)}
-    return f"; shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
 
 
 def _class_weight(setting: Setting) -> Tensor | None:

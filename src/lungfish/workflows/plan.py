@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lungfish.training.recipe import Recipe
@@ -46,9 +45,13 @@ def fit_to_time(name: str, tuning: T, step: Step[T], left_s: float) -> tuple[T |
     if chosen is None:
         least, left = in_words(needed_s), in_words(max(left_s, 0))
         return None, f"{name}: not tried; at its shortest it takes about {least} here, and {left} are left", 0.0
-    changed = {key: value for key, value in asdict(chosen).items() if value != getattr(tuning, key)}
-    shorter = f", shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
-    return chosen, f"{name}: about {in_words(needed_s)}{shorter}", needed_s
+    return chosen, f"{name}: about {in_words(needed_s)}{what_is_shorter(chosen, tuning, ', ')}", needed_s
+
+
+def what_is_shorter(chosen: Tuning, tuning: Tuning, before: str) -> str:
+    """What the time made of a step's settings, for a person, after the text that leads to it; empty if nothing."""
+    changed = chosen.beside(tuning)
+    return f"{before}shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
 
 
 def in_words(seconds: float) -> str:
