@@ -69,12 +69,16 @@ class Lines:
 
 
 class Bars:
-    """Live bars with count, rate and time left, for a terminal."""
+    """Live bars with count, rate and time left, for a terminal; news appears above them."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)  # only the console of a bar knows to move it out of the way
 
     @contextmanager
     def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
         from rich import progress
-        from rich.console import Console
 
         columns = (
             progress.TextColumn("{task.description}"),
@@ -83,7 +87,7 @@ class Bars:
             progress.TextColumn("{task.fields[rate]}"),
             progress.TimeRemainingColumn(),
         )
-        with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+        with progress.Progress(*columns, console=self._console) as bar:
             task = bar.add_task(description, total=total, completed=done, rate="")
 
             def advance(count: int) -> None:
@@ -93,9 +97,7 @@ class Bars:
             yield advance
 
     def say(self, text: str) -> None:
-        from rich.console import Console
-
-        Console(stderr=True).print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False)
 
 
 def for_stderr() -> Progress:

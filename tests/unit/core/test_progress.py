@@ -1,3 +1,5 @@
+import io
+import re
 import sys
 import time
 
@@ -59,6 +61,48 @@ def test_bars_keep_to_stderr_and_print_no_markup(capsys: pytest.CaptureFixture[s
     assert out == ""
     assert "[red]x[/red]" in err
     assert "2/2" in err
+
+
+class Terminal(io.StringIO):
+    """What a program writes to a terminal, and what is then to be seen there."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def lines(self) -> list[str]:
+        shown, row, column = [""], 0, 0
+        for text in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", self.getvalue()):
+            if text == "\r":
+                column = 0
+            elif text == "\n":
+                row, column = row + 1, 0
+                shown += [""] * (row == len(shown))
+            elif text == "\x1b[2K":
+                shown[row] = ""
+            elif text[0] == "\x1b":
+                assert text[-1] in "mhl", f"{text!r} moves the cursor"
+            else:
+                shown[row] = shown[row][:column].ljust(column) + text + shown[row][column + len(text) :]
+                column += len(text)
+        return shown
+
+
+def test_news_appears_above_a_live_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    bars = for_stderr()
+    bars.say("begins")
+    with bars.task("train", 2) as advance:
+        for epoch in ("epoch 1", "epoch 2 [red]"):
+            advance(1)
+            bars.say(epoch)
+    bars.say("ends")
+    *said, bar, after, cursor = terminal.lines()
+    assert (said, after, cursor) == (["begins", "epoch 1", "epoch 2 [red]"], "ends", "")
+    assert bar.startswith("train ")
+    assert " 2/2 " in bar
 
 
 def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
