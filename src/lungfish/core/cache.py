@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-from collections.abc import Collection
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -22,7 +21,7 @@ def cache_folder() -> Path:
 
 
 def budget_bytes() -> int:
-    """How large the cache may grow: `LUNGFISH_CACHE_GB` (default 10), in bytes.
+    """How large the whole folder may grow: `LUNGFISH_CACHE_GB` (default 10), in bytes.
 
     Raises:
         UsageError: the variable is not a positive number.
@@ -37,49 +36,15 @@ def budget_bytes() -> int:
     return int(gigabytes * 1e9)
 
 
-def prune_cache(folder: Path, budget: int, keep: Collection[Path] = ()) -> list[Path]:
-    """Delete the least recently used entries (direct children) of `folder` until it holds `budget` bytes or less.
-
-    Args:
-        folder: a folder of independent entries, each a file or a folder.
-        budget: bytes that may stay.
-        keep: entries that stay whatever they weigh (those in use).
-
-    Returns:
-        The deleted entries.
-    """
-    if not folder.is_dir():
-        return []
-    entries = sorted(folder.iterdir(), key=_last_used)
-    sizes = {entry: bytes_of(entry) for entry in entries}
-    held, deleted = sum(sizes.values()), []
-    for entry in entries:
-        if held <= budget:
-            break
-        if entry in keep:
-            continue
-        if entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
-        held -= sizes[entry]
-        deleted.append(entry)
-    return deleted
-
-
 def bytes_of(entry: Path) -> int:
-    """Size of a file, or of all files in a folder; 0 for what is not there."""
-    files = entry.rglob("*") if entry.is_dir() else [entry]
-    return sum(map(_size, files))
-
-
-def _last_used(entry: Path) -> float:
-    with contextlib.suppress(FileNotFoundError):  # deleted by another process
-        return entry.stat().st_mtime
-    return 0.0
+    """Size of a file, or of all files in a folder; 0 for what is not there or may not be seen."""
+    if not entry.is_dir():
+        return _size(entry)
+    return sum(_size(Path(folder, name)) for folder, _, names in os.walk(entry) for name in names)
 
 
 def _size(file: Path) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        return file.stat().st_size if file.is_file() else 0
+    with contextlib.suppress(OSError):
+        about = file.stat()
+        return about.st_size if stat.S_ISREG(about.st_mode) else 0
     return 0

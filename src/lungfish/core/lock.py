@@ -50,6 +50,13 @@ def try_lock(path: Path) -> Iterator[bool]:
             held.release()
 
 
+def hold(path: Path) -> FileLock | None:
+    """Hold a lock for as long as what is returned is kept; None if another holds it. Raises as `lock`."""
+    held = _file_lock(path)
+    with storage_errors(path):
+        return held if _acquired(held) else None
+
+
 def _file_lock(path: Path) -> FileLock:
     try:
         from filelock import FileLock
@@ -57,7 +64,7 @@ def _file_lock(path: Path) -> FileLock:
         raise missing_extra(error, f"the lock {path.name}") from None
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
+    return FileLock(path, thread_local=False)  # so that whichever thread drops it lets go
 
 
 def _acquired(held: FileLock) -> bool:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
+from lungfish.core.cache import budget_bytes, cache_folder
 from lungfish.core.errors import StorageError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress, Silent
+from lungfish.data import space
 from lungfish.data.features import Trunk, open_features
 from lungfish.data.inspection import Inspection, InspectionCache, inspect
 from lungfish.data.photos import Photo, PhotoSet, Skipped
@@ -94,7 +95,7 @@ def examine(
         MissingExtraError: imagehash is not installed.
     """
     options = options or ExamineOptions()
-    budget = budget_bytes()
+    budget_bytes()  # an error now, not when the work is done
     examiner = _Examiner(photos, preprocess, trunk)
     wanted = [trunk is not None and options.needs_features(photo) for photo in photos.photos]
     tally = _Tally(photos, sum(wanted), trunk.width if trunk else 0)
@@ -115,7 +116,7 @@ def examine(
                     flushed = time.monotonic()
     finally:
         examiner.flush()
-    examiner.prune(budget)
+    space.make_room(cache_folder(), 0)
     return tally.result(examiner.warnings)
 
 
@@ -156,6 +157,7 @@ class _Examiner:
         self.warnings: list[str] = []
         self._inspections = InspectionCache(preprocess)
         self._features = open_features(trunk, preprocess) if trunk else None
+        self._in_use = [space.in_use(store.folder) for store in self._stores()]
 
     def look(self, chunk: _Chunk) -> list[_Look]:
         looks: list[_Look] = []
@@ -185,10 +187,6 @@ class _Examiner:
                 cause = error.__cause__
                 reason = (cause.strerror if isinstance(cause, OSError) else None) or "cannot be written"
                 self.warnings.append(f"{store.folder.parent.name} are not cached: {reason}")
-
-    def prune(self, budget: int) -> None:
-        for store in self._stores():
-            prune_cache(cache_folder() / store.folder.parent.name, budget, keep=[store.folder])
 
     def _stores(self) -> list[RowStore]:
         return [self._inspections.store, *([self._features] if self._features is not None else [])]

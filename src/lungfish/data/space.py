@@ -1,69 +1,145 @@
-"""Space on the disk for large folders of the cache: within its budget, at the cost of older ones that nobody writes."""
+"""Space on the disk for new things in the cache: within its budget, at the cost of older ones that nobody uses."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from lungfish.core.cache import budget_bytes, bytes_of, cache_folder, prune_cache
-from lungfish.core.errors import StorageError
-from lungfish.core.lock import lock, try_lock
+from lungfish.core.cache import budget_bytes, bytes_of, cache_folder
+from lungfish.core.errors import MachineError, StorageError
+from lungfish.core.lock import hold, lock, try_lock
 from lungfish.core.names import printable
 
+# Folders of the cache whose entries may go. The others hold weights, and runs that can be gone on with.
+KINDS = ("activations", "bundles", "features", "inspections", "photos", "shards")
+USERS = 4  # that can be known of at once, for each folder
+DAY_S = 86_400.0
 
-def bytes_available(parent: Path) -> int:
-    """What one folder in `parent` may take: the cache's budget, or what the disk holds without the others, if less.
+
+def bytes_available(folder: Path) -> int:
+    """What `folder`, be it there or not, may take: what the budget and the disk leave beside all that must stay.
 
     Raises:
         UsageError: `LUNGFISH_CACHE_GB` is not a positive number.
     """
-    there = next(folder for folder in (parent, *parent.parents) if folder.exists())
-    return min(budget_bytes(), bytes_of(parent) + shutil.disk_usage(there).free)
+    staying, unused = _weigh(folder)
+    return max(_room(staying + sum(unused.values())) - staying, 0)
 
 
 def make_room(folder: Path, needed: int) -> None:
-    """Delete the least recently used folders beside `folder`, whose lock is held, until `needed` bytes are free for it.
+    """Delete what was not used for longest in the whole cache, until `folder` may take `needed` bytes.
+
+    `folder` itself stays, and so does what others use.
 
     Raises:
-        StorageError: there is not room enough even so.
+        StorageError: there is not room enough even so; nothing is deleted.
+        UsageError: `LUNGFISH_CACHE_GB` is not a positive number.
     """
-    available = bytes_available(folder.parent)
-    if needed > available:
+    staying, unused = _weigh(folder)
+    held = staying + sum(unused.values())
+    room = _room(held)
+    if needed > max(room - staying, 0):
         raise StorageError(
-            f"{folder.parent.name} take {_gigabytes(needed)}; {_gigabytes(available)} are free in "
-            f"{printable(str(folder.parent))} or allowed by LUNGFISH_CACHE_GB",
+            f"{folder.parent.name} take {_gigabytes(needed)}; {_gigabytes(room - staying)} are free in "
+            f"{printable(str(folder.parent))} or allowed by LUNGFISH_CACHE_GB beside weights, stopped runs and what "
+            "is in use",
             "Set LUNGFISH_CACHE_GB to more, or LUNGFISH_CACHE to another disk.",
         )
-    others = [other for other in folder.parent.glob("*") if other != folder]
-    with ExitStack() as held:
-        busy = [other for other in others if not held.enter_context(try_folder_lock(other))]
-        prune_cache(folder.parent, available - needed, keep=busy)
+    for entry, size in unused.items():
+        if held + needed <= room:
+            break
+        with _claimed(entry) as is_free:
+            if is_free:
+                _delete(entry)
+                held -= size
+
+
+def in_use(folder: Path) -> object:
+    """Remember that a folder is used now; it is not deleted as long as what is returned is kept."""
+    touch(folder)
+    with contextlib.suppress(MachineError):  # filelock is not installed, or nothing can be written
+        for file in _lock_files(folder)[1:]:
+            if held := hold(file):
+                return held
+    return None
+
+
+def touch(entry: Path) -> None:
+    """Remember that a file or folder of the cache is used now."""
+    with contextlib.suppress(OSError):
+        os.utime(entry)
 
 
 def folder_lock(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
     """Held by whoever writes to a folder: see `lungfish.core.lock`."""
-    return lock(_lock_file(folder), waiting)
+    return lock(_lock_files(folder)[0], waiting)
 
 
 def try_folder_lock(folder: Path) -> AbstractContextManager[bool]:
     """Held by whoever writes to a folder, without waiting: see `lungfish.core.lock.try_lock`."""
-    return try_lock(_lock_file(folder))
+    return try_lock(_lock_files(folder)[0])
 
 
-def touch(folder: Path) -> None:
-    """Remember that a folder is used now."""
-    with contextlib.suppress(OSError):
-        os.utime(folder)
+def _lock_files(folder: Path) -> list[Path]:
+    """Of the writer, then of users; apart from the folder, which may be deleted while others wait for it."""
+    name = f"{folder.parent.name}-{folder.name}"
+    return [cache_folder() / "locks" / each for each in (name, *(f"{name}.{user}" for user in range(USERS)))]
 
 
-def _lock_file(folder: Path) -> Path:
-    """Apart from the folder, which may be deleted while others wait for it."""
-    return cache_folder() / "locks" / f"{folder.parent.name}-{folder.name}"
+def _weigh(folder: Path) -> tuple[int, dict[Path, int]]:
+    """Bytes that stay, and the size of each entry that may go, the least recently used first; `folder` is neither."""
+    staying = sum(bytes_of(other) for other in cache_folder().glob("*") if other.name not in KINDS)
+    entries = [entry for kind in KINDS for entry in (cache_folder() / kind).glob("*") if entry != folder]
+    unused = {}
+    for entry in sorted(entries, key=_last_used):
+        with _claimed(entry) as is_free:
+            if is_free:
+                unused[entry] = bytes_of(entry)
+            else:
+                staying += bytes_of(entry)
+    return staying, unused
+
+
+@contextmanager
+def _claimed(entry: Path) -> Iterator[bool]:
+    """Whether nobody uses an entry; then nobody begins to write there within the block."""
+    with ExitStack() as locks:
+        try:
+            is_free = all(locks.enter_context(try_lock(file)) for file in _lock_files(entry) if file.exists())
+        except MachineError:  # filelock is not installed, or the lock is of another user
+            is_free = False
+        yield is_free and not _is_unfinished(entry)
+
+
+def _is_unfinished(entry: Path) -> bool:
+    """Whether it may be what a process writes that will then rename it; older ones were left by a kill."""
+    return entry.name.startswith(".") and time.time() - _last_used(entry) < DAY_S
+
+
+def _room(held: int) -> int:
+    """What the cache may take: its budget, or what it holds and what the disk has free, if less."""
+    standing = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.exists())
+    return min(budget_bytes(), held + shutil.disk_usage(standing).free)
+
+
+def _delete(entry: Path) -> None:
+    if entry.is_dir():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # Windows, while another process reads it
+            entry.unlink()
+
+
+def _last_used(entry: Path) -> float:
+    with contextlib.suppress(OSError):  # deleted by another process
+        return entry.stat().st_mtime
+    return 0.0
 
 
 def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.3g} GB"
+    return f"{max(count, 0) / 1e9:.3g} GB"

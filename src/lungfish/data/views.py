@@ -90,6 +90,7 @@ class Views:
         self.photos, self.views, *_ = array.shape
         self.shape = array.shape[2:]
         self._resident_bytes = 0
+        self._in_use = space.in_use(array.folder)
 
     def rows(self, photos: Positions, views: Positions, /) -> NDArray[np.float16]:
         """A copy of some activations: float16 `[n, channels, height, width]`.
@@ -158,7 +159,6 @@ def compute_views(
         if not array.exists:
             space.make_room(folder, bytes_needed(trunk.shape, len(hashes), settings.views))
             array.create()
-        space.touch(folder)
         if array.done < len(hashes):
             _fill(array, work, progress)
         return Views(array)

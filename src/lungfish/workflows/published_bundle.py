@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from lungfish import __version__
 from lungfish.architecture import parse_arch
-from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
+from lungfish.core.cache import cache_folder
 from lungfish.core.errors import BundleError, StorageError, WeightsError
 from lungfish.core.files import staged_folder
 from lungfish.core.hashing import sha256_file, sha256_json
 from lungfish.core.progress import Progress
+from lungfish.data import space
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
@@ -60,7 +61,8 @@ def published_bundle(name: str, progress: Progress) -> Path:
         except StorageError:
             if not _is_whole(folder):  # else another process was first
                 raise
-        prune_cache(folder.parent, budget_bytes(), keep=[folder])
+        space.make_room(folder, 0)
+    space.touch(folder)
     return folder
 
 

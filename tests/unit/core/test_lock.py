@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lungfish.core.errors import MissingExtraError, StorageError
-from lungfish.core.lock import lock, try_lock
+from lungfish.core.lock import hold, lock, try_lock
 
 HOLD = """
 import sys, time
@@ -34,6 +34,16 @@ def test_one_holds_it_at_a_time(tmp_path: Path) -> None:
         assert held
         assert not twice
     assert path.exists()
+
+
+def test_it_is_held_as_long_as_it_is_kept(tmp_path: Path) -> None:
+    kept = [hold(tmp_path / "a")]
+    assert kept[0] is not None
+    assert hold(tmp_path / "a") is None
+    thread = threading.Thread(target=kept.clear)  # whichever thread drops it
+    thread.start()
+    thread.join()
+    assert hold(tmp_path / "a") is not None
 
 
 def test_it_waits_and_says_so(tmp_path: Path) -> None:

@@ -146,6 +146,20 @@ def test_the_budget(groups, cache, monkeypatch):
     assert sum(file.stat().st_size for file in cache.rglob("*.photos")) <= 1000
 
 
+def test_copies_that_are_read_stay(groups, cache, monkeypatch):
+    monkeypatch.setenv("LUNGFISH_CACHE_GB", "1e-6")  # 1,000 bytes
+    reader = GroupReader(groups, copies_of("first", 600))
+    reader(photo(3))
+    [first] = (cache / "photos").iterdir()
+    (first / "filled").write_bytes(bytes(500))
+    assert plan_copies("second", 600, Listing(), "slow") is None
+    assert plan_copies("first", 600, Listing(), "slow") is not None
+    pickle.loads(pickle.dumps(reader))(photo(99))
+    del reader
+    GroupReader(groups, copies_of("second", 600))(photo(3))
+    assert not first.exists()
+
+
 def test_a_full_disk_is_no_error(groups, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

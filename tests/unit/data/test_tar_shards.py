@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
+import os
 import pickle
 import random
 import tarfile
@@ -224,9 +225,11 @@ def test_no_tar_at_all(tmp_path):
         open_photos(tmp_path / "x.tar")
 
 
-def test_the_index_is_made_once(tmp_path, monkeypatch):
+def test_the_index_is_made_once(tmp_path, monkeypatch, cache):
     path = write(tmp_path / "x.tar", samples(0, 8))
     first = open_photos(path)
+    [index] = (cache / "shards").iterdir()
+    os.utime(index, (1, 1))
 
     def forbidden(_):
         raise AssertionError("the tar is read again")
@@ -235,6 +238,7 @@ def test_the_index_is_made_once(tmp_path, monkeypatch):
     again = open_photos(path)
     assert (again.photos, again.labels, again.skipped) == (first.photos, first.labels, first.skipped)
     assert again.read(again.photos[5]) == b"picture 5"
+    assert index.stat().st_mtime > 1  # what is used is not the next to go
     monkeypatch.undo()
     write(path, samples(10, 4))
     assert open_photos(path).photos[0].name == "x/0010.jpg"

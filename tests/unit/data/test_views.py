@@ -241,6 +241,15 @@ def test_older_activations_make_room(photos, cache, monkeypatch):
     assert (again.seen, oldest.seen) == (0, 11 * 4)
 
 
+def test_activations_that_are_read_stay(photos, monkeypatch):
+    monkeypatch.setenv("LUNGFISH_CACHE_GB", "0.000009")  # not two of them
+    views = compute(photos)
+    with pytest.raises(StorageError, match=r"are free in .*activations or allowed by .* what is in use"):
+        compute(photos[1:])
+    del views
+    compute(photos[1:])
+
+
 def test_a_file_that_was_cut_is_computed_anew(photos, cache):
     views = everything(compute(photos))
     file = next(cache.rglob("array.npy"))

@@ -2,7 +2,7 @@
 
 A file begins with two numbers for each photo, int64 and little-endian: where in the file its bytes start and stop. The
 start is negative if the bytes are the reason why the photo cannot be read. Files are written whole or not at all, by
-any number of processes, and may be deleted at any time.
+any number of processes, and may be deleted at any time; lungfish does so only when no process uses them.
 """
 
 from __future__ import annotations
@@ -39,6 +39,13 @@ class Copies:
     room_bytes: int
     _has_room: bool = field(default=False, init=False)
     _is_full: bool = field(default=False, init=False)
+    _in_use: object = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._in_use = space.in_use(self.folder)
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_in_use": None}  # whoever began the other process holds it
 
     def read(self, group: int, position: int) -> bytes | UnreadablePhotoError | None:
         """A photo of a group; None if there is no copy of the group."""
@@ -92,14 +99,12 @@ def plan_copies(identity: object, needed_bytes: int, listing: Listing, otherwise
     Raises:
         UsageError: `LUNGFISH_CACHE_GB` is not a positive number.
     """
-    parent = cache_folder() / "photos"
-    room_bytes = space.bytes_available(parent)
+    folder = cache_folder() / "photos" / sha256_json([VERSION, identity])[:32]
+    room_bytes = space.bytes_available(folder)
     if needed_bytes > room_bytes:
         listing.warnings.append(
             f"no copy of the photos is kept in the cache, for they take {needed_bytes / 1e9:.3g} GB and"
             f" LUNGFISH_CACHE_GB or the disk leaves {room_bytes / 1e9:.3g}: {otherwise}"
         )
         return None
-    folder = parent / sha256_json([VERSION, identity])[:32]
-    space.touch(folder)
     return Copies(folder, needed_bytes, room_bytes)

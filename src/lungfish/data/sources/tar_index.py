@@ -11,14 +11,15 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
-from lungfish.core.cache import budget_bytes, cache_folder, prune_cache
+from lungfish.core.cache import cache_folder
 from lungfish.core.errors import StorageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import printable
+from lungfish.data import space
 from lungfish.data.sources.place import Place
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, is_junk
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
@@ -63,9 +64,10 @@ def read_shard(place: Place, name: str) -> Shard:
         LungfishError: it cannot be opened.
     """
     key = sha256_json([VERSION, place.stamp(name)])
-    index = _folder() / f"{key[:32]}.json"
+    index = cache_folder() / "shards" / f"{key[:32]}.json"
     try:
         rows = json.loads(index.read_bytes())
+        space.touch(index)
         return Shard([Sample(*row) for row in rows["samples"]], [tuple(row) for row in rows["skipped"]])
     except (OSError, ValueError, TypeError, KeyError):
         pass  # not there, or damaged
@@ -75,15 +77,6 @@ def read_shard(place: Place, name: str) -> Shard:
     with contextlib.suppress(StorageError):  # then it is read again the next time
         write_atomic(index, json.dumps({"samples": samples, "skipped": shard.skipped}))
     return shard
-
-
-def prune_indexes() -> None:
-    """Delete the indexes that were not used for longest, if they exceed the cache's budget."""
-    prune_cache(_folder(), budget_bytes())
-
-
-def _folder() -> Path:
-    return cache_folder() / "shards"
 
 
 class _DamagedError(Exception):

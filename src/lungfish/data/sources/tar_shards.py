@@ -10,14 +10,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.core.cache import cache_folder
 from lungfish.core.errors import LungfishError, UnreadablePhotoError
+from lungfish.data import space
 from lungfish.data.photos import Photo, PhotoSet, Skipped
 from lungfish.data.sources.assembly import Listing, Row, assemble
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
 from lungfish.data.sources.place import LocalPlace, Place
 from lungfish.data.sources.shards import splits_of
-from lungfish.data.sources.tar_index import prune_indexes, read_shard
+from lungfish.data.sources.tar_index import read_shard
 from lungfish.runtime.ahead import map_ahead
 
 SHARDS_AT_ONCE = 8  # while they are listed
@@ -54,7 +56,7 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
             starts.append(sample.start)
             stops.append(sample.stop)
             owners.append(number)
-    prune_indexes()
+    space.make_room(cache_folder(), 0)
     members = Members(place, tuple(files), *(np.array(each) for each in (owners, starts, stops)))
     reader = members if isinstance(place, LocalPlace) else _fetching(members, listing)
     return assemble(listing, reader, _numeric_order(labels))
