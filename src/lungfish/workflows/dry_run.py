@@ -35,7 +35,8 @@ class Plan:
         leaks: copies on different sides.
         warnings: what a person should know.
         cached: photos whose features are at hand from an earlier run.
-        steps: of the recipe after the probe, with the time that each would take, in words.
+        steps: of the recipe after the probe, with the time that each would take, in words; before them, what the head
+            learns from if not from all training photos.
         estimate_seconds: about how long the job will take on this machine.
     """
 
@@ -86,12 +87,11 @@ def plan_job(job: Job, progress: Progress) -> Plan:
     network, _ = open_network(start, recipe, job.seed, progress)
     trunk = open_trunk(network, start.entry)
     at_hand = open_features(trunk, preprocess)
-    cached = sum(at_hand.get(record.seen.sha256) is not None for record in gathered.examined.records)
+    records = gathered.examined.records
+    cached = sum(at_hand.get(records[i].seen.sha256) is not None for i in gathered.embedded)
     pace = measure_pace(gathered, preprocess, trunk)
-    counts = gathered.counts()
-    probe_s = pace.gather_s(max(sum(counts.values()) - cached, 0)) + pace.finish_s(
-        counts["val"], counts["test"], recipe
-    )
+    counts, sampled = gathered.counts(), gathered.sampled()
+    probe_s = pace.gather_s(len(gathered.embedded) - cached) + pace.finish_s(counts["val"], counts["test"], recipe)
     attach(network, None, len(gathered.labels))
     left_s = math.inf if recipe.minutes is None else 60 * recipe.minutes - probe_s
     setting = Setting(
@@ -120,6 +120,6 @@ def plan_job(job: Job, progress: Progress) -> Plan:
         leaks=tuple(asdict(leak) for leak in gathered.sides.leaks),
         warnings=gathered.warnings,
         cached=cached,
-        steps=steps,
+        steps=(sampled, *steps) if sampled and recipe.pretrained else steps,
         estimate_seconds=round(probe_s + steps_s, 1),
     )

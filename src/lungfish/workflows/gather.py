@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,18 +12,23 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.hashing import sha256_json
-from lungfish.core.names import printable
+from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.examination import Examined, ExamineOptions, Record, examine
 from lungfish.data.features import Trunk
 from lungfish.data.integrity import check_photos
 from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates
 from lungfish.data.photos import SPLITS, Photo, PhotoSet
+from lungfish.data.sample import embed_sample, sample_by_class
 from lungfish.data.split import Assignment, assign_splits
 from lungfish.data.split_file import SplitRow, read_split, saved_split
 from lungfish.deploy.proof import LabelledPhotos
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.probe import Samples
+
+# All features of a million photos would be 20 GB in their copies, and a fit on them hours; on these it is minutes.
+HEAD_PHOTOS = 50_000
+LEAST_OF_CLASS = 5  # of them, however rare it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,7 @@ class Gathered:
         examined: readable photos and their features.
         copies: near-duplicates among the readable photos.
         sides: the split of each readable photo.
+        embedded: int64 `[m]`, rising: positions of those whose features the job needs, and has if there is a trunk.
         warnings: all that a person should know so far.
     """
 
@@ -42,6 +48,7 @@ class Gathered:
     examined: Examined
     copies: NearDuplicates
     sides: Assignment
+    embedded: NDArray[np.int64]
     warnings: tuple[str, ...]
 
     @property
@@ -56,6 +63,15 @@ class Gathered:
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of a split's photos among the readable ones."""
         return np.flatnonzero(np.array(self.sides.splits) == split)
+
+    def embedded_indices(self, *splits: str) -> NDArray[np.int64]:
+        """Positions of some splits' photos that have features, rising."""
+        return np.intersect1d(self.embedded, np.concatenate([self.indices(split) for split in splits]))
+
+    def sampled(self) -> str:
+        """What the head learns from, in words; empty if it is all training photos."""
+        some, count = len(self.embedded_indices("train")), len(self.indices("train"))
+        return f"The head learns from {some:,} of {plural(count, 'training photo')}" if some < count else ""
 
     def records(self, split: str) -> list[Record]:
         return [self.examined.records[i] for i in self.indices(split)]
@@ -138,15 +154,30 @@ def gather(
     saved = saved_split(read_split(options.split_file)) if options.split_file else None
     # Test photos are answered by the artefacts alone; features of them serve cross-validation of small sets only.
     spare_test = len(photos.photos) >= options.cross_validate_below
+    too_many = len(photos.photos) > max(HEAD_PHOTOS, options.cross_validate_below)
 
     def needs_features(photo: Photo) -> bool:
-        return not (spare_test and photo.split == "test" and saved is None)
+        return not too_many and not (spare_test and photo.split == "test" and saved is None)
 
     examined = examine(photos, preprocess, trunk, ExamineOptions(needs_features, progress=progress))
     warnings = check_photos(photos, examined)
-    copies = find_near_duplicates([record.seen for record in examined.records])
-    sides = assign_splits(examined.records, photos.labels, copies, saved)
-    return Gathered(photos, examined, copies, sides, examined.warnings + warnings + sides.warnings)
+    records = examined.records
+    copies = find_near_duplicates([record.seen for record in records])
+    sides = assign_splits(records, photos.labels, copies, saved)
+    if too_many:
+        embedded = _choose(records, sides)
+        if trunk is not None:
+            examined = embed_sample(examined, embedded, photos, preprocess, trunk, progress)
+    else:
+        embedded = np.flatnonzero([needs_features(record.photo) for record in records])
+    return Gathered(photos, examined, copies, sides, embedded, examined.warnings + warnings + sides.warnings)
+
+
+def _choose(records: Sequence[Record], sides: Assignment) -> NDArray[np.int64]:
+    """Photos that get features: a sample of those that train, for the head; all that validate, for steps are judged."""
+    splits = np.array(sides.splits)
+    train = sample_by_class(records, np.flatnonzero(splits == "train"), HEAD_PHOTOS, LEAST_OF_CLASS)
+    return np.union1d(train, np.flatnonzero(splits == "val"))
 
 
 @dataclass(frozen=True)
@@ -155,7 +186,7 @@ class GatherOptions:
 
     Args:
         split_file: a `photos.csv` whose sides are kept.
-        cross_validate_below: with fewer photos than this, test photos get features too.
+        cross_validate_below: with fewer photos than this, all get features, test photos too.
     """
 
     split_file: Path | None = None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lungfish.core.errors import MissingExtraError
+from lungfish.data.sample import sample_by_class
 from lungfish.evaluation.report_data import LabelReview, SuspectLabel
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.label_errors import Suspect, find_label_errors
 from lungfish.training.probe import Head
-from lungfish.workflows.gather import Gathered
+from lungfish.workflows.gather import HEAD_PHOTOS, LEAST_OF_CLASS, Gathered
 
 PICTURES = 24
 
@@ -19,7 +18,8 @@ def review_labels(gathered: Gathered, head: Head, preprocess: Preprocess, seed: 
     """Find labels that are probably wrong, with thumbnails of the most doubtful.
 
     Test photos are left out: those whose label contradicts the answer are among the report's mistakes, and whoever
-    mends test labels by what the model says makes its figures better than they are.
+    mends test labels by what the model says makes its figures better than they are. Of very many photos a sample is
+    looked at: a head is fitted on it five times.
 
     Args:
         gathered: the photos and their features.
@@ -30,7 +30,8 @@ def review_labels(gathered: Gathered, head: Head, preprocess: Preprocess, seed: 
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
     """
-    positions = np.sort(np.concatenate([gathered.indices("train"), gathered.indices("val")]))
+    embedded = gathered.embedded_indices("train", "val")
+    positions = sample_by_class(gathered.examined.records, embedded, HEAD_PHOTOS, LEAST_OF_CLASS)
     try:
         suspects = find_label_errors(gathered.samples(positions), gathered.sides.units[positions], head, seed)
     except MissingExtraError as error:

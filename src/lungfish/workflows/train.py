@@ -200,8 +200,8 @@ def _probe(gathered: Gathered, recipe: Recipe, seed: int, progress: Progress) ->
     """The head on the training photos, and its top-1 in cross-validation; its copies of the features do not last."""
     if not recipe.pretrained:
         return None, ()
-    progress.say("Fitting the head")
-    train, val = (gathered.samples(gathered.indices(split)) for split in ("train", "val"))
+    progress.say(gathered.sampled() or "Fitting the head")
+    train, val = (gathered.samples(gathered.embedded_indices(split)) for split in ("train", "val"))
     head = fit_probe(train, val, recipe)
     return head, _cross_validate(gathered, head, recipe, seed)
 

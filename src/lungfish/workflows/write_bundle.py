@@ -165,7 +165,7 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         weights=manifest.weights,
         making=Making(
             architecture=made.classifier.network.arch.name,
-            recipe=_settings(made.recipe, made.head),
+            recipe=_settings(made),
             seed=made.seed,
             temperature=made.classifier.temperature,
             seconds=clock.seconds(),
@@ -194,11 +194,15 @@ def _how(made: Made) -> str:
     return f"{trained}, trained on from {name}, the rest frozen"
 
 
-def _settings(recipe: Recipe, head: Head | None) -> dict[str, Any]:
+def _settings(made: Made) -> dict[str, Any]:
+    recipe, head = made.recipe, made.head
     values = {key: value for key, value in asdict(recipe).items() if key not in TABLES and value is not None}
     for name, step in recipe.tables.items():
         values |= {f"{name}.{key}": value for key, value in asdict(step).items()}
-    return values | ({"chosen penalty": head.penalty, "balanced": head.balanced} if head else {})
+    if head:
+        learned = len(made.gathered.embedded_indices("train"))
+        values |= {"chosen penalty": head.penalty, "balanced": head.balanced, "photos of the head": learned}
+    return values
 
 
 def _step(rung: Rung) -> TrainingStep:

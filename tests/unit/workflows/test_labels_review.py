@@ -29,6 +29,11 @@ def test_photos_in_the_wrong_folder_are_found(embedded: Any, swapped: tuple[str,
         assert Image.open(io.BytesIO(suspect.thumbnail_jpeg)).size == (40, 40)
 
 
+def test_of_very_many_photos_a_sample_is_looked_at(embedded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEAD_PHOTOS", 36)
+    assert 33 <= review(embedded).checked <= 36
+
+
 def test_only_the_first_have_pictures(embedded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PICTURES", 1)
     first, *others = review(embedded).suspects

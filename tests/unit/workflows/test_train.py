@@ -84,7 +84,7 @@ def test_a_photo_that_vanishes_is_named() -> None:
 
     photo = Photo("boots/\x1b[2J.jpg", 0)
     nothing: Any = None
-    gathered = Gathered(PhotoSet(("boots", "shoes"), (photo,), reader), nothing, nothing, nothing, ())
+    gathered = Gathered(PhotoSet(("boots", "shoes"), (photo,), reader), nothing, nothing, nothing, nothing, ())
     named = r"^boots/\\x1b\[2J\.jpg: the file is gone\nPut it back"
     with pytest.raises(UnreadablePhotoError, match=named):
         gathered.read(photo)
