@@ -114,9 +114,15 @@ class Gathered:
 
     def fingerprint(self) -> str:
         """A hash over contents, labels and splits; the same for the same photos in any folder."""
-        records, labels, splits = self.examined.records, self.labels, self.sides.splits
-        rows = zip(records, splits, strict=True)
-        return sha256_json(sorted([record.seen.sha256, labels[record.photo.label], split] for record, split in rows))
+        return sha256_json(sorted(self._contents()))
+
+    def ordered_fingerprint(self) -> str:
+        """As `fingerprint`, but over the order as well, in which training counts photos: new names may change it."""
+        return sha256_json(self._contents())
+
+    def _contents(self) -> list[list[str]]:
+        rows = zip(self.examined.records, self.sides.splits, strict=True)
+        return [[record.seen.sha256, self.labels[record.photo.label], split] for record, split in rows]
 
     def rows(self) -> list[SplitRow]:
         """The lines of `photos.csv`, skipped files included."""

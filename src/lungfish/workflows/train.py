@@ -246,9 +246,12 @@ def _check_group(group: Group, recipe: Recipe) -> None:
 
 
 def _check_same(gathered: Gathered, group: Group) -> None:
-    fingerprint = gathered.fingerprint()
+    fingerprint = gathered.ordered_fingerprint()
     if group.agree(fingerprint) != fingerprint:
-        raise UsageError("this process sees other photos than the first one", "Give every machine the same photos.")
+        raise UsageError(
+            "this process sees other photos than the first one, or under other names",
+            "Give every machine the same photos.",
+        )
 
 
 def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,3 +69,17 @@ def test_rare_classes_are_never_lost(digits: Path, monkeypatch: pytest.MonkeyPat
     train = gathered.truth[gathered.indices("train")]
     sample = gathered.truth[gathered.embedded_indices("train")]
     assert np.bincount(sample).tolist() == np.minimum(np.bincount(train), module.LEAST_OF_CLASS).tolist()
+
+
+def test_new_names_change_the_order_but_not_the_photos(digits: Path, tmp_path: Path) -> None:
+    def fingerprints(folder: Path) -> tuple[str, str]:
+        gathered = gathered_from(folder)
+        return gathered.fingerprint(), gathered.ordered_fingerprint()
+
+    photos, order = fingerprints(digits)
+    copy = shutil.copytree(digits, tmp_path / "elsewhere" / "copy")
+    assert fingerprints(copy) == (photos, order)
+    (copy / "0" / "0000.png").rename(copy / "0" / "last.png")
+    renamed = fingerprints(copy)
+    assert renamed[0] == photos
+    assert renamed[1] != order

@@ -9,6 +9,7 @@ import pytest
 
 from lungfish.core.errors import UnknownNameError, UnreadablePhotoError, UsageError
 from lungfish.data.photos import Photo, PhotoSet
+from lungfish.training.group import Group
 from lungfish.training.probe import Head, Samples
 from lungfish.training.recipe import RECIPES, Recipe
 from lungfish.workflows import train as module
@@ -90,3 +91,11 @@ def test_a_photo_that_vanishes_is_named() -> None:
         gathered.read(photo)
     with pytest.raises(UnreadablePhotoError, match=named):
         gathered.reader(photo)()
+
+
+def test_processes_must_see_the_same_photos_under_names_of_the_same_order() -> None:
+    seen: Any = SimpleNamespace(fingerprint=lambda: "photos", ordered_fingerprint=lambda: "photos in order")
+    module._check_same(seen, Group())
+    other: Any = SimpleNamespace(agree=lambda _hash: "photos in another order")
+    with pytest.raises(UsageError, match="other photos than the first one, or under other names"):
+        module._check_same(seen, other)
