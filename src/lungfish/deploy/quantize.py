@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,8 @@ def quantize_int8(source: Path, target: Path, pixels: NDArray[np.uint8]) -> None
 
     model = onnx.load(source)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    round_weights(model, pixels[:ROUNDING_PHOTOS], FLOAT_BLOCKS)
+    every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # not the first ones: photos may come class by class
+    round_weights(model, pixels[::every], FLOAT_BLOCKS)
     with _quiet_root_logger():
         quantization.quantize_static(
             model,
