@@ -71,7 +71,6 @@ class Meter:
         Raises:
             DivergedError: the loss is not finite; says at which step, and the likely cause.
         """
-        now = time.perf_counter()
         tally = self._state.tally
         if not last and self._state.step % self._every:
             return False
@@ -82,6 +81,7 @@ class Meter:
             tally.loss += loss
             tally.right += int(right)
         self._unseen.clear()
+        now = time.perf_counter()  # an accelerator has ended these steps
         tally.seconds += now - self._began
         self._began = now
         return True
@@ -111,7 +111,9 @@ class Meter:
 
 def _diverged(step: int, rate: float, inputs: Tensor | None) -> DivergedError:
     finite = inputs is None or not inputs.is_floating_point() or bool(inputs.isfinite().all())
-    cause = f"the learning rate, {rate:.2g} here, is too high" if finite else "an input is not finite"
-    return DivergedError(
-        f"the loss is not a finite number at step {step}: {cause}", "Lower learning_rate in the recipe."
-    )
+    if finite:
+        cause, hint = f"the learning rate, {rate:.2g} here, is too high", "Lower learning_rate in the recipe."
+    else:
+        cause = "an input is not finite"
+        hint = "Activations may not fit 16 bits, or the cache be damaged: leave [finetune] out, or empty the cache."
+    return DivergedError(f"the loss is not a finite number at step {step}: {cause}", hint)
