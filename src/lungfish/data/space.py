@@ -15,8 +15,9 @@ from lungfish.core.errors import MachineError, StorageError
 from lungfish.core.lock import hold, lock, try_lock
 from lungfish.core.names import printable
 
-# Folders of the cache whose entries may go. The others hold weights, and runs that can be gone on with.
-KINDS = ("activations", "bundles", "features", "inspections", "photos", "shards")
+# Folders of the cache whose entries may go; stopped runs are the last that do. The others hold weights.
+RUNS = "runs"
+KINDS = ("activations", "bundles", "features", "inspections", "photos", "shards", RUNS)
 USERS = 4  # that can be known of at once, for each folder
 DAY_S = 86_400.0
 
@@ -34,7 +35,7 @@ def bytes_available(folder: Path) -> int:
 def make_room(folder: Path, needed: int) -> None:
     """Delete what was not used for longest in the whole cache, until `folder` may take `needed` bytes.
 
-    `folder` itself stays, and so does what others use.
+    Stopped runs are the last to go. `folder` itself stays, and so does what others use.
 
     Raises:
         StorageError: there is not room enough even so; nothing is deleted.
@@ -46,8 +47,7 @@ def make_room(folder: Path, needed: int) -> None:
     if needed > max(room - staying, 0):
         raise StorageError(
             f"{folder.parent.name} take {_gigabytes(needed)}; {_gigabytes(room - staying)} are free in "
-            f"{printable(str(folder.parent))} or allowed by LUNGFISH_CACHE_GB beside weights, stopped runs and what "
-            "is in use",
+            f"{printable(str(folder.parent))} or allowed by LUNGFISH_CACHE_GB beside weights and what is in use",
             "Set LUNGFISH_CACHE_GB to more, or LUNGFISH_CACHE to another disk.",
         )
     for entry, size in unused.items():
@@ -92,11 +92,11 @@ def _lock_files(folder: Path) -> list[Path]:
 
 
 def _weigh(folder: Path) -> tuple[int, dict[Path, int]]:
-    """Bytes that stay, and the size of each entry that may go, the least recently used first; `folder` is neither."""
+    """Bytes that stay, and the size of each entry that may go, in the order of `make_room`; `folder` is neither."""
     staying = sum(bytes_of(other) for other in cache_folder().glob("*") if other.name not in KINDS)
     entries = [entry for kind in KINDS for entry in (cache_folder() / kind).glob("*") if entry != folder]
     unused = {}
-    for entry in sorted(entries, key=_last_used):
+    for entry in sorted(entries, key=lambda entry: (entry.parent.name == RUNS, _last_used(entry))):
         with _claimed(entry) as is_free:
             if is_free:
                 unused[entry] = bytes_of(entry)

@@ -94,17 +94,29 @@ def test_so_many_users_that_one_is_not_known_of(cache):
     assert [user is not None for user in users] == [True] * USERS + [False]
 
 
-@pytest.mark.parametrize("kind", ["weights", "runs"])
-def test_weights_and_runs_stay_but_count(cache, mine, kind):
-    put(cache / kind / "one", 2, 100)
+def test_weights_stay_but_count(cache, mine):
+    put(cache / "weights" / "one", 2, 100)
     assert bytes_available(mine) == 2_000_000
     make_room(mine, 0)
     assert left(cache) == [MIDDLE, NEW]
-    put(cache / kind / "two", 3, 100)
+    put(cache / "weights" / "two", 3, 100)
     assert bytes_available(mine) == 0
     make_room(mine, 0)  # all that can go, without a word
     assert left(cache) == []
-    assert (cache / kind / "one" / "file").exists()
+    assert (cache / "weights" / "one" / "file").exists()
+
+
+def test_stopped_runs_are_the_last_to_go_and_a_live_one_stays(cache, mine):
+    for age, name in enumerate(("live", "young", "old"), 100):
+        put(cache / "runs" / name, 1, age)
+    with folder_lock(cache / "runs" / "live", lambda: pytest.fail("nobody holds it")):
+        make_room(mine, 1_000_000)
+        assert left(cache) == []
+        assert len(list((cache / "runs").iterdir())) == 3
+        make_room(mine, 2_000_000)
+        assert not (cache / "runs" / "old").exists()
+        make_room(mine, 3_000_000)
+    assert [run.name for run in (cache / "runs").iterdir()] == ["live"]
 
 
 def test_what_is_being_written_stays_unless_it_was_left_by_a_kill(cache, mine):
