@@ -180,7 +180,7 @@ class Run:
 
     def torn(self) -> set[Path]:
         """Files of checkpoints that are not whole."""
-        files = set(self.cache.glob("runs/*/*/*"))
+        files = set(self.cache.glob("runs/*/*/*/*"))
         notes = {path.stem for path in files if path.suffix == ".json"}
         return {path for path in files if path.suffix == ".tmp" or (path.suffix != ".json" and path.stem not in notes)}
 

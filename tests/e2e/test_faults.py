@@ -57,7 +57,7 @@ def test_signals_end_it_quietly_with_its_workers(photos: Path, alone: WarmJob, t
         assert len(workers) >= 2
         send(process.pid, number)
         assert process.wait(60) == code, job.log
-        assert job.log.endswith("\nstopped: add --resume to the same command to go on\n")
+        assert job.log.endswith("\nstopped: the same command goes on from here\n")
         assert not [line for line in job.log.splitlines() if "rror" in line or "Traceback" in line or "arning" in line]
         check_ended(workers)
         assert (job.bundle / "labels.txt").read_text() == "the old one\n"
@@ -92,7 +92,7 @@ def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, tmp_path: Path) 
         if now:
             victim.write_bytes(now)
         assert job.ended(process) == 1
-        assert f"\nerror: {victim.relative_to(photos)}: {reason}\nPut it back and add --resume to go on" in job.log
+        assert f"\nerror: {victim.relative_to(photos)}: {reason}\nPut it back and run the same command again" in job.log
         assert job.ended(job.start()) == 2  # without it the job would be another
         assert "error: the stopped run was another one: photos changed" in job.log
         victim.write_bytes(data)
@@ -103,7 +103,7 @@ def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, tmp_path: Path) 
 def test_no_space_for_a_checkpoint(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
     job = WarmJob(tmp_path / "job", photos, WITHOUT)
     process = job.start()
-    job.wait(process, lambda: list(job.cache.glob("runs/*/full/[0-9]*.json")))
+    job.wait(process, lambda: list(job.cache.glob("runs/*/*/full/[0-9]*.json")))
     process.kill()
     job.ended(process)
     before = checkpoints(job)
@@ -129,7 +129,6 @@ def test_no_space_for_activations(photos: Path, tmp_path: Path) -> None:
 def test_two_at_once(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
     first, second = (WarmJob(tmp_path / name, photos, WITHOUT) for name in ("first", "second"))
     second.arguments[second.arguments.index("--out") + 1] = str(first.bundle)
-    second.arguments.remove("--resume")  # it would begin with an empty folder
     process = first.start()
     first.wait(process, lambda: "full: " in first.log)
     assert second.ended(second.start()) == 2
@@ -139,26 +138,28 @@ def test_two_at_once(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
 
 
 def test_the_notes_of_another_run(photos: Path, tmp_path: Path) -> None:
-    """What is resumed as another job is refused; what cannot be read counts for nothing."""
+    """Another job is refused with --resume, and without it lies beside; what cannot be read counts for nothing."""
     job = WarmJob(tmp_path / "job", photos, FINETUNE)
     for recipe in (FINETUNE, FINETUNE.replace("epochs = 5", "epochs = 6")):
         job.recipe.write_text(recipe)
         process = job.start()
         if recipe == FINETUNE:
-            job.wait(process, lambda: list(job.cache.glob("runs/*/finetune/job.json")))
+            job.wait(process, lambda: list(job.cache.glob("runs/*/*/finetune/job.json")))
             process.kill()
         job.ended(process)
     assert process.exitcode == 2
     assert "recipe changed (recipe was epochs = 5, is epochs = 6)" in job.log
-    notes = next(job.cache.glob("runs/*/finetune/job.json"))
+    notes = next(job.cache.glob("runs/*/*/finetune/job.json"))
     assert json.loads(notes.read_text())["seed"] == "0"
     notes.write_bytes(notes.read_bytes()[:40])
-    job.finish()
+    job.arguments.remove("--resume")
+    assert job.ended(job.start()) == 0, job.log
     assert "finetune: goes on" not in job.log
+    assert notes.exists()  # the job with five epochs may go on another day
 
 
 def checkpoints(job: WarmJob) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in job.cache.glob("runs/*/*/[0-9]*")}
+    return {path.name: path.read_bytes() for path in job.cache.glob("runs/*/*/*/[0-9]*")}
 
 
 def check_ended(processes: list[Any]) -> None:

@@ -109,7 +109,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 def _stopped(arguments: list[str], code: int) -> int:
     resumable = arguments[0] == train.__name__
-    warn("stopped: add --resume to the same command to go on" if resumable else "stopped")
+    warn("stopped: the same command goes on from here" if resumable else "stopped")
     return code
 
 

@@ -44,7 +44,7 @@ def train(  # noqa: PLR0913  one parameter for each option
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from where the same command was stopped while it trained.")
+        bool, typer.Option("--resume", help="Go on where the same command was stopped, or say what has changed since.")
     ] = False,
     cache_gb: Annotated[
         float | None, typer.Option(help="How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]")

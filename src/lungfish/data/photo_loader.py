@@ -130,7 +130,7 @@ def _part(view: View, sample: Sample, read: Read) -> Image.Image:
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(
             f"{printable(sample.photo.name)}: {error.message}",
-            "Put it back and add --resume to go on, or run the command again: it looks at all photos anew.",
+            "Put it back and run the same command again: it goes on. Without it, the job begins anew.",
         ) from None
 
 

@@ -62,10 +62,20 @@ def choose_boundary(arch: Arch, tail_share: float, photos: int, views: int, budg
     """
     blocks = sum(arch.stage_depths)
     for block in range(1, blocks):
-        held = photos * views * 2 * math.prod(_before(arch, block)[-1].out_shape)
+        held = activation_bytes(arch, block, photos, views)
         if 1 - share_before(arch, block) <= tail_share and held <= budget_bytes:
             return block
     return blocks
+
+
+def activation_bytes(arch: Arch, block: int, photos: int, views: int) -> int:
+    """What enters a block takes on disk as float16; `views` of each photo, the plain one included."""
+    return photos * views * 2 * math.prod(boundary_shape(arch, block))
+
+
+def boundary_shape(arch: Arch, block: int) -> tuple[int, ...]:
+    """Channels, height and width of what enters a block."""
+    return _before(arch, block)[-1].out_shape
 
 
 def share_before(arch: Arch, block: int) -> float:

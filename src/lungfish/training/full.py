@@ -66,7 +66,12 @@ def full(
 
     device = run.group.device
     sequence = from_pixels(network, normalization).to(device)
-    run = replace(run, bfloat16=_is_bfloat16(tuning, device), compiled=_is_compiled(tuning, network.arch, train, run))
+    run = replace(
+        run,
+        bfloat16=_is_bfloat16(tuning, device),
+        compiled=_is_compiled(tuning, network.arch, train, run),
+        areas=[side_px**2 for side_px in sides_px(tuning, network.arch.resolution_px)],
+    )
     batches = _Batches(train, tuning, network.arch, run)
     fitted = fit(sequence, batches, val, tuning, run)
     sequence.load_state_dict(fitted.tensors)
@@ -75,13 +80,13 @@ def full(
 
 
 def sides_px(tuning: Full, resolution_px: int) -> list[int]:
-    """Resolution of each epoch: grows in steps to the network's, which the last third of the epochs has."""
+    """Resolution of each epoch: grows in steps to the network's, which the last third has, or the last epoch."""
     sides = []
-    for epoch in range(tuning.epochs):
-        phase = min(PHASES * epoch // tuning.epochs, PHASES - 1)
-        share = tuning.first_side + (1 - tuning.first_side) * phase / (PHASES - 1)
+    for left in reversed(range(tuning.epochs)):
+        missing = PHASES * left // tuning.epochs  # phases until the last one
+        share = 1 - (1 - tuning.first_side) * missing / (PHASES - 1)
         rounded = round(share * resolution_px / SIDE_STEP_PX) * SIDE_STEP_PX
-        sides.append(resolution_px if phase == PHASES - 1 else min(max(rounded, SIDE_STEP_PX), resolution_px))
+        sides.append(min(max(rounded, SIDE_STEP_PX), resolution_px) if missing else resolution_px)
     return sides
 
 

@@ -59,7 +59,9 @@ class Group:
 
     def holding_back(self, network: nn.Module) -> AbstractContextManager[None]:
         """A pass of a wrapped network whose gradients stay here: the next pass sends them along."""
-        held: AbstractContextManager[None] = network.no_sync() if self.size > 1 else nullcontext()
+        if self.size == 1:
+            return nullcontext()
+        held: AbstractContextManager[None] = network.no_sync()  # type: ignore[operator]  # of what `wrap` returns
         return held
 
     def sum(self, values: Sequence[float]) -> list[float]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import WorkerError
+from lungfish.core.files import write_atomic
 from lungfish.core.progress import Progress, Silent
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.group import Group
@@ -56,8 +59,9 @@ class Run:
         seed: of the order of the photos and of dropout.
         class_weight: float32 `[classes]`, or None if every photo weighs the same.
         group: the processes that train together.
-        checkpoints: where the run is kept, or None.
-        resume: go on from the newest checkpoint.
+        checkpoints: where the run is kept, or None; it goes on from the newest there.
+        journal: a file to write a JSON object for each epoch to, as they come, or None.
+        areas: of each epoch's images, where they differ: an epoch takes longer in proportion.
         bfloat16: whether products are rounded to it.
         compiled: whether steps go through torch.compile.
         deadline: of `time.monotonic`; no epoch begins that would not end before it.
@@ -69,11 +73,22 @@ class Run:
     class_weight: Tensor | None = None
     group: Group = field(default_factory=Group)
     checkpoints: Checkpoints | None = None
-    resume: bool = False
+    journal: Path | None = None
+    areas: Sequence[float] = ()
     bfloat16: bool = False
     compiled: bool = False
     deadline: float = math.inf
     progress: Progress = field(default_factory=Silent)
+
+    def note(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Write the journal, if there is one. Raises `StorageError`."""
+        if self.journal and self.group.leads:
+            write_atomic(self.journal, "".join(f"{json.dumps(row)}\n" for row in history))
+
+    def noted(self) -> list[dict[str, Any]]:
+        """What the journal holds."""
+        lines = self.journal.read_text("utf-8").splitlines() if self.journal and self.journal.exists() else []
+        return [json.loads(line) for line in lines]
 
     def save(self, state: State) -> float:
         """Write a checkpoint, if the run is kept anywhere; when the next one is due. Raises `StorageError`."""
@@ -135,7 +150,7 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
 
     optimizer = optimizer_of(network, tuning)
     state = State(network, optimizer, pulled=tuning.pull > 0)
-    if run.resume and run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
+    if run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
         state.restore(saved)
         state.tally = state.tally if group.leads else Tally()  # the first process has the others' share
     else:
@@ -153,7 +168,7 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
         stop.excusing(WorkerError),
     ):
         save_due = time.monotonic() + CHECKPOINT_EVERY_S
-        while not (why := group.agree(_why_stop(state, epoch_steps, tuning, run.deadline))):
+        while not (why := group.agree(_why_stop(state, epoch_steps, tuning, run))):
             epoch, first = divmod(state.step, epoch_steps)
             order = np.random.default_rng((run.seed, epoch)).permutation(len(labels))
             steps = [np.sort(positions) for positions in np.array_split(order, epoch_steps)[first:]]
@@ -203,6 +218,7 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
                 score = group.agree(validate(network))
             row = meter.row(epoch, rate, score)
             state.take(score, row | {"seconds": row["seconds"] + time.monotonic() - began})
+            run.note(state.history)
             run.progress.say(f"{run.name}: {_in_words(row, tuning.epochs)}")
             save_due = run.save(state)
             stop.if_asked(elsewhere=asked)
@@ -237,7 +253,7 @@ def _parts(step: Positions, tuning: Tuning) -> list[Positions]:
     return np.array_split(step, max(1, min(tuning.accumulate, len(step) // 2)))
 
 
-def _why_stop(state: State, epoch_steps: int, tuning: Tuning, deadline: float) -> str:
+def _why_stop(state: State, epoch_steps: int, tuning: Tuning, run: Run) -> str:
     """Why no further epoch begins; empty if one does, or goes on."""
     if state.stopped:
         return state.stopped
@@ -247,8 +263,11 @@ def _why_stop(state: State, epoch_steps: int, tuning: Tuning, deadline: float) -
         return ""
     if state.stale >= tuning.patience:
         return "patience"
-    epoch_s = state.history[-1]["seconds"] if state.history else 0.0
-    return "minutes" if time.monotonic() + epoch_s > deadline else ""
+    epoch = len(state.history)
+    epoch_s = state.history[-1]["seconds"] if epoch else 0.0
+    if epoch and run.areas:
+        epoch_s *= run.areas[epoch] / run.areas[epoch - 1]
+    return "minutes" if time.monotonic() + epoch_s > run.deadline else ""
 
 
 def _training_mode(network: nn.Module, tuning: Tuning) -> None:

@@ -115,6 +115,8 @@ RECIPES = {
 def read_recipe(name: str) -> Recipe:
     """A recipe by name, or from a `.toml` file whose keys are the fields of `Recipe`; absent keys keep the default.
 
+    Without a name in it, it has that of the file.
+
     Raises:
         UnknownNameError: no such recipe or key.
         UsageError: the file cannot be read, or a value is of the wrong type or out of range.
@@ -125,7 +127,7 @@ def read_recipe(name: str) -> Recipe:
         values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot read the recipe {printable(name)}: {error}") from None
-    return _from_values(values)
+    return _from_values({"name": Path(name).stem} | values)
 
 
 def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Recipe:

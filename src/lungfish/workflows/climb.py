@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import DivergedError, UsageError
-from lungfish.core.hashing import sha256_json
 from lungfish.core.names import plural
-from lungfish.runtime.measure import versions
-from lungfish.training.checkpoint import Checkpoints, check_same_job, read_job
+from lungfish.training.checkpoint import Checkpoints, read_job
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Head, fit_temperature, is_balanced
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
 from lungfish.training.validation import losses, score
 from lungfish.workflows.plan import fit_to_time, open_steps, plan_steps, what_is_shorter
-from lungfish.workflows.run_folder import begin_run, run_folder
+from lungfish.workflows.run_folder import begin_run
 from lungfish.workflows.step import Setting, Step
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
     from lungfish.nn import Network
 
-PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # that decide the bits
 CLEAR = 2.0  # standard errors by which a gain on few photos must exceed nothing
 
 
@@ -89,12 +86,8 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         DivergedError: the loss is not finite.
         StorageError: activations or a checkpoint cannot be written.
     """
-    gathered, folder = setting.gathered, run_folder(setting.target)
+    gathered = setting.gathered
     truth = gathered.truth[gathered.indices("val")]
-    if not setting.resume and setting.group.leads:
-        begin_run(setting.target)
-    elif setting.resume and not folder.exists():
-        setting.progress.say("Nothing to resume: the job begins anew")
     logits, first_block = None, None
     rungs: list[Rung] = []
     history: list[dict[str, Any]] = []
@@ -104,25 +97,27 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         rungs.append(Rung("probe", score(logits, truth), seconds, kept=True, why="a head on the frozen trunk"))
     steps = open_steps(network, setting)
     told, _ = plan_steps(setting.recipe, steps, setting.deadline - time.monotonic())
-    if told and not (setting.resume and folder.exists()):
+    if steps and setting.group.leads and not setting.folder.exists():
         setting.progress.say("\n".join(["Planned, as far as validation improves:", *told]))
+        begin_run(setting.folder, setting.job)
     for name, step in steps.items():
-        job = _job(network, setting)
-        settings, why = _settings(name, step, job, setting)
+        settings, why = _settings(name, step, setting)
         setting.progress.say(why)
         if settings is None and logits is None:
             raise UsageError(why, "Give it more --minutes, or a smaller network or resolution.")
         if settings is None:
             rungs.append(Rung(name, None, 0.0, kept=False, why=why))
             break
-        rung, reached, rows = _take(name, step, settings, job, (network, logits), setting)
+        block = step.first_block(settings)
+        run = _run(name, settings, block, setting)
+        rung, reached, rows = _take(name, step, settings, run, (network, logits), setting)
         rungs.append(rung)
         setting.progress.say(f"{name}: {rung.why}")
         history += rows
         if not rung.kept:
             break
         logits = reached
-        first_block = step.first_block if first_block is None else min(first_block, step.first_block)
+        first_block = block if first_block is None else min(first_block, block)
     assert logits is not None
     return Learned(fit_temperature(logits, truth), tuple(rungs), tuple(history), first_block)
 
@@ -131,7 +126,7 @@ def _take(
     name: str,
     step: Step[Any],
     settings: Tuning,
-    job: Mapping[str, str],
+    run: Run,
     start: tuple[Network, NDArray[np.float32] | None],
     setting: Setting,
 ) -> tuple[Rung, NDArray[np.float32] | None, list[dict[str, Any]]]:
@@ -145,13 +140,14 @@ def _take(
     began = time.monotonic()
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     try:
-        fitted = step.train(settings, _run(name, settings, step.first_block, job, setting))
+        fitted = step.train(settings, run)
     except DivergedError as error:
         if logits is None or setting.group.size > 1:  # the other processes may be elsewhere
             raise
         network.load_state_dict(before)  # what was reached before is not lost
         network.cpu().eval()
-        return Rung(name, None, time.monotonic() - began, kept=False, why=error.message), None, []
+        rung = Rung(name, None, time.monotonic() - began, kept=False, why=error.message)
+        return rung, None, _rows(name, run.noted())
     reached = step.val_logits()
     few = len(gathered.indices("train")) < recipe.few_photos
     kept, why = setting.group.agree(_verdict(fitted, logits, reached, truth, few=few))
@@ -159,21 +155,20 @@ def _take(
         network.load_state_dict(before)
     why += what_is_shorter(settings, recipe.tables[name], "; ")
     rung = Rung(name, score(reached, truth), time.monotonic() - began, kept, why, asdict(settings))
-    return rung, reached, [{"step": name} | dict(row) for row in fitted.history]
+    return rung, reached, _rows(name, fitted.history)
 
 
-def _settings(name: str, step: Step[Any], job: Mapping[str, str], setting: Setting) -> tuple[Tuning | None, str]:
-    """The settings that fit the time, or those of the run that goes on; and why, in words. The first process decides.
+def _rows(name: str, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"step": name} | dict(row) for row in history]
 
-    Raises `UsageError`: the run to go on with is of another job.
-    """
+
+def _settings(name: str, step: Step[Any], setting: Setting) -> tuple[Tuning | None, str]:
+    """The settings that fit the time, or those of the run that goes on; why, in words. The first process decides."""
     chosen: Tuning | None = None
     why = ""
     if setting.group.leads:
         tuning = setting.recipe.tables[name]
-        begun = read_job(run_folder(setting.target) / name) if setting.resume else None
-        if begun:
-            check_same_job(begun, job)
+        begun = read_job(setting.folder / name)
         if begun and "skipped" in begun:
             why = begun["skipped"]
         elif begun:
@@ -181,15 +176,15 @@ def _settings(name: str, step: Step[Any], job: Mapping[str, str], setting: Setti
         else:
             chosen, why, _ = fit_to_time(name, tuning, step, setting.deadline - time.monotonic())
             if chosen is None:
-                Checkpoints(run_folder(setting.target) / name, {**job, "skipped": why}).begin()
+                Checkpoints(setting.folder / name, {**setting.job, "skipped": why}).begin()
     agreed: tuple[Tuning | None, str] = setting.group.agree((chosen, why))
     return agreed
 
 
-def _run(name: str, settings: Tuning, first_block: int, job: Mapping[str, str], setting: Setting) -> Run:
+def _run(name: str, settings: Tuning, first_block: int, setting: Setting) -> Run:
     shortened = settings.beside(setting.recipe.tables[name])
     decided = {"shortened": json.dumps(shortened), "first_block": str(first_block)}
-    checkpoints = Checkpoints(run_folder(setting.target) / name, {**job, **decided})
+    checkpoints = Checkpoints(setting.folder / name, {**setting.job, **decided})
     if setting.group.leads:
         checkpoints.begin()
     return Run(
@@ -198,7 +193,7 @@ def _run(name: str, settings: Tuning, first_block: int, job: Mapping[str, str], 
         class_weight=_class_weight(setting),
         group=setting.group,
         checkpoints=checkpoints,
-        resume=setting.resume,
+        journal=setting.folder / f"{name}.jsonl",
         deadline=setting.deadline,
         progress=setting.progress,
     )
@@ -237,19 +232,3 @@ def _class_weight(setting: Setting) -> Tensor | None:
         return None
     counts = np.bincount(labels)
     return torch.from_numpy((len(labels) / (len(counts) * counts)).astype(np.float32))
-
-
-def _job(network: Network, setting: Setting) -> dict[str, str]:
-    """What must be the same for a stopped run to go on."""
-    recipe = setting.recipe
-    if recipe.full:
-        recipe = replace(recipe, full=replace(recipe.full, workers=0))  # how many makes no difference
-    return {
-        "photos": setting.gathered.fingerprint(),
-        "recipe": recipe.to_toml(),
-        "weights": setting.entry.sha256,
-        "architecture": sha256_json(network.arch.to_json()),
-        "seed": str(setting.seed),
-        "device": setting.group.device.partition(":")[0],
-        **versions(PACKAGES),
-    }

@@ -17,6 +17,7 @@ from lungfish.workflows.gather import GatherOptions, gather
 from lungfish.workflows.job import Job
 from lungfish.workflows.pace import measure_pace
 from lungfish.workflows.plan import open_steps, plan_steps
+from lungfish.workflows.run_folder import run_folder
 from lungfish.workflows.step import Setting
 from lungfish.workflows.target import choose_target
 from lungfish.workflows.train import attach, open_network, resolve
@@ -89,19 +90,19 @@ def plan_job(job: Job, progress: Progress) -> Plan:
     at_hand = open_features(trunk, preprocess)
     records = gathered.examined.records
     cached = sum(at_hand.get(records[i].seen.sha256) is not None for i in gathered.embedded)
-    pace = measure_pace(gathered, preprocess, trunk)
+    pace = measure_pace(gathered, start, network, trunk)
     counts, sampled = gathered.counts(), gathered.sampled()
-    probe_s = pace.gather_s(len(gathered.embedded) - cached) + pace.finish_s(counts["val"], counts["test"], recipe)
+    probe_s = pace.gather_s(len(gathered.embedded) - cached) + pace.finish_s(gathered, recipe)
     attach(network, None, len(gathered.labels))
-    left_s = math.inf if recipe.minutes is None else 60 * recipe.minutes - probe_s
+    left_s = 60 * (recipe.minutes or math.inf) - probe_s
     setting = Setting(
         gathered=gathered,
         recipe=recipe,
         entry=start.entry,
         preprocess=preprocess,
         seed=job.seed,
-        target=target,
-        resume=False,
+        folder=run_folder(target, {}),
+        job={},
         began=time.monotonic(),
         deadline=math.inf,
         pace=pace,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,16 +11,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.core.errors import StorageError
 from lungfish.data.augmentation import Augmentation
-from lungfish.data.views import Shape, ViewSettings, bytes_available, compute_views
+from lungfish.data.views import FrozenPart, ViewSettings, bytes_available, compute_views
 from lungfish.training.checkpoint import read_job
-from lungfish.training.finetune import LabelledViews, choose_boundary, finetune, share_before, tail_of, validation
+from lungfish.training.finetune import (
+    LabelledViews,
+    activation_bytes,
+    boundary_shape,
+    choose_boundary,
+    finetune,
+    share_before,
+    tail_of,
+    validation,
+)
 from lungfish.training.group import first_leads
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.pace import seconds_per_photo
 from lungfish.training.trunk import open_boundary
 from lungfish.training.tuning import Finetune
-from lungfish.workflows.run_folder import run_folder
 from lungfish.workflows.step import LEAST_EPOCHS, Setting
 
 if TYPE_CHECKING:
@@ -30,38 +41,68 @@ class FinetuneStep:
 
     def __init__(self, network: Network, tuning: Finetune, setting: Setting) -> None:
         self._network, self._tuning, self._setting = network, tuning, setting
-        gathered = setting.gathered
-        self._train, self._val = gathered.indices("train"), gathered.indices("val")
-        # the disk at hand has a say, which may be another one when a stopped run goes on
-        begun = read_job(run_folder(setting.target) / "finetune") if setting.resume else None
-        views, room = 1 + tuning.views, bytes_available() // 2
-        block = choose_boundary(network.arch, tuning.tail_share, len(self._train), views, room)
-        self.first_block: int = setting.group.agree(int(begun.get("first_block", block)) if begun else block)
-        self._trunk = open_boundary(network, setting.entry, self.first_block)
+        self._train, self._val = setting.gathered.indices("train"), setting.gathered.indices("val")
+        self._photo_s: dict[int, float] = {}
+        self._block = len(network.blocks)
 
     def shortened(self, left_s: float) -> tuple[Finetune | None, float]:
-        epochs, views = self._tuning.epochs, self._tuning.views
-        least, share = min(epochs, LEAST_EPOCHS), share_before(self._network.arch, self.first_block)
-        shorter = [(some, views) for some in range(epochs, max(epochs // 2, least) - 1, -1)]
-        needed_s = 0.0
-        for some, of in (*shorter, (max(epochs // 2, least), views // 2), (least, min(views, 1))):
-            needed_s = self._setting.pace.views_s(len(self._train), 1 + of, share)
-            needed_s += some * self._photo_s * (len(self._train) + len(self._val) / 3)  # forward is a third
+        tuning = self._tuning
+        while self._held_bytes(tuning) > self._room_bytes:
+            if not tuning.views:
+                least, room = (f"{count / 1e9:.3g} GB" for count in (self._held_bytes(tuning), self._room_bytes))
+                raise StorageError(f"activations take {least} at least, and {room} are there for them")
+            tuning = replace(tuning, views=tuning.views - 1)
+        needed_s = math.inf
+        for shorter in self._ways(tuning):
+            needed_s = min(needed_s, self._needed_s(shorter))
             if needed_s <= left_s:
-                return replace(self._tuning, epochs=some, views=of), needed_s
+                return shorter, needed_s
         return None, needed_s
+
+    def first_block(self, tuning: Finetune, /) -> int:
+        # the disk has a say, which may be another one when a stopped run goes on
+        begun = read_job(self._setting.folder / "finetune") or {}
+        self._block = self._setting.group.agree(int(begun.get("first_block", self._boundary(tuning))))
+        return self._block
 
     def train(self, tuning: Finetune, run: Run) -> Fitted:
         with first_leads(self._setting.group):
             train, val = self._views(self._train, tuning, tuning.views), self._on_val
-        return finetune(self._network, self.first_block, train, val, tuning, run)
+        return finetune(self._network, self._block, train, val, tuning, run)
 
     def val_logits(self) -> NDArray[np.float32]:
         group = self._setting.group
-        tail = tail_of(self._network, self.first_block).to(group.device)
+        tail = tail_of(self._network, self._block).to(group.device)
         logits = validation(self._on_val, group).logits(tail)
         self._network.cpu()
         return logits
+
+    def _ways(self, tuning: Finetune) -> Iterator[Finetune]:
+        """The settings, then shorter ones: fewer epochs, fewer views, fewer blocks."""
+        least = min(tuning.epochs, LEAST_EPOCHS)
+        half, some_views, few_views = max(tuning.epochs // 2, least), tuning.views // 2, min(tuning.views, 1)
+        for epochs in range(tuning.epochs, half - 1, -1):
+            yield replace(tuning, epochs=epochs)
+        yield replace(tuning, epochs=half, views=some_views)
+        yield replace(tuning, epochs=least, views=few_views)
+        fewer_blocks = replace(tuning, epochs=least, views=few_views, tail_share=tuning.tail_share / 2)
+        if self._held_bytes(fewer_blocks) <= self._room_bytes:
+            yield fewer_blocks
+
+    def _boundary(self, tuning: Finetune) -> int:
+        arch, views = self._network.arch, 1 + tuning.views
+        return choose_boundary(arch, tuning.tail_share, len(self._train), views, self._room_bytes)
+
+    def _held_bytes(self, tuning: Finetune) -> int:
+        return activation_bytes(self._network.arch, self._boundary(tuning), len(self._train), 1 + tuning.views)
+
+    @cached_property
+    def _room_bytes(self) -> int:
+        return bytes_available() // 2  # those of validation photos, and what else wants a place, are not counted
+
+    @cached_property
+    def _trunk(self) -> FrozenPart:
+        return open_boundary(self._network, self._setting.entry, self._block)
 
     @cached_property
     def _on_val(self) -> LabelledViews:
@@ -80,15 +121,24 @@ class FinetuneStep:
         )
         return LabelledViews(activations, gathered.truth[indices])
 
-    @cached_property
-    def _photo_s(self) -> float:
+    def _needed_s(self, tuning: Finetune) -> float:
+        """Seconds for all views, and for all epochs; validation goes forward only, a third."""
+        block = self._boundary(tuning)
+        if block not in self._photo_s:
+            self._photo_s[block] = self._measured_photo_s(block)
+        views_s = self._setting.pace.views_s(
+            len(self._train), 1 + tuning.views, share_before(self._network.arch, block)
+        )
+        return views_s + tuning.epochs * self._photo_s[block] * (len(self._train) + len(self._val) / 3)
+
+    def _measured_photo_s(self, block: int) -> float:
         """Seconds for one photo's way forward and back, in the group."""
         import torch
 
-        shape: Shape = self._trunk.shape
-        photos = max(self._tuning.batch // self._setting.group.size, 1)
-        device = self._setting.group.device
-        tail, inputs = tail_of(self._network, self.first_block).to(device), torch.zeros((photos, *shape), device=device)
+        group, arch = self._setting.group, self._network.arch
+        photos = max(self._tuning.batch // group.size, 1)
+        tail = tail_of(self._network, block).to(group.device)
+        inputs = torch.zeros((photos, *boundary_shape(arch, block)), device=group.device)
         seconds = seconds_per_photo(tail, inputs, learns_statistics=self._tuning.batch_norm == "batch")
         self._network.cpu()
-        return seconds / self._setting.group.size
+        return seconds / group.size

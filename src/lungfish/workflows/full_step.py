@@ -38,7 +38,9 @@ class FullStep:
         self._network, self._tuning, self._setting = network, tuning, setting
         self._train, self._val = setting.gathered.records("train"), setting.gathered.records("val")
         self._truth = setting.gathered.truth[setting.gathered.indices("val")]
-        self.first_block = 0
+
+    def first_block(self, _tuning: Full, /) -> int:
+        return 0
 
     def shortened(self, left_s: float) -> tuple[Full | None, float]:
         possible = range(min(self._tuning.epochs, LEAST_EPOCHS), self._tuning.epochs + 1)
@@ -99,6 +101,6 @@ class FullStep:
         learns = self._tuning.batch_norm == "batch"
         seconds = seconds_per_photo(self._layers(), pixels, learns_statistics=learns)
         self._network.cpu()
-        if device == "cpu":  # elsewhere photos are read while the device computes
-            seconds += self._setting.pace.decode_s / physical_cores()
+        decode_s = self._setting.pace.decode_s
+        seconds = seconds + decode_s if device == "cpu" else max(seconds, decode_s)  # others compute as photos are read
         return seconds / self._setting.group.size

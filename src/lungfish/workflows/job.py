@@ -24,7 +24,8 @@ class Job:
         seed: of everything random.
         split: a `photos.csv` whose sides are kept.
         force: replace an existing bundle.
-        resume: go on from where the same job was stopped while it trained.
+        resume: refuse to begin anew if another job for the same bundle was stopped; a stopped one of the same goes on
+            in any case.
     """
 
     photos: str | Path

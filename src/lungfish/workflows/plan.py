@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lungfish.core.errors import StorageError
 from lungfish.training.recipe import Recipe
 from lungfish.training.tuning import Finetune, Full, Tuning
 from lungfish.workflows.finetune_step import FinetuneStep
@@ -41,7 +42,10 @@ def plan_steps(recipe: Recipe, steps: Mapping[str, Step[Any]], left_s: float) ->
 
 def fit_to_time(name: str, tuning: T, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
     """Settings of a step that fit the time that is left, what to say of them, and the seconds that they need."""
-    chosen, needed_s = step.shortened(left_s)
+    try:
+        chosen, needed_s = step.shortened(left_s)
+    except StorageError as error:
+        return None, f"{name}: not tried; {error.message}", 0.0
     if chosen is None:
         least, left = in_words(needed_s), in_words(max(left_s, 0))
         return None, f"{name}: not tried; at its shortest it takes about {least} here, and {left} are left", 0.0

@@ -1,67 +1,98 @@
-"""Where a job is kept while it trains: by where its bundle goes, one job at a time."""
+"""Where a job is kept while it trains: by where its bundle goes, and by all that decides what it comes to.
+
+A job that was stopped goes on when the same command is given again, by a person or by `torchrun`: what it comes to is
+the same. Another job for the same bundle has a folder of its own, so that nothing is lost by trying something else.
+"""
 
 from __future__ import annotations
 
-import os
+import contextlib
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import OutputError
 from lungfish.core.files import write_atomic
-from lungfish.core.hashing import sha256_bytes
+from lungfish.core.hashing import sha256_bytes, sha256_json
 from lungfish.core.names import printable
 from lungfish.data.space import make_room, try_folder_lock
+from lungfish.runtime.measure import versions
+from lungfish.training.checkpoint import JOB, check_same_job, read_job
+from lungfish.training.recipe import Recipe
+from lungfish.workflows.gather import Gathered
+from lungfish.workflows.starting_point import Start
 
-LAUNCH = "launch"  # in a job's folder: the name of the `torchrun` that began it
+PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # that decide the bits
 
 
-def run_folder(target: Path) -> Path:
-    """The folder of the job that makes the bundle `target`."""
-    return cache_folder() / "runs" / sha256_bytes(str(target.absolute()).encode())[:24]
+def identify(gathered: Gathered, recipe: Recipe, start: Start, seed: int, device: str) -> dict[str, str]:
+    """What must be the same for a stopped job to go on, by name.
+
+    Args:
+        gathered: the photos.
+        recipe: of the job.
+        start: the architecture and the weights.
+        seed: of the job.
+        device: that it computes on.
+    """
+    if recipe.full:
+        recipe = replace(recipe, full=replace(recipe.full, workers=0))  # how many makes no difference
+    return {
+        "photos": gathered.ordered_fingerprint(),
+        "recipe": recipe.to_toml(),
+        "weights": start.entry.sha256,
+        "architecture": sha256_json(start.arch.to_json()),
+        "seed": str(seed),
+        "device": device.partition(":")[0],
+        **versions(PACKAGES),
+    }
 
 
-def begin_run(target: Path) -> None:
-    """Delete what an earlier job for `target` has left. Raises `StorageError`."""
-    folder = run_folder(target)
+def run_folder(target: Path, job: Mapping[str, str]) -> Path:
+    """The folder of a job that makes the bundle `target`; it is there if the job was stopped as it trained."""
+    return _runs(target) / sha256_json(dict(job))[:16]
+
+
+def check_resumable(target: Path, job: Mapping[str, str]) -> None:
+    """Raise `UsageError`, which says what changed, if another job for `target` was stopped."""
+    notes = sorted(_runs(target).glob(f"*/{JOB}"), key=lambda path: path.stat().st_mtime)
+    if notes and (begun := read_job(notes[-1].parent)):
+        check_same_job(begun, job)
+
+
+def begin_run(folder: Path, job: Mapping[str, str]) -> None:
+    """Write down what the run is of. Raises `StorageError`."""
+    write_atomic(folder / JOB, json.dumps(dict(job), indent=1))
+
+
+def end_run(folder: Path) -> None:
+    """Delete what was kept, and what the cache has too much of. Raises `StorageError`."""
     shutil.rmtree(folder, ignore_errors=True)
-    if launch := _launch():
-        write_atomic(folder / LAUNCH, launch)
-
-
-def is_relaunched(target: Path) -> bool:
-    """Whether `torchrun` has started this job's processes before, and one failed or machines came or went."""
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
-        return True
-    try:
-        return bool(_launch()) and (run_folder(target) / LAUNCH).read_text("utf-8") == _launch()
-    except (OSError, ValueError):
-        return False
-
-
-def _launch() -> str:
-    """The name that all starts by one `torchrun` share; empty without one."""
-    name = os.environ.get("TORCHELASTIC_RUN_ID", "")
-    return "" if name == "none" else name
+    make_room(folder.parent, 0)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()  # unless another job for the same bundle is there
 
 
 @contextmanager
 def only_run(target: Path) -> Iterator[None]:
-    """A block in which this process alone trains for `target`; if it ends well, the job's folder is deleted.
+    """A block in which this process alone trains for `target`.
 
     Raises:
         OutputError: another process is at it.
         StorageError: the cache cannot be written.
     """
-    folder = run_folder(target)
-    with try_folder_lock(folder) as held:
+    with try_folder_lock(_runs(target)) as held:
         if not held:
             raise OutputError(
                 f"another process is making {printable(str(target))} this moment",
                 "Wait until it has ended, or choose another --out.",
             )
         yield
-        shutil.rmtree(folder, ignore_errors=True)
-        make_room(folder, 0)  # older runs, stopped and never gone on with
+
+
+def _runs(target: Path) -> Path:
+    return cache_folder() / "runs" / sha256_bytes(str(target.absolute()).encode())[:24]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -33,8 +34,8 @@ class Setting:
         entry: the weights that the network started from; says how pixels are normalized.
         preprocess: the resize rule.
         seed: of the job.
-        target: the bundle's folder; a stopped run is found by it.
-        resume: go on from a stopped run.
+        folder: where the run is kept, with what it had reached if it was stopped.
+        job: what must be the same for it to go on.
         began: when the job began, of `time.monotonic`.
         deadline: for the last step's end, of `time.monotonic`.
         pace: of this machine.
@@ -47,8 +48,8 @@ class Setting:
     entry: WeightsEntry
     preprocess: Preprocess
     seed: int
-    target: Path
-    resume: bool
+    folder: Path
+    job: Mapping[str, str]
     began: float
     deadline: float
     pace: Pace
@@ -59,17 +60,19 @@ class Setting:
 class Step(Protocol[T]):
     """One way to train the network further. It holds the network, and what it needs of the photos."""
 
-    @property
-    def first_block(self) -> int:
-        """The first block that is trained; 0 with the stem."""
-        ...
-
     def shortened(self, left_s: float) -> tuple[T | None, float]:
         """The settings of the recipe, or shorter ones that fit the time; None if none does.
 
         Returns:
             Settings, and the seconds that they, or the shortest ones, need.
+
+        Raises:
+            StorageError: none fits the disk.
         """
+        ...
+
+    def first_block(self, tuning: T, /) -> int:
+        """The first block that is trained; 0 with the stem. The group agrees on it."""
         ...
 
     def train(self, tuning: T, run: Run) -> Fitted:

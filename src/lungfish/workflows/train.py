@@ -36,7 +36,7 @@ from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.job import Job, TrainResult
 from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import Pace, measure_pace
-from lungfish.workflows.run_folder import is_relaunched, only_run
+from lungfish.workflows.run_folder import check_resumable, end_run, identify, only_run, run_folder
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.stopwatch import Stopwatch
@@ -109,18 +109,22 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         with clock.step("head"):
             head, folds = _probe(gathered, recipe, job.seed, progress)
             attach(network, head, len(gathered.labels))
-        pace = measure_pace(gathered, start.preprocess, trunk) if recipe.tables else Pace()
-        finish_s = pace.finish_s(len(gathered.indices("val")), len(gathered.indices("test")), recipe)
+        identity = identify(gathered, recipe, start, job.seed, group.device)
+        folder = run_folder(target, identity)
+        if job.resume and group.leads and not folder.exists():
+            check_resumable(target, identity)
+            progress.say("Nothing to resume: the job begins anew")
+        pace = measure_pace(gathered, start, network, trunk) if recipe.tables else Pace()
         setting = Setting(
             gathered=gathered,
             recipe=recipe,
             entry=start.entry,
             preprocess=start.preprocess,
             seed=job.seed,
-            target=target,
-            resume=group.agree(job.resume or is_relaunched(target)),
+            folder=folder,
+            job=identity,
             began=began,
-            deadline=math.inf if recipe.minutes is None else began + 60 * recipe.minutes - finish_s,
+            deadline=began + 60 * (recipe.minutes or math.inf) - pace.finish_s(gathered, recipe),
             pace=pace,
             group=group,
             progress=progress,
@@ -158,6 +162,8 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
                 )
                 manifest = write_bundle(stage, target.name, made, clock)
             result = _result(target, manifest, made, clock)
+            if recipe.tables:
+                end_run(folder)
         shared: TrainResult = group.agree(result)
         return shared
 

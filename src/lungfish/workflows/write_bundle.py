@@ -36,7 +36,7 @@ from lungfish.runtime.bundle_files import file_rows
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.session import Session
-from lungfish.training.probe import Head
+from lungfish.training.probe import Head, is_balanced
 from lungfish.training.recipe import TABLES, Recipe
 from lungfish.weights.ledger import Card
 from lungfish.workflows.climb import Learned, Rung
@@ -199,9 +199,11 @@ def _settings(made: Made) -> dict[str, Any]:
     values = {key: value for key, value in asdict(recipe).items() if key not in TABLES and value is not None}
     for name, step in recipe.tables.items():
         values |= {f"{name}.{key}": value for key, value in asdict(step).items()}
+    labels = made.gathered.truth[made.gathered.indices("train")]
+    values["classes balanced"] = head.balanced if head else is_balanced(labels, recipe)
     if head:
         learned = len(made.gathered.embedded_indices("train"))
-        values |= {"chosen penalty": head.penalty, "balanced": head.balanced, "photos of the head": learned}
+        values |= {"chosen penalty": head.penalty, "photos of the head": learned}
     return values
 
 

@@ -97,7 +97,7 @@ def test_a_stopped_job_says_how_to_go_on(
     monkeypatch.setattr(train, "run_job", interrupted)
     outcome = lungfish("train", "photos")
     assert outcome.code == code
-    assert outcome.err == "stopped: add --resume to the same command to go on\n"
+    assert outcome.err == "stopped: the same command goes on from here\n"
 
 
 def test_errors_are_escaped(lungfish: Run, tmp_path: Path) -> None:

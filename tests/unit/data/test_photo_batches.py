@@ -146,7 +146,7 @@ def test_a_photo_that_is_not_what_it_was_is_named(loader, root, records, now, re
     with pytest.raises(UnreadablePhotoError) as caught:
         list(batches(loader, [*records, victim]).epoch(0, [ORDER, np.array([12])], 32))
     assert caught.value.message.startswith(rf"victim\x1b.png: {reason}")
-    assert caught.value.hint.startswith("Put it back and add --resume to go on")
+    assert caught.value.hint.startswith("Put it back and run the same command again")
     assert len(next(batches(loader, records).epoch(0, [ORDER], 32))) == 12  # the loader lives on
 
 

@@ -135,7 +135,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     with pytest.raises(Stopped):
         run_toy(Toy(stopped_at, die), checkpoints=checkpoints)
     toy = Toy()
-    resumed = run_toy(toy, checkpoints=checkpoints, resume=True)
+    resumed = run_toy(toy, checkpoints=checkpoints)
     assert same(whole, resumed)
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in whole.history]
     assert toy.asked == 28 - stopped_at + 1  # only what was not done
@@ -158,13 +158,13 @@ def test_a_signal_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
     saved = checkpoints.latest()
     assert saved
     assert saved.step == toy.asked == 3
-    assert same(run_toy(Toy()), run_toy(Toy(), checkpoints=checkpoints, resume=True))
+    assert same(run_toy(Toy()), run_toy(Toy(), checkpoints=checkpoints))
 
 
 def test_another_job_is_refused(tmp_path: Path) -> None:
     run_toy(Toy(), checkpoints=Checkpoints(tmp_path / "run", JOB))
     with pytest.raises(UsageError, match=r"photos changed \(photos was abc, is def\)"):
-        run_toy(Toy(), checkpoints=Checkpoints(tmp_path / "run", JOB | {"photos": "def"}), resume=True)
+        run_toy(Toy(), checkpoints=Checkpoints(tmp_path / "run", JOB | {"photos": "def"}))
 
 
 def test_a_torn_checkpoint_is_passed_over(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path: Path) -> None:
     saved = checkpoints.latest()
     assert saved
     assert saved.step == 21
-    assert same(whole, run_toy(Toy(), checkpoints=checkpoints, resume=True))
+    assert same(whole, run_toy(Toy(), checkpoints=checkpoints))
     assert len(list(checkpoints.folder.glob("*.safetensors"))) == checkpoints.keep
 
 
@@ -206,7 +206,7 @@ def test_a_run_that_had_ended_early_stays_ended(tmp_path: Path) -> None:
     scores = iter([1.0, 0.5, 0.6, 0.4, 0.3])
     ended = fit(network(), Toy(), lambda _: Score(next(scores), 0.5), tuning, Run(checkpoints=checkpoints))
     assert (len(ended.history), ended.best_epoch, ended.stopped) == (2, 0, "patience")
-    again = fit(network(), Toy(), lambda _: Score(1.0, 0.5), tuning, Run(checkpoints=checkpoints, resume=True))
+    again = fit(network(), Toy(), lambda _: Score(1.0, 0.5), tuning, Run(checkpoints=checkpoints))
     assert (len(again.history), again.best_epoch) == (2, 0)
     assert same(ended, again)
 
@@ -256,5 +256,5 @@ def test_batch_norm_learns_its_statistics_only_where_the_recipe_says_so(tmp_path
     checkpoints = Checkpoints(tmp_path / "run", JOB)
     with pytest.raises(Stopped):
         trained("batch", stop=(10, die), checkpoints=checkpoints)
-    resumed = trained("batch", checkpoints=checkpoints, resume=True)
+    resumed = trained("batch", checkpoints=checkpoints)
     assert all(torch.equal(learned[name], resumed[name]) for name in learned)

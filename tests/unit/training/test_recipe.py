@@ -33,8 +33,9 @@ def test_toml_round_trip(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_absent_keys_keep_the_default(tmp_path: Path) -> None:
-    assert read_recipe(written(tmp_path, "folds = 3\n")) == replace(Recipe(), folds=3)
-    assert read_recipe(written(tmp_path, "")) == Recipe()
+    """But the name is the file's."""
+    assert read_recipe(written(tmp_path, "folds = 3\n")) == replace(Recipe(), name="recipe", folds=3)
+    assert read_recipe(written(tmp_path, 'name = "probe"\n')) == Recipe()
 
 
 def test_by_name() -> None:

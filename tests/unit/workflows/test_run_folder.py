@@ -2,43 +2,46 @@ from pathlib import Path
 
 import pytest
 
-from lungfish.workflows.run_folder import begin_run, is_relaunched, run_folder
+from lungfish.core.errors import OutputError, UsageError
+from lungfish.workflows.run_folder import begin_run, check_resumable, end_run, only_run, run_folder
+
+JOB = {"photos": "abc", "recipe": "epochs = 5\n"}
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "cache"))
-    for name in ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"):
-        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "bundle"
 
 
-def test_a_job_that_no_launcher_began_is_never_relaunched(tmp_path: Path) -> None:
-    begin_run(tmp_path / "bundle")
-    assert not is_relaunched(tmp_path / "bundle")
+def test_a_job_finds_its_own_run_and_no_other(target: Path) -> None:
+    folder = run_folder(target, JOB)
+    begin_run(folder, JOB)
+    assert run_folder(target, dict(JOB)) == folder
+    for others in (run_folder(target, JOB | {"seed": "1"}), run_folder(target.with_name("b"), JOB)):
+        assert not others.exists()
 
 
-def test_what_an_earlier_job_left_goes(tmp_path: Path) -> None:
-    left = run_folder(tmp_path / "bundle") / "finetune" / "job.json"
-    left.parent.mkdir(parents=True)
-    left.write_text("{}")
-    begin_run(tmp_path / "bundle")
-    assert not left.exists()
+def test_to_resume_another_job_is_refused(target: Path) -> None:
+    check_resumable(target, JOB)  # nothing was stopped
+    begin_run(run_folder(target, JOB), JOB)
+    with pytest.raises(UsageError, match=r"recipe changed \(recipe was epochs = 5, is epochs = 6\)"):
+        check_resumable(target, JOB | {"recipe": "epochs = 6\n"})
 
 
-def test_processes_that_their_launcher_starts_again_know_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine that joins has no failure to count, but the launcher's name is the same."""
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "night-7")
-    assert not is_relaunched(tmp_path / "bundle")
-    begin_run(tmp_path / "bundle")
-    assert is_relaunched(tmp_path / "bundle")
-    assert not is_relaunched(tmp_path / "another")
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "night-8")
-    assert not is_relaunched(tmp_path / "bundle")
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert is_relaunched(tmp_path / "bundle")
+def test_what_ends_leaves_other_jobs(target: Path) -> None:
+    ended, stopped = (JOB | {"seed": seed} for seed in "01")
+    for job in (ended, stopped):
+        begin_run(run_folder(target, job), job)
+    with only_run(target):
+        end_run(run_folder(target, ended))
+    assert not run_folder(target, ended).exists()
+    assert run_folder(target, stopped).exists()
+    with only_run(target):
+        end_run(run_folder(target, stopped))
+    assert not run_folder(target, stopped).parent.exists()
 
 
-def test_launchers_without_a_name_share_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    begin_run(tmp_path / "bundle")
-    assert not is_relaunched(tmp_path / "bundle")
+def test_two_at_once_are_refused(target: Path) -> None:
+    with only_run(target), pytest.raises(OutputError, match="another process is making"), only_run(target):
+        pass
