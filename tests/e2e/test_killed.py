@@ -42,8 +42,8 @@ def test_full_with_and_without_workers(write_digits: Callable[..., Path], tmp_pa
 
 
 def jobs(photos: Path, recipe: str, folder: Path) -> tuple[WarmJob, WarmJob]:
-    """One to be killed, and one to be left alone."""
-    return WarmJob(folder / "killed", photos, recipe), WarmJob(folder / "alone", photos, recipe)
+    """One to be killed, and one to be left alone, with a cache that no killed process has touched."""
+    return WarmJob(folder / "killed" / "job", photos, recipe), WarmJob(folder / "alone" / "job", photos, recipe)
 
 
 def kill(job: WarmJob, aim: str, chance: random.Random) -> None:
@@ -63,4 +63,4 @@ def kill(job: WarmJob, aim: str, chance: random.Random) -> None:
 
 def torn(job: WarmJob) -> set[Path]:
     """Files that are being written, or were when a process was killed."""
-    return set(job.cache.glob("runs/*/*/.*.tmp"))
+    return set(job.cache.glob("runs/**/.*.tmp"))

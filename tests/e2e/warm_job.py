@@ -39,13 +39,13 @@ class WarmJob:
     """A job in as many processes as it takes; its cache is `cache` beside `folder`, as `tmp_path` has it.
 
     Args:
-        folder: for its recipe, log and bundle; made.
+        folder: for its recipe, log and bundle; made, with its parents.
         photos: to train on.
         recipe: as TOML.
     """
 
     def __init__(self, folder: Path, photos: Path, recipe: str) -> None:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         self.cache = folder.parent / "cache"
         self.recipe, self.bundle, self.log_file = folder / "own.toml", folder / "bundle", folder / "log"
         self.recipe.write_text(recipe)
