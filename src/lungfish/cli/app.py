@@ -23,7 +23,7 @@ from lungfish.cli.predict import predict
 from lungfish.cli.scale import scale
 from lungfish.cli.train import train
 from lungfish.cli.weights import weights
-from lungfish.core.errors import LungfishError, MachineError, UsageError
+from lungfish.core.errors import LungfishError, MachineError, UsageError, WorkerError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import in_short
 
@@ -71,7 +71,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # labels may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # there is nothing left to stop
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -114,9 +116,11 @@ def _stopped(arguments: list[str], code: int) -> int:
 
 
 def _fail(error: LungfishError, *, as_json: bool) -> int:
+    from lungfish.training.group import is_leader
+
     if os.environ.get("LUNGFISH_DEBUG") == "1":
         traceback.print_exc()
-    print_error(error, as_json=as_json)
+    print_error(error, as_json=as_json and is_leader())  # one value on stdout, however many processes fail
     return error.exit_code
 
 
@@ -131,6 +135,11 @@ def _explain(error: Exception) -> LungfishError:
         return UsageError(message, f"See {context.command_path if context else 'lungfish'} --help.")
     if isinstance(error, MemoryError):
         return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
+    if any(backend in str(error) for backend in ("gloo", "nccl", "NCCL")):
+        return WorkerError(
+            f"another process of the group has ended: {in_short(error)}",
+            "See what it said. The same command goes on; torchrun --max-restarts gives it by itself.",
+        )
     return MachineError(
         f"unexpected {type(error).__name__}: {in_short(error)}",
         "This is a bug. Run again with LUNGFISH_DEBUG=1 and report the traceback with what lungfish doctor prints.",

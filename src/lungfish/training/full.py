@@ -86,7 +86,7 @@ def sides_px(tuning: Full, resolution_px: int) -> list[int]:
         missing = PHASES * left // tuning.epochs  # phases until the last one
         share = 1 - (1 - tuning.first_side) * missing / (PHASES - 1)
         rounded = round(share * resolution_px / SIDE_STEP_PX) * SIDE_STEP_PX
-        sides.append(min(max(rounded, SIDE_STEP_PX), resolution_px) if missing else resolution_px)
+        sides.append(resolution_px if share == 1 else min(max(rounded, SIDE_STEP_PX), resolution_px))
     return sides
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ class Group:
 
         if self.device != "cpu":  # in eval mode it is as any batch norm
             network = SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        return DistributedDataParallel(network, broadcast_buffers=False)  # statistics are frozen, or made together
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch 2.14 has another name for it, older ones do not
+            # statistics are frozen, or made together
+            return DistributedDataParallel(network, broadcast_buffers=False)
 
     def holding_back(self, network: nn.Module) -> AbstractContextManager[None]:
         """A pass of a wrapped network whose gradients stay here: the next pass sends them along."""
@@ -111,6 +115,16 @@ def is_leader() -> bool:
 def alone() -> Group:
     """A group of this process only, on the best device at hand."""
     return Group(device=_device(0))
+
+
+def advice_on_restarts() -> str:
+    """What to tell a person whose launcher may start processes again, and not reach them then; empty if all is well.
+
+    The store that a launcher shares with all that it starts keeps the addresses of those that are dead.
+    """
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+    return "Restarts are reliable with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 only" if shared and restarts else ""
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
 
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
-        UsageError: resumed as another job than it was, or no time for a network without weights.
+        UsageError: no time for a network without weights.
         DivergedError: the loss is not finite.
         StorageError: activations or a checkpoint cannot be written.
     """
@@ -175,7 +175,7 @@ def _settings(name: str, step: Step[Any], setting: Setting) -> tuple[Tuning | No
             chosen, why = replace(tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: goes on"
         else:
             chosen, why, _ = fit_to_time(name, tuning, step, setting.deadline - time.monotonic())
-            if chosen is None:
+            if chosen is None and setting.recipe.pretrained:  # without, there is nothing to go on with
                 Checkpoints(setting.folder / name, {**setting.job, "skipped": why}).begin()
     agreed: tuple[Tuning | None, str] = setting.group.agree((chosen, why))
     return agreed

@@ -49,8 +49,8 @@ class FinetuneStep:
         tuning = self._tuning
         while self._held_bytes(tuning) > self._room_bytes:
             if not tuning.views:
-                least, room = (f"{count / 1e9:.3g} GB" for count in (self._held_bytes(tuning), self._room_bytes))
-                raise StorageError(f"activations take {least} at least, and {room} are there for them")
+                held, room = (f"{count / 1e9:.3g} GB" for count in (self._held_bytes(tuning), self._room_bytes))
+                raise StorageError(f"activations take {held} without augmented views, and {room} are there for them")
             tuning = replace(tuning, views=tuning.views - 1)
         needed_s = math.inf
         for shorter in self._ways(tuning):
@@ -85,7 +85,7 @@ class FinetuneStep:
             yield replace(tuning, epochs=epochs)
         yield replace(tuning, epochs=half, views=some_views)
         yield replace(tuning, epochs=least, views=few_views)
-        fewer_blocks = replace(tuning, epochs=least, views=few_views, tail_share=tuning.tail_share / 2)
+        fewer_blocks = replace(tuning, epochs=least, views=few_views, tail_share=max(tuning.tail_share / 2, 0.01))
         if self._held_bytes(fewer_blocks) <= self._room_bytes:
             yield fewer_blocks
 

@@ -23,7 +23,7 @@ from lungfish.deploy.proof import artifact_rows, choose_default, prove
 from lungfish.runtime.manifest import Manifest
 from lungfish.runtime.measure import peak_rss_bytes
 from lungfish.training.crossvalidation import cross_validate
-from lungfish.training.group import Group, first_leads, join_group
+from lungfish.training.group import Group, advice_on_restarts, first_leads, join_group
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe, with_limits
 from lungfish.training.trunk import network_state, open_trunk
@@ -99,6 +99,8 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
     with join_group() as group, only_run(target) if group.leads and recipe.tables else nullcontext():
         progress = progress if group.leads else Silent()
         _check_group(group, recipe)
+        if advice := advice_on_restarts():
+            progress.say(advice)
         with clock.step("photos_and_features"), first_leads(group):
             network, weights = open_network(start, recipe, job.seed, progress)
             trunk = open_trunk(network, start.entry)

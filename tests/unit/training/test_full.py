@@ -34,4 +34,5 @@ def test_the_last_third_has_the_networks_resolution(epochs: int, first_side: flo
     assert sides == sorted(sides)
     assert set(sides[-math.ceil(epochs / 3) :]) == {resolution_px}
     assert all(side % SIDE_STEP_PX == 0 or side == resolution_px for side in sides)
+    assert first_side < 1 or set(sides) == {resolution_px}
     assert sides[0] >= first_side * resolution_px - SIDE_STEP_PX / 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from lungfish.training.group import Group
+from lungfish.training.group import Group, advice_on_restarts
 
 WORK = """
 import json, sys
@@ -102,3 +102,15 @@ def test_shares_make_up_the_batch(count: int) -> None:
     shares = [Group(rank, 3).share(np.arange(count)) for rank in range(3)]
     assert np.concatenate(shares).tolist() == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_advice_for_launchers_that_share_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_MAX_RESTARTS"):
+        monkeypatch.delenv(name, raising=False)
+    assert not advice_on_restarts()
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    assert not advice_on_restarts()
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    assert "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in advice_on_restarts()
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "False")
+    assert not advice_on_restarts()
