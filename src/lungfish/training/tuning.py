@@ -78,6 +78,7 @@ class Finetune(Tuning):
         tail_share: most of the network's multiply-adds that are trained; more is better and slower.
     """
 
+    learning_rate: float = 1e-3
     views: int = 4
     min_area: float = 0.35
     flips: bool = True
