@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -135,10 +136,11 @@ def _explain(error: Exception) -> LungfishError:
         return UsageError(message, f"See {context.command_path if context else 'lungfish'} --help.")
     if isinstance(error, MemoryError):
         return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
-    if any(backend in str(error) for backend in ("gloo", "nccl", "NCCL")):
+    in_group = os.environ.get("WORLD_SIZE", "1") != "1"
+    if in_group and isinstance(error, RuntimeError) and re.search(r"\b(gloo|nccl)\b", str(error), re.IGNORECASE):
         return WorkerError(
             f"another process of the group has ended: {in_short(error)}",
-            "See what it said. The same command goes on; torchrun --max-restarts gives it by itself.",
+            "See what it said. The same command goes on; docs/training.md tells how torchrun gives it by itself.",
         )
     return MachineError(
         f"unexpected {type(error).__name__}: {in_short(error)}",

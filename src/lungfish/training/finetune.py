@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
 from lungfish.costs import Layer, cost
+from lungfish.data.views import bytes_needed
 from lungfish.training.group import Group
 from lungfish.training.loop import Fitted, Run, fit
 from lungfish.training.tuning import Finetune
@@ -70,7 +70,8 @@ def choose_boundary(arch: Arch, tail_share: float, photos: int, views: int, budg
 
 def activation_bytes(arch: Arch, block: int, photos: int, views: int) -> int:
     """What enters a block takes on disk as float16; `views` of each photo, the plain one included."""
-    return photos * views * 2 * math.prod(boundary_shape(arch, block))
+    channels, height, width = boundary_shape(arch, block)
+    return bytes_needed((channels, height, width), photos, views - 1)
 
 
 def boundary_shape(arch: Arch, block: int) -> tuple[int, ...]:

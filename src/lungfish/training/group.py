@@ -61,7 +61,7 @@ class Group:
             # statistics are frozen, or made together
             return DistributedDataParallel(network, broadcast_buffers=False)
 
-    def holding_back(self, network: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
         """A pass of a wrapped network whose gradients stay here: the next pass sends them along."""
         if self.size == 1:
             return nullcontext()

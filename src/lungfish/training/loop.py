@@ -189,7 +189,7 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
                     for number, part in enumerate(parts, 1):
                         inputs, targets = meter.wait(data)
                         _share_randomness(network, group, part)
-                        with group.holding_back(model) if number < len(parts) else nullcontext():
+                        with group.no_sync(model) if number < len(parts) else nullcontext():
                             with torch.autocast(inputs.device.type, torch.bfloat16, enabled=run.bfloat16):
                                 logits = model(inputs).float()
                             smoothing = tuning.label_smoothing

@@ -61,7 +61,7 @@ class Tuning:
             patience=(1, 10_000),
         )
 
-    def beside(self, other: Tuning) -> dict[str, Any]:
+    def changed_from(self, other: Tuning) -> dict[str, Any]:
         """The settings that are others than those of `other`, by name."""
         theirs = asdict(other)
         return {name: value for name, value in asdict(self).items() if value != theirs[name]}

@@ -182,7 +182,7 @@ def _settings(name: str, step: Step[Any], setting: Setting) -> tuple[Tuning | No
 
 
 def _run(name: str, settings: Tuning, first_block: int, setting: Setting) -> Run:
-    shortened = settings.beside(setting.recipe.tables[name])
+    shortened = settings.changed_from(setting.recipe.tables[name])
     decided = {"shortened": json.dumps(shortened), "first_block": str(first_block)}
     checkpoints = Checkpoints(setting.folder / name, {**setting.job, **decided})
     if setting.group.leads:

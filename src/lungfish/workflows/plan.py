@@ -54,7 +54,7 @@ def fit_to_time(name: str, tuning: T, step: Step[T], left_s: float) -> tuple[T |
 
 def what_is_shorter(chosen: Tuning, tuning: Tuning, before: str) -> str:
     """What the time made of a step's settings, for a person, after the text that leads to it; empty if nothing."""
-    changed = chosen.beside(tuning)
+    changed = chosen.changed_from(tuning)
     return f"{before}shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
 
 

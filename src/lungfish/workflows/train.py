@@ -108,14 +108,15 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
         _check_same(gathered, group)
 
-        with clock.step("head"):
-            head, folds = _probe(gathered, recipe, job.seed, progress)
-            attach(network, head, len(gathered.labels))
         identity = identify(gathered, recipe, start, job.seed, group.device)
         folder = run_folder(target, identity)
         if job.resume and group.leads and not folder.exists():
             check_resumable(target, identity)
             progress.say("Nothing to resume: the job begins anew")
+
+        with clock.step("head"):
+            head, folds = _probe(gathered, recipe, job.seed, progress)
+            attach(network, head, len(gathered.labels))
         pace = measure_pace(gathered, start, network, trunk) if recipe.tables else Pace()
         setting = Setting(
             gathered=gathered,

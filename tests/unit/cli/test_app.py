@@ -75,6 +75,20 @@ def test_unexpected_errors_have_no_traceback(
     assert words in lungfish("doctor", "--json").json["error"]["message"]
 
 
+def test_a_lost_process_of_a_group_is_told_by_the_first_one_alone(
+    lungfish: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with(monkeypatch, RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"))
+    assert "unexpected RuntimeError" in lungfish("doctor").err  # there is no group
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert lungfish("doctor", "--json").json["error"]["code"] == "worker"
+    monkeypatch.setenv("RANK", "1")
+    assert lungfish("doctor", "--json").out == ""
+    fail_with(monkeypatch, OSError("gloomy.jpg"))
+    assert "unexpected OSError" in lungfish("doctor").err
+
+
 def test_tracebacks_for_those_who_ask(lungfish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUNGFISH_DEBUG", "1")
     fail_with(monkeypatch, ZeroDivisionError("1/0"))
