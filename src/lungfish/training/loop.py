@@ -19,6 +19,7 @@ from lungfish.core.files import write_atomic
 from lungfish.core.progress import Progress, Silent
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.group import Group
+from lungfish.training.memory import kept_memory
 from lungfish.training.meter import Meter
 from lungfish.training.state import Score, State, Tally
 from lungfish.training.stopping import StopsBetweenSteps
@@ -166,6 +167,7 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
         run.progress.task(run.name, tuning.epochs * len(labels), state.step * len(labels) // epoch_steps) as advance,
         StopsBetweenSteps() as stop,
         stop.excusing(WorkerError),
+        kept_memory(group.device),
     ):
         save_due = time.monotonic() + CHECKPOINT_EVERY_S
         while not (why := group.agree(_why_stop(state, epoch_steps, tuning, run))):

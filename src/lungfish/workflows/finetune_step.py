@@ -30,7 +30,7 @@ from lungfish.training.loop import Fitted, Run
 from lungfish.training.pace import seconds_per_photo
 from lungfish.training.trunk import open_boundary
 from lungfish.training.tuning import Finetune
-from lungfish.workflows.step import LEAST_EPOCHS, Setting
+from lungfish.workflows.step import LEAST_EPOCHS, RESERVE, Setting
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -129,7 +129,8 @@ class FinetuneStep:
         views_s = self._setting.pace.views_s(
             len(self._train), 1 + tuning.views, share_before(self._network.arch, block)
         )
-        return views_s + tuning.epochs * self._photo_s[block] * (len(self._train) + len(self._val) / 3)
+        epoch_s = self._photo_s[block] * (len(self._train) + len(self._val) / 3)
+        return RESERVE * (views_s + tuning.epochs * epoch_s)
 
     def _measured_photo_s(self, block: int) -> float:
         """Seconds for one photo's way forward and back, in the group."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.costs import cost
 from lungfish.data.fresh_augmentation import FreshAugmentation
 from lungfish.data.photo_batches import PhotoBatches, plain_batches
 from lungfish.data.photo_loader import PhotoLoader
@@ -21,14 +22,14 @@ from lungfish.training.loop import Fitted, Run
 from lungfish.training.pace import seconds_per_photo
 from lungfish.training.tuning import Full
 from lungfish.training.validation import Validation
-from lungfish.workflows.step import LEAST_EPOCHS, Setting
+from lungfish.workflows.step import LEAST_EPOCHS, RESERVE, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lungfish.nn import Network
 
-SAMPLE_BATCH = 8
+SAMPLE_MACS = 12_500_000_000  # of the photos that are timed: 32 through EfficientNet-Lite0, fewer through more
 
 
 class FullStep:
@@ -54,8 +55,12 @@ class FullStep:
         """Seconds for so many epochs, the first ones at a lower resolution; validation goes forward only, a third."""
         resolution_px = self._setting.preprocess.resolution_px
         sides = sides_px(replace(self._tuning, epochs=epochs), resolution_px)
-        views = sum((side / resolution_px) ** 2 for side in sides)
-        return self._photo_s * (views * len(self._train) + epochs * len(self._val) / 3)
+        areas = sum((side / resolution_px) ** 2 for side in sides)
+        computed_s = self._photo_s * (areas * len(self._train) + epochs * len(self._val) / 3)
+        read_s = self._setting.pace.decode_s * epochs * (len(self._train) + len(self._val))
+        # accelerators compute while photos are read
+        together_s = computed_s + read_s if self._setting.group.device == "cpu" else max(computed_s, read_s)
+        return RESERVE * together_s / self._setting.group.size
 
     def train(self, tuning: Full, run: Run) -> Fitted:
         setting = self._setting
@@ -92,15 +97,14 @@ class FullStep:
 
     @cached_property
     def _photo_s(self) -> float:
-        """Seconds for one photo, from the file to the way back, in the group."""
+        """Seconds for one photo's way forward and back at the full resolution, in one process."""
         import torch
 
         side = self._setting.preprocess.resolution_px
         device = self._setting.group.device
-        pixels = torch.zeros((SAMPLE_BATCH, 3, side, side), dtype=torch.uint8, device=device)
+        photos = min(max(SAMPLE_MACS // cost(self._network.arch).macs, 2), self._tuning.batch)
+        pixels = torch.zeros((photos, 3, side, side), dtype=torch.uint8, device=device)
         learns = self._tuning.batch_norm == "batch"
         seconds = seconds_per_photo(self._layers(), pixels, learns_statistics=learns)
         self._network.cpu()
-        decode_s = self._setting.pace.decode_s
-        seconds = seconds + decode_s if device == "cpu" else max(seconds, decode_s)  # others compute as photos are read
-        return seconds / self._setting.group.size
+        return seconds

@@ -22,6 +22,9 @@ from lungfish.workflows.pace import Pace
 
 T = TypeVar("T", bound=Tuning)
 LEAST_EPOCHS = 3  # of a step that is shortened: a schedule needs room to rise and fall
+# Of the time that training is expected to take: a machine does not keep its pace, and a learning rate that has not come
+# down when the time is up has wasted what went before.
+RESERVE = 1.15
 
 
 @dataclass(frozen=True, eq=False)
