@@ -18,7 +18,8 @@ def kept_memory(device: str) -> Iterator[None]:
 
     By default glibc maps each block above 32 MiB anew. A step on the CPU frees dozens of them and asks for them again,
     and the system fills every page with zeros: up to half of the step's time. Results are the same to the bit. Other C
-    libraries, and accelerators, which torch keeps the memory of, go on as they are.
+    libraries, and accelerators, which torch keeps the memory of, go on as they are; so do blocks of 64 MiB and more in
+    threads beside the main one.
 
     Args:
         device: on which steps are computed.
