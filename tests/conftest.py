@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,10 @@ from .local_server import publish_model, reply, server, start_server  # noqa: F4
 
 # Threads that wait for their turn must not take it from others: many tests, and their processes, share few cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every process that a test stops with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 PREPROCESS = Preprocess(8, crop_fraction=1.0)
