@@ -52,8 +52,8 @@ MODEL_FILES = ("weights.safetensors", "model.onnx")
 PRELUDE = """
 from lungfish.cli.app import main
 from lungfish.data import views
-from lungfish.training import loop
-loop.CHECKPOINT_EVERY_S, loop.CHECKPOINT_SHARE, views.FLUSH_EVERY_S = 0.15, 0.5, 0.05
+from lungfish.training import saving
+saving.EVERY_S, saving.SHARE, views.FLUSH_EVERY_S = 0.15, 0.5, 0.05
 main()
 """
 

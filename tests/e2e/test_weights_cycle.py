@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors import safe_open
 from timm.models import save_for_hf
 
@@ -192,3 +193,23 @@ def test_a_file_of_torch(publish_model: Callable[..., str], model_folder: Path, 
     assert ended.json["file"].endswith(".bin")
     assert ended.json["accepted_license"] == ""
     assert lungfish("weights", "verify", name, "--json").json["passed"]
+
+
+def test_a_first_run_reads_pixels_as_those_after_it(
+    publish_model: Callable[..., str], lungfish: Run, photos: Path, tmp_path: Path
+) -> None:
+    """Only the file, which the first run fetches, tells that it is torchvision's, and so how pixels are normalized."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    torch.manual_seed(0)
+    torch.save(torchvision.models.mobilenet_v2(width_mult=0.5).state_dict(), folder / "pytorch_model.bin")
+    name = publish_model("someone/from-torchvision", folder, "apache-2.0", "pytorch")
+    made = []
+    for out in (tmp_path / "first", tmp_path / "second"):
+        arguments = ("--recipe", "probe", "--arch", f"{ARCH},resolution=64", "--weights", name, "--out", out)
+        ended = lungfish("train", photos, *arguments)
+        assert ended.code == 0, ended.err
+        card = json.loads((out / "bundle.json").read_text(encoding="utf-8"))["weights"]["card"]
+        made.append((card["entry"]["normalization"], sha256_file(out / "weights.safetensors")))
+    assert made[0] == made[1]
+    assert made[0][0]["mean"] == pytest.approx([123.675, 116.28, 103.53])

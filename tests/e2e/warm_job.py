@@ -27,8 +27,8 @@ for stream in (1, 2):
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
 from lungfish.cli.app import main
 from lungfish.data import views
-from lungfish.training import loop
-loop.CHECKPOINT_EVERY_S, loop.CHECKPOINT_SHARE, views.FLUSH_EVERY_S = 0.1, 0.5, 0.0
+from lungfish.training import saving
+saving.EVERY_S, saving.SHARE, views.FLUSH_EVERY_S = 0.1, 0.5, 0.0
 exec(prelude)
 sys.argv[1:] = arguments
 main()

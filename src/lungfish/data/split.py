@@ -85,6 +85,7 @@ def assign_splits(
     plan.place()
     plan.fill(must=saved is None)
     if saved is not None:
+        plan.check_trained()  # what was saved may leave nothing free to train a class on
         plan.check_saved()
     leaks = find_leaks(records, copies, plan.splits)
     warnings = [
@@ -189,6 +190,9 @@ class _Plan:
     def fill(self, *, must: bool) -> None:
         """Move free units so that every class has one on every open side.
 
+        Args:
+            must: whether to do so for every side; else a class whose photos do not suffice is trained above all.
+
         Raises:
             PhotosError: that cannot be done, and it `must`.
         """
@@ -197,7 +201,7 @@ class _Plan:
             for side in sorted(self.open_sides, key=("test", "val", "train").index):
                 if count[label, side]:
                     continue
-                unit = self._spare(label, count)
+                unit = self._spare(label, count, at_any_cost=side == "train" and not must)
                 if unit is None:
                     if must:
                         raise PhotosError(
@@ -232,13 +236,14 @@ class _Plan:
     def _covers(self, unit: Sequence[int]) -> set[tuple[int, str]]:
         return {(self.label_of(i), self.splits[i]) for i in unit}
 
-    def _spare(self, label: int, count: Counter[tuple[int, str]]) -> list[int] | None:
-        """The free unit of a class that can leave its side without emptying it: of the fullest side, smallest hash."""
+    def _spare(self, label: int, count: Counter[tuple[int, str]], *, at_any_cost: bool) -> list[int] | None:
+        """The free unit of a class that can leave its side without emptying it, or at any cost: of the fullest side,
+        with the smallest hash."""
         spare = [
             unit
             for unit in self.free
             if any(self.label_of(i) == label for i in unit)
-            and all(count[covered] > 1 for covered in self._covers(unit))
+            and (at_any_cost or all(count[covered] > 1 for covered in self._covers(unit)))
         ]
         return min(
             spare,

@@ -57,8 +57,8 @@ def find_label_errors(samples: Samples, groups: NDArray[np.int64], head: Head, s
     from scipy.special import softmax
 
     judged = np.flatnonzero(_groups_of_class(samples, groups)[samples.labels] >= FOLDS)
-    if not len(judged):
-        return ()
+    if len(np.unique(samples.labels[judged])) < 2:
+        return ()  # nothing that a label could be confused with
     logits = np.empty((len(samples.labels), samples.labels.max() + 1), np.float32)
     for held_out, of_fold in each_fold(samples, groups, head, FOLDS, seed, TOLERANCE):
         logits[held_out] = of_fold

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +21,7 @@ from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.group import Group
 from lungfish.training.memory import kept_memory
 from lungfish.training.meter import Meter
+from lungfish.training.saving import Saves
 from lungfish.training.state import Score, State, Tally
 from lungfish.training.stopping import StopsBetweenSteps
 from lungfish.training.tuning import Tuning
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 Positions = NDArray[np.int64]
 Batch = tuple["Tensor", "Tensor"]
 Validate = Callable[["nn.Module"], Score]
-CHECKPOINT_EVERY_S = 20.0
-CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into saving
 STEP_STREAM = 2  # random numbers of dropout, apart from those that order the photos
 
 
@@ -91,17 +90,6 @@ class Run:
         lines = self.journal.read_text("utf-8").splitlines() if self.journal and self.journal.exists() else []
         return [json.loads(line) for line in lines]
 
-    def save(self, state: State) -> float:
-        """Write a checkpoint, if the run is kept anywhere; when the next one is due. Raises `StorageError`."""
-        began = time.monotonic()
-        if self.checkpoints:
-            loss, right, photos = self.group.sum([state.tally.loss, state.tally.right, state.tally.photos])
-            tally = replace(state.tally, loss=loss, right=int(right), photos=int(photos))
-            if self.group.leads:
-                self.checkpoints.save(state.checkpoint(tally))
-        now = time.monotonic()
-        return now + max(CHECKPOINT_EVERY_S, (now - began) / CHECKPOINT_SHARE)
-
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -122,7 +110,7 @@ class Fitted:
     stopped: str
 
 
-def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
+def fit(  # noqa: PLR0915  one function, to be read from top to bottom
     network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tuning, run: Run
 ) -> Fitted:
     """Train `network` in place; the epoch with the least loss on validation is what counts.
@@ -165,11 +153,11 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
     with (
         torch.random.fork_rng(devices=[group.device] if group.device.startswith("cuda") else []),
         run.progress.task(run.name, tuning.epochs * len(labels), state.step * len(labels) // epoch_steps) as advance,
-        StopsBetweenSteps() as stop,
-        stop.excusing(WorkerError),
+        StopsBetweenSteps() as signals,
+        signals.excusing(WorkerError),
         kept_memory(group.device),
     ):
-        save_due = time.monotonic() + CHECKPOINT_EVERY_S
+        saves = Saves(state, run.checkpoints, group, signals)
         while not (why := group.agree(_why_stop(state, epoch_steps, tuning, run))):
             epoch, first = divmod(state.step, epoch_steps)
             order = np.random.default_rng((run.seed, epoch)).permutation(len(labels))
@@ -209,12 +197,8 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
                     advance(len(positions))
 
                     last = state.step % epoch_steps == 0
-                    if meter.look(last=last):
-                        asked, due = (count > 0 for count in group.sum([stop.asked, time.monotonic() > save_due]))
-                        if not last and (asked or due):
-                            save_due = run.save(state)
-                            stop.if_asked(elsewhere=asked)
-                            meter.start()
+                    if meter.look(last=last) and not last and saves.if_due(epoch_ended=False):
+                        meter.start()
             began = time.monotonic()
             with state.averaged():
                 score = group.agree(validate(network))
@@ -222,11 +206,10 @@ def fit(  # noqa: C901, PLR0915  one function, to be read from top to bottom
             state.take(score, row | {"seconds": row["seconds"] + time.monotonic() - began})
             run.note(state.history)
             run.progress.say(f"{run.name}: {_in_words(row, tuning.epochs)}")
-            save_due = run.save(state)
-            stop.if_asked(elsewhere=asked)
+            saves.if_due(epoch_ended=True)
         if not state.stopped:
             state.stopped = why
-            run.save(state)
+            saves.now()
     return Fitted(state.best, state.score, state.best_epoch, tuple(state.history), state.stopped)
 
 

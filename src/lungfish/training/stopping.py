@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopsBetweenSteps:
-    """Holds signals back within its block, until `if_asked`; a second signal does not wait.
+    """Holds signals back within its block, until `stop`; a second signal does not wait.
 
     Outside the main thread, where signals never come, it does nothing.
     """
@@ -27,15 +27,11 @@ class StopsBetweenSteps:
         """Whether a signal came."""
         return self._asked is not None
 
-    def if_asked(self, *, elsewhere: bool = False) -> None:
-        """Do now what the signal would have done when it came.
-
-        Args:
-            elsewhere: whether another process of the group was asked; then this one ends as by SIGTERM.
-        """
-        number = self._asked or (int(signal.SIGTERM) if elsewhere else None)
+    def stop(self) -> None:
+        """Do now what the signal would have done when it came; if it came to another process of the group, SIGTERM."""
+        number = self._asked or int(signal.SIGTERM)
         self._asked = None
-        if number is None or number not in self._handlers:
+        if number not in self._handlers:
             return
         handler = self._handlers[number]
         if not callable(handler):
@@ -48,7 +44,8 @@ class StopsBetweenSteps:
         try:
             yield
         except error:
-            self.if_asked()
+            if self.asked:
+                self.stop()
             raise
 
     def __enter__(self) -> StopsBetweenSteps:
@@ -57,10 +54,13 @@ class StopsBetweenSteps:
             self._handlers = {int(number): signal.signal(number, self._note) for number in heard}
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if kind is None and self.asked:
+            self.stop()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.if_asked()
+        if self.asked:
+            self.stop()
         self._asked = number

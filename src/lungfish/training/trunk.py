@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.core.errors import BundleError, DivergedError
 from lungfish.core.hashing import sha256_bytes, sha256_json
 from lungfish.export.onnx_graph import GraphSpec, boundary_graph, trunk_graph
 from lungfish.runtime.session import ACTIVATIONS, Session, runtime_name
@@ -42,12 +43,10 @@ class OnnxTrunk:
     """
 
     def __init__(self, network: Network, entry: WeightsEntry) -> None:
-        spec = GraphSpec(entry.normalization.mean, entry.normalization.std)
-        model = trunk_graph(network.arch, network.flavour, network_state(network), spec)
-        graph = model.SerializeToString(deterministic=True)
+        graph = _trunk_bytes(network, entry)
         self._session = Session(graph, threads=1, output="features")
         self.width = self._session.classes
-        self.key = sha256_json([sha256_bytes(graph), runtime_name()])  # the graph is all that matters, and holds it all
+        self.key = sha256_json([sha256_bytes(graph), runtime_name()])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
         return self._session.run(pixels)
@@ -62,15 +61,7 @@ class TorchTrunk:
         self._network = deepcopy(network).to(device).to(memory_format=torch.channels_last)
         self._device, self._entry = device, entry
         self.width = network.classifier.in_features
-        self.key = sha256_json(
-            {
-                "weights": entry.sha256,
-                "architecture": network.arch.to_json(),
-                "flavour": [network.flavour.padding, network.flavour.bn_eps],
-                "normalization": [entry.normalization.mean, entry.normalization.std],
-                "engine": f"torch {torch.__version__} {device}",
-            }
-        )
+        self.key = sha256_json([sha256_bytes(_trunk_bytes(network, entry)), f"torch {torch.__version__} {device}"])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
         import torch
@@ -114,8 +105,14 @@ class BoundaryTrunk:
         self.key = sha256_json([sha256_bytes(graph), runtime_name()])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
-        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
-        return self._session.run(pixels)
+        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`. Raises `DivergedError` where they do not fit that."""
+        try:
+            return self._session.run(pixels)
+        except BundleError as error:
+            raise DivergedError(
+                f"the frozen part of the network: {error.message}",
+                "Activations may not fit 16 bits: leave [finetune] out of the recipe.",
+            ) from None
 
 
 class TorchBoundaryTrunk:
@@ -147,6 +144,13 @@ class TorchBoundaryTrunk:
         with torch.inference_mode():
             x_nchw: torch.Tensor = self._part(normalized(torch.from_numpy(pixels).to(self._device), self._entry))
             return x_nchw.half().cpu().numpy()
+
+
+def _trunk_bytes(network: Network, entry: WeightsEntry) -> bytes:
+    """The network up to its classifier as ONNX: all that decides what it computes."""
+    spec = GraphSpec(entry.normalization.mean, entry.normalization.std)
+    model = trunk_graph(network.arch, network.flavour, network_state(network), spec)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _boundary_bytes(network: Network, entry: WeightsEntry, block: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lungfish.core.names import plural, printable
@@ -81,18 +81,20 @@ def plan_job(job: Job, progress: Progress) -> Plan:
     start, recipe = resolve(job)
     photos = open_photos(job.photos)
     target = choose_target(job.photos, job.out, force=job.force)
+    network, weights = open_network(start, recipe, job.seed, progress)
+    start = replace(start, entry=weights.entry)  # with what only the file could tell
     preprocess = start.preprocess
     options = GatherOptions(job.split, recipe.cross_validate_below)
     gathered = gather(photos, preprocess, None, options, progress)
 
-    network, _ = open_network(start, recipe, job.seed, progress)
     trunk = open_trunk(network, start.entry)
     at_hand = open_features(trunk, preprocess)
     records = gathered.examined.records
     cached = sum(at_hand.get(records[i].seen.sha256) is not None for i in gathered.embedded)
     pace = measure_pace(gathered, start, network, trunk)
     counts, sampled = gathered.counts(), gathered.sampled()
-    probe_s = pace.gather_s(len(gathered.embedded) - cached) + pace.finish_s(gathered, recipe)
+    new = len(gathered.embedded) - cached if recipe.pretrained else 0
+    probe_s = pace.gather_s(new) + pace.finish_s(gathered, recipe)
     attach(network, None, len(gathered.labels))
     left_s = 60 * (recipe.minutes or math.inf) - probe_s
     setting = Setting(

@@ -137,7 +137,8 @@ class FinetuneStep:
         import torch
 
         group, arch = self._setting.group, self._network.arch
-        photos = max(self._tuning.batch // group.size, 1)
+        batch = min(self._tuning.batch, len(self._train))
+        photos = max(batch // (group.size * self._tuning.accumulate), 2)  # batch norm needs two
         tail = tail_of(self._network, block).to(group.device)
         inputs = torch.zeros((photos, *boundary_shape(arch, block)), device=group.device)
         seconds = seconds_per_photo(tail, inputs, learns_statistics=self._tuning.batch_norm == "batch")

@@ -102,7 +102,8 @@ class FullStep:
 
         side = self._setting.preprocess.resolution_px
         device = self._setting.group.device
-        photos = max(min(SAMPLE_MACS // cost(self._network.arch).macs, self._tuning.batch), 2)  # batch norm needs two
+        at_once = self._tuning.batch // self._tuning.accumulate
+        photos = max(min(SAMPLE_MACS // cost(self._network.arch).macs, at_once), 2)  # batch norm needs two
         pixels = torch.zeros((photos, 3, side, side), dtype=torch.uint8, device=device)
         learns = self._tuning.batch_norm == "batch"
         seconds = seconds_per_photo(self._layers(), pixels, learns_statistics=learns)

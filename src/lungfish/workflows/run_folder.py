@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lungfish.core.cache import cache_folder
@@ -35,7 +36,7 @@ def identify(gathered: Gathered, recipe: Recipe, start: Start, seed: int, device
     Args:
         gathered: the photos.
         recipe: of the job.
-        start: the architecture and the weights.
+        start: the architecture and the weights, whose file is at hand.
         seed: of the job.
         device: that it computes on.
     """
@@ -45,6 +46,9 @@ def identify(gathered: Gathered, recipe: Recipe, start: Start, seed: int, device
         "photos": gathered.ordered_fingerprint(),
         "recipe": recipe.to_toml(),
         "weights": start.entry.sha256,
+        "flavour": json.dumps(asdict(start.entry.flavour)),
+        "normalization": json.dumps(asdict(start.entry.normalization)),
+        "preprocess": json.dumps(asdict(start.preprocess)),
         "architecture": sha256_json(start.arch.to_json()),
         "seed": str(seed),
         "device": device.partition(":")[0],
@@ -95,4 +99,4 @@ def only_run(target: Path) -> Iterator[None]:
 
 
 def _runs(target: Path) -> Path:
-    return cache_folder() / "runs" / sha256_bytes(str(target.absolute()).encode())[:24]
+    return cache_folder() / "runs" / sha256_bytes(os.fsencode(target.absolute()))[:24]

@@ -103,6 +103,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             progress.say(advice)
         with clock.step("photos_and_features"), first_leads(group):
             network, weights = open_network(start, recipe, job.seed, progress)
+            start = replace(start, entry=weights.entry)  # with what only the file could tell
             trunk = open_trunk(network, start.entry)
             options = GatherOptions(job.split, recipe.cross_validate_below)
             gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
@@ -137,7 +138,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
 
         result = None
         if group.leads:
-            classifier = Classifier(network, learned.temperature, gathered.labels, start.preprocess, weights.entry)
+            classifier = Classifier(network, learned.temperature, gathered.labels, start.preprocess, start.entry)
             with staged_folder(target, replace=job.force) as stage:
                 progress.say("Exporting and quantizing")
                 with clock.step("export"):

@@ -58,6 +58,25 @@ def test_folders_beside_split_folders(tmp_path, write_classes):
         open_photos(tmp_path)
 
 
+def test_split_folders_of_files_without_suffix(tmp_path, write_classes):
+    """As some exports write them; what lies beside the split folders is named."""
+    write_classes(tmp_path, {f"{side}/{name}": 1 for side in ("train", "val") for name in ("cat", "dog")})
+    for path in tmp_path.glob("*/*/*.png"):
+        path.rename(path.with_suffix(""))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "README").write_text("read me")
+    assert open_photos(tmp_path).labels == ("cat", "dog")
+    (tmp_path / "train" / "cat" / "000").rename(tmp_path / "train" / "cat" / "000.png")
+    photos = open_photos(tmp_path)
+    assert [(photo.name, photo.split) for photo in photos.photos] == [
+        ("train/cat/000.png", "train"),
+        ("train/dog/000", "train"),
+        ("val/cat/000", "val"),
+        ("val/dog/000", "val"),
+    ]
+    assert photos.skipped == (Skipped("docs/README", "not in a split folder"),)
+
+
 def test_two_folders_for_one_split_and_no_train(tmp_path, write_classes):
     sides = write_classes(tmp_path / "a", {f"{side}/cat": 1 for side in ("train", "val", "valid")})
     with pytest.raises(PhotosError, match="two folders for one split: val, valid"):

@@ -54,6 +54,23 @@ def test_files_named_after_splits(tmp_path):
         assert photos.read(photo) == f"{stem}.parquet {int(row)}".encode()
 
 
+@pytest.mark.parametrize("place", ["logo.png", "assets/logo.png"])
+def test_a_picture_may_lie_beside_the_shards(tmp_path, place):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "assets").mkdir()
+    (tmp_path / place).write_bytes(b"a logo")
+    for side in ("train", "test"):
+        write(tmp_path / "data" / f"{side}-00000-of-00001.parquet", [0, 1, 2])
+    assert open_photos(tmp_path).labels == ("zebra", "ant", "bee")
+
+
+def test_photos_beside_a_table_of_labels_are_still_told_of(tmp_path):
+    (tmp_path / "one.png").write_bytes(b"a photo")
+    parquet.write_table(pa.table({"image": ["one.png"], "label": ["cat"]}), tmp_path / "labels.parquet")
+    with pytest.raises(PhotosError, match="lie in no class folders"):
+        open_photos(tmp_path)
+
+
 def test_random_access_from_threads_holds_few_row_groups(tmp_path, monkeypatch):
     photos = open_photos(write(tmp_path / "all.parquet", [0, 1] * 40))
     order = list(range(80)) * 3

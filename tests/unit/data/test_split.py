@@ -7,7 +7,7 @@ import pytest
 
 from lungfish.core.errors import PhotosError
 from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates, join
-from lungfish.data.split import assign_splits
+from lungfish.data.split import TEST_SHARE, assign_splits, fraction
 from lungfish.data.split_file import SplitRow, saved_split
 from lungfish.data.split_review import Leak
 
@@ -289,6 +289,18 @@ def test_a_class_may_miss_a_saved_side(many, record):
     assigned = assign_splits(more, LABELS, copies(7), saved_split(rows))
     assert assigned.splits[6] == "test"
     assert assigned.warnings == ("no val photos of cat",)
+
+
+def test_a_class_whose_saved_photo_validates_is_trained_on_its_new_one(many, record):
+    """Even where the content hash would have the new one test."""
+    records = many(3)
+    rows = rows_of([*records[:2], *records[3:]], ["val", "val", "train", "val", "test"])
+    tested = next(i for i in range(1000) if fraction(record(f"x/{i}", 0).seen.sha256) < TEST_SHARE)
+    known = [*records[:2], *records[3:]]
+    assigned = assign_splits([*known, record(f"x/{tested}", 0)], LABELS, copies(6), saved_split(rows))
+    assert (assigned.splits[5], assigned.reasons[5]) == ("train", "class needs it")
+    with pytest.raises(PhotosError, match="no training photos of cat, only photos to validate or test"):
+        assign_splits([*known, record("x/new", 0)], LABELS, copies(6, (0, 5)), saved_split(rows))
 
 
 @pytest.mark.parametrize(("known", "told"), [(0, "none of 40 photos"), (8, "8 of 40 photos")])

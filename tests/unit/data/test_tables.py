@@ -44,6 +44,13 @@ def test_paths_stay_under_the_folder(folder, write_classes, path):
         open_photos(write(folder, f"image,label\n{path},a\nimages/001.png,b\n"))
 
 
+def test_absolute_paths_of_photos_under_the_folder(folder):
+    photos = open_photos(write(folder, f"image,label\n{folder}/images/000.png,a\n{folder}/images/001.png,b\n"))
+    assert [photo.name for photo in photos.photos] == ["images/000.png", "images/001.png"]
+    with pytest.raises(PhotosError, match=r"row 2: .* is outside"):
+        open_photos(write(folder, f"image,label\n{folder}/../elsewhere/000.png,a\nimages/001.png,b\n"))
+
+
 def test_missing_and_repeated_files_are_skipped(folder):
     text = "image,label\nimages/000.png,a\nimages/000.png,a\nimages/gone.png,a\nimages/001.png,b\n"
     photos = open_photos(write(folder, text))

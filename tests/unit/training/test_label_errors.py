@@ -90,6 +90,15 @@ def test_a_class_of_too_few_groups_is_not_judged() -> None:
     assert find_label_errors(few, np.arange(8), head(), 0) == ()
 
 
+def test_one_class_alone_is_not_judged() -> None:
+    """Of two classes the other one is too small: there is nothing that a label could be confused with."""
+    samples = clouds()
+    one, few = np.flatnonzero(samples.labels == 0), np.flatnonzero(samples.labels == 1)[: FOLDS - 1]
+    both = np.concatenate([one, few])
+    found = find_label_errors(Samples(samples.features[both], samples.labels[both]), np.arange(len(both)), head(), 0)
+    assert found == ()
+
+
 def test_the_same_seed_finds_the_same() -> None:
     samples, _ = mislabelled(clouds())
     one, again = (find_label_errors(samples, np.arange(len(samples.labels)), head(), 3) for _ in range(2))

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from lungfish.core.errors import DivergedError, UsageError
 from lungfish.nn.layers import Dropout
-from lungfish.training import loop
-from lungfish.training.checkpoint import Checkpoints
+from lungfish.training import saving
+from lungfish.training.checkpoint import Checkpoint, Checkpoints
 from lungfish.training.loop import Fitted, Run, fit
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
@@ -34,15 +34,16 @@ class Stopped(BaseException):
 class Toy:
     """Three separable clouds; noise depends on the epoch and the photo alone."""
 
-    def __init__(self, fail_at: int = -1, act: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, fail_at: int = -1, act: Callable[[], object] = lambda: None, pause_s: float = 0.0) -> None:
         rng = np.random.default_rng(0)
         self.labels = rng.integers(0, 3, 100)
         self.points = (np.eye(3)[self.labels] * 2 + rng.normal(0, 0.5, (100, 3))).astype(np.float32)
-        self.fail_at, self.act, self.asked = fail_at, act, 0
+        self.fail_at, self.act, self.pause_s, self.asked = fail_at, act, pause_s, 0
 
     def __call__(self, epoch: int, chunks: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
         for positions in chunks:
             self.asked += 1
+            time.sleep(self.pause_s)
             if self.asked == self.fail_at:
                 self.act()
             noise = [np.random.default_rng((epoch, i)).normal(0, 0.1, 3).astype(np.float32) for i in positions]
@@ -124,8 +125,8 @@ def test_a_pull_keeps_the_parameters_near_the_start() -> None:
 def test_a_killed_run_goes_on_to_the_same_bits(
     stopped_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", 0.0)  # after every step
-    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", math.inf)
+    monkeypatch.setattr(saving, "EVERY_S", 0.0)  # after every step
+    monkeypatch.setattr(saving, "SHARE", math.inf)
 
     def die() -> None:
         raise Stopped
@@ -167,7 +168,27 @@ def test_another_job_is_refused(tmp_path: Path) -> None:
         run_toy(Toy(), checkpoints=Checkpoints(tmp_path / "run", JOB | {"photos": "def"}))
 
 
-def test_a_torn_checkpoint_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("cost_s", "saved"), [(0.0, 4), (0.2, 1)])
+def test_saving_takes_a_small_share_of_the_time(
+    cost_s: float, saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epochs of a tenth of a second: each is saved, or only the first of them; and the end."""
+    steps: list[int] = []
+    save = Checkpoints.save
+
+    def slow_save(self: Checkpoints, checkpoint: Checkpoint) -> None:
+        time.sleep(cost_s)
+        steps.append(checkpoint.step)
+        save(self, checkpoint)
+
+    monkeypatch.setattr(Checkpoints, "save", slow_save)
+    monkeypatch.setattr(saving, "SHARE", 0.5 if cost_s == 0 else 0.01)
+    run_toy(Toy(pause_s=0.1 / 7), checkpoints=Checkpoints(tmp_path / "run", JOB))
+    assert steps == [*(7 * epoch for epoch in range(1, saved + 1)), 28]
+
+
+def test_a_torn_checkpoint_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saving, "SHARE", math.inf)  # after every epoch
     checkpoints = Checkpoints(tmp_path / "run", JOB)
     whole = run_toy(Toy(), checkpoints=checkpoints)
     newest = max(checkpoints.folder.glob("*.safetensors"))

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from lungfish.architecture import Flavour, parse_arch
+from lungfish.core.errors import DivergedError
 from lungfish.data.views import FrozenPart
 from lungfish.nn import Network, build
 from lungfish.training import trunk as trunks
@@ -150,3 +152,23 @@ def test_normalized_pixels() -> None:
     assert x_nchw.shape == (1, 3, 1, 1)
     expected = (np.array([0, 127, 255]) - np.array(entry.normalization.mean)) / np.array(entry.normalization.std)
     np.testing.assert_allclose(x_nchw.flatten().numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("trunk", [OnnxTrunk, TorchTrunk])
+def test_weights_whose_hash_was_never_published_have_keys_of_their_own(trunk: Any) -> None:
+    """As most of the catalogue, until they are fetched."""
+    entry = replace(lite0(), sha256="")
+    arguments = ("cpu",) if trunk is TorchTrunk else ()
+    keys = {
+        trunk(build(parse_arch(SMALL), entry.flavour, seed=seed).eval(), entry, *arguments).key for seed in (0, 1, 1)
+    }
+    assert len(keys) == 2
+
+
+def test_activations_that_do_not_fit_16_bits(network: Network, pixels: np.ndarray) -> None:
+    """An error that the climb can go on from."""
+    with torch.no_grad():
+        network.get_parameter("blocks.0.project.norm.bias").fill_(1e5)
+    with pytest.raises(DivergedError, match=r"frozen part .* not finite") as caught:
+        BoundaryTrunk(network, lite0(), 1)(pixels)
+    assert "leave [finetune] out" in caught.value.hint

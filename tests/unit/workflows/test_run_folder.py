@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def test_a_job_finds_its_own_run_and_no_other(target: Path) -> None:
     assert run_folder(target, dict(JOB)) == folder
     for others in (run_folder(target, JOB | {"seed": "1"}), run_folder(target.with_name("b"), JOB)):
         assert not others.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_no_text(target: Path) -> None:
+    named = target.with_name(os.fsdecode(b"caf\xe9"))
+    begin_run(run_folder(named, JOB), JOB)
+    assert run_folder(named, JOB).exists()
 
 
 def test_to_resume_another_job_is_refused(target: Path) -> None:

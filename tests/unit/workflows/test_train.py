@@ -1,21 +1,27 @@
 """What the main job says before it begins, and what ends it; the job itself is tested by `tests/e2e`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 
 from lungfish.core.errors import UnknownNameError, UnreadablePhotoError, UsageError
+from lungfish.core.hashing import sha256_file
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.training.group import Group
 from lungfish.training.probe import Head, Samples
 from lungfish.training.recipe import RECIPES, Recipe
+from lungfish.weights.fetch import FetchOptions, fetch
 from lungfish.workflows import train as module
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.job import Job
-from lungfish.workflows.train import resolve
+from lungfish.workflows.run_folder import identify
+from lungfish.workflows.train import resolve, train
 
 
 def job(**fields: Any) -> Job:
@@ -99,3 +105,32 @@ def test_processes_must_see_the_same_photos_under_names_of_the_same_order() -> N
     other: Any = SimpleNamespace(agree=lambda _hash: "photos in another order")
     with pytest.raises(UsageError, match="other photos than the first one, or under other names"):
         module._check_same(seen, other)
+
+
+def test_a_job_is_known_by_what_its_weights_hold(
+    write_digits: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files of one network, whose hashes nobody has published; told before anything is trained."""
+    monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "cache"))
+    photos = write_digits(tmp_path / "digits", count=6)
+    told = []
+
+    class Told(BaseException):
+        pass
+
+    def tell(*arguments: Any) -> None:
+        told.append(identify(*arguments))
+        raise Told
+
+    monkeypatch.setattr(module, "identify", tell)
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        file = tmp_path / f"{seed}.pth"
+        torch.save(torchvision.models.mobilenet_v2(width_mult=0.35).state_dict(), file)
+        names = {"arch": "mobilenet_v2:width=0.35,resolution=64", "weights": f"file:{file}"}
+        fetch(resolve(job(**names))[0].entry, FetchOptions(accept_license="NOASSERTION"))
+        with pytest.raises(Told):
+            train(photos, tmp_path / "bundle", **names)
+    assert told[0] == told[2]
+    assert told[0]["weights"] == sha256_file(tmp_path / "0.pth")
+    assert told[1] == told[0] | {"weights": sha256_file(tmp_path / "1.pth")}

@@ -17,14 +17,15 @@ def open_folder(place: Place, tree: Tree) -> PhotoSet:
         PhotosError: no photos, no class folders, split folders that cannot be told apart, or unusable class names.
     """
     photos = tree.photos
-    if not any(why_not_photo(name) is None and "/" in name for name in tree.files):
+    possible = [name for name in tree.files if "/" in name and why_not_photo(name) is None]
+    if not possible:
         if photos:
             raise _flat(place, tree, photos)
         raise PhotosError(
             f"no photos in {place.shown()}",
             "JPEG, PNG, WebP, BMP, GIF and TIFF are read; HEIC and AVIF with an extra.",
         )
-    splits = _split_folders(place, photos)
+    splits = _split_folders(place, possible, photos)
     listing = Listing(skipped=list(tree.skipped))
     for name in tree.files:
         _list_file(listing, name, splits)
@@ -39,7 +40,9 @@ def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
     parts = name.split("/")
     split = splits.get(parts[0])
     if splits and split is None and len(parts) > 1:
-        return  # a folder beside train/ that holds no photos
+        if why_not_photo(name) is None:
+            listing.skipped.append(Skipped(name, "not in a split folder"))
+        return
     depth = 2 if splits else 1
     if len(parts) <= depth:
         if suffix_of(name) in PHOTO_SUFFIXES:
@@ -52,17 +55,22 @@ def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
         listing.skipped.append(Skipped(name, reason))
 
 
-def _split_folders(place: Place, photos: list[str]) -> dict[str, str]:
+def _split_folders(place: Place, possible: list[str], photos: list[str]) -> dict[str, str]:
     """Folder name to split; empty if the folders are classes.
 
     Split folders are meant if `train` stands beside a `val` or `test`, or if nothing but split folders is there.
+
+    Args:
+        place: for messages.
+        possible: photos in folders, by a picture's suffix or without one.
+        photos: those with a picture's suffix; a README alone makes no folder one of photos.
     """
-    tops = sorted({name.split("/")[0] for name in photos if "/" in name})
+    tops = sorted({name.split("/")[0] for name in possible})
     found = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
-    others = [top for top in tops if top not in found]
+    others = sorted({name.split("/")[0] for name in photos if "/" in name} - set(found))
     if not found or (others and not ("train" in found.values() and len(set(found.values())) > 1)):
         return {}
-    if not any(name.count("/") >= 2 for name in photos if name.split("/")[0] in found):
+    if not any(name.count("/") >= 2 for name in possible if name.split("/")[0] in found):
         return {}  # photos lie directly in train/ and test/: then those are class names
     if others:
         raise PhotosError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from lungfish.core.errors import PhotosError
@@ -19,7 +20,7 @@ from lungfish.data.sources.remote import is_address, open_place
 from lungfish.data.sources.shards import expand, is_pattern, shards_of
 from lungfish.data.sources.tables import open_table
 from lungfish.data.sources.tar_shards import open_tar_shards
-from lungfish.data.sources.tree import suffix_of
+from lungfish.data.sources.tree import Tree, suffix_of
 
 LAYOUTS = (
     "Give a folder of class folders, a CSV or Parquet with columns image and label, Hugging Face image parquet,"
@@ -125,9 +126,21 @@ def _open_file(place: Place, name: str) -> PhotoSet:
 
 def _open_folder(place: Place) -> PhotoSet:
     tree = place.tree()
-    if not tree.photos:
-        for suffix, open_shards in ((".parquet", open_image_parquet), (".tar", open_tar_shards)):
-            folder, names = shards_of(tree, suffix)
-            if names:
-                return open_shards(place.below(folder) if folder else place, names)
-    return open_folder(place, tree)
+    if not tree.photos and (shards := _open_shards(place, tree)):
+        return shards
+    try:
+        return open_folder(place, tree)
+    except PhotosError:
+        with suppress(PhotosError):  # a picture or two may lie beside shards, as a README's do
+            if tree.photos and (shards := _open_shards(place, tree)):
+                return shards
+        raise
+
+
+def _open_shards(place: Place, tree: Tree) -> PhotoSet | None:
+    """The photos in the shards of a folder; None if it holds none."""
+    for suffix, open_shards in ((".parquet", open_image_parquet), (".tar", open_tar_shards)):
+        folder, names = shards_of(tree, suffix)
+        if names:
+            return open_shards(place.below(folder) if folder else place, names)
+    return None

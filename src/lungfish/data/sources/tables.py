@@ -31,7 +31,7 @@ class Table:
 
 
 def open_table(place: Place, name: str) -> PhotoSet:
-    """The photos that a table lists; paths are relative to the table's folder.
+    """The photos that a table lists; paths are relative to its folder, or absolute ones of files under it.
 
     Raises:
         PhotosError: columns or values are missing, a path leaves the folder, a photo has two labels.
@@ -83,15 +83,23 @@ class _Places:
 
     def relative(self, image: str, where: str) -> str:
         """`image` as a normal relative POSIX name."""
-        posix = PurePosixPath(os.path.normpath(image).replace(os.sep, "/")) if image else PurePosixPath()
+        below = self._below_root(image)
+        posix = PurePosixPath(os.path.normpath(below).replace(os.sep, "/")) if below else PurePosixPath()
         if not posix.parts or "\0" in image:
             raise PhotosError(f"{where}: no image path", "Give every row a path.")
-        if posix.is_absolute() or Path(image).is_absolute() or posix.parts[0] == ".." or not self._holds(posix):
+        if posix.is_absolute() or Path(below).is_absolute() or posix.parts[0] == ".." or not self._holds(posix):
             raise PhotosError(
                 f"{where}: {printable(image)} is outside {self.place.shown()}",
                 "Paths must stay under the table's folder; move the table or the photos.",
             )
         return str(posix)
+
+    def _below_root(self, image: str) -> str:
+        """An absolute path of a file under the root as one relative to it; another path as it is."""
+        for root in (self.root, self.real_root):
+            if root and Path(image).is_relative_to(root.absolute()):
+                return str(Path(image).relative_to(root.absolute()))
+        return image
 
     def is_file(self, name: str) -> bool:
         return self.root is None or (self.root / name).is_file()
