@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -24,9 +25,10 @@ from lungfish.cli.predict import predict
 from lungfish.cli.scale import scale
 from lungfish.cli.train import train
 from lungfish.cli.weights import weights
-from lungfish.core.errors import LungfishError, MachineError, UsageError, WorkerError
+from lungfish.core.errors import LungfishError, MachineError, StorageError, UsageError, WorkerError
 from lungfish.core.extras import missing_extra
-from lungfish.core.names import in_short
+from lungfish.core.files import NO_SPACE
+from lungfish.core.names import in_short, printable
 
 COMMANDS = (demo, train, predict, evaluate, explain, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
@@ -69,6 +71,9 @@ class Stopped(BaseException):
 def main() -> None:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  until the end
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # labels may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
@@ -85,8 +90,13 @@ def run(arguments: list[str]) -> int:
     try:
         code = _run(arguments or ["--help"])
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _leave_quietly()
+    except BrokenPipeError:  # the reader of our output has gone (lungfish ... | head)
+        _give_up_stdout()
+        return 1
+    except OSError as error:
+        _give_up_stdout()
+        print_error(StorageError(f"the output cannot be written: {error.strerror}"), as_json=False)
+        return StorageError.exit_code
     return code
 
 
@@ -97,13 +107,18 @@ def _run(arguments: list[str]) -> int:
         return _stopped(arguments, STOPPED)
     except (KeyboardInterrupt, typer.Abort):
         return _stopped(arguments, INTERRUPTED)
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who cannot use one
+    except Exception as error:  # the last resort: no traceback for people who cannot use one
+        if isinstance(error, BrokenPipeError) or _is_of_stdout(error):
+            raise
         return _fail(_explain(error), as_json="--json" in arguments)
     if result == INTERRUPTED:  # what typer makes of Ctrl-C
         return _stopped(arguments, INTERRUPTED)
     return result if isinstance(result, int) else 0
+
+
+def _is_of_stdout(error: Exception) -> bool:
+    """Whether it says that the disk behind stdout is full: what we write to otherwise has a name."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in NO_SPACE
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -136,6 +151,11 @@ def _explain(error: Exception) -> LungfishError:
         return UsageError(message, f"See {context.command_path if context else 'lungfish'} --help.")
     if isinstance(error, MemoryError):
         return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
+    if isinstance(error, OSError) and error.filename:
+        return StorageError(
+            f"cannot use {printable(os.fsdecode(error.filename))}: {error.strerror}",
+            "Choose a place that you may use; LUNGFISH_CACHE is that of the cache.",
+        )
     in_group = os.environ.get("WORLD_SIZE", "1") != "1"
     if in_group and isinstance(error, RuntimeError) and re.search(r"\b(gloo|nccl)\b", str(error), re.IGNORECASE):
         return WorkerError(
@@ -148,7 +168,6 @@ def _explain(error: Exception) -> LungfishError:
     )
 
 
-def _leave_quietly() -> int:
-    # the reader of our output has gone (lungfish ... | head); Python must not complain when it flushes at exit
+def _give_up_stdout() -> None:
+    """Nothing more can be written there, and Python must not complain when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1

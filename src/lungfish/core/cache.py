@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -21,7 +23,7 @@ def cache_folder() -> Path:
 
 
 def budget_bytes() -> int:
-    """How large the whole folder may grow: `LUNGFISH_CACHE_GB` (default 10), in bytes.
+    """How large the whole folder may grow: `LUNGFISH_CACHE_GB` (default 10; `inf` for no limit), in bytes.
 
     Raises:
         UsageError: the variable is not a positive number.
@@ -33,13 +35,24 @@ def budget_bytes() -> int:
         gigabytes = -1.0
     if not gigabytes > 0:
         raise UsageError(f"LUNGFISH_CACHE_GB is {text!r}; it must be a positive number", "Unset it for 10 GB.")
-    return int(gigabytes * 1e9)
+    return sys.maxsize if math.isinf(gigabytes) else int(gigabytes * 1e9)
+
+
+def standing_folder() -> Path:
+    """The cache folder; as long as it is not there, or may not be seen, the nearest folder above it that is."""
+    folder = cache_folder().absolute()
+    for place in (folder, *folder.parents):
+        with contextlib.suppress(OSError):  # a folder above may not be entered
+            if place.exists():
+                return place
+    return Path(folder.anchor)
 
 
 def bytes_of(entry: Path) -> int:
     """Size of a file, or of all files in a folder; 0 for what is not there or may not be seen."""
-    if not entry.is_dir():
-        return _size(entry)
+    with contextlib.suppress(OSError):  # a folder above may not be entered
+        if not entry.is_dir():
+            return _size(entry)
     return sum(_size(Path(folder, name)) for folder, _, names in os.walk(entry) for name in names)
 
 

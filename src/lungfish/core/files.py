@@ -118,7 +118,7 @@ def _swap_in(stage: Path, target: Path, *, replace: bool) -> None:
     try:
         stage.replace(target)
     except BaseException:
-        aside.replace(target)
+        aside.replace(target)  # if that fails too, the old one stays where it is now
+        aside.parent.rmdir()
         raise
-    finally:
-        shutil.rmtree(aside.parent, ignore_errors=True)
+    shutil.rmtree(aside.parent, ignore_errors=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from lungfish.core.errors import UnknownNameError
 
 IN_SHORT = 200  # characters
+LISTED = 30  # names
 
 
 def choose(name: str, allowed: Iterable[str], what: str) -> str:
@@ -21,7 +22,8 @@ def choose(name: str, allowed: Iterable[str], what: str) -> str:
     if name in names:
         return name
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(names)}."
+    listed = ", ".join(map(printable, names[:LISTED])) + (f" and {len(names) - LISTED:,} more" * (len(names) > LISTED))
+    hint = f"Did you mean {' or '.join(map(printable, close))}?" if close else f"Known: {listed}."
     raise UnknownNameError(f"no {what} is called {printable(name)!r}", hint)
 
 

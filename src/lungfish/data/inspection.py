@@ -18,7 +18,7 @@ from lungfish.data.row_store import RowStore
 from lungfish.runtime.preprocess import Preprocess
 
 # Raise it when a field below is computed differently: older cache entries are then left alone.
-VERSION = 2
+VERSION = 3
 SIGNATURE_SIDE = 8
 _importing = threading.Lock()
 ROW = np.dtype([("phash", "<u8"), ("signature", "u1", (SIGNATURE_SIDE, SIGNATURE_SIDE, 3))])

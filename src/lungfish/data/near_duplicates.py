@@ -65,21 +65,24 @@ def find_near_duplicates(photos: Sequence[Inspection]) -> NearDuplicates:
 def are_copies(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether thumbnails show the same picture: equal up to one brightness and contrast for the whole picture.
 
+    A blank picture has no contrast to tell it by: its brightness must be the other's.
+
     Args:
         a, b: uint8 `[n, values]`.
 
     Returns:
         bool `[n]`.
     """
-    a_centered = a - a.mean(axis=1, keepdims=True, dtype=np.float32)
-    b_centered = b - b.mean(axis=1, keepdims=True, dtype=np.float32)
+    a_mean, b_mean = (each.mean(axis=1, keepdims=True, dtype=np.float32) for each in (a, b))
+    a_centered, b_centered = a - a_mean, b - b_mean
     energy = np.maximum((a_centered**2).sum(axis=1), 1e-6)
     gain = np.clip((a_centered * b_centered).sum(axis=1) / energy, *GAIN_RANGE)
     difference = a_centered * gain[:, None] - b_centered
     rms = np.sqrt((difference**2).mean(axis=1))
     contrast = np.minimum(a_centered.std(axis=1), b_centered.std(axis=1))
     close = np.abs(difference).max(axis=1) <= MAX_CELL_DIFFERENCE
-    same: NDArray[np.bool_] = close & (rms <= MAX_RELATIVE_RMS * np.maximum(contrast, LEAST_CONTRAST))
+    bright = (contrast >= LEAST_CONTRAST) | (np.abs(a_mean - b_mean)[:, 0] <= LEAST_CONTRAST)
+    same: NDArray[np.bool_] = bright & close & (rms <= MAX_RELATIVE_RMS * np.maximum(contrast, LEAST_CONTRAST))
     return same
 
 

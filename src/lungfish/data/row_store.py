@@ -89,7 +89,9 @@ class RowStore:
             os.utime(self.folder)  # the least recently used folders are pruned first
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("*.npy"))
+        with contextlib.suppress(OSError):  # a folder above may not be entered
+            return sorted(self.folder.glob("*.npy"))
+        return []
 
     def _read(self, file: Path) -> NDArray[np.void] | None:
         try:

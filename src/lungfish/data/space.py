@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from lungfish.core.cache import budget_bytes, bytes_of, cache_folder
+from lungfish.core.cache import budget_bytes, bytes_of, cache_folder, standing_folder
 from lungfish.core.errors import MachineError, StorageError
 from lungfish.core.lock import hold, lock, try_lock
 from lungfish.core.names import printable
@@ -123,8 +123,7 @@ def _is_unfinished(entry: Path) -> bool:
 
 def _room(held: int) -> int:
     """What the cache may take: its budget, or what it holds and what the disk has free, if less."""
-    standing = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.exists())
-    return min(budget_bytes(), held + shutil.disk_usage(standing).free)
+    return min(budget_bytes(), held + shutil.disk_usage(standing_folder()).free)
 
 
 def _delete(entry: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.names import in_short
@@ -27,6 +27,17 @@ MAX_PHOTO_BYTES = 512 * 2**20
 # A picture with more pixels than this is huge: it takes up to 4 bytes a pixel, and one is decoded at a time.
 HUGE_PIXELS = 25_000_000
 STRIP_PIXELS = 1 << 22
+# What brings a picture upright, by the value of EXIF's orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+FILMS = (b"iso", b"mp4", b"qt ", b"M4V", b"3gp", b"avc1", b"dash")
 _one_huge = threading.Lock()
 # Our own limit above is checked from the header of every photo; Pillow's earlier warning would say the same twice.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -45,7 +56,8 @@ def decode(data: bytes, draft_px: int = 0) -> Image.Image:
         An RGB image.
 
     Raises:
-        UnreadablePhotoError: empty, not a picture, truncated, broken, or more than `MAX_PIXELS` pixels.
+        UnreadablePhotoError: empty, not a picture, truncated, broken, more than `MAX_PIXELS` pixels, or pixels of 32
+            bits, which have no known range.
     """
     if not data:
         raise UnreadablePhotoError("empty file")
@@ -116,10 +128,20 @@ def _upright_rgb(image: Image.Image, draft_px: int = 0) -> Image.Image:
         _draft(image, draft_px)
     if image.width * image.height <= HUGE_PIXELS:
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _turned(_to_rgb(image), image)
     with _one_huge:
         image.load()
-        return ImageOps.exif_transpose(_rgb_in_strips(image, draft_px))
+        return _turned(_rgb_in_strips(image, draft_px), image)
+
+
+def _turned(rgb: Image.Image, image: Image.Image) -> Image.Image:
+    """The pixels of an image, upright. EXIF that cannot be read says nothing: the pixels may be sound."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001  as of pixels, see `_unreadable`
+        return rgb
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _check_size(size: tuple[int, int]) -> None:
@@ -129,16 +151,17 @@ def _check_size(size: tuple[int, int]) -> None:
 
 def _draft(image: Image.Image, draft_px: int) -> None:
     shorter = min(image.size)
-    if image.format == "JPEG" and shorter >= 2 * draft_px:
+    if image.format in ("JPEG", "MPO") and shorter >= 2 * draft_px:
         scale = next(s for s in (8, 4, 2) if shorter >= s * draft_px)
         image.draft(None, (image.width // scale, image.height // scale))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
+    if image.mode in ("I", "F"):
+        raise UnreadablePhotoError("pixels of 32 bits, whose range nobody knows; save it with 8 or 16 bits")
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
         # 16-bit grey scale: keep the high byte; Pillow's own conversion would clip everything above 255 to white
-        levels = np.asarray(image) >> 8
-        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -157,7 +180,6 @@ def _rgb_in_strips(image: Image.Image, draft_px: int) -> Image.Image:
     for top in range(0, image.height, rows):
         strip = _to_rgb(image.crop((0, top, image.width, min(top + rows, image.height))))
         rgb.paste(strip.reduce(factor), (0, top // factor))
-    rgb.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
     return rgb
 
 
@@ -177,7 +199,8 @@ def _formats(data: bytes) -> list[str]:
 
 def _not_a_picture(data: bytes) -> str:
     if _is_iso_media(data):
-        return "HEIC or AVIF needs an extra: pip install 'lungfish[heif]'"
+        film = data[8:].startswith(FILMS)
+        return "a film" if film else "HEIC or AVIF needs an extra: pip install 'lungfish[heif]'"
     return "not a picture (JPEG, PNG, WebP, BMP, GIF or TIFF)"
 
 

@@ -26,12 +26,13 @@ def parse_object(text: str | bytes, what: str) -> Fields:
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+        depth = _depth(value)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else printable(str(error))
         raise BundleError(f"{what} is not valid JSON: {reason}", HINT) from None
     if not isinstance(value, dict):
         raise BundleError(f"{what} holds a {type(value).__name__}; it must be a JSON object", HINT)
-    if _depth(value) > MAX_DEPTH:
+    if depth > MAX_DEPTH:
         raise BundleError(f"{what} is nested more than {MAX_DEPTH} deep", HINT)
     return Fields(value, what)
 

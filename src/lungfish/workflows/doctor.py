@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lungfish.core.cache import bytes_of, cache_folder
+from lungfish.core.cache import bytes_of, cache_folder, standing_folder
 from lungfish.core.errors import LungfishError
 from lungfish.core.names import printable
 from lungfish.runtime.decode import EXTRA_FORMATS, FORMATS, decode
@@ -171,7 +171,7 @@ def _reads(name: str) -> bool:
 
 def _cache() -> dict[str, Any]:
     folder = cache_folder()
-    standing = next(place for place in (folder, *folder.parents) if place.exists())
+    standing = standing_folder()
     free = shutil.disk_usage(standing).free
     why = ""
     if not (standing.is_dir() and os.access(standing, os.W_OK)):

@@ -200,7 +200,7 @@ def _watched(photos: PhotoSet, known: KnownPhotos, seen: list[Photo]) -> PhotoSe
 
     def read(photo: Photo) -> bytes:
         data = photos.read(photo)
-        if known.side(data) == "train":
+        if known.was_trained_on(data):
             seen.append(photo)
         return data
 

@@ -17,13 +17,19 @@ PHOTOS_NAME = "photos.csv"
 
 @dataclass(frozen=True)
 class KnownPhotos:
-    """Which side each photo was on: `train`, `val` or `test` by SHA-256; empty if the bundle does not say."""
+    """What a bundle tells of its photos, by SHA-256.
+
+    Args:
+        sides: `train`, `val` or `test`; that of the first by name, if copies were on several. Empty if none is told.
+        trained: those that were trained on, wherever their copies were.
+    """
 
     sides: dict[str, str]
+    trained: frozenset[str]
 
-    def side(self, data: bytes) -> str | None:
-        """The side of a photo with this content, or None if it took no part."""
-        return self.sides.get(sha256_bytes(data))
+    def was_trained_on(self, data: bytes) -> bool:
+        """Whether a photo with this content was."""
+        return sha256_bytes(data) in self.trained
 
     def select(self, photos: PhotoSet, split: str, progress: Progress) -> list[Photo]:
         """The photos that were on one side; reads them all."""
@@ -37,7 +43,7 @@ class KnownPhotos:
 
     def _side_of(self, photos: PhotoSet, photo: Photo) -> str | None:
         try:
-            return self.side(photos.read(photo))
+            return self.sides.get(sha256_bytes(photos.read(photo)))
         except UnreadablePhotoError:
             return None
 
@@ -49,9 +55,10 @@ def known_photos(bundle: Bundle) -> KnownPhotos:
         BundleError: it is no list of photos.
     """
     if PHOTOS_NAME not in bundle.manifest.files:
-        return KnownPhotos({})
+        return KnownPhotos({}, frozenset())
     try:
         rows = read_split(bundle.folder / PHOTOS_NAME)
     except UsageError as error:
         raise BundleError(error.message, HINT) from None
-    return KnownPhotos(saved_split(rows).by_content)
+    trained = frozenset(row.sha256 for row in rows if row.split == "train")
+    return KnownPhotos(saved_split(rows).by_content, trained)

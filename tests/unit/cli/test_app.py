@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import lungfish as lf
 from lungfish.cli import app as app_module
@@ -130,9 +131,39 @@ def test_interruption_of_the_reader(monkeypatch: pytest.MonkeyPatch, color_bundl
         raise BrokenPipeError
 
     quiet: list[bool] = []
-    monkeypatch.setattr(app_module, "_leave_quietly", lambda: quiet.append(True) or 1)  # type: ignore[func-returns-value]
+    monkeypatch.setattr(app_module, "_give_up_stdout", lambda: quiet.append(True))
     monkeypatch.setattr(predict, "predict_each", gone)
     assert app_module.run(["predict", str(color_bundle), "a.jpg"]) == 1
+    assert quiet == [True]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, as Linux has it")
+@pytest.mark.parametrize(
+    "arguments", [("models",), ("describe", "mobilenet_v2", "--json"), ("predict", "gone", "a.jpg", "--json")]
+)
+def test_output_to_a_full_disk(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "lungfish", *arguments]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes file descriptors as a shell does")
+def test_started_with_closed_streams(color_bundle: Path, tmp_path: Path) -> None:
+    """As some schedulers do."""
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    command = f"{sys.executable} -m lungfish predict {color_bundle}"
+    for rest, code in ((f"{tmp_path}/red.png >&-", 0), (f"{tmp_path}/none.png >&-", 1), ("- <&-", 0)):
+        ended = subprocess.run(["sh", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (code, ""), rest
+
+
+def test_a_place_that_may_not_be_used(lungfish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, PermissionError(13, "Permission denied", "/root/caf\udce9"))
+    outcome = lungfish("doctor")
+    assert outcome.code == 3
+    assert outcome.err.startswith("error: cannot use /root/caf\\udce9: Permission denied\n")
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lungfish.core.hashing import sha256_file
-from lungfish.data.split_file import SplitRow, write_split
+from lungfish.data.split_file import SplitRow, read_split, write_split
 
 Run = Callable[..., Any]
 
@@ -188,3 +189,15 @@ def test_a_slim_bundle_is_not_evaluated(lungfish: Run, color_bundle: Path, color
     outcome = lungfish("evaluate", color_bundle, color_photos)
     assert outcome.code == 1
     assert "golden/note.txt is missing" in outcome.err
+
+
+def test_a_copy_that_was_trained_on_counts_though_another_was_tested(
+    lungfish: Run, with_photos_csv: Path, color_photos: Path, rewrite: Callable[..., None]
+) -> None:
+    """Its row for the test side comes first."""
+    file = with_photos_csv / "photos.csv"
+    rows = read_split(file)
+    write_split(file, [replace(row, file=f"a/{row.file}", split="test") for row in rows] + rows)
+    row = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
+    rewrite(with_photos_csv, lambda manifest: manifest["files"].update({"photos.csv": row}))
+    assert lungfish("evaluate", with_photos_csv, color_photos, "--json").json["seen_in_training"] == 6

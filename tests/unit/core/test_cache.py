@@ -1,8 +1,9 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lungfish.core.cache import budget_bytes, bytes_of, cache_folder
+from lungfish.core.cache import budget_bytes, bytes_of, cache_folder, standing_folder
 from lungfish.core.errors import UsageError
 
 
@@ -31,3 +32,26 @@ def test_folders_weigh_what_all_their_files_do(tmp_path: Path) -> None:
     assert bytes_of(tmp_path) == 101
     assert bytes_of(tmp_path / "f" / "g" / "h") == 100
     assert bytes_of(tmp_path / "none") == 0
+
+
+def test_a_budget_without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUNGFISH_CACHE_GB", "inf")
+    assert budget_bytes() > 10**18
+
+
+def test_below_a_folder_that_may_not_be_entered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A foreign HOME, say: the nearest place that can be seen stands for it, and nothing is weighed."""
+
+    def refuse_below(look: Callable[[Path], bool]) -> Callable[[Path], bool]:
+        def looked(path: Path) -> bool:
+            if tmp_path in path.parents:
+                raise PermissionError(13, "Permission denied", str(path))
+            return look(path)
+
+        return looked
+
+    monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "theirs" / "cache"))
+    for name in ("exists", "is_dir"):
+        monkeypatch.setattr(Path, name, refuse_below(getattr(Path, name)))
+    assert standing_folder() == tmp_path
+    assert bytes_of(cache_folder()) == 0

@@ -21,6 +21,14 @@ def test_a_strange_name_gets_them_all() -> None:
     assert "\x1b" not in str(caught.value)
 
 
+def test_the_names_themselves_may_be_a_strangers() -> None:
+    for name in ("cat", "xyz"):
+        with pytest.raises(UnknownNameError) as caught:
+            choose(name, ["\x1b[2Jcat", *map(str, range(1000))], "class")
+        assert "\x1b" not in str(caught.value)
+    assert caught.value.hint.endswith("28 and 971 more.")
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -221,3 +221,29 @@ def test_cifar10(shared_data):
     assert photos.labels[:2] == ("airplane", "automobile")
     assert sum(photo.split == "test" for photo in photos.photos) == 10_000
     assert photos.read(photos.photos[-1])[:2] == b"\xff\xd8"
+
+
+def test_what_is_no_label(tmp_path):
+    """Not a number, nothing but spaces: those rows are skipped; bytes are text."""
+    kind = pa.struct([("bytes", pa.binary())])
+    images = pa.array([{"bytes": b"x"}] * 4, kind)
+    for labels, skipped, expected in (
+        (pa.array([0.0, 1.0, float("nan"), 1.0]), ["all/2"], ("0.0", "1.0")),
+        (pa.array(["a", " ", "", "b"]), ["all/1", "all/2"], ("a", "b")),
+        (pa.array([b"a", b"b", None, b"b"]), ["all/2"], ("a", "b")),
+    ):
+        parquet.write_table(pa.table({"image": images, "label": labels}), tmp_path / "all.parquet")
+        photos = open_photos(tmp_path / "all.parquet")
+        assert photos.labels == expected
+        assert [each.file for each in photos.skipped] == skipped
+
+
+OF_NUMBERS = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["x"]}}}}
+
+
+@pytest.mark.parametrize("metadata", ["not json", "[]", '{"info": 1}', json.dumps(OF_NUMBERS)])
+def test_metadata_that_says_nothing_of_these_labels(tmp_path, metadata):
+    kind = pa.struct([("bytes", pa.binary())])
+    table = pa.table({"image": pa.array([{"bytes": b"x"}] * 2, kind), "label": ["a", "b"]})
+    parquet.write_table(table.replace_schema_metadata({"huggingface": metadata}), tmp_path / "all.parquet")
+    assert open_photos(tmp_path / "all.parquet").labels == ("a", "b")

@@ -68,6 +68,11 @@ def test_blank_pictures_of_different_detail_are_no_copies():
     assert len(find_near_duplicates([made(0, 7, flat), made(1, 7, flat)]).pairs) == 1
 
 
+def test_blank_pictures_of_different_brightness_are_no_copies():
+    blank = [made(level, 7, np.full((8, 8, 3), level, np.uint8)) for level in (0, 1, 128, 255)]
+    assert find_near_duplicates(blank).pairs.tolist() == [[0, 1]]
+
+
 @pytest.mark.parametrize("bits", range(7))
 def test_hashes_up_to_six_bits_apart_always_meet(bits):
     rng = np.random.default_rng(bits)

@@ -86,6 +86,35 @@ def test_16_bit_gray_keeps_its_high_byte() -> None:
     np.testing.assert_array_equal(decoded[0, :, 0], [0, 0x7F, 0xFF])
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_pixels_of_32_bits_are_refused(kind: type) -> None:
+    """Nobody knows which value is white."""
+    levels = np.linspace(0, 255, 64).reshape(8, 8).astype(kind)
+    with pytest.raises(UnreadablePhotoError, match="save it with 8 or 16 bits"):
+        decode(encoded(Image.fromarray(levels), "TIFF"))
+
+
+def test_broken_exif_loses_no_photo() -> None:
+    image = gradient(48, 32)
+    for kind in ("PNG", "WEBP", "JPEG"):
+        assert decode(encoded(image, kind, exif=b"Exif\0\0garbage")).size == (48, 32)
+    rows = [(0x0100, 2, 2, b"x"), (0x0112, 3, 1, b"\6"), (0x011A, 2, 2, b"x")]  # turned; width, resolution: texts
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 3) + b"".join(struct.pack("<HHI4s", *row) for row in rows)
+    assert decode(encoded(image, "JPEG", exif=exif + bytes(4))).size == (32, 48)
+
+
+def test_a_film_is_named() -> None:
+    with pytest.raises(UnreadablePhotoError, match="a film"):
+        decode(b"\0\0\0\x20ftypisom\0\0\2\0" + b"\0" * 100)
+
+
+def test_pictures_of_two_views_are_scaled_as_jpegs_are() -> None:
+    """MPO, as stereo cameras and phones write it: JPEGs one after the other."""
+    image = gradient(640, 480)
+    data = encoded(image, "MPO", save_all=True, append_images=[image])
+    assert decode(data, 100).size == decode(encoded(image, "JPEG"), 100).size == (160, 120)
+
+
 def test_one_bit_and_8_bit_gray() -> None:
     assert pixel(decode(encoded(Image.new("1", (4, 4), 1), "PNG"))) == WHITE
     assert pixel(decode(encoded(Image.new("L", (4, 4), 77), "PNG"))) == (77, 77, 77)
@@ -227,7 +256,6 @@ def kinds() -> dict[str, bytes]:
         "palette": encoded(image.convert("P"), "PNG", transparency=3),
         "16-bit png": encoded(Image.fromarray(levels), "PNG"),
         "16-bit tiff": encoded(Image.fromarray(levels.astype(">u2")), "TIFF"),
-        "32-bit": encoded(Image.fromarray(levels.astype(np.int32)), "TIFF"),
         "one bit": encoded(image.convert("1"), "PNG"),
         "cmyk": encoded(image.convert("CMYK"), "TIFF"),
         "turned": encoded(image, "TIFF", exif=turned),

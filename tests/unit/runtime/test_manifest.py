@@ -197,12 +197,12 @@ def test_not_json(text: str | bytes) -> None:
         Manifest.from_json(text)
 
 
-def test_deep_nesting(values: dict[str, Any]) -> None:
-    deep: Any = 1
-    for _ in range(50):
-        deep = [deep]
-    with pytest.raises(BundleError, match="nested more than 32 deep"):
-        read(values | {"machine": {"deep": deep}})
+@pytest.mark.parametrize("levels", [50, 900])
+def test_deep_nesting(values: dict[str, Any], levels: int) -> None:
+    """Of 900, Python's own limit comes first, in the parser or where depth is counted."""
+    text = json.dumps(values | {"machine": {"deep": 1}}).replace('"deep": 1', f'"deep": {"[" * levels}{"]" * levels}')
+    with pytest.raises(BundleError, match=r"nested (more than 32 deep|too deeply)"):
+        Manifest.from_json(text)
 
 
 def test_random_damage_raises_only_our_error(color_bundle: Path, rewrite: Callable[..., None]) -> None:

@@ -74,6 +74,13 @@ def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence
     )
 
 
+def label_text(value: object) -> str:
+    """A label of a table as text; empty if there is none: nothing, not a number, or spaces."""
+    if value is None or value != value:  # noqa: PLR0124  not a number is no label
+        return ""
+    return (value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)).strip()
+
+
 def split_named(value: str, where: str) -> str | None:
     """The side that a table's `split` column names; None if it is empty.
 
@@ -111,7 +118,7 @@ def _check_labels(labels: Sequence[str]) -> None:
 
 def _fault(label: str) -> str:
     """Why `label` could not travel in labels.txt, JSON and the model's metadata; empty if it can."""
-    if len(label.splitlines()) > 1:
+    if len(f"{label}.".splitlines()) > 1:
         return "has more than one line"
     if len(label) > MAX_LABEL_CHARACTERS:
         return f"has {len(label):,} characters; at most {MAX_LABEL_CHARACTERS:,} are allowed"

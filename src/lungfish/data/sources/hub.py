@@ -12,7 +12,7 @@ from typing import Any
 from lungfish.core.errors import PhotosError, UnreadablePhotoError
 from lungfish.core.names import printable
 from lungfish.data.photos import Photo, PhotoSet, Skipped
-from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble
+from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble, label_text
 from lungfish.data.sources.hub_library import download, find_data, hub_errors, parse_hub_name
 from lungfish.data.sources.remote import open_place
 from lungfish.data.sources.tar_shards import open_tar_shards
@@ -93,14 +93,14 @@ class _Table:
         self.image  # noqa: B018  an error here is clearer than one while reading
         classes, start = self.classes, self.start
         labels = self.data.data.column(self._label).to_pylist()
-        sound = [value is not None and (not classes or 0 <= value < len(classes)) for value in labels]
+        sound = [0 <= value < len(classes) if classes and value is not None else label_text(value) for value in labels]
         if not any(sound):
             return False
         digits = len(str(len(labels) - 1))
         for i, (value, is_sound) in enumerate(zip(labels, sound, strict=True)):
             name = f"{self.split}/{i:0{digits}d}"
             if is_sound:
-                label = classes[value] if classes else str(value).strip()
+                label = classes[value] if classes else label_text(value)
                 listing.rows.append(Row(name, label, self.side, None, start + i))
             else:
                 listing.skipped.append(Skipped(name, "no label"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -16,7 +16,7 @@ from lungfish.core.errors import LungfishError, PhotosError, UnreadablePhotoErro
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, Skipped
-from lungfish.data.sources.assembly import Listing, Row, assemble, split_named
+from lungfish.data.sources.assembly import Listing, Row, assemble, label_text, split_named
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
 from lungfish.data.sources.place import Place
@@ -156,7 +156,8 @@ def _list_rows(listing: Listing, columns: dict[str, list[Any]], listed: _Listed)
     stem = listed.file.removesuffix(".parquet")
     for i, value in enumerate(labels):
         name = f"{stem}/{i:0{digits}d}"
-        if value is None or (classes and not 0 <= value < len(classes)):
+        sound = 0 <= value < len(classes) if classes and value is not None else label_text(value)
+        if not sound:
             listing.skipped.append(Skipped(name, "no label"))
             continue
         own = columns["split"][i] if "split" in columns else None
@@ -164,7 +165,7 @@ def _list_rows(listing: Listing, columns: dict[str, list[Any]], listed: _Listed)
         listing.rows.append(
             Row(
                 name,
-                classes[value] if classes else str(value).strip(),
+                classes[value] if classes else label_text(value),
                 listed.split or split_named("" if own is None else str(own), f"{printable(listed.file)}, row {i + 1}"),
                 None if group is None else str(group),
                 listed.start + i,
@@ -187,8 +188,11 @@ def _image_column(schema: Any) -> str:
 
 def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
     """The label column and the class names of its integers; no names if it holds the names themselves."""
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = metadata.get("info", {}).get("features", {})
+    import pyarrow as pa
+
+    features = {}
+    with suppress(ValueError, KeyError, TypeError):  # others may write there what they like
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
     named = {
         name: feature["names"]
         for name, feature in features.items()
@@ -200,7 +204,8 @@ def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
             f"{printable(file)} has no column label (it has: {', '.join(map(printable, schema.names))})",
             "Name the column of labels 'label'.",
         )
-    return column, [str(name) for name in named.get(column, [])]
+    are_numbers = pa.types.is_integer(schema.field(column).type)
+    return column, [str(name) for name in named.get(column, [])] if are_numbers else []
 
 
 def _columns(file: Any, wanted: Sequence[str]) -> dict[str, list[Any]]:

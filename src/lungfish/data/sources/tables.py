@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, Skipped
-from lungfish.data.sources.assembly import Listing, Row, assemble, split_named
+from lungfish.data.sources.assembly import Listing, Row, assemble, label_text, split_named
 from lungfish.data.sources.image_parquet import read_columns
 from lungfish.data.sources.place import LocalPlace, Place
 from lungfish.data.sources.tree import suffix_of
@@ -139,12 +139,8 @@ def _read_csv(place: Place, name: str) -> Table:
 def _read_parquet(place: Place, name: str) -> Table:
     columns = read_columns(place, name, COLUMNS)
     _check_columns(name, list(columns))
-    text = {column: [_text(value) for value in values] for column, values in columns.items()}
+    text = {column: [label_text(value) for value in values] for column, values in columns.items()}
     return Table(name, text, first_line=1)
-
-
-def _text(value: object) -> str:
-    return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 (not a number is no label)
 
 
 def _check_columns(table: str, names: Sequence[str]) -> None:

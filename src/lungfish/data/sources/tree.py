@@ -106,7 +106,7 @@ def why_not_photo(name: str) -> str | None:
     suffix = suffix_of(name)
     if not suffix or suffix in PHOTO_SUFFIXES:
         return None
-    return "" if suffix in COMPANION_SUFFIXES else f"{suffix} is not a kind of picture that can be read"
+    return "" if suffix in COMPANION_SUFFIXES else f"{printable(suffix)} is not a kind of picture that can be read"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
