@@ -131,6 +131,8 @@ def _zip_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | 
             name = info.orig_filename  # zipfile cuts the other one at a zero byte
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _RefusedError(f"holds a link, device or other special file: {printable(name)!r}")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _RefusedError("is compressed in a way that unpacks more at once than is asked for")
             if info.is_dir():
                 yield name, None
             else:

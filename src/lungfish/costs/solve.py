@@ -122,10 +122,10 @@ def _at(arch: Arch, by: str, step: int) -> Arch:
 
 def _last_fitting(low: int, high: int, measured: Callable[[int], int | None], what: str, target: int) -> int:
     """By bisection, a step that fits, the next one of which does not."""
-    smallest = measured(low)
-    assert smallest is not None, "a network may always shrink to its total stride"
-    if smallest > target:
-        raise ArchitectureError(f"{what} is out of reach: the smallest network has {smallest:,}")
+    while (smallest := measured(low)) is None and low < high:
+        low += 1  # a few pixels are rounded to none
+    if smallest is None or smallest > target:
+        raise ArchitectureError(f"{what} is out of reach: the smallest network has {smallest or 0:,}")
     high += 1
     while high - low > 1:
         middle = (low + high) // 2

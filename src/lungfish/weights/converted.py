@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungfish.architecture import parse_arch
-from lungfish.core.errors import StorageError
+from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.files import storage_errors
 from lungfish.weights.convert.detection import OURS
 from lungfish.weights.convert_file import Provenance, convert_file
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import FetchOptions, fetch, file_of
+from lungfish.weights.fetch import FetchOptions, fetch, file_of, forget
 from lungfish.weights.ledger import Card
 from lungfish.weights.obtain import is_in_place
 from lungfish.weights.package import PACKAGE
@@ -22,7 +22,8 @@ from lungfish.weights.store import Store
 def fetch_converted(entry: WeightsEntry, options: FetchOptions | None = None) -> Card:
     """As `fetch`, and the converted file: the same card, whichever command is the first to need the set.
 
-    A file of this machine needs no cache that can be written, and is then read as it is. Raises as both.
+    A file of this machine needs no cache that can be written, and is then read as it is. One that came from elsewhere,
+    cannot be read, and was never published as such, is not kept. Raises as both.
     """
     card = fetch(entry, options)
     try:
@@ -30,6 +31,10 @@ def fetch_converted(entry: WeightsEntry, options: FetchOptions | None = None) ->
     except StorageError:
         if is_in_place(card.entry):
             return card
+        raise
+    except WeightsError:
+        if not (entry.is_published or is_in_place(card.entry)):
+            forget(card)
         raise
 
 

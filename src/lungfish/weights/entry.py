@@ -70,3 +70,8 @@ class WeightsEntry:
     top1_source: str = ""
     trained_from: str = ""
     unverified: tuple[str, ...] = ()
+
+    @property
+    def is_published(self) -> bool:
+        """Whether something tells of a file that it is the one."""
+        return bool(self.sha256 or self.digest)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lungfish.core.errors import MissingExtraError, StorageError, WeightsError
+from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.core.request import is_offline
@@ -171,14 +172,30 @@ def _note(store: Store, entry: WeightsEntry, accepted: str, options: FetchOption
     return card
 
 
+def forget(card: Card) -> None:
+    """Delete a card, and its file if no other set has it: the next fetch brings it anew. Raises `StorageError`."""
+    store, sha256 = Store(), card.entry.sha256
+    with store.changing(), storage_errors(store.folder):
+        store.card_file(card.entry.name).unlink(missing_ok=True)
+        if (blob := store.blob(sha256)) and all(other.entry.sha256 != sha256 for other in store.cards()):
+            blob.unlink()
+
+
 def _take_in(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> Card:
     """Find or download the file, and write the card. The set's lock is held."""
     folder = store.downloads(entry.name)
     found, card = _found(store, entry, accepted, options)
     with store.changing():
-        if store.blob(card.entry.sha256) is None:
+        is_new = store.blob(card.entry.sha256) is None
+        if is_new:
             store.add(found.file, move=found.file.is_relative_to(folder))
-        if _file(store, card.entry) is None:
+        try:
+            file = _file(store, card.entry)
+        except WeightsError:  # an archive that cannot be read
+            if is_new and (blob := store.blob(card.entry.sha256)):
+                blob.unlink()
+            raise
+        if file is None:
             raise WeightsError(f"the file of {printable(entry.name)} changed while it was read", "Fetch it again.")
         store.write_card(card)
     shutil.rmtree(folder, ignore_errors=True)

@@ -68,10 +68,12 @@ def _opened(path: Path) -> Path | io.BytesIO:
     if not zipfile.is_zipfile(path):
         return path
     with zipfile.ZipFile(path) as archive:
-        size = archive.getinfo(INSIDE_KERAS).file_size
-        check_size(path, size)
-        with archive.open(INSIDE_KERAS) as member:
-            return io.BytesIO(member.read(size))
+        member = archive.getinfo(INSIDE_KERAS)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("compressed in a way that Keras never does")  # others unpack more than they are asked for
+        check_size(path, member.file_size)
+        with archive.open(member) as file:
+            return io.BytesIO(file.read(member.file_size))
 
 
 def _member(group: Any, name: str) -> Any:
@@ -111,6 +113,9 @@ def _arrays(path: Path, group: Any) -> dict[str, NDArray[Any]]:
         if not plain or item.external or item.is_virtual:
             raise ValueError(f"{key} is not plain numbers in this file")
     check_size(path, sum(prod(dataset.shape) * dataset.dtype.itemsize for dataset in datasets.values()))
+    for key, item in datasets.items():
+        if item.id.get_create_plist().get_nfilters():  # may unpack to more than the shape says
+            raise ValueError(f"{key} is compressed, which Keras never does")
     return {key: np.asarray(dataset, dataset.dtype.newbyteorder("=")) for key, dataset in datasets.items()}
 
 

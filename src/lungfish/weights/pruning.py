@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -60,15 +61,17 @@ def _old_cards(store: Store, unused_days: float | None) -> list[Path]:
 def _unreferred(store: Store) -> Iterator[Path]:
     """Files of no set, and what was left by processes that were killed: its names begin with a dot.
 
-    Of what processes write without a lock, only what is older than a day.
+    Of what processes write without a lock, only what is older than a day. A card of a newer lungfish refers to its
+    files, too, by whatever key.
     """
-    kept = {sha256 for card in store.cards() for sha256 in (card.entry.sha256, card.converted_sha256)}
+    cards = [file.read_text("utf-8", "replace") for file in (store.folder / "cards").glob("[!.]*.json")]
+    kept = {sha256 for card in cards for sha256 in re.findall(r"\b[0-9a-f]{64}\b", card)}
     for room in ("blobs", "checked", "unpacked"):
         for file in (store.folder / room).glob("*"):
             if file.name.partition(".")[0] not in kept:
                 yield file
-    networks = {Path(card.entry.arch).name for card in store.cards()}
-    written = [file for file in (store.folder / "architectures").glob("*") if file.name not in networks]
+    networks = (store.folder / "architectures").glob("*")
+    written = [file for file in networks if not any(file.name in card for card in cards)]
     for folder in (store.folder, store.folder / "cards"):
         written += folder.glob(".*")
     yield from (file for file in written if time.time() - file.stat().st_mtime > DAY_S)

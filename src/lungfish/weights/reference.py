@@ -69,23 +69,24 @@ def open_reference(entry: WeightsEntry, file: Path) -> Reference | None:
         from lungfish.weights.keras_reference import KerasReference
 
         return Reference(name, KerasReference(model, arch, file))
-    return Reference(name, _torch_logits(_build(library, model, arch.classes), entry, arch, file))
+    return Reference(name, _torch_logits(_build(library, model, arch), entry, arch, file))
 
 
 def _is_scaled_by_width_only(arch: Arch, base: str) -> bool:
     return same_layers(arch, parse_arch(f"{base}:width={arch.width}" if base.startswith("mobilenet") else base))
 
 
-def _build(library: str, model: str, classes: int) -> nn.Module:
+def _build(library: str, model: str, arch: Arch) -> nn.Module:
     module: nn.Module
     if library == "timm":
         import timm
 
-        module = timm.create_model(model, num_classes=classes)
+        module = timm.create_model(model, num_classes=arch.classes)
     else:
         import torchvision
 
-        module = torchvision.models.get_model(model, num_classes=classes)
+        scaled = {"width_mult": arch.width} if model == "mobilenet_v2" else {}  # timm's names tell the width
+        module = torchvision.models.get_model(model, num_classes=arch.classes, **scaled)
     return module
 
 

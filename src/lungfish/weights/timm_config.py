@@ -64,7 +64,7 @@ def read_timm_config(config: Any, where: str) -> TimmModel:
     except (KeyError, TypeError, ValueError, ArchitectureError) as error:
         raise WeightsError(
             f"config.json of {where} cannot be used: {type(error).__name__} {printable(str(error))}",
-            "Name the network with --arch.",
+            "Download the file, and convert it: lungfish weights convert FILE --source timm --arch NAME",
         ) from None
 
 

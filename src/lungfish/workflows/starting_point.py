@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lungfish.architecture import Arch, Flavour, parse_arch
-from lungfish.core.errors import WeightsError
-from lungfish.core.names import printable
+from lungfish.core.errors import ArchitectureError, WeightsError
+from lungfish.core.names import plural, printable
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.entry import Normalization, WeightsEntry
@@ -43,13 +43,14 @@ def choose_start(arch: str | None, weights: str | None) -> Start:
 
     Raises:
         UnknownNameError: one of the names is not known.
+        ArchitectureError: the network does not take photos.
         WeightsError: the weights are of another network, or none for it is at hand.
     """
     if weights is None or weights == AUTO:
-        wanted = parse_arch(arch or DEFAULT_ARCH)
-        return Start(wanted, _best_at_hand(wanted))
+        wanted = _of_photos(arch or DEFAULT_ARCH)
+        return Start(wanted, _best_at_hand(wanted, arch or DEFAULT_ARCH))
     entry = resolve(weights, arch)
-    return Start(parse_arch(arch or entry.arch), entry)
+    return Start(_of_photos(arch or entry.arch), entry)
 
 
 def initial_start(arch: str | None) -> Start:
@@ -60,8 +61,9 @@ def initial_start(arch: str | None) -> Start:
 
     Raises:
         UnknownNameError: the name is not known.
+        ArchitectureError: the network does not take photos.
     """
-    wanted = parse_arch(arch or DEFAULT_ARCH)
+    wanted = _of_photos(arch or DEFAULT_ARCH)
     return Start(wanted, replace(INITIAL, arch=wanted.name))
 
 
@@ -83,14 +85,24 @@ INITIAL = WeightsEntry(
 )
 
 
-def _best_at_hand(arch: Arch) -> WeightsEntry:
+def _of_photos(name: str) -> Arch:
+    arch = parse_arch(name)
+    if arch.in_channels != 3:
+        raise ArchitectureError(
+            f"{printable(arch.name)} takes {plural(arch.in_channels, 'channel')}; photos have 3",
+            "Set in_channels to 3.",
+        )
+    return arch
+
+
+def _best_at_hand(arch: Arch, typed: str) -> WeightsEntry:
     fitting = [entry for entry in catalogue().values() if same_layers(arch, parse_arch(entry.arch))]
     fitting.sort(key=lambda entry: (not is_permissive(entry.license), -(entry.top1 or 0)))
     if not fitting:
         raise WeightsError(
             f"no pretrained weights fit {printable(arch.name)}: none is known for its widths and depths",
             f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
-            f"Or begin from random weights: --recipe scratch --arch {printable(arch.name)}.",
+            f"Or begin from random weights: --recipe scratch --arch {printable(typed)}.",
         )
     held = [entry for entry in fitting if at_hand(entry)]
     if not held:

@@ -30,6 +30,8 @@ B0 = NAMED["efficientnet_b0"]
         ({"drop_connect": -0.1}, "drop_connect is -0.1; allowed are"),
         ({"dropout": None}, "dropout is None; allowed are"),
         ({"name": 5}, "name is 5; it must be a text of at most 200 characters"),
+        ({"name": ""}, "name is ''; it must begin with"),
+        ({"name": ":width=1"}, "name is ':width=1'; it must begin with"),
         ({"table": None}, "table is None; it must be a Table"),
         ({"depth": 63.0}, "the number of blocks is 1008; allowed are whole numbers from 1 to 1000"),
     ],

@@ -156,7 +156,9 @@ def test_too_many_members(folder: Path) -> None:
     refused(write_tar(folder / "a.tgz", members), "more than 10 members", Limits(members=10))
 
 
-@pytest.mark.parametrize("data", [b"", b"PK", b"\x1f\x8b", b"no archive at all" * 100, gzip.compress(b"no tar" * 999)])
+@pytest.mark.parametrize(
+    "data", [b"", b"PK", b"\x1f\x8b", b"no archive at all" * 100, gzip.compress(b"no tar" * 999, mtime=0)]
+)
 def test_what_is_no_archive(folder: Path, data: bytes) -> None:
     (folder / "a.tgz").write_bytes(data)
     refused(folder / "a.tgz", r"cannot unpack a\.tgz")
@@ -185,3 +187,10 @@ def test_flipped_bytes_never_write_outside(folder: Path) -> None:
             assert not (folder / f"out{place}").exists()
     assert {path.parent for path in folder.parent.parent.rglob("*")} >= {folder}
     assert sorted(path.name for path in folder.parent.iterdir()) == ["er"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_unpacks_more_than_is_asked_for(folder: Path, method: int) -> None:
+    with zipfile.ZipFile(folder / "a.zip", "w", method) as archive:
+        archive.writestr("x", bytes(50 << 20))
+    refused(folder / "a.zip", "compressed in a way")

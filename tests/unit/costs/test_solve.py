@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,19 @@ def test_scale_to_is_reached_from_the_architecture() -> None:
     assert B0.scale_to(macs=600e6) == solve(B0, macs=600e6).arch
     assert B0.scale_to(params=3e6, by="width") == solve(B0, params=3e6, by="width").arch
     assert B0.scale_to(memory_bytes=4_000_000) == solve(B0, memory_bytes=4_000_000).arch
+
+
+@pytest.mark.parametrize("native_px", [32, 35, 36, 224])
+def test_a_network_of_small_strides(native_px: int) -> None:
+    """As for pictures of 32 pixels: the smallest sizes are rounded to none."""
+    rows = tuple(replace(row, stride=1) for row in V2.table.rows)
+    table = replace(V2.table, rows=rows)
+    arch = replace(V2, name="cifar", table=table, native_px=native_px)
+    assert arch.total_stride == 2
+    target = cost(arch).macs // 4
+    assert solve(arch, macs=target).achieved <= target
+    with pytest.raises(ArchitectureError, match="out of reach: the smallest network has"):
+        solve(arch, macs=1000)
 
 
 def test_it_starts_from_any_network() -> None:

@@ -147,3 +147,18 @@ def test_a_file_of_another_network_leaves_nothing(entry: WeightsEntry) -> None:
         path for path in before if "locks" not in path.parts
     ]
     assert Store().card(card.entry.name) == card
+
+
+def test_what_cannot_be_read_and_nobody_has_published_is_not_kept(
+    server: Any, entry: WeightsEntry, checkpoint: Path
+) -> None:
+    """A page to log in at, say; the next fetch asks again. What was published to be so stays as it is."""
+    server.serve("/net.pth", b"<html>Log in</html>")
+    unpublished = replace(entry, sha256="", digest="", bytes=None)
+    for _ in range(2):
+        with pytest.raises(WeightsError):
+            fetch_converted(unpublished)
+        assert Store().cards() == []
+        assert not list((Store().folder / "blobs").iterdir())
+    server.serve("/net.pth", checkpoint.read_bytes())
+    assert fetch_converted(unpublished).converted_sha256

@@ -408,6 +408,18 @@ def test_a_hostile_archive(server: Any, tmp_path: Path, kind: str) -> None:
     assert not list(tmp_path.rglob("*evil*"))
 
 
+def test_an_archive_that_cannot_be_read_is_not_kept(server: Any) -> None:
+    good = pack("zip", {"b.pth": b"b"})
+    url = server.serve("/a.zip", good[: len(good) // 2])
+    entry = replace(PLAIN, location=f"{url}!b.pth")
+    for _ in range(2):
+        with pytest.raises(WeightsError):
+            fetch(entry)
+        assert not list((Store().folder / "blobs").iterdir())
+    server.serve("/a.zip", good)
+    assert file_of(fetch(entry)).read_bytes() == b"b"
+
+
 def test_a_cache_that_cannot_be_written(server: Any, entry: WeightsEntry, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="cannot write"):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import lungfish as lf
+from lungfish.core.errors import WeightsError
 from lungfish.weights.checkpoint import read_checkpoint
 from lungfish.weights.convert import find_layout, places
 
@@ -193,3 +194,15 @@ def test_archives_of_keras(published: Path, tmp_path: Path, refused: Refused) ->
     lf.import_weights(folder / "paths.keras", ARCH, source="keras")
     assert not list(tmp_path.rglob("escaped*"))
     assert not {"keras", "tensorflow"} & (set(sys.modules) - before)  # no model was made
+
+
+def test_what_is_compressed_may_unpack_to_more_than_it_says(published: Path, tmp_path: Path) -> None:
+    """Keras compresses neither arrays nor the file in its archive."""
+    with zipfile.ZipFile(tmp_path / "net.keras", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.write(published, "model.weights.h5")
+    with pytest.raises(WeightsError, match="in a way that Keras never does"):
+        read_checkpoint(tmp_path / "net.keras", ARCH, "keras")
+    with h5py.File(published, "a") as file:
+        file.create_dataset("conv1/more", data=np.zeros(1000, "f4"), compression="gzip")
+    with pytest.raises(WeightsError, match="compressed, which Keras never does"):
+        read_checkpoint(published, ARCH, "keras")

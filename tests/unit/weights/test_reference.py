@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 
 from lungfish.core.errors import WeightsError
 from lungfish.weights.catalogue import find_entry
@@ -67,3 +68,11 @@ def test_recorded_logits_are_of_one_file() -> None:
     assert recorded
     assert [len(picture.classes) for picture in recorded] == [5, 5, 5, 5]
     assert recorded_logits(replace(LITE0, sha256="0" * 64)) is None
+
+
+def test_torchvision_of_another_width(tmp_path: Path) -> None:
+    file = tmp_path / "w.pth"
+    torch.save(torchvision.models.mobilenet_v2(width_mult=0.5, num_classes=5).state_dict(), file)
+    reference = open_reference(replace(LITE0, arch="mobilenet_v2:width=0.5,classes=5", converter="torchvision"), file)
+    assert reference
+    assert reference.logits(pixels()).shape == (2, 5)

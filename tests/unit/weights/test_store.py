@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 import threading
@@ -222,6 +223,17 @@ def test_prune_deletes_networks_of_no_set(store: Store) -> None:
     assert [each.file for each in prune(store)] == ["architectures/old.json"]
     assert [each.file for each in prune(store, 0)][1:] == ["architectures/used.json"]
     assert recent.exists()
+
+
+def test_prune_leaves_what_a_newer_lungfish_refers_to(store: Store, file: Path) -> None:
+    fill(store, file)
+    card = store.card_file(ENTRY.name)
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"schema": 99}))
+    assert store.card(ENTRY.name) is None
+    prune(store)
+    assert store.blob(HASH)
+    prune(store, 0)
+    assert store.blob(HASH) is None
 
 
 def test_prune_by_age(store: Store, file: Path) -> None:

@@ -11,7 +11,7 @@ from lungfish.core.errors import ArchitectureError, WeightsError
 from lungfish.core.hashing import sha256_file
 from lungfish.weights.catalogue import find_entry
 from lungfish.workflows import starting_point
-from lungfish.workflows.starting_point import choose_start
+from lungfish.workflows.starting_point import choose_start, initial_start
 
 
 def test_neither_is_the_default_network_with_what_is_at_hand() -> None:
@@ -91,3 +91,19 @@ def test_weights_fit_a_scaled_network_that_is_a_published_one() -> None:
     """Lite0 at phi 1 has Lite2's widths and depths."""
     start = choose_start("efficientnet_lite0:phi=1", None)
     assert (start.arch.name, start.entry.name) == ("efficientnet_lite0:phi=1", "efficientnet_lite2.in1k")
+
+
+def test_a_network_that_takes_no_photos(tmp_path: Path) -> None:
+    file = tmp_path / "gray.json"
+    file.write_text(json.dumps(parse_arch("mobilenet_v2").to_json() | {"name": "gray", "in_channels": 1}))
+    for choose in (initial_start, lambda arch: choose_start(arch, None)):
+        with pytest.raises(ArchitectureError, match="gray takes 1 channel; photos have 3"):
+            choose(str(file))
+
+
+def test_the_hint_names_what_was_typed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(parse_arch("mobilenet_v2:width=1.15").to_json() | {"name": "mine"}))
+    with pytest.raises(WeightsError) as caught:
+        choose_start(str(file), None)
+    assert f"--recipe scratch --arch {file}" in caught.value.hint
