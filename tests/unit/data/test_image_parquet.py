@@ -241,7 +241,9 @@ def test_what_is_no_label(tmp_path):
 OF_NUMBERS = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["x"]}}}}
 
 
-@pytest.mark.parametrize("metadata", ["not json", "[]", '{"info": 1}', json.dumps(OF_NUMBERS)])
+@pytest.mark.parametrize(
+    "metadata", ["not json", "[]", '{"info": 1}', '{"info": {"features": []}}', json.dumps(OF_NUMBERS)]
+)
 def test_metadata_that_says_nothing_of_these_labels(tmp_path, metadata):
     kind = pa.struct([("bytes", pa.binary())])
     table = pa.table({"image": pa.array([{"bytes": b"x"}] * 2, kind), "label": ["a", "b"]})

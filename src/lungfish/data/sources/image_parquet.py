@@ -190,14 +190,14 @@ def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
     """The label column and the class names of its integers; no names if it holds the names themselves."""
     import pyarrow as pa
 
-    features = {}
-    with suppress(ValueError, KeyError, TypeError):  # others may write there what they like
+    named = {}
+    with suppress(ValueError, KeyError, TypeError, AttributeError):  # others may write there what they like
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-    named = {
-        name: feature["names"]
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
-    }
+        named = {
+            name: feature["names"]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+        }
     column = "label" if "label" in schema.names else next(iter(named), None)
     if column is None or column not in schema.names:
         raise PhotosError(
