@@ -19,7 +19,8 @@ test: $(VENV)/.dev $(BASE)/.base  ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Keras (half an hour)
-	$(BIN)/python -m pytest -m "parity or not parity" tests/parity --parity-page docs/learn/parity.md
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "parity or not parity" tests/parity \
+		--parity-page docs/learn/parity.md
 
 check: $(VENV)/.dev  ## lint, types, layers, dependencies
 	$(BIN)/ruff check

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,10 @@ class Report:
         assert row.difference <= row.bound, row
 
     def lines(self) -> list[str]:
-        """A Markdown table of the comparisons, and one of the planted errors."""
-        sound = [row for row in self.rows if not row.what.startswith("wrong")]
-        planted = [row for row in self.rows if row.what.startswith("wrong")]
+        """A Markdown table of the comparisons, and one of the planted errors, in an order that no run changes."""
+        rows = sorted(self.rows, key=lambda row: (row.library, row.network, row.what))
+        sound = [row for row in rows if not row.what.startswith("wrong")]
+        planted = [row for row in rows if row.what.startswith("wrong")]
         return [*_table("compared", sound), "", *_table("planted error", planted)]
 
 
@@ -80,9 +81,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     page, report = session.config.getoption("--parity-page"), session.config.stash[REPORT]
-    if page and report.rows and exitstatus == 0:
+    if hasattr(session.config, "workeroutput"):  # one of several processes: the first one writes
+        session.config.workeroutput["parity"] = [astuple(row) for row in report.rows]
+    elif page and report.rows and exitstatus == 0:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(f"{INTRODUCTION}\n{_packages()}\n\n" + "\n".join(report.lines()) + "\n", encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take in what a process of pytest-xdist has compared."""
+    rows = getattr(node, "workeroutput", {}).get("parity", ())
+    node.config.stash[REPORT].rows += [Compared(*row) for row in rows]
 
 
 INTRODUCTION = """# Parity: the same numbers as torchvision, timm, Keras and TensorFlow
