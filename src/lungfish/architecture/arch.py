@@ -58,7 +58,7 @@ class Arch:
     def __post_init__(self) -> None:
         check_text("name", self.name, longest=MAX_NAME)
         if not self.name.partition(":")[0]:
-            raise ArchitectureError(f"name is {shown(self.name)}; it must begin with a letter or so")
+            raise ArchitectureError(f"name is {shown(self.name)}; it must not be empty, nor begin with a colon")
         if not isinstance(self.table, Table):
             raise ArchitectureError(f"table is {shown(self.table)}; it must be a Table")
         for name in ("width", "depth", "resolution"):

@@ -124,8 +124,9 @@ def _last_fitting(low: int, high: int, measured: Callable[[int], int | None], wh
     """By bisection, a step that fits, the next one of which does not."""
     while (smallest := measured(low)) is None and low < high:
         low += 1  # a few pixels are rounded to none
-    if smallest is None or smallest > target:
-        raise ArchitectureError(f"{what} is out of reach: the smallest network has {smallest or 0:,}")
+    assert smallest is not None, "the network itself is on every axis"
+    if smallest > target:
+        raise ArchitectureError(f"{what} is out of reach: the smallest network has {smallest:,}")
     high += 1
     while high - low > 1:
         middle = (low + high) // 2
