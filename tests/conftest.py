@@ -1,18 +1,20 @@
-"""What many tests share: a cache of their own, the command line, and two bundles.
+"""What many tests share: a cache of their own, the command line, and three bundles.
 
-The color bundle is small enough to read: it names the color of a picture, from the mean of its pixels. The trained one
-is what `lungfish train` makes of a few handwritten digits; it is made once.
+The color bundle is small enough to read: it names the color of a picture, from the mean of its pixels. The tiny one
+holds pretrained weights that make a job quick. The trained one is what `lungfish train` makes of a few handwritten
+digits from those weights; it is made once.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,33 @@ from lungfish.runtime.metadata import graph_metadata
 from lungfish.runtime.preprocess import Preprocess
 
 from .local_server import publish_model, reply, server, start_server  # noqa: F401  fixtures
+from .peak_memory import PeakMemory
+from .tiny import write_tiny_weights
 
-# Threads that wait for their turn must not take it from others: many tests, and their processes, share few cores.
+# Many tests, and their processes, share few cores: threads that wait must not keep one busy, and where pytest-xdist
+# runs a worker for each core, one thread computes in each.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What a shell starts in the background ignores Ctrl-C, and so would every process that a test stops with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the process that the workers of pytest-xdist belong to
+        config.pluginmanager.register(PeakMemory())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_given_back() -> Iterator[None]:
+    """Give freed memory back to the system after each file of tests: glibc would keep the most that it ever held."""
+    yield
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim:
+        trim(0)
+
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 PREPROCESS = Preprocess(8, crop_fraction=1.0)
@@ -143,9 +165,6 @@ def color_photos(tmp_path: Path) -> Path:
     return folder
 
 
-SMALL = "efficientnet_lite0:resolution=64"  # the real network on small pictures: a job takes seconds
-
-
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""
@@ -161,8 +180,9 @@ class Ended:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished job: 3 classes of 20 digits and one file that is no picture."""
+    """A finished job: 3 classes of 20 digits and one file that is no picture, the head of the tiny network fitted."""
 
+    weights: Path
     photos: Path
     bundle: Path
     cache: Path
@@ -233,11 +253,25 @@ def write_digits() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle to start from: `train PHOTOS --weights TINY` takes a second. See `tests/tiny.py`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return write_tiny_weights(_write_color_bundle(folder / "tiny"), _write_digits(folder / "digits", count=16))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Trained:
     """The main job, done once by the command line, cold. Copy what is to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     photos, bundle, cache = _write_digits(folder / "digits"), folder / "digits-bundle", folder / "cache"
     (photos / "1" / "broken.jpg").write_text("no picture")
-    ended = _command("train", photos, "--out", bundle, "--arch", SMALL, "--recipe", "probe", "--json", cache=cache)
+    ended = _command("train", photos, "--out", bundle, "--weights", tiny, "--recipe", "probe", "--json", cache=cache)
     assert ended.code == 0, ended.err
-    return Trained(photos, bundle, cache, ended)
+    return Trained(tiny, photos, bundle, cache, ended)
+
+
+@pytest.fixture
+def copied_int8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare a job of a real network the arithmetic of INT8: its `model-int8.onnx` is a copy of the FP32 file."""
+    quantize = "lungfish.workflows.export_artifacts.quantize_int8"
+    monkeypatch.setattr(quantize, lambda source, target, _pixels: shutil.copy(source, target))

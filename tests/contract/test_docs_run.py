@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from lungfish.workflows import starting_point
+
 DOCS = Path(__file__).parents[2] / "docs"
 LEARN = DOCS / "learn"
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -63,6 +65,7 @@ def test_page(page: Path, lungfish: Callable[..., Any], tmp_path: Path, monkeypa
         assert (LEARN / picture.name).read_text(encoding="utf-8") == picture.read_text(encoding="utf-8"), picture.name
 
 
+@pytest.mark.usefixtures("copied_int8")
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda page: page.stem)
 def test_guide(
     guide: Path,
@@ -71,6 +74,7 @@ def test_guide(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(starting_point, "DEFAULT_ARCH", "efficientnet_lite0:resolution=64")
     write_digits(tmp_path / "photos", count=8)
     shutil.copy(tmp_path / "photos" / "0" / "0000.png", tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,6 @@ Run = Callable[..., Any]
 Refusal = Callable[..., str]
 Untouched = Callable[[Path], AbstractContextManager[None]]
 
-SMALL = "efficientnet_lite0:resolution=64"
 MODEL_FILES = ("model.onnx", "model-int8.onnx", "weights.safetensors")
 
 
@@ -109,6 +108,6 @@ def train_refused(refusal: Refusal, untouched: Untouched, tmp_path: Path) -> Ref
         if "--out" not in options:
             options = (*options, "--out", tmp_path / "bundle")
         with untouched(tmp_path):
-            return refusal("train", photos, "--arch", SMALL, *options, code=code)
+            return refusal("train", photos, *options, code=code)
 
     return call

@@ -18,8 +18,6 @@ Run = Callable[..., Any]
 Refusal = Callable[..., str]
 Untouched = Callable[[Path], AbstractContextManager[None]]
 
-SMALL = "efficientnet_lite0:resolution=64"
-
 
 def symlink(link: Path, target: Path) -> None:
     try:
@@ -126,7 +124,7 @@ def truncated_jpeg() -> bytes:
     return buffer.getvalue()[: buffer.tell() // 2]
 
 
-def test_bad_files_are_skipped_and_named(lungfish: Run, digits: Path, tmp_path: Path) -> None:
+def test_bad_files_are_skipped_and_named(lungfish: Run, digits: Path, tiny: Path, tmp_path: Path) -> None:
     bad = {
         "0/half.jpg": (truncated_jpeg(), "truncated"),
         "0/text.jpg": (b"hello", "not a picture"),
@@ -136,7 +134,7 @@ def test_bad_files_are_skipped_and_named(lungfish: Run, digits: Path, tmp_path: 
     }
     for name, (data, _) in bad.items():
         (digits / name).write_bytes(data)
-    ended = lungfish("train", digits, "--out", tmp_path / "bundle", "--arch", SMALL, "--dry-run", "--json")
+    ended = lungfish("train", digits, "--out", tmp_path / "bundle", "--weights", tiny, "--dry-run", "--json")
     assert ended.code == 0
     skipped = {row["file"]: row["reason"] for row in ended.json["skipped"]}
     assert set(skipped) == set(bad)
@@ -146,10 +144,10 @@ def test_bad_files_are_skipped_and_named(lungfish: Run, digits: Path, tmp_path: 
     assert re.match(r"5 of 29 files were skipped \(17%\)", ended.json["warnings"][0])
 
 
-def test_loops_of_links(lungfish: Run, train_refused: Refusal, digits: Path, tmp_path: Path) -> None:
+def test_loops_of_links(lungfish: Run, train_refused: Refusal, digits: Path, tiny: Path, tmp_path: Path) -> None:
     symlink(digits / "0" / "round", digits)
     symlink(digits / "1" / "self", digits / "1" / "self")
-    ended = lungfish("train", digits, "--out", tmp_path / "bundle", "--arch", SMALL, "--dry-run", "--json")
+    ended = lungfish("train", digits, "--out", tmp_path / "bundle", "--weights", tiny, "--dry-run", "--json")
     assert ended.code == 0
     assert sum(ended.json["counts"].values()) == 24
     assert {row["file"] for row in ended.json["skipped"]} == {"0/round", "1/self"}
@@ -171,10 +169,12 @@ def test_a_folder_that_may_not_be_read(
     assert ended.out == ""
 
 
-def test_a_photo_that_may_not_be_read(command: Run, obey_permissions: str, digits: Path, tmp_path: Path) -> None:
+def test_a_photo_that_may_not_be_read(
+    command: Run, obey_permissions: str, digits: Path, tiny: Path, tmp_path: Path
+) -> None:
     (digits / "1" / "0001.png").chmod(0)
     ended = command(
-        *("train", digits, "--out", tmp_path / "bundle", "--dry-run", "--json", "--arch", SMALL),
+        *("train", digits, "--out", tmp_path / "bundle", "--dry-run", "--json", "--weights", tiny),
         cache=tmp_path / "cache",
         prelude=obey_permissions,
     )

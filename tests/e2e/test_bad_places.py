@@ -14,8 +14,6 @@ Run = Callable[..., Any]
 Refusal = Callable[..., str]
 Untouched = Callable[[Path], AbstractContextManager[None]]
 
-SMALL = "efficientnet_lite0:resolution=64"
-
 
 @pytest.mark.parametrize(
     ("out", "words"),
@@ -80,7 +78,8 @@ def test_a_disk_that_fills(trained: Any, command: Run, tmp_path: Path, untouched
     shutil.copytree(trained.cache, tmp_path / "cache")
     with untouched(tmp_path):
         ended = command(
-            *("train", trained.photos, "--out", tmp_path / "bundle", "--arch", SMALL, "--recipe", "probe", "--json"),
+            *("train", trained.photos, "--out", tmp_path / "bundle", "--weights", trained.weights),
+            *("--recipe", "probe", "--json"),
             cache=tmp_path / "cache",
             prelude=prelude,
         )
@@ -91,11 +90,11 @@ def test_a_disk_that_fills(trained: Any, command: Run, tmp_path: Path, untouched
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(
-    lungfish: Run, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lungfish: Run, digits: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "file" / "cache"))
-    ended = lungfish("train", digits, "--out", tmp_path / "bundle", "--arch", SMALL, "--dry-run", "--json")
+    ended = lungfish("train", digits, "--out", tmp_path / "bundle", "--weights", tiny, "--dry-run", "--json")
     assert ended.code == 0
     (warning,) = ended.json["warnings"]
     assert warning.startswith("inspections are not cached: ")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 CLOTHING = Path(__file__).parents[3] / "shared" / "data" / "clothing-small"
-PER_CLASS = {"train": 8, "validation": 2, "test": 4}
+PER_CLASS = {"train": 6, "validation": 2, "test": 3}
 
 
 @pytest.mark.skipif(not CLOTHING.is_dir(), reason="needs ../shared/data/clothing-small")
@@ -21,11 +21,13 @@ def test_a_few_photos_of_each_class(command: Callable[..., Any], cache: Path, tm
             for photo in sorted(folder.iterdir())[:count]:
                 shutil.copy(photo, tmp_path / "photos" / split / folder.name)
 
-    ended = command("train", tmp_path / "photos", "--out", tmp_path / "bundle", "--json", cache=cache)
+    options = ("--arch", "efficientnet_lite0:resolution=128", "--recipe", "probe", "--json")
+    ended = command("train", tmp_path / "photos", "--out", tmp_path / "bundle", *options, cache=cache)
     assert ended.code == 0, ended.err
     value = ended.json
     assert len(value["classes"]) == 10
-    assert value["counts"] == {"train": 80, "val": 20, "test": 40}
+    assert value["weights"] == "efficientnet_lite0.in1k"
+    assert value["counts"] == {"train": 60, "val": 20, "test": 30}
     fp32 = next(row for row in value["artifacts"] if row["precision"] == "fp32")
     assert fp32["top1"] >= 0.5  # chance is 0.1
     assert value["artifacts"][1]["agreement_with_fp32"] >= 0.8

@@ -18,14 +18,15 @@ from .warm_job import FINETUNE, FULL, WarmJob
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks of POSIX")
 
+NewJob = Callable[..., WarmJob]
 WITH_WORKERS, WITHOUT = FULL + "workers = 2\n", FULL + "workers = 0\n"
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[..., Path]) -> WarmJob:
+def alone(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[..., Path], tiny: Path) -> WarmJob:
     """A run that nothing befell."""
     folder = tmp_path_factory.mktemp("alone")
-    job = WarmJob(folder / "job", write_digits(folder / "digits", count=16), WITHOUT)
+    job = WarmJob(folder / "job", write_digits(folder / "digits", count=16), tiny, WITHOUT)
     job.finish()
     return job
 
@@ -35,28 +36,34 @@ def photos(write_digits: Callable[..., Path], tmp_path: Path) -> Path:
     return write_digits(tmp_path / "digits", count=16)
 
 
+@pytest.fixture
+def new_job(photos: Path, tiny: Path, tmp_path: Path) -> Callable[..., WarmJob]:
+    """Make a job on `photos` that has not begun, from a recipe; its name is that of its folder."""
+    return lambda recipe, name="job": WarmJob(tmp_path / name, photos, tiny, recipe)
+
+
 def trained(alone: WarmJob, photos: Path) -> Path:
     """A photo that is trained on."""
     with (alone.bundle / "photos.csv").open(newline="", encoding="utf-8") as file:
         return next(photos / row["file"] for row in csv.DictReader(file) if row["split"] == "train")
 
 
-def test_signals_end_it_quietly_with_its_workers(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
-    job = WarmJob(tmp_path / "job", photos, WITH_WORKERS)
+def test_signals_end_it_quietly_with_its_workers(alone: WarmJob, new_job: NewJob) -> None:
+    job = new_job(WITH_WORKERS)
     shutil.copytree(alone.bundle, job.bundle)
     (job.bundle / "labels.txt").write_text("the old one\n")
-    signals: tuple[tuple[Callable[[int, int], None], int, int], ...] = (
-        (os.killpg, signal.SIGINT, 130),  # Ctrl-C in a terminal
-        (os.kill, signal.SIGTERM, 75),
-        (os.killpg, signal.SIGTERM, 75),  # a service that is stopped
+    signals: tuple[tuple[Callable[[], Any], Callable[[int, int], None], int, int], ...] = (
+        (job.start_cold, os.killpg, signal.SIGINT, 130),  # Ctrl-C in a terminal
+        (job.start, os.kill, signal.SIGTERM, 75),
+        (job.start, os.killpg, signal.SIGTERM, 75),  # a service that is stopped
     )
-    for send, number, code in signals:
-        process = job.start_cold()
+    for start, send, number, code in signals:
+        process = start()
         job.wait(process, lambda: re.search("^full: [0-9]+ to do", job.log, re.MULTILINE))
         workers = psutil.Process(process.pid).children(recursive=True)
         assert len(workers) >= 2
         send(process.pid, number)
-        assert process.wait(60) == code, job.log
+        assert job.ended(process) == code, job.log
         assert job.log.endswith("\nstopped: the same command goes on from here\n")
         assert not [line for line in job.log.splitlines() if "rror" in line or "Traceback" in line or "arning" in line]
         check_ended(workers)
@@ -66,8 +73,8 @@ def test_signals_end_it_quietly_with_its_workers(photos: Path, alone: WarmJob, t
     assert job.made() == alone.made()
 
 
-def test_a_worker_dies(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
-    job = WarmJob(tmp_path / "job", photos, WITH_WORKERS)
+def test_a_worker_dies(alone: WarmJob, new_job: NewJob) -> None:
+    job = new_job(WITH_WORKERS)
     process = job.start()
     job.wait(process, lambda: "full: epoch 1" in job.log)
     workers = [each for each in psutil.Process(process.pid).children() if "spawn_main" in " ".join(each.cmdline())]
@@ -82,8 +89,8 @@ def test_a_worker_dies(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
     assert job.made() == alone.made()
 
 
-def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
-    job, victim = WarmJob(tmp_path / "job", photos, WITHOUT), trained(alone, photos)
+def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, new_job: NewJob) -> None:
+    job, victim = new_job(WITHOUT), trained(alone, photos)
     data, another = victim.read_bytes(), next(path for path in photos.rglob("*.png") if path != victim).read_bytes()
     for now, reason in ((None, "no such file"), (another, "it has changed since it was first read")):
         process = job.start()
@@ -100,15 +107,15 @@ def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, tmp_path: Path) 
     assert job.made() == alone.made()
 
 
-def test_no_space_for_a_checkpoint(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
-    job = WarmJob(tmp_path / "job", photos, WITHOUT)
+def test_no_space_for_a_checkpoint(alone: WarmJob, new_job: NewJob) -> None:
+    job = new_job(WITHOUT)
     process = job.start()
     job.wait(process, lambda: list(job.cache.glob("runs/*/*/full/[0-9]*.json")))
     process.kill()
     job.ended(process)
     before = checkpoints(job)
-    megabytes_20 = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (20 << 20, r.RLIM_INFINITY))"
-    assert job.ended(job.start(megabytes_20)) == 3
+    one_megabyte = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (1 << 20, r.RLIM_INFINITY))"
+    assert job.ended(job.start(one_megabyte)) == 3
     assert f"\nerror: cannot write {job.cache}" in job.log
     assert "File too large" in job.log
     assert checkpoints(job).items() >= before.items()
@@ -117,8 +124,8 @@ def test_no_space_for_a_checkpoint(photos: Path, alone: WarmJob, tmp_path: Path)
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space is not taken ahead here")
-def test_no_space_for_activations(photos: Path, tmp_path: Path) -> None:
-    job = WarmJob(tmp_path / "job", photos, FINETUNE)
+def test_no_space_for_activations(new_job: NewJob) -> None:
+    job = new_job(FINETUNE)
     full = "import errno, os\ndef full(*_): raise OSError(errno.ENOSPC, 'full')\nos.posix_fallocate = full"
     assert job.ended(job.start(full)) == 3
     assert f"\nerror: no space left while writing {job.cache / 'activations'}" in job.log
@@ -126,8 +133,8 @@ def test_no_space_for_activations(photos: Path, tmp_path: Path) -> None:
     job.finish()
 
 
-def test_two_at_once(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
-    first, second = (WarmJob(tmp_path / name, photos, WITHOUT) for name in ("first", "second"))
+def test_two_at_once(alone: WarmJob, new_job: NewJob) -> None:
+    first, second = (new_job(WITHOUT, name) for name in ("first", "second"))
     second.arguments[second.arguments.index("--out") + 1] = str(first.bundle)
     process = first.start()
     first.wait(process, lambda: "full: " in first.log)
@@ -137,9 +144,9 @@ def test_two_at_once(photos: Path, alone: WarmJob, tmp_path: Path) -> None:
     assert first.made() == alone.made()
 
 
-def test_the_notes_of_another_run(photos: Path, tmp_path: Path) -> None:
+def test_the_notes_of_another_run(new_job: NewJob) -> None:
     """Another job is refused with --resume, and without it lies beside; what cannot be read counts for nothing."""
-    job = WarmJob(tmp_path / "job", photos, FINETUNE)
+    job = new_job(FINETUNE)
     for recipe in (FINETUNE, FINETUNE.replace("epochs = 5", "epochs = 6")):
         job.recipe.write_text(recipe)
         process = job.start()

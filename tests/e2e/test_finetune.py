@@ -9,7 +9,6 @@ import pytest
 from lungfish.training.recipe import Recipe, read_recipe
 from lungfish.workflows.demo import write_digits
 
-SMALL = "efficientnet_lite0:resolution=64"
 RECIPE = """name = "short"
 few_photos = 0
 [finetune]
@@ -39,9 +38,9 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, recipe: Path, tmp_path: Path) -> None:
+def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, tiny: Path, recipe: Path, tmp_path: Path) -> None:
     def train(recipe: object, name: str) -> Any:
-        options = ("--arch", SMALL, "--recipe", recipe, "--out", tmp_path / name, "--json", "--resume")
+        options = ("--weights", tiny, "--recipe", recipe, "--out", tmp_path / name, "--json", "--resume")
         ended = lungfish("train", photos, *options)
         assert ended.code == 0, ended.err + ended.out
         assert "Nothing to resume: the job begins anew\n" in ended.err
@@ -58,6 +57,6 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, recipe: Path
     report = (tmp_path / "tuned" / "report.html").read_text(encoding="utf-8")
     assert "How it learned" in report
     assert "How it learned" not in (tmp_path / "probe" / "report.html").read_text(encoding="utf-8")
-    assert "The last 5 of 16 blocks" in (tmp_path / "tuned" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "The last 3 of 8 blocks" in (tmp_path / "tuned" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert read_recipe(str(tmp_path / "tuned" / "recipe.toml")) == read_recipe(str(recipe))
     assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe()

@@ -20,8 +20,16 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 MOST_S = {"photos": 0.1, "activations": 0.1, "steps": 0.4, "checkpoint": 0.02}  # until the kill
 
 
-def test_finetune(write_digits: Callable[..., Path], tmp_path: Path) -> None:
-    killed, alone = jobs(write_digits(tmp_path / "digits", count=16), FINETUNE, tmp_path)
+@pytest.fixture
+def new_jobs(write_digits: Callable[..., Path], tiny: Path, tmp_path: Path) -> Callable[[str], tuple[WarmJob, WarmJob]]:
+    """Make one to be killed, and one to be left alone, with a cache that no killed process has touched."""
+    photos = write_digits(tmp_path / "digits", count=16)
+    killed, alone = (tmp_path / name / "job" for name in ("killed", "alone"))
+    return lambda recipe: (WarmJob(killed, photos, tiny, recipe), WarmJob(alone, photos, tiny, recipe))
+
+
+def test_finetune(new_jobs: Callable[[str], tuple[WarmJob, WarmJob]]) -> None:
+    killed, alone = new_jobs(FINETUNE)
     chance = random.Random(0)
     for aim in ("photos", "activations", *("steps", "checkpoint") * 5):
         kill(killed, aim, chance)
@@ -30,8 +38,8 @@ def test_finetune(write_digits: Callable[..., Path], tmp_path: Path) -> None:
     assert killed.made() == alone.made()
 
 
-def test_full_with_and_without_workers(write_digits: Callable[..., Path], tmp_path: Path) -> None:
-    killed, alone = jobs(write_digits(tmp_path / "digits", count=16), FULL + "workers = 0\n", tmp_path)
+def test_full_with_and_without_workers(new_jobs: Callable[[str], tuple[WarmJob, WarmJob]]) -> None:
+    killed, alone = new_jobs(FULL + "workers = 0\n")
     chance = random.Random(1)
     for number, aim in enumerate(("photos", *("steps", "checkpoint") * 3, "steps")):
         killed.recipe.write_text(FULL + f"workers = {2 if number in (1, 4) else 0}\n")
@@ -39,11 +47,6 @@ def test_full_with_and_without_workers(write_digits: Callable[..., Path], tmp_pa
     killed.finish()
     alone.finish()
     assert killed.made() == alone.made()
-
-
-def jobs(photos: Path, recipe: str, folder: Path) -> tuple[WarmJob, WarmJob]:
-    """One to be killed, and one to be left alone, with a cache that no killed process has touched."""
-    return WarmJob(folder / "killed" / "job", photos, recipe), WarmJob(folder / "alone" / "job", photos, recipe)
 
 
 def kill(job: WarmJob, aim: str, chance: random.Random) -> None:

@@ -16,11 +16,12 @@ import pytest
 import lungfish as lf
 from lungfish.training.trunk import OnnxTrunk
 
+from ..tiny import ARCH
+
 Run = Callable[..., Any]
 Untouched = Callable[[Path], AbstractContextManager[None]]
 Bytes = Callable[[Path], dict[str, bytes]]
 
-SMALL = "efficientnet_lite0:resolution=64"
 KEYS = {  # of the contract in docs and scripts: more may come, none may go
     "train": "bundle arch weights recipe classes counts test val artifacts default seconds skipped warnings"
     " peak_rss_bytes candidates",
@@ -60,7 +61,7 @@ def test_json_of_train(trained: Any) -> None:
     assert set(value) >= keys("train")
     assert_progress(trained.ended.err)
     assert value["bundle"] == str(trained.bundle)
-    assert (value["arch"], value["weights"], value["recipe"]) == (SMALL, "efficientnet_lite0.in1k", "probe")
+    assert (value["arch"], value["weights"], value["recipe"]) == (ARCH, "bundle:tiny", "probe")
     assert value["classes"] == ["0", "1", "2"]
     assert sum(value["counts"].values()) == 60
     assert min(value["counts"].values()) >= 3
@@ -73,7 +74,7 @@ def test_json_of_train(trained: Any) -> None:
     assert set(value["seconds"]) >= {"total"}
     assert value["seconds"]["total"] >= sum(v for k, v in value["seconds"].items() if k != "total") - 0.1
     assert 10**8 < value["peak_rss_bytes"] < 4 * 10**9
-    assert value["candidates"][0]["arch"] == SMALL
+    assert value["candidates"][0]["arch"] == ARCH
 
 
 def test_artifacts_of_train(trained: Any) -> None:
@@ -154,7 +155,7 @@ def test_the_same_photos_under_another_name_give_the_same_models_and_the_trunk_r
         raise AssertionError("features that are in the cache were computed again")
 
     monkeypatch.setattr(OnnxTrunk, "__call__", busy)
-    result = lf.train(tmp_path / "renamed", tmp_path / "bundle", arch=SMALL, recipe="probe", seed=0)
+    result = lf.train(tmp_path / "renamed", tmp_path / "bundle", weights=str(trained.weights), recipe="probe", seed=0)
     assert model_bytes(tmp_path / "bundle") == model_bytes(trained.bundle)
     assert set(result.to_json()) == set(trained.ended.json)
     assert result.to_json()["test"] == trained.ended.json["test"]
@@ -167,7 +168,9 @@ def test_without_a_cache_in_another_folder_and_in_words(
 ) -> None:
     shutil.copytree(trained.photos, tmp_path / "ciphers")
     ended = command(
-        "train", tmp_path / "ciphers", "--arch", SMALL, "--recipe", "probe", cache=tmp_path / "cold", cwd=tmp_path
+        *("train", tmp_path / "ciphers", "--weights", trained.weights, "--recipe", "probe"),
+        cache=tmp_path / "cold",
+        cwd=tmp_path,
     )
     assert ended.code == 0
     assert_progress(ended.err)
@@ -194,7 +197,7 @@ def test_saved_sides_are_kept(trained: Any, cache: Path, tmp_path: Path) -> None
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    lf.train(photos, tmp_path / "bundle", arch=SMALL, recipe="probe", split=tmp_path / "photos.csv")
+    lf.train(photos, tmp_path / "bundle", weights=str(trained.weights), recipe="probe", split=tmp_path / "photos.csv")
     before = {row["sha256"]: row["split"] for row in rows if row["split"]}
     after = {row["sha256"]: row for row in rows_of(tmp_path / "bundle") if row["split"]}
     assert {sha256: after[sha256]["split"] for sha256 in before} == before
@@ -208,7 +211,7 @@ def test_a_split_that_cannot_be_read(trained: Any, lungfish: Run, tmp_path: Path
         (tmp_path / "gone.csv", "cannot read the split"),
         (trained.bundle / "NOTICE", "no saved split"),
     ):
-        ended = lungfish("train", trained.photos, "--out", tmp_path / "bundle", "--split", file, "--arch", SMALL)
+        ended = lungfish("train", trained.photos, "--out", tmp_path / "bundle", "--split", file)
         assert ended.code == 2
         assert words in ended.err
         assert "photos.csv of a bundle" in ended.err
@@ -223,14 +226,7 @@ def test_a_dry_run_tells_and_writes_nothing(
     shutil.copytree(trained.cache, cache)
     with untouched(tmp_path), untouched(trained.photos.parent):
         ended = command(
-            "train",
-            trained.photos,
-            "--dry-run",
-            "--json",
-            "--arch",
-            SMALL,
-            "--recipe",
-            "probe",
+            *("train", trained.photos, "--dry-run", "--json", "--weights", trained.weights, "--recipe", "probe"),
             cache=cache,
             cwd=tmp_path,
         )
@@ -255,7 +251,7 @@ def test_a_dry_run_in_words(trained: Any, lungfish: Run, tmp_path: Path) -> None
     for label, file in (("0", "0000.png"), ("1", "0001.png"), ("2", "0002.png")):
         (photos / "test" / label).mkdir(parents=True)
         shutil.copy(trained.photos / label / file, photos / "test" / label / "copy.png")
-    ended = lungfish("train", photos, "--out", tmp_path / "bundle", "--dry-run", "--arch", SMALL)
+    ended = lungfish("train", photos, "--out", tmp_path / "bundle", "--dry-run", "--weights", trained.weights)
     assert ended.code == 0
     assert re.search(r"^class +train +val +test$", ended.out, re.MULTILINE)
     assert re.search(r"^2( +\d+){3}$", ended.out, re.MULTILINE)

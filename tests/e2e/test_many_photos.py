@@ -20,12 +20,12 @@ batch = 16
 
 
 def test_the_job_ends_well_though_most_photos_have_no_features(
-    lungfish: Any, write_digits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lungfish: Any, write_digits: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos, bundle, recipe = write_digits(tmp_path / "digits"), tmp_path / "bundle", tmp_path / "own.toml"
     recipe.write_text(RECIPE)
     monkeypatch.setattr(gather, "HEAD_PHOTOS", 24)
-    options = (photos, "--arch", "efficientnet_lite0:resolution=64", "--recipe", recipe, "--out", bundle, "--json")
+    options = (photos, "--weights", tiny, "--recipe", recipe, "--out", bundle, "--json")
     plan = lungfish("train", *options, "--dry-run").json
     ended = lungfish("train", *options)
     assert ended.code == 0, ended.err

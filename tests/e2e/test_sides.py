@@ -12,8 +12,6 @@ import pytest
 import lungfish as lf
 from lungfish.core.errors import PhotosError
 
-SMALL = "efficientnet_lite0:resolution=64"
-
 
 @pytest.fixture
 def cached(trained: Any, cache: Path) -> None:
@@ -26,7 +24,8 @@ def test_one_folder_as_all_three_sides_is_told_everywhere(trained: Any, lungfish
     for side in ("train", "val", "test"):
         shutil.copytree(trained.photos, tmp_path / "photos" / side)
     bundle = tmp_path / "bundle"
-    ended = lungfish("train", tmp_path / "photos", "--out", bundle, "--arch", SMALL, "--recipe", "probe", "--json")
+    options = ("--out", bundle, "--weights", trained.weights, "--recipe", "probe", "--json")
+    ended = lungfish("train", tmp_path / "photos", *options)
     told = [warning for warning in ended.json["warnings"] if "different sides" in warning]
     assert len(told) == 1
     assert "pairs of copies are on different sides, so figures read high: " in told[0]
@@ -39,7 +38,8 @@ def test_one_folder_as_all_three_sides_is_told_everywhere(trained: Any, lungfish
 
 @pytest.mark.usefixtures("cached")
 def test_a_bundle_of_saved_sides_says_so(trained: Any, tmp_path: Path) -> None:
-    lf.train(trained.photos, tmp_path / "bundle", arch=SMALL, recipe="probe", split=trained.bundle / "photos.csv")
+    saved = trained.bundle / "photos.csv"
+    lf.train(trained.photos, tmp_path / "bundle", weights=str(trained.weights), recipe="probe", split=saved)
     manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_bytes())
     assert manifest["data"]["splits"]["how"] == f"saved {sum(manifest['data']['counts'].values())}"
     assert "split as in the saved split." in (tmp_path / "bundle" / "report.html").read_text(encoding="utf-8")
@@ -54,5 +54,5 @@ def test_saved_sides_without_a_test_photo(trained: Any, tmp_path: Path) -> None:
         writer.writeheader()
         writer.writerows(row | {"split": row["split"].replace("test", "val")} for row in rows)
     with pytest.raises(PhotosError, match="the saved split leaves no test photos"):
-        lf.train(trained.photos, tmp_path / "bundle", arch=SMALL, recipe="probe", split=tmp_path / "photos.csv")
+        lf.train(trained.photos, tmp_path / "bundle", weights=str(trained.weights), split=tmp_path / "photos.csv")
     assert not (tmp_path / "bundle").exists()

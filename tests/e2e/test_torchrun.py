@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 import lungfish as lf
 
-from .warm_job import SHARED, SMALL
+from .warm_job import SHARED
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs libuv on Windows, which has no SIGKILL")
 
@@ -51,15 +51,16 @@ class Job:
     Args:
         folder: for its recipe, cache, output and bundle; made.
         photos: to train on.
+        weights: to start from.
         launcher: what comes between Python and `-m lungfish`.
     """
 
-    def __init__(self, folder: Path, photos: Path, launcher: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, photos: Path, weights: Path, launcher: tuple[str, ...] = ()) -> None:
         folder.mkdir()
         self.folder, self.cache, self.bundle = folder, folder / "cache", folder / "bundle"
         recipe = folder / "own.toml"
         recipe.write_text(SHARED + STEPS)
-        options = ("--arch", SMALL, "--recipe", recipe, "--out", self.bundle, "--json")
+        options = ("--weights", weights, "--recipe", recipe, "--out", self.bundle, "--json")
         command = [sys.executable, *launcher, "-m", "lungfish", "train", photos, *options]
         environment = os.environ | {"LUNGFISH_CACHE": str(self.cache)} | ENVIRONMENT
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
@@ -91,15 +92,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[...,
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Job:
+def alone(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny: Path) -> Job:
     """One process, begun before the two that it is held against."""
-    return Job(tmp_path_factory.mktemp("one") / "job", photos)
+    return Job(tmp_path_factory.mktemp("one") / "job", photos, tiny)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> tuple[Job, Any]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny: Path) -> tuple[Job, Any]:
     """Two processes that nothing befell, and what they printed."""
-    job = Job(tmp_path_factory.mktemp("two") / "job", photos, TORCHRUN)
+    job = Job(tmp_path_factory.mktemp("two") / "job", photos, tiny, TORCHRUN)
     return job, job.finish()
 
 
@@ -116,12 +117,13 @@ def test_two_processes_make_what_one_makes(alone: Job, undisturbed: tuple[Job, A
 
 def test_one_is_killed(
     photos: Path,
+    tiny: Path,
     undisturbed: tuple[Job, Any],
     model_bytes: Callable[[Path], dict[str, bytes]],
     tmp_path: Path,
 ) -> None:
     """The launcher starts both again; they go on, and end with the very bytes."""
-    job = Job(tmp_path / "job", photos, (*TORCHRUN, "--max-restarts", "1"))
+    job = Job(tmp_path / "job", photos, tiny, (*TORCHRUN, "--max-restarts", "1"))
     end = time.monotonic() + 120
     while not list(job.cache.glob("runs/**/full/[0-9]*.json")):  # a checkpoint
         assert job.process.poll() is None, f"it ended before that moment: {job.said}"

@@ -133,6 +133,7 @@ def texts_of(bundle: Path) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in files}
 
 
+@pytest.mark.usefixtures("copied_int8")
 def test_a_classifier_tells_what_it_stands_on(fetched: Any, lungfish: Run, photos: Path, tmp_path: Path) -> None:
     assert lungfish("weights", "verify", NAME).code == 0
     arguments = ("train", photos, "--recipe", "probe", "--arch", f"{ARCH},resolution=64")
@@ -195,6 +196,7 @@ def test_a_file_of_torch(publish_model: Callable[..., str], model_folder: Path, 
     assert lungfish("weights", "verify", name, "--json").json["passed"]
 
 
+@pytest.mark.usefixtures("copied_int8")
 def test_a_first_run_reads_pixels_as_those_after_it(
     publish_model: Callable[..., str], lungfish: Run, photos: Path, tmp_path: Path
 ) -> None:

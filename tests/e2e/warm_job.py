@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,6 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-SMALL = "efficientnet_lite0:resolution=64"
 # The probe is made bad on purpose: epochs improve on it, so that their weights are what comes out.
 SHARED = "few_photos = 0\ncross_validate_below = 0\ncalibration_photos = 8\npenalties = [1e6]\n"
 FINETUNE = SHARED + "[finetune]\nviews = 3\nflips = false\nepochs = 5\nbatch = 8\nlearning_rate = 3e-4\n"
@@ -33,6 +33,25 @@ exec(prelude)
 sys.argv[1:] = arguments
 main()
 """
+SIGNAL_AT_CALL = """
+import importlib, os
+owner = importlib.import_module({module!r})
+for name in {classes!r}:
+    owner = getattr(owner, name)
+original, calls = getattr(owner, {function!r}), []
+def signalled(*arguments, original=original, calls=calls, **options):
+    calls.append(1)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), {number})
+    return original(*arguments, **options)
+setattr(owner, {function!r}, signalled)
+"""
+
+
+def signal_at(module: str, name: str, number: signal.Signals, call: int = 1) -> str:
+    """Return a prelude: the process gets a signal as it calls a function, say `Class.method`, for the nth time."""
+    *classes, function = name.split(".")
+    return SIGNAL_AT_CALL.format(module=module, classes=classes, function=function, call=call, number=int(number))
 
 
 class WarmJob:
@@ -41,15 +60,16 @@ class WarmJob:
     Args:
         folder: for its recipe, log and bundle; made, with its parents.
         photos: to train on.
+        weights: to start from; see `tests/tiny.py`.
         recipe: as TOML.
     """
 
-    def __init__(self, folder: Path, photos: Path, recipe: str) -> None:
+    def __init__(self, folder: Path, photos: Path, weights: Path, recipe: str) -> None:
         folder.mkdir(parents=True)
         self.cache = folder.parent / "cache"
         self.recipe, self.bundle, self.log_file = folder / "own.toml", folder / "bundle", folder / "log"
         self.recipe.write_text(recipe)
-        options = ["--arch", SMALL, "--recipe", self.recipe, "--out", self.bundle, "--resume", "--force"]
+        options = ["--weights", weights, "--recipe", self.recipe, "--out", self.bundle, "--resume", "--force"]
         self.arguments = list(map(str, ["train", photos, *options]))
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["__main__", *IMPORTS])
@@ -84,8 +104,10 @@ class WarmJob:
             assert time.monotonic() < end, f"the moment never came: {self.log}"
             time.sleep(0.001)
 
-    def ended(self, process: BaseProcess) -> int:
+    def ended(self, process: BaseProcess | subprocess.Popen[bytes]) -> int:
         """The exit code."""
+        if isinstance(process, subprocess.Popen):
+            return process.wait(120)
         process.join(120)
         assert process.exitcode is not None, self.log
         return process.exitcode

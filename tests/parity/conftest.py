@@ -7,10 +7,8 @@ hold. A difference is judged against the spread of the logits over a batch of ra
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+
+from .page import Page
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "imagenet-samples"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -61,63 +61,49 @@ def _table(what: str, rows: list[Compared]) -> list[str]:
 
 
 REPORT = pytest.StashKey[Report]()
+PAGE = pytest.StashKey[Page | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--parity-page", type=Path, help="write the table of a parity run to this Markdown file")
+    parser.addoption(
+        "--parity-page", type=Path, help="write the table of a complete run that passes to this Markdown file"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = Report()
+    path = config.getoption("--parity-page", None)
+    config.stash[PAGE] = page = Page(path, config.args) if path else None
+    if page:
+        config.pluginmanager.register(page)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    report = config.stash[REPORT]
+    report, page = config.stash[REPORT], config.stash[PAGE]
     if report.rows:
         terminalreporter.section("parity: largest difference, in units of the spread of the logits")
         for line in report.lines():
             terminalreporter.write_line(line)
+    if page:
+        terminalreporter.write_line(page.outcome)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    page, report = session.config.getoption("--parity-page"), session.config.stash[REPORT]
-    if hasattr(session.config, "workeroutput"):  # one of several processes: the first one writes
+    page, report = session.config.stash[PAGE], session.config.stash[REPORT]
+    if hasattr(session.config, "workeroutput"):  # one of several processes: the main one writes
         session.config.workeroutput["parity"] = [astuple(row) for row in report.rows]
-    elif page and report.rows and exitstatus == 0:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(f"{INTRODUCTION}\n{_packages()}\n\n" + "\n".join(report.lines()) + "\n", encoding="utf-8")
+        session.config.workeroutput["deselected"] = page.deselected if page else 0
+    elif page:
+        page.write(report.lines(), exitstatus)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take in what a process of pytest-xdist has compared."""
-    rows = getattr(node, "workeroutput", {}).get("parity", ())
-    node.config.stash[REPORT].rows += [Compared(*row) for row in rows]
-
-
-INTRODUCTION = """# Parity: the same numbers as torchvision, timm, Keras and TensorFlow
-
-Written by `make parity`; every figure was measured in that run. Each reference network has random weights, random
-scales and shifts, and batch-norm statistics from one pass in training mode. Its weights are converted, both networks
-see the same random and real pictures, and the largest difference of a logit is divided by the spread of the logits
-(their standard deviation over the batch). Keras is compared in float32, the others in float64. In training
-mode loss, gradients and batch-norm updates are compared, each relative to the largest value of its tensor.
-
-Zero means the same bits: both networks call the same kernels of torch in the same order. That the comparison can fail
-is shown by the planted errors of the second table, a wrong epsilon and a wrong padding, which it refused.
-"""
-
-
-def _packages() -> str:
-    names = ("torch", "torchvision", "timm", "keras", "tensorflow-cpu")
-    return f"Python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in names) + "."
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except ModuleNotFoundError:
-        return "not installed"
+    """Add what a process of pytest-xdist has compared."""
+    output, config = getattr(node, "workeroutput", {}), node.config
+    config.stash[REPORT].rows += [Compared(*row) for row in output.get("parity", ())]
+    if config.stash[PAGE]:
+        config.stash[PAGE].deselected += output.get("deselected", 0)
 
 
 @pytest.fixture(scope="session")

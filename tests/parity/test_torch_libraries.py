@@ -1,4 +1,4 @@
-"""torchvision and timm, in float64: the same logits to 1e-10 of their spread."""
+"""torchvision and timm, in float64: the same logits to 1e-10 of their spread; as an ONNX graph, to 1e-4."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
 import lungfish as lf
-from lungfish.architecture import Arch, Flavour, parse_arch
+from lungfish.architecture import INPUT, Arch, Flavour, parse_arch
+from lungfish.export.onnx_graph import GraphSpec, classifier_graph
 
 BOUND = 1e-10
+GRAPH_BOUND = 1e-4  # the graph computes in float32
+SPEC = GraphSpec(mean=(120.0, 127.0, 110.0), std=(50.0, 60.0, 55.0))  # pictures of order one become bytes
 LARGE_PX = 400  # larger pictures come in smaller batches
 # From 193 and 129 every strided layer sees an odd side, where both paddings are the same; 197 and 133 mix odd and even.
 ODD_PX, ODD_PX_OF_LARGE = (193, 197), (129, 133)
@@ -73,9 +77,18 @@ def other(flavour: Flavour, what: str) -> Flavour:
     return replace(flavour, padding="same" if flavour.padding == "symmetric" else "symmetric")
 
 
+def graph_log_probabilities(network: Any, flavour: Flavour, pixels: Tensor) -> Tensor:
+    """What the exported graph computes from bytes `[n, side, side, 3]`: `[n, classes]`."""
+    arch = network.arch.scale(resolution=pixels.shape[1])
+    state = {name: tensor.float().numpy() for name, tensor in network.state_dict().items()}
+    model = classifier_graph(arch, flavour, state, SPEC).SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return torch.from_numpy(session.run(None, {INPUT: pixels.numpy()})[0]).double().log()
+
+
 @pytest.fixture
 def check(pictures: Callable[..., Any], randomize: Any, difference: Any, report: Any, compared: Any) -> Any:
-    """Compare a case at some resolutions, see both planted errors refused, load the exported weights there."""
+    """Compare a case at some resolutions, and its ONNX graph; see planted errors refused; load the weights back."""
 
     def run(case: Case, sides_px: tuple[int, ...]) -> None:
         def batch(side_px: int) -> Tensor:
@@ -86,6 +99,15 @@ def check(pictures: Callable[..., Any], randomize: Any, difference: Any, report:
                 found = difference(network(batch(side_px)), reference(batch(side_px)))
             report.judge(compared(case.source, case.theirs, what, found, BOUND))
 
+        def judge_graph(flavour: Flavour, what: str) -> None:
+            mean, std = torch.tensor(SPEC.mean), torch.tensor(SPEC.std)
+            levels = batch(PLANTED_PX).permute(0, 2, 3, 1) * std + mean
+            pixels = levels.round().clip(0, 255).to(torch.uint8)
+            with torch.inference_mode():
+                logits = reference(((pixels.double() - mean) / std).permute(0, 3, 1, 2))
+            found = difference(graph_log_probabilities(ours, flavour, pixels), logits.log_softmax(1))
+            report.judge(compared(case.source, case.theirs, what, found, GRAPH_BOUND))
+
         reference = randomize(case.reference(), batch(max(sides_px)))
         ours = lf.import_weights(reference.state_dict(), case.arch, case.source).double()
         for side_px in sides_px:
@@ -95,6 +117,9 @@ def check(pictures: Callable[..., Any], randomize: Any, difference: Any, report:
             wrong.load_state_dict(ours.state_dict())
             with pytest.raises(AssertionError, match=what):
                 judge(wrong, PLANTED_PX, what)
+            with pytest.raises(AssertionError, match=f"{what} in the graph"):
+                judge_graph(wrong.flavour, f"{what} in the graph")
+        judge_graph(ours.flavour, f"{PLANTED_PX} px, ONNX graph")
         back = case.reference()
         back.load_state_dict(lf.export_weights(ours, case.source), strict=True)
         for name, tensor in reference.state_dict().items():

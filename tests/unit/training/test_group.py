@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -44,42 +43,46 @@ class Branch(nn.Module):
     def forward(self, x):
         return x + self.path(self.conv(x))
 
-torch.manual_seed(0)
-network = nn.Sequential(nn.Conv2d(3, 8, 3), Branch(), nn.Flatten(1), Dropout(0.4), nn.Linear(288, 3))
-settings = json.loads(sys.argv[2])
 with join_group() as group:
-    photos = Photos()
-    weight = torch.tensor([0.5, 1.0, 2.0])
-    tuning = Tuning(batch=16, learning_rate=0.01, optimizer="sgd", weight_decay=0.0, patience=9, **settings)
-    val = Validation(photos.plain, photos.labels, group)
-    fitted = fit(network, photos, val, tuning, Run(class_weight=weight, group=group, seed=3))
-    if group.leads:
-        save_file(dict(fitted.tensors), sys.argv[1] + ".safetensors")
-        with open(sys.argv[1] + ".json", "w") as file:
-            json.dump(fitted.history, file)
+    for name, settings in json.loads(sys.argv[2]).items():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(3, 8, 3), Branch(), nn.Flatten(1), Dropout(0.4), nn.Linear(288, 3))
+        photos = Photos()
+        weight = torch.tensor([0.5, 1.0, 2.0])
+        tuning = Tuning(batch=16, learning_rate=0.01, optimizer="sgd", weight_decay=0.0, patience=9, **settings)
+        val = Validation(photos.plain, photos.labels, group)
+        fitted = fit(network, photos, val, tuning, Run(class_weight=weight, group=group, seed=3))
+        if group.leads:
+            save_file(dict(fitted.tensors), f"{sys.argv[1]}/{name}.safetensors")
+            with open(f"{sys.argv[1]}/{name}.json", "w") as file:
+                json.dump(fitted.history, file)
 """
+SETTINGS = {"plain": {"epochs": 3}, "accumulated": {"epochs": 2, "accumulate": 2, "batch_norm": "batch"}}
 
 
-def fitted(folder: Path, name: str, processes: int, settings: dict[str, Any]) -> tuple[dict[str, np.ndarray], Any]:
-    script = folder / "work.py"
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folders where one process, and two together, left what they fitted under all settings."""
+    script = tmp_path_factory.mktemp("work") / "work.py"
     script.write_text(WORK, encoding="utf-8")
-    launch = [sys.executable]
-    if processes > 1:
-        launch += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [*launch, str(script), str(folder / name), json.dumps(settings)]
-    ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr.decode()[-3000:]
-    return load_file(folder / f"{name}.safetensors"), json.loads((folder / f"{name}.json").read_text())
+    one, two = script.with_name("one"), script.with_name("two")
+    for folder, launch in ((one, []), (two, ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"])):
+        folder.mkdir()
+        command = [sys.executable, *launch, str(script), str(folder), json.dumps(SETTINGS)]
+        ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr.decode()[-3000:]
+    return one, two
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs libuv on Windows")
-@pytest.mark.parametrize("settings", [{"epochs": 3}, {"epochs": 2, "accumulate": 2, "batch_norm": "batch"}])
-def test_two_processes_equal_one(settings: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SETTINGS)
+def test_two_processes_equal_one(fitted: tuple[Path, Path], name: str) -> None:
     """49 photos in batches of 16: the last batch has one, so that one process has none. Dropout and DropPath are on."""
-    (one, alone), (two, together) = (fitted(tmp_path, f"{n}", n, settings) for n in (1, 2))
+    one, two = (load_file(folder / f"{name}.safetensors") for folder in fitted)
+    alone, together = (json.loads((folder / f"{name}.json").read_text()) for folder in fitted)
     assert set(one) == set(two)
-    for name, tensor in one.items():
-        assert np.abs(tensor - two[name]).max() < 1e-5 * np.abs(tensor).max(), name
+    for key, tensor in one.items():
+        assert np.abs(tensor - two[key]).max() < 1e-5 * np.abs(tensor).max(), key
     assert len(alone) == len(together)
     for row, other in zip(alone, together, strict=True):
         assert row["top1"] == other["top1"]  # exact: no photo counts twice

@@ -110,13 +110,11 @@ def test_a_bomb(tmp_path: Path, refused: Refused) -> None:
         (torch.ones(8, 3, 3, 3, dtype=torch.complex64), "conv_stem.weight is of type complex64"),
         (torch.ones(8, 3, 3, 3).to_sparse(), "conv_stem.weight is no plain tensor"),
         (torch.ones(8, 3, 3, 3, device="meta"), "conv_stem.weight is no plain tensor"),
-        (torch.ones(10**9, 1).expand(10**9, 10**6), r"conv_stem.weight is \[1000000000, 1000000\]"),
+        (torch.ones(1).expand(10**9, 10**6), r"conv_stem.weight is \[1000000000, 1000000\]"),
         ([1.0, 2.0], "conv_stem.weight is a list"),
     ],
 )
 def test_numbers_that_are_no_weights(tensor: object, why: str, tmp_path: Path, refused: Refused) -> None:
-    if isinstance(tensor, torch.Tensor) and tensor.numel() > 1e9:
-        tensor = torch.ones(1).expand(10**9, 10**6)  # a view of one number: a small file
     torch.save(torch_state() | {"conv_stem.weight": tensor}, tmp_path / "net.pth")
     refused(tmp_path / "net.pth", ARCH, "timm", why)
 
