@@ -256,7 +256,7 @@ def write_digits() -> Callable[..., Path]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle to start from: `train PHOTOS --weights TINY` takes a second. See `tests/tiny.py`."""
     folder = tmp_path_factory.mktemp("tiny")
-    return write_tiny_weights(_write_color_bundle(folder / "tiny"), _write_digits(folder / "digits", count=16))
+    return write_tiny_weights(_write_color_bundle(folder / "tiny"))
 
 
 @pytest.fixture(scope="session")

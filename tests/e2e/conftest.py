@@ -101,13 +101,13 @@ def digits(write_digits: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train_refused(refusal: Refusal, untouched: Untouched, tmp_path: Path) -> Refusal:
+def train_refused(refusal: Refusal, untouched: Untouched, tiny: Path, tmp_path: Path) -> Refusal:
     """Run `train`, which must fail and leave everything under `tmp_path` as it was."""
 
     def call(photos: Path, *options: object, code: int = 2) -> str:
         if "--out" not in options:
             options = (*options, "--out", tmp_path / "bundle")
         with untouched(tmp_path):
-            return refusal("train", photos, *options, code=code)
+            return refusal("train", photos, "--weights", tiny, *options, code=code)
 
     return call

@@ -33,6 +33,10 @@ def test_a_few_photos_of_each_class(command: Callable[..., Any], cache: Path, tm
     assert value["artifacts"][1]["agreement_with_fp32"] >= 0.8
     assert value["skipped"] == []
 
+    notice = (tmp_path / "bundle" / "NOTICE").read_text(encoding="utf-8")
+    assert "efficientnet_lite0.in1k" in notice
+    assert "END OF TERMS AND CONDITIONS" in notice  # of Apache-2.0, whole
+
     page = html.unescape((tmp_path / "bundle" / "report.html").read_text(encoding="utf-8"))
     assert not {each for each in page if unicodedata.category(each) == "Cc"} - {"\n"}
     assert "Content-Security-Policy" in page

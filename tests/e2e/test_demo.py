@@ -1,14 +1,19 @@
-"""`lungfish demo`, whole: the first thing that people run."""
+"""`lungfish demo`, whole: the first thing that people run. Here on smaller pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import lungfish as lf
+from lungfish.workflows import starting_point
 
 
-def test_demo(command: Callable[..., Any], cache: Path, tmp_path: Path) -> None:
-    ended = command("demo", cache=cache, cwd=tmp_path)
+def test_demo(lungfish: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting_point, "DEFAULT_ARCH", "efficientnet_lite0:resolution=64")
+    monkeypatch.chdir(tmp_path)
+    ended = lungfish("demo")
     assert ended.code == 0, ended.err
     assert "10 classes; photos: " in ended.out
     tried = next(line for line in ended.out.splitlines() if line.startswith("Now try: lungfish "))
@@ -18,7 +23,7 @@ def test_demo(command: Callable[..., Any], cache: Path, tmp_path: Path) -> None:
     assert lf.load(folder / "digits-bundle").manifest.test["top1"] > 0.9
 
     arguments = tried.removeprefix("Now try: lungfish ").split()
-    answer = command(*arguments, cache=cache, cwd=tmp_path)
+    answer = lungfish(*arguments)
     assert answer.code == 0, answer.err
     assert answer.out.split("\t")[:2] == [str(Path("lungfish-demo", "digits", "3", "0003.png")), "3"]
 

@@ -46,21 +46,22 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 
 
 class Job:
-    """The command, as a person types it, with a cache of its own.
+    """The command under PyTorch's launcher, as a person types it, with a cache of its own.
 
     Args:
         folder: for its recipe, cache, output and bundle; made.
         photos: to train on.
         weights: to start from.
-        launcher: what comes between Python and `-m lungfish`.
+        restarts: how often the launcher may start the processes again.
     """
 
-    def __init__(self, folder: Path, photos: Path, weights: Path, launcher: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, photos: Path, weights: Path, restarts: int = 0) -> None:
         folder.mkdir()
         self.folder, self.cache, self.bundle = folder, folder / "cache", folder / "bundle"
         recipe = folder / "own.toml"
         recipe.write_text(SHARED + STEPS)
         options = ("--weights", weights, "--recipe", recipe, "--out", self.bundle, "--json")
+        launcher = (*TORCHRUN, "--max-restarts", restarts)
         command = [sys.executable, *launcher, "-m", "lungfish", "train", photos, *options]
         environment = os.environ | {"LUNGFISH_CACHE": str(self.cache)} | ENVIRONMENT
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
@@ -92,24 +93,22 @@ def photos(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[...,
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny: Path) -> Job:
-    """One process, begun before the two that it is held against."""
-    return Job(tmp_path_factory.mktemp("one") / "job", photos, tiny)
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny: Path) -> tuple[Job, Any]:
     """Two processes that nothing befell, and what they printed."""
-    job = Job(tmp_path_factory.mktemp("two") / "job", photos, tiny, TORCHRUN)
+    job = Job(tmp_path_factory.mktemp("two") / "job", photos, tiny)
     return job, job.finish()
 
 
-def test_two_processes_make_what_one_makes(alone: Job, undisturbed: tuple[Job, Any]) -> None:
-    result, (pair, together) = alone.finish(), undisturbed
+def test_two_processes_make_what_one_makes(
+    undisturbed: tuple[Job, Any], lungfish: Callable[..., Any], photos: Path, tiny: Path, tmp_path: Path
+) -> None:
+    pair, together = undisturbed
+    recipe, bundle = pair.folder / "own.toml", tmp_path / "bundle"
+    result = lungfish("train", photos, "--weights", tiny, "--recipe", recipe, "--out", bundle, "--json").json
     assert result["test"]["top1"] == together["test"]["top1"]
     assert [row["top1"] for row in result["epochs"]] == [row["top1"] for row in together["epochs"]]
     assert np.allclose(losses(result), losses(together), rtol=1e-4, atol=0)
-    one, two = (load_file(job.bundle / "weights.safetensors") for job in (alone, pair))
+    one, two = (load_file(folder / "weights.safetensors") for folder in (bundle, pair.bundle))
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         assert np.abs(tensor - two[name]).max() <= 1e-4, name
@@ -123,7 +122,7 @@ def test_one_is_killed(
     tmp_path: Path,
 ) -> None:
     """The launcher starts both again; they go on, and end with the very bytes."""
-    job = Job(tmp_path / "job", photos, tiny, (*TORCHRUN, "--max-restarts", "1"))
+    job = Job(tmp_path / "job", photos, tiny, restarts=1)
     end = time.monotonic() + 120
     while not list(job.cache.glob("runs/**/full/[0-9]*.json")):  # a checkpoint
         assert job.process.poll() is None, f"it ended before that moment: {job.said}"

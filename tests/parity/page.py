@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .fingerprint import PACKAGES, fingerprint, pinned_versions
+from .fingerprint import fingerprint, pinned_versions
 
 INTRODUCTION = """# Parity: the same numbers as torchvision, timm, Keras and TensorFlow
 
@@ -53,7 +53,7 @@ class Page:
         self.outcome = f"{self.path} not written: {why}" if why else f"{self.path} written"
         if not why:
             python = f"Python {platform.python_version()}"
-            packages = ", ".join([python, *(f"{name} {version(name)}" for name in PACKAGES)])
+            packages = ", ".join([python, *(f"{name} {pinned}" for name, pinned in pinned_versions().items())])
             text = [INTRODUCTION, f"{packages}.", "", f"Fingerprint: `{self.fingerprint}`", "", *lines, ""]
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text("\n".join(text), encoding="utf-8")

@@ -8,11 +8,10 @@ import pytest
 from lungfish.deploy.model_card import model_card, notice
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import find_entry
+from lungfish.weights.ledger import Card
 from lungfish.weights.package import packaged_file
 
 ENTRY = find_entry("efficientnet_lite0.in1k")
-
-HOW = "A logistic head on the frozen trunk of efficientnet_lite0.in1k"
 
 
 def manifest_of(trained: Any) -> Manifest:
@@ -21,7 +20,9 @@ def manifest_of(trained: Any) -> Manifest:
 
 def test_the_card_in_the_bundle_is_that_of_its_manifest(trained: Any) -> None:
     written = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert written == model_card(manifest_of(trained), ENTRY, HOW)
+    manifest = manifest_of(trained)
+    how = "A logistic head on the frozen trunk of bundle:tiny"
+    assert written == model_card(manifest, Card.from_json(manifest.weights.card).entry, how)
 
 
 def test_every_figure_is_the_manifests(trained: Any) -> None:
@@ -48,15 +49,20 @@ def test_the_test_photos_are_promised_no_more_than_was_kept(trained: Any) -> Non
 
 def test_labels_cannot_write_markdown(trained: Any) -> None:
     labels = ("a`b", "[x](javascript:alert)", "\x1b[2J\n# head", "<script>")
-    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY, HOW)
+    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY, "A head")
     assert r"`a'b`, `[x](javascript:alert)`, `\x1b[2J\n# head`, `<script>`." in card
     assert "\x1b" not in card
     assert "\n# head" not in card
 
 
-def test_notice_names_the_weights_and_holds_their_license(trained: Any) -> None:
-    text = (trained.bundle / "NOTICE").read_text(encoding="utf-8")
-    assert text == notice(ENTRY)
+def test_the_notice_in_the_bundle_is_that_of_its_weights(trained: Any) -> None:
+    entry = Card.from_json(manifest_of(trained).weights.card).entry
+    assert entry.name == "bundle:tiny"
+    assert (trained.bundle / "NOTICE").read_text(encoding="utf-8") == notice(entry)
+
+
+def test_notice_names_the_weights_and_holds_their_license() -> None:
+    text = notice(ENTRY)
     for fact in (ENTRY.name, ENTRY.copyright, ENTRY.source, ENTRY.url, ENTRY.paper, ENTRY.sha256, ENTRY.training_data):
         assert fact in text
     assert ENTRY.license == "Apache-2.0"

@@ -72,7 +72,7 @@ def test_it_answers_much_as_the_floats_do(fp32: Path, int8: Path, pixels: np.nda
     "name",
     [
         "mobilenet_v1:width=0.25,resolution=64",
-        "mobilenet_v1_full:width=0.25,resolution=64",
+        "mobilenet_v1_full:width=0.1,resolution=64",
         "mobilenet_v2:width=0.25,resolution=64",
         "efficientnet_b0:width=0.25,depth=0.5,resolution=64",
     ],

@@ -68,7 +68,7 @@ def normalized(x_nhwc: NDArray[np.uint8]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("flavour", [Flavour("same", 1e-3), Flavour("symmetric", 1e-5)], ids=str)
-@pytest.mark.parametrize("side", [224, 193])
+@pytest.mark.parametrize("side", [96, 97])
 def test_the_graph_computes_what_torch_computes(arch: Arch, flavour: Flavour, side: int) -> None:
     network = random_network(arch.scale(resolution=side), flavour)
     x_nhwc = pixels(side)
