@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 EVERY_S = 0.5
+SHOWN = 6
 
 
 class PeakMemory:
@@ -19,6 +20,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.peak_bytes = 0
+        self.largest: list[str] = []  # the largest processes at that moment
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -26,12 +28,18 @@ class PeakMemory:
     def _watch(self) -> None:
         this = psutil.Process()
         while not self._ended.wait(EVERY_S):
-            self.peak_bytes = max(self.peak_bytes, sum(map(memory_bytes, [this, *this.children(recursive=True)])))
+            sizes = {process: memory_bytes(process) for process in [this, *this.children(recursive=True)]}
+            if sum(sizes.values()) > self.peak_bytes:
+                self.peak_bytes = sum(sizes.values())
+                order = sorted(sizes, key=sizes.__getitem__, reverse=True)[:SHOWN]
+                self.largest = [f"{sizes[process] / 2**20:5.0f} MiB  {command_of(process)}" for process in order]
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         self._ended.set()
         self._thread.join()
         terminalreporter.write_line(f"peak memory of all processes together: {self.peak_bytes / 2**30:.2f} GiB")
+        for line in self.largest:
+            terminalreporter.write_line(line)
 
 
 def memory_bytes(process: psutil.Process) -> int:
@@ -41,3 +49,11 @@ def memory_bytes(process: psutil.Process) -> int:
     except psutil.Error:
         return 0
     return int(getattr(memory, "pss", memory.rss))
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return the beginning of a process's command line."""
+    try:
+        return " ".join(process.cmdline())[:100]
+    except psutil.Error:
+        return "(ended)"

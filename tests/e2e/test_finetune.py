@@ -1,4 +1,4 @@
-"""The recipe `finetune`: better than the probe where there is something to learn. test_killed.py resumes it."""
+"""The recipe `finetune`: better than a probe that is bad on purpose. test_killed.py resumes it."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from lungfish.workflows.demo import write_digits
 
 RECIPE = """name = "short"
 few_photos = 0
+penalties = [1e6]
 [finetune]
 views = 1
 flips = false
@@ -18,6 +19,7 @@ epochs = 6
 batch = 16
 learning_rate = 1e-3
 patience = 6
+tail_share = 0.8
 """
 
 
@@ -57,6 +59,7 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, tiny: Path, 
     report = (tmp_path / "tuned" / "report.html").read_text(encoding="utf-8")
     assert "How it learned" in report
     assert "How it learned" not in (tmp_path / "probe" / "report.html").read_text(encoding="utf-8")
-    assert "The last 3 of 8 blocks" in (tmp_path / "tuned" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (tmp_path / "tuned" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "The last 6 of 8 blocks" in " ".join(card.split())
     assert read_recipe(str(tmp_path / "tuned" / "recipe.toml")) == read_recipe(str(recipe))
     assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe()

@@ -28,13 +28,16 @@ views = 1
 flips = false
 epochs = 2
 batch = 8
+tail_share = 0.8
 optimizer = "sgd"  # which, unlike AdamW, tells gradients from their multiples
-learning_rate = 2e-3
+learning_rate = 1e-4
 
 [full]
 flips = false
-epochs = 2
+epochs = 6
 batch = 8
+learning_rate = 2e-3
+average = 0.9
 """
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -89,7 +92,7 @@ class Job:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[..., Path]) -> Path:
-    return write_digits(tmp_path_factory.mktemp("photos") / "digits", count=10)
+    return write_digits(tmp_path_factory.mktemp("photos") / "digits", count=16)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +134,7 @@ def test_one_is_killed(
     workers = psutil.Process(job.process.pid).children()
     next(worker for worker in workers if worker.environ()["RANK"] == "1").kill()
     result = job.finish()
-    for once in ("finetune: goes on", "full: goes on", "finetune: epoch 1 of 2", "full: epoch 1 of 2"):
+    for once in ("finetune: goes on", "full: goes on", "finetune: epoch 1 of 2", "full: epoch 1 of 6"):
         assert job.said.count(once) == 1, job.said
     pair, together = undisturbed
     assert model_bytes(job.bundle) == model_bytes(pair.bundle)

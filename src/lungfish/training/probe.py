@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,13 +139,15 @@ class _Path:
         self._model = LogisticRegression(max_iter=MAX_STEPS, tol=tolerance, warm_start=True, class_weight=class_weight)
 
     def fit(self, penalty: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
 
         # scikit-learn's C multiplies the sum of the losses; ours divides their mean, so that it suits any n
         self._model.set_params(C=1 / (penalty * len(self._labels)))
         # One thread: the steps are short, and threads that wait for each other cost up to 20 times the time on a busy
         # machine. It also makes the bits independent of the number of cores.
-        with threadpool_limits(1):
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges what the last step reached
             self._model.fit(self._inputs, self._labels)
         weight, bias = self._model.coef_, self._model.intercept_
         if len(weight) == 1:  # two classes: scikit-learn holds one row of log-odds

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from lungfish.training import probe
 from lungfish.training.probe import (
     Head,
     Labels,
@@ -161,3 +162,14 @@ def test_cross_entropy_in_nats() -> None:
     logits = np.log(np.array([[0.5, 0.5], [0.9, 0.1]], np.float32))
     assert cross_entropy(logits, np.array([0, 1])) == pytest.approx([-np.log(0.5), -np.log(0.1)], rel=1e-6)
     assert np.isfinite(cross_entropy(np.array([[1e4, -1e4]], np.float32), np.array([1]))).all()
+
+
+def test_a_fit_that_does_not_converge_is_judged_without_a_word(monkeypatch):
+    """Warnings are errors in tests: a library's own would end the job here, and reach a person's terminal."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 6)).astype(np.float32) * np.array([1e4, 1, 1, 1, 1, 1], np.float32)
+    labels = rng.integers(0, 3, 40)
+    monkeypatch.setattr(probe, "MAX_STEPS", 2)
+    weight, bias = probe._Path(Samples(features, labels), balanced=False).fit(1e-3)
+    assert np.isfinite(weight).all()
+    assert np.isfinite(bias).all()
