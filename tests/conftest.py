@@ -15,12 +15,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from lungfish.architecture import parse_arch
@@ -48,6 +50,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the process that the workers of pytest-xdist belong to
         config.pluginmanager.register(PeakMemory())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that start processes one after the other, in the same worker: memory bounds how many fit."""
+    for item in items:
+        if "command" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("processes"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -252,22 +261,39 @@ def write_digits() -> Callable[..., Path]:
     return _write_digits
 
 
+@contextmanager
+def _shared(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that all workers of pytest-xdist share, and whether this one is the first and has to fill it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        is_new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        yield folder, is_new
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle to start from: `train PHOTOS --weights TINY` takes a second. See `tests/tiny.py`."""
-    folder = tmp_path_factory.mktemp("tiny")
-    return write_tiny_weights(_write_color_bundle(folder / "tiny"))
+    with _shared(tmp_path_factory, "tiny") as (folder, is_new):
+        return write_tiny_weights(_write_color_bundle(folder / "tiny")) if is_new else folder / "tiny"
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Trained:
     """The main job, done once by the command line, cold. Copy what is to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    photos, bundle, cache = _write_digits(folder / "digits"), folder / "digits-bundle", folder / "cache"
-    (photos / "1" / "broken.jpg").write_text("no picture")
-    ended = _command("train", photos, "--out", bundle, "--weights", tiny, "--recipe", "probe", "--json", cache=cache)
-    assert ended.code == 0, ended.err
-    return Trained(tiny, photos, bundle, cache, ended)
+    with _shared(tmp_path_factory, "trained") as (folder, is_new):
+        photos, bundle, cache = folder / "digits", folder / "digits-bundle", folder / "cache"
+        record = folder.with_suffix(".json")
+        if is_new:
+            _write_digits(photos)
+            (photos / "1" / "broken.jpg").write_text("no picture")
+            options = ("--out", bundle, "--weights", tiny, "--recipe", "probe", "--json")
+            ended = _command("train", photos, *options, cache=cache)
+            assert ended.code == 0, ended.err
+            record.write_text(json.dumps(asdict(ended)))
+        return Trained(tiny, photos, bundle, cache, Ended(**json.loads(record.read_text())))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import lungfish as lf
 from lungfish.workflows import starting_point
 
 
+@pytest.mark.usefixtures("copied_int8")
 def test_demo(lungfish: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting_point, "DEFAULT_ARCH", "efficientnet_lite0:resolution=64")
     monkeypatch.chdir(tmp_path)

@@ -60,6 +60,6 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, tiny: Path, 
     assert "How it learned" in report
     assert "How it learned" not in (tmp_path / "probe" / "report.html").read_text(encoding="utf-8")
     card = (tmp_path / "tuned" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "The last 6 of 8 blocks" in " ".join(card.split())
+    assert "The last 5 of 6 blocks" in " ".join(card.split())
     assert read_recipe(str(tmp_path / "tuned" / "recipe.toml")) == read_recipe(str(recipe))
     assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe()

@@ -3,6 +3,7 @@
 `benchmarks/kill.py` does the same to longer runs.
 """
 
+import os
 import random
 import re
 import signal
@@ -15,8 +16,12 @@ import pytest
 
 from .warm_job import FINETUNE, FULL, WarmJob
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
+    pytest.mark.xdist_group("processes"),
+]
 
+TORN = re.compile(r"\..*\.tmp")
 MOST_S = {"photos": 0.1, "activations": 0.1, "steps": 0.4, "checkpoint": 0.02}  # until the kill
 
 
@@ -66,4 +71,6 @@ def kill(job: WarmJob, aim: str, chance: random.Random) -> None:
 
 def torn(job: WarmJob) -> set[Path]:
     """Files that are being written, or were when a process was killed."""
-    return set(job.cache.glob("runs/**/.*.tmp"))
+    return {
+        Path(folder, name) for folder, _, names in os.walk(job.cache / "runs") for name in names if TORN.match(name)
+    }

@@ -72,7 +72,7 @@ def test_full_trains_the_stem_too(train: Any, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("copied_int8")
 def test_scratch_begins_without_weights(train: Any, lungfish: Any, tmp_path: Path) -> None:
-    start = ("--arch", "efficientnet_lite0:resolution=64")  # a tiny network would learn nothing in two epochs
+    start = ("--arch", "efficientnet_lite0:resolution=32")  # a tiny network would learn nothing in two epochs
     result = train("--recipe", "scratch", "--epochs", "2", start=start)
     bundle = tmp_path / "bundle"
     assert result["weights"] == "random"

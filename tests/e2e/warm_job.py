@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def signal_at(module: str, name: str, number: signal.Signals, call: int = 1) -> 
     """Return a prelude: the process gets a signal as it calls a function, say `Class.method`, for the nth time."""
     *classes, function = name.split(".")
     return SIGNAL_AT_CALL.format(module=module, classes=classes, function=function, call=call, number=int(number))
+
+
+def stop_forkserver() -> None:
+    """End the process that jobs are forked from, and give its memory back; the next job starts another."""
+    forkserver._forkserver._stop()
 
 
 class WarmJob:

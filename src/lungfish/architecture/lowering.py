@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from lungfish.architecture.arch import Arch
@@ -49,6 +50,7 @@ class Op:
     rate: float = 0.0
 
 
+@lru_cache(maxsize=256)  # planning a job asks for the same few networks thousands of times
 def lower(arch: Arch) -> tuple[Op, ...]:
     """Every operation of `arch` at its own resolution, inputs before outputs."""
     table, tape = arch.table, _Tape((arch.in_channels, arch.resolution_px, arch.resolution_px))

@@ -6,6 +6,7 @@ import os
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -16,6 +17,8 @@ from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from httpx2 import BaseTransport, Response
 
 OFFLINE = ("LUNGFISH_OFFLINE", "HF_HUB_OFFLINE")
@@ -104,11 +107,20 @@ def _transport(proxy: str | None) -> BaseTransport:
     import httpx2
 
     try:
-        return httpx2.HTTPTransport(proxy=proxy)
+        certificates = _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        return httpx2.HTTPTransport(proxy=proxy, verify=certificates)
     except OSError as error:  # of files that the environment names
         raise DownloadError(f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error}") from None
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
         raise DownloadError(f"the proxy of the environment cannot be used: {printable(str(error))}") from None
+
+
+@lru_cache(maxsize=1)
+def _certificates(_file: str | None, _folder: str | None) -> SSLContext:
+    """What servers are trusted by; read once for each setting of the environment, since it takes a while."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _authorization(token: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from lungfish.architecture import Arch, lower
@@ -77,6 +78,7 @@ class Cost:
         return asdict(self) | {"macs_per_byte": self.macs_per_byte}
 
 
+@lru_cache(maxsize=256)
 def cost(arch: Arch, precision: Precision = "fp32") -> Cost:
     """Count `arch` at its own resolution, for one image.
 

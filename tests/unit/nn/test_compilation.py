@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lungfish.architecture import parse_arch
 from lungfish.nn import Backbone, Network, build
 
-NAMES = [f"{name}:width=0.25,depth=0.3" for name in ("mobilenet_v1", "mobilenet_v2", "efficientnet_b0")]
+NAMES = [f"{name}:width=0.25,depth=0.1" for name in ("mobilenet_v1", "mobilenet_v2", "efficientnet_b0")]
 SIDE = 64
 
 
