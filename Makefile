@@ -16,7 +16,7 @@ demo: $(VENV)/.train  ## do the whole job on handwritten digits
 
 test: $(VENV)/.dev $(BASE)/.base  ## run the tests
 	@$(BASE)/bin/python $(PIP) --force-reinstall --no-deps .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 15
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 15
 
 parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Keras (half an hour)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "parity or not parity" tests/parity \

@@ -52,13 +52,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(PeakMemory())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that start processes one after the other, in the same worker: memory bounds how many fit."""
-    for item in items:
-        if "command" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("processes"))
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _memory_given_back() -> Iterator[None]:
     """Give freed memory back to the system after each file of tests: glibc would keep the most that it ever held."""

@@ -16,10 +16,7 @@ import pytest
 
 from .warm_job import FINETUNE, FULL, WarmJob
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="signals and forks of POSIX"),
-    pytest.mark.xdist_group("processes"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks of POSIX")
 
 NewJob = Callable[..., WarmJob]
 WITHOUT, WITH_ONE, WITH_TWO = (FULL + f"workers = {count}\n" for count in range(3))

@@ -16,10 +16,7 @@ import pytest
 
 from .warm_job import FINETUNE, FULL, WarmJob
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
-    pytest.mark.xdist_group("processes"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
 TORN = re.compile(r"\..*\.tmp")
 MOST_S = {"photos": 0.1, "activations": 0.1, "steps": 0.4, "checkpoint": 0.02}  # until the kill

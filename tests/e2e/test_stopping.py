@@ -18,10 +18,7 @@ from .warm_job import WarmJob, signal_at
 PROBE = ""  # a recipe that names nothing
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals"),
-    pytest.mark.xdist_group("processes"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
 
 @pytest.fixture

@@ -20,10 +20,7 @@ import lungfish as lf
 
 from .warm_job import SHARED, stop_forkserver
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs libuv on Windows, which has no SIGKILL"),
-    pytest.mark.xdist_group("processes"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs libuv on Windows, which has no SIGKILL")
 
 STEPS = """
 [finetune]

@@ -44,7 +44,7 @@ def describe(name: str, precision: str = "fp32", plot: Path | None = None) -> De
     """
     picture = check_picture_file(plot) if plot else None
     arch = parse_arch(name)
-    description = Description(arch, cost(arch, precision))  # type: ignore[arg-type]  # cost checks the name
+    description = Description(arch, cost(arch, precision))  # cost checks the name
     if picture:
         write_picture(network_picture(arch), picture)
     return description
