@@ -1,4 +1,4 @@
-"""Report the peak memory of a test run: this process and all that it started, together.
+"""Report the peak memory of a test run, summed over this process and its descendants.
 
 Where the kernel offers it (Linux) this is proportional set size, in which a page that several processes share counts
 once. Elsewhere it is resident set size, in which it counts once for each process.

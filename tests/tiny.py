@@ -1,6 +1,6 @@
-"""A pretrained network so small that a whole job with it takes a second: `--weights` takes the bundle that holds it.
+"""Pretrained weights of a very small network, in a bundle that `--weights` accepts. They make whole jobs fast.
 
-It learned to tell handwritten digits apart in a few seconds, so that its features are of use to a head.
+The network is trained on handwritten digits for a few seconds, so a head on its features can classify digits.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def root(tmp_path_factory):
     return tmp_path_factory.mktemp("photos")
 
 
-@pytest.fixture(scope="module", params=[0, 2])
+@pytest.fixture(scope="module", params=[0, 1, 2])
 def loader(request, root):
     with PhotoLoader(FileReader(root), request.param) as loader:
         yield loader
