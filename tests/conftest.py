@@ -8,6 +8,7 @@ digits from those weights; it is made once.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import shutil
@@ -48,14 +49,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # imports make a million objects, none of them garbage
     if not hasattr(config, "workerinput"):  # the process that the workers of pytest-xdist belong to
         config.pluginmanager.register(PeakMemory())
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is here now stays: a full collection that looks at it takes half a second
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _memory_given_back() -> Iterator[None]:
     """Give freed memory back to the system after each file of tests: glibc would keep the most that it ever held."""
     yield
+    gc.collect()
+    gc.freeze()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
         trim(0)
@@ -229,9 +238,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def lungfish(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Run a command in this process: quick."""
+def lungfish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Run a command in this process: quick, with latencies of few runs."""
     from lungfish.cli.app import run
+    from lungfish.runtime import measure
+
+    monkeypatch.setattr(measure, "MOST_RUNS", measure.LEAST_RUNS)
 
     def call(*arguments: object) -> Ended:
         code = run([str(argument) for argument in arguments])

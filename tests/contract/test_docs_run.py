@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from lungfish.runtime import measure
 from lungfish.training.recipe import RECIPES
 from lungfish.workflows import starting_point, yardstick
 
@@ -63,7 +62,6 @@ def test_page(page: Path, lungfish: Callable[..., Any], tmp_path: Path, monkeypa
     shutil.copytree(DOCS.parent / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("*.py", "__*"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(yardstick, "_from_pixels", _small_network)
-    monkeypatch.setattr(measure, "MOST_RUNS", 5)
     run_page(page, lungfish)
     for picture in tmp_path.glob("*.svg"):
         assert (LEARN / picture.name).read_text(encoding="utf-8") == picture.read_text(encoding="utf-8"), picture.name

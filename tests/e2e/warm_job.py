@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 # The probe is made bad on purpose: epochs improve on it, so that their weights are what comes out.
 SHARED = "few_photos = 0\ncross_validate_below = 0\ncalibration_photos = 8\npenalties = [1e6]\n"
@@ -20,17 +23,30 @@ TAIL = "tail_share = 0.8\n"  # most of the blocks of the tiny network; by defaul
 FINETUNE = SHARED + "[finetune]\nviews = 3\nflips = false\nepochs = 5\nbatch = 8\nlearning_rate = 3e-4\n" + TAIL
 FULL = SHARED + "[full]\nflips = false\nepochs = 4\nbatch = 8\nlearning_rate = 1e-3\npolicy = 'trivial'\nmixup = 0.2\n"
 MODEL_FILES = ("weights.safetensors", "model.onnx", "model-int8.onnx")
-IMPORTS = ["lungfish.workflows.train", "lungfish.cli.app", "torch", "torchvision", "onnx", "onnxruntime", "sklearn"]
+IMPORTS = [
+    "lungfish.workflows.train",
+    "lungfish.cli.app",
+    "torch",
+    "torchvision",
+    "onnx",
+    "onnxruntime",
+    "sklearn.linear_model",
+    "captum.attr",
+    "cleanlab",
+]
 COMMAND = """
-import os, sys
+import gc, os, sys
+gc.freeze()
 os.setsid()  # a process group of its own, as from a shell
 os.environ["LUNGFISH_CACHE"] = cache
 for stream in (1, 2):
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
 from lungfish.cli.app import main
 from lungfish.data import views
+from lungfish.runtime import measure
 from lungfish.training import saving
 saving.EVERY_S, saving.SHARE, views.FLUSH_EVERY_S = 0.1, 0.5, 0.0
+measure.MOST_RUNS = measure.LEAST_RUNS
 exec(prelude)
 sys.argv[1:] = arguments
 main()
@@ -94,13 +110,14 @@ class WarmJob:
         process.start()
         return process
 
-    def start_cold(self) -> subprocess.Popen[bytes]:
-        """Begin the job, or go on with it, as a person does."""
-        command = [sys.executable, "-m", "lungfish", *self.arguments]
+    def start_cold(
+        self, launcher: Sequence[str] = (), variables: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
+        """Begin the job, or go on with it, as a person does; perhaps by a launcher."""
+        command = [sys.executable, *launcher, "-m", "lungfish", *self.arguments]
+        env = os.environ | {"LUNGFISH_CACHE": str(self.cache)} | variables
         with self.log_file.open("wb") as log:
-            return subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | {"LUNGFISH_CACHE": str(self.cache)}, process_group=0
-            )
+            return subprocess.Popen(command, stdout=log, stderr=log, env=env, process_group=0)
 
     def wait(self, process: BaseProcess | subprocess.Popen[bytes], moment: Callable[[], object]) -> None:
         """For a moment in the life of a process."""
@@ -125,9 +142,15 @@ class WarmJob:
         assert "is the best" in self.log, "what was trained must count"
         assert not list(self.cache.glob("runs/*"))
 
+    def epochs(self) -> list[dict[str, Any]]:
+        """The rows of `training.jsonl`."""
+        return [json.loads(line) for line in (self.bundle / "training.jsonl").read_text().splitlines()]
+
     def made(self) -> tuple[dict[str, bytes], list[tuple[float, float]]]:
         """What must be the same however often a run is resumed: the model's files, and each epoch's losses."""
-        rows = [json.loads(line) for line in (self.bundle / "training.jsonl").read_text().splitlines()]
-        assert [row["epoch"] for row in rows] == list(range(len(rows)))
+        rows = self.epochs()
+        for _, epochs in groupby(rows, lambda row: row["step"]):
+            numbers = [row["epoch"] for row in epochs]
+            assert numbers == list(range(len(numbers)))
         files = {name: (self.bundle / name).read_bytes() for name in MODEL_FILES}
         return files, [(row["loss"], row["val_loss"]) for row in rows]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -66,11 +68,25 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     script = tmp_path_factory.mktemp("work") / "work.py"
     script.write_text(WORK, encoding="utf-8")
     one, two = script.with_name("one"), script.with_name("two")
-    for folder, launch in ((one, []), (two, ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"])):
+    for folder in (one, two):
         folder.mkdir()
-        command = [sys.executable, *launch, str(script), str(folder), json.dumps(SETTINGS)]
-        ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, check=False)
-        assert ended.returncode == 0, ended.stderr.decode()[-3000:]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(two), json.dumps(SETTINGS)],
+            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},  # as torchrun sets them
+            stderr=subprocess.PIPE,
+        )
+        for rank in "01"
+    ]
+    with pytest.MonkeyPatch.context() as patch:  # the third is this process
+        patch.setattr(sys, "argv", [str(script), str(one), json.dumps(SETTINGS)])
+        runpy.run_path(str(script))
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()[-3000:]
     return one, two
 
 
