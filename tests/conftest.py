@@ -43,31 +43,39 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # of glibc's mallopt
+
 # What a shell starts in the background ignores Ctrl-C, and so would every process that a test stops with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _libc(function: str, *arguments: int) -> None:
+    """Call a function of glibc where there is one. By itself it would keep the most memory that was ever in use."""
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), function, lambda *_: None)(*arguments)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _libc("mallopt", M_ARENA_MAX, 2)
+    _libc("mallopt", M_MMAP_THRESHOLD, 1 << 20)
     gc.disable()  # imports make a million objects, none of them garbage
     if not hasattr(config, "workerinput"):  # the process that the workers of pytest-xdist belong to
         config.pluginmanager.register(PeakMemory())
 
 
 def pytest_collection_finish() -> None:
+    gc.collect()
     gc.freeze()  # what is here now stays: a full collection that looks at it takes half a second
     gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _memory_given_back() -> Iterator[None]:
-    """Give freed memory back to the system after each file of tests: glibc would keep the most that it ever held."""
     yield
     gc.collect()
     gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim:
-        trim(0)
+    _libc("malloc_trim", 0)
 
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -266,11 +274,28 @@ def write_digits() -> Callable[..., Path]:
     return _write_digits
 
 
+@pytest.fixture(scope="session")
+def process_lock(tmp_path_factory: pytest.TempPathFactory) -> FileLock:
+    """Held by what starts several processes with torch, of 400 MB each: one worker of pytest-xdist at a time."""
+    return FileLock(_shared_base(tmp_path_factory) / "processes.lock")
+
+
+@pytest.fixture
+def several_processes(process_lock: FileLock) -> Iterator[None]:
+    """The test starts several processes with torch; see `process_lock`."""
+    with process_lock:
+        yield
+
+
+def _shared_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @contextmanager
 def _shared(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
     """A folder that all workers of pytest-xdist share, and whether this one is the first and has to fill it."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared" / name
+    folder = _shared_base(tmp_path_factory) / "shared" / name
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         is_new = not folder.exists()

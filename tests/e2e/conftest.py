@@ -11,11 +11,20 @@ from typing import Any
 
 import pytest
 
+from .warm_job import stop_forkserver
+
 Run = Callable[..., Any]
 Refusal = Callable[..., str]
 Untouched = Callable[[Path], AbstractContextManager[None]]
 
 MODEL_FILES = ("model.onnx", "model-int8.onnx", "weights.safetensors")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forkserver_stopped() -> Iterator[None]:
+    """What jobs are forked from holds half a gigabyte."""
+    yield
+    stop_forkserver()
 
 
 def _look(folder: Path) -> dict[str, str]:

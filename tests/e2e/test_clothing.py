@@ -14,6 +14,7 @@ PER_CLASS = {"train": 6, "validation": 2, "test": 3}
 
 
 @pytest.mark.skipif(not CLOTHING.is_dir(), reason="needs ../shared/data/clothing-small")
+@pytest.mark.usefixtures("several_processes")  # one, as large as several
 def test_a_few_photos_of_each_class(command: Callable[..., Any], cache: Path, tmp_path: Path) -> None:
     for split, count in PER_CLASS.items():
         for folder in (CLOTHING / split).iterdir():

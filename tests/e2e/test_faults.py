@@ -48,6 +48,7 @@ def trained(alone: WarmJob, photos: Path) -> Path:
         return next(photos / row["file"] for row in csv.DictReader(file) if row["split"] == "train")
 
 
+@pytest.mark.usefixtures("several_processes")
 def test_signals_end_it_quietly_with_its_workers(alone: WarmJob, new_job: NewJob) -> None:
     job = new_job(WITH_ONE)
     shutil.copytree(alone.bundle, job.bundle)
@@ -74,6 +75,7 @@ def test_signals_end_it_quietly_with_its_workers(alone: WarmJob, new_job: NewJob
     assert job.made() == alone.made()
 
 
+@pytest.mark.usefixtures("several_processes")
 def test_a_worker_dies(alone: WarmJob, new_job: NewJob) -> None:
     job = new_job(WITH_TWO)
     process = job.start()

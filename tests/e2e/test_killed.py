@@ -40,6 +40,7 @@ def test_finetune(new_jobs: Callable[[str], tuple[WarmJob, WarmJob]]) -> None:
     assert killed.made() == alone.made()
 
 
+@pytest.mark.usefixtures("several_processes")
 def test_full_with_and_without_workers(new_jobs: Callable[[str], tuple[WarmJob, WarmJob]]) -> None:
     killed, alone = new_jobs(FULL + "workers = 0\n")
     chance = random.Random(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[...,
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny: Path) -> WarmJob:
+def pair(
+    tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny: Path, process_lock: AbstractContextManager[object]
+) -> WarmJob:
     """A job of two processes that nothing befell."""
     job = WarmJob(tmp_path_factory.mktemp("two") / "job", photos, tiny, SHARED + STEPS)
     with socket.create_server(("127.0.0.1", 0)) as free:
         shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    ranks = [job.start(join(shared | {"RANK": rank, "LOCAL_RANK": rank})) for rank in "10"]
-    assert [job.ended(process) for process in ranks] == [0, 0], job.log
-    stop_forkserver()  # the next job brings processes of its own
+    with process_lock:
+        ranks = [job.start(join(shared | {"RANK": rank, "LOCAL_RANK": rank})) for rank in "10"]
+        assert [job.ended(process) for process in ranks] == [0, 0], job.log
+    stop_forkserver()  # the next job brings its own processes
     check(job)
     return job
 
@@ -92,6 +96,7 @@ def test_two_processes_make_what_one_makes(
         assert np.abs(tensor - two[name]).max() <= 1e-4, name
 
 
+@pytest.mark.usefixtures("several_processes")
 def test_one_is_killed(pair: WarmJob, photos: Path, tiny: Path, tmp_path: Path) -> None:
     """PyTorch's launcher starts both again; they go on, and end with the very bytes."""
     job = WarmJob(tmp_path / "killed" / "job", photos, tiny, SHARED + STEPS)

@@ -79,7 +79,19 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # there is nothing left to stop
+    if "RANK" in os.environ:  # torchrun started us
+        _exit_at_once(code)
     sys.exit(code)
+
+
+def _exit_at_once(code: int) -> None:
+    """Leave without tearing the interpreter down.
+
+    The threads of a process group outlive it (DistributedDataParallel's reducer is never freed), and one that asks for
+    the interpreter during its end aborts the process: a finished job would end with SIGABRT.
+    """
+    sys.stderr.flush()  # stdout was flushed when the command had run
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

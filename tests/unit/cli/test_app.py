@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -157,6 +158,21 @@ def test_started_with_closed_streams(color_bundle: Path, tmp_path: Path) -> None
     for rest, code in ((f"{tmp_path}/red.png >&-", 0), (f"{tmp_path}/none.png >&-", 1), ("- <&-", 0)):
         ended = subprocess.run(["sh", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
         assert (ended.returncode, ended.stderr) == (code, ""), rest
+
+
+@pytest.mark.parametrize(("photo", "code"), [("red.png", 0), ("none.png", 1)])
+def test_a_process_of_torchrun_leaves_without_tearing_python_down(
+    color_bundle: Path, tmp_path: Path, photo: str, code: int
+) -> None:
+    """Else threads of the process group, which outlive it, may abort it."""
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    script = "import atexit; atexit.register(print, 'torn down'); from lungfish.cli.app import main; main()"
+    command = [sys.executable, "-c", script, "predict", str(color_bundle), str(tmp_path / photo)]
+    for variables, torn_down in ({}, True), ({"RANK": "0"}, False):
+        ended = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+        assert ended.returncode == code
+        assert photo in ended.stdout + ended.stderr
+        assert ("torn down" in ended.stdout) is torn_down
 
 
 def test_a_place_that_may_not_be_used(lungfish: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])
-def loader(request, root):
-    with PhotoLoader(FileReader(root), request.param) as loader:
+def loader(request, root, process_lock):
+    with process_lock, PhotoLoader(FileReader(root), request.param) as loader:
         yield loader
 
 

@@ -86,6 +86,7 @@ def test_a_death_is_said_and_leaves_no_process():
 
 
 @POSIX
+@pytest.mark.usefixtures("several_processes")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_worker_ends_with_its_parent(tmp_path, sent):
     script = tmp_path / "script.py"

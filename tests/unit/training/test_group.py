@@ -6,6 +6,7 @@ import runpy
 import socket
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ SETTINGS = {"plain": {"epochs": 3}, "accumulated": {"epochs": 2, "accumulate": 2
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def fitted(tmp_path_factory: pytest.TempPathFactory, process_lock: AbstractContextManager[object]) -> tuple[Path, Path]:
     """The folders where one process, and two together, left what they fitted under all settings."""
     script = tmp_path_factory.mktemp("work") / "work.py"
     script.write_text(WORK, encoding="utf-8")
@@ -73,20 +74,21 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(two), json.dumps(SETTINGS)],
-            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},  # as torchrun sets them
-            stderr=subprocess.PIPE,
-        )
-        for rank in "01"
-    ]
-    with pytest.MonkeyPatch.context() as patch:  # the third is this process
-        patch.setattr(sys, "argv", [str(script), str(one), json.dumps(SETTINGS)])
-        runpy.run_path(str(script))
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors.decode()[-3000:]
+    with process_lock:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, str(script), str(two), json.dumps(SETTINGS)],
+                env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},  # as torchrun sets them
+                stderr=subprocess.PIPE,
+            )
+            for rank in "01"
+        ]
+        with pytest.MonkeyPatch.context() as patch:  # the third is this process
+            patch.setattr(sys, "argv", [str(script), str(one), json.dumps(SETTINGS)])
+            runpy.run_path(str(script))
+        for process in processes:
+            _, errors = process.communicate(timeout=120)
+            assert process.returncode == 0, errors.decode()[-3000:]
     return one, two
 
 
