@@ -59,9 +59,9 @@ def _pretrained() -> nn.Module:
             module.momentum = 0.2  # its statistics have few steps to settle
     parameters = list(network.parameters())
     velocities = [torch.zeros_like(parameter) for parameter in parameters]
-    order = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)  # of dropout
     for step in range(STEPS):
-        chosen = torch.randint(len(labels), (BATCH,), generator=order)
+        chosen = torch.randint(len(labels), (BATCH,))
         loss = torch.nn.functional.cross_entropy(network(x_nchw[chosen]), labels[chosen])
         gradients = torch.autograd.grad(loss, parameters)
         with torch.no_grad():  # torch.optim takes longer to import than all steps together
