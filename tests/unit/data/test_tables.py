@@ -105,3 +105,13 @@ def test_parquet_without_a_label(folder):
     parquet.write_table(pa.table({"image": ["images/000.png"], "label": [float("nan")]}), folder / "labels.parquet")
     with pytest.raises(PhotosError, match="row 1: no label"):
         open_photos(folder / "labels.parquet")
+
+
+@pytest.mark.parametrize(("column", "missing"), [("image", "label"), ("label", "image")])
+def test_parquet_without_a_column(folder, column, missing):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({column: ["images/000.png"], "sex": ["f"]}), folder / "labels.parquet")
+    with pytest.raises(PhotosError, match=rf"labels\.parquet has no column {missing} \(it has: {column}"):
+        open_photos(folder / "labels.parquet")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lungfish.architecture import INPUT, Arch, Flavour, lower, parse_arch
+from lungfish.architecture.table import ACTIVATIONS, Activation
 from lungfish.core.errors import ArchitectureError
 from lungfish.export.onnx_graph import OPSET, GraphSpec, boundary_graph, classifier_graph, trunk_graph
 from lungfish.nn import Network, build
@@ -79,6 +82,18 @@ def test_the_graph_computes_what_torch_computes(arch: Arch, flavour: Flavour, si
     of_graph = run(trunk_graph(network.arch, flavour, state(network), SPEC), x_nhwc)
     np.testing.assert_allclose(of_graph, features, atol=1e-4 * np.ptp(features))
     of_graph = run(classifier_graph(network.arch, flavour, state(network), SPEC), x_nhwc)
+    np.testing.assert_allclose(of_graph, probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_every_activation(act: Activation) -> None:
+    """Whatever a table may name: no published one names plain ReLU."""
+    arch = parse_arch("mobilenet_v2:width=0.25,depth=0.1,resolution=32").with_classes(5)
+    network = random_network(replace(arch, table=replace(arch.table, act=act)), Flavour("same", 1e-3))
+    x_nhwc = pixels(32)
+    with torch.inference_mode():
+        probabilities = network(normalized(x_nhwc)).softmax(1).numpy()
+    of_graph = run(classifier_graph(network.arch, network.flavour, state(network), SPEC), x_nhwc)
     np.testing.assert_allclose(of_graph, probabilities, atol=1e-5)
 
 

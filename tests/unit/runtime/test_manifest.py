@@ -95,6 +95,7 @@ def test_artifacts_by_name(values: dict[str, Any]) -> None:
         ({"architecture": {"name": 3}}, "architecture: name is 3"),
         ({"architecture": "b0"}, "architecture is 'b0'; it must be a JSON object"),
         ({"flavour": {"padding": "reflect", "bn_eps": 0.1}}, "padding is 'reflect'; it must be one of same, symmetric"),
+        ({"flavour": {"padding": "same", "bn_eps": 1.5}}, "bn_eps is 1.5; it must be a number from 0 to 1"),
         ({"preprocess": {"resolution_px": 10**9}}, "resolution_px is 1000000000; it must be an integer from 8 to 4096"),
         ({"artifacts": []}, "default is 'model.onnx'; it must be the file of one of the artifacts"),
         ({"artifacts": [1]}, "a list of JSON objects"),

@@ -41,6 +41,11 @@ def test_one_photo_shows_nothing() -> None:
     assert "on 1 validation photo may be chance: its standard error is inf" in why
 
 
+def test_two_photos_that_gain_alike_show_something() -> None:
+    """Two gains have a standard error, here of 0."""
+    assert verdict(2, 2)[0]
+
+
 def test_without_a_better_epoch_nothing_counts() -> None:
     words = "no epoch was better on validation than the start; no better epoch for a while"
     for few in (True, False):
