@@ -91,10 +91,7 @@ class Map:
             self.seconds.pop(test)
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Return the tests that run any of the mutant's lines, cheapest first, within the planned time.
-
-        Tests of a file stay together, for what they share is made and given up once.
-        """
+        """Return the tests that run any of the mutant's lines, cheapest first, within the planned time."""
         by_line = self.data.contexts_by_lineno(str(self.src / mutant.file))
         contexts = {each for line in range(mutant.lines[0], mutant.lines[1] + 1) for each in by_line.get(line, ())}
         tests = contexts | {user for context in contexts for user in self.users.get(context, ())}
@@ -104,14 +101,7 @@ class Map:
             if chosen and planned_s > PLANNED_S:
                 break
             chosen.append(test)
-        of_file: dict[str, float] = defaultdict(float)
-        for test in chosen:
-            of_file[_file(test)] += self.seconds[test]
-        return sorted(chosen, key=lambda test: (of_file[_file(test)], _file(test), self.seconds[test]))
-
-
-def _file(test: str) -> str:
-    return test.partition("::")[0]
+        return chosen
 
 
 def run_mutants(out: Path, root: Path) -> None:
@@ -199,7 +189,7 @@ def _run_tests(place: Path, tests: list[str]) -> int:
             found = {item.nodeid: item for item in items}
             items[:] = [found[test] for test in tests]
 
-    files = sorted(set(map(_file, tests)))
+    files = sorted({test.partition("::")[0] for test in tests})
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files], [Chosen()]))
 
 
