@@ -135,7 +135,8 @@ def _copy(root: Path, place: Path) -> Path:
 
 
 def warm_up() -> None:
-    """Import what most tests need, once; each mutant is tested in a fork of this process."""
+    """Import what most tests need, once; each mutant is tested in a fork of this process, on one core."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     for name in IMPORTS.split():
         __import__(name)
 
