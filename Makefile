@@ -18,7 +18,7 @@ test: $(VENV)/.dev $(BASE)/.base  ## run the tests
 	@$(BASE)/bin/python $(PIP) --force-reinstall --no-deps .
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 15
 
-parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Keras (half an hour)
+parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Keras (a quarter of an hour)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "parity or not parity" tests/parity \
 		--parity-page docs/learn/parity.md
 
