@@ -19,7 +19,7 @@ from lungfish.core.errors import DivergedError, UsageError
 from lungfish.nn.layers import Dropout
 from lungfish.training import saving
 from lungfish.training.checkpoint import Checkpoint, Checkpoints
-from lungfish.training.loop import Fitted, Run, fit
+from lungfish.training.loop import Fitted, Run, _schedule, fit
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
 
@@ -279,3 +279,11 @@ def test_batch_norm_learns_its_statistics_only_where_the_recipe_says_so(tmp_path
         trained("batch", stop=(10, die), checkpoints=checkpoints)
     resumed = trained("batch", checkpoints=checkpoints)
     assert all(torch.equal(learned[name], resumed[name]) for name in learned)
+
+
+def test_the_learning_rate_rises_along_a_line_and_falls_along_half_a_cosine() -> None:
+    assert _schedule(0.0, 0.2) == 0.0
+    assert _schedule(0.1, 0.2) == pytest.approx(0.5 * 0.5 * (1 + math.cos(0.1 * math.pi)))
+    assert _schedule(0.5, 0.2) == pytest.approx(0.5)
+    assert _schedule(1.0, 0.2) == pytest.approx(0.0)
+    assert _schedule(0.0, 0.0) == 1.0

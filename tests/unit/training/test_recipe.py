@@ -6,6 +6,7 @@ import pytest
 
 from lungfish.core.errors import UnknownNameError, UsageError
 from lungfish.training.recipe import RECIPES, Recipe, read_recipe
+from lungfish.training.tuning import Tuning
 
 OTHER = Recipe(
     name="my “recipe” 🫁",
@@ -116,3 +117,9 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(UsageError, match="cannot read the recipe"):
         read_recipe(str(tmp_path / "folder.toml"))
+
+
+def test_limits_are_allowed_themselves() -> None:
+    assert Tuning(accumulate=1000).accumulate == 1000
+    with pytest.raises(UsageError, match="accumulate"):
+        Tuning(accumulate=1001)

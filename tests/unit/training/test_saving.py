@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lungfish.training import saving
+from lungfish.training.group import Group
+from lungfish.training.saving import Saves
+
+
+class Signals:
+    """Remembers that the run was stopped."""
+
+    def __init__(self, *, asked: bool) -> None:
+        self.asked, self.stopped = asked, False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def saves(signals: Signals) -> Any:
+    return Saves(SimpleNamespace(), None, Group(), signals)  # type: ignore[arg-type]
+
+
+def test_a_run_that_is_asked_to_stop_is_saved_though_it_is_not_time() -> None:
+    signals = Signals(asked=True)
+    assert saves(signals).if_due(epoch_ended=False)
+    assert signals.stopped
+
+
+def test_a_run_that_nobody_asks_is_saved_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = Signals(asked=False)
+    run = saves(signals)
+    assert not run.if_due(epoch_ended=False)
+    later = time.monotonic() + saving.EVERY_S
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert run.if_due(epoch_ended=False)
+    assert not run.if_due(epoch_ended=False)
+    assert not signals.stopped
