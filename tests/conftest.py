@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +52,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def _libc(function: str, *arguments: int) -> None:
-    """Call a function of glibc where there is one. By itself it would keep the most memory that was ever in use."""
+    """Call a function of glibc, if this is glibc."""
     if sys.platform == "linux":
         getattr(ctypes.CDLL(None), function, lambda *_: None)(*arguments)
 
@@ -66,14 +67,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     gc.collect()
-    gc.freeze()  # what is here now stays: a full collection that looks at it takes half a second
+    gc.freeze()  # imported modules stay anyway, and scanning them takes half a second in every full collection
     gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _memory_given_back() -> Iterator[None]:
+    """Return freed memory to the system after each test file, if workers share the machine: glibc would keep it."""
     yield
-    if "PYTEST_XDIST_WORKER" in os.environ:  # elsewhere the machine has no other to share its memory with
+    if "PYTEST_XDIST_WORKER" in os.environ:
         gc.collect()
         gc.freeze()
         _libc("malloc_trim", 0)
@@ -277,7 +279,7 @@ def write_digits() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def process_lock(tmp_path_factory: pytest.TempPathFactory) -> FileLock:
-    """Held by what starts several processes with torch, of 400 MB each: one worker of pytest-xdist at a time."""
+    """Lets one pytest-xdist worker at a time start several processes with torch, which take 400 MB each."""
     return FileLock(_shared_base(tmp_path_factory) / "processes.lock")
 
 
@@ -286,6 +288,19 @@ def several_processes(process_lock: FileLock) -> Iterator[None]:
     """The test starts several processes with torch; see `process_lock`."""
     with process_lock:
         yield
+
+
+@pytest.fixture(scope="session")
+def rank_variables() -> Callable[[], list[dict[str, str]]]:
+    """Environment variables for two processes that train together, as torchrun sets them; rank 0 comes first."""
+
+    def call() -> list[dict[str, str]]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+        return [shared | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+
+    return call
 
 
 def _shared_base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -59,7 +59,7 @@ def _pretrained() -> nn.Module:
             module.momentum = 0.2  # its statistics have few steps to settle
     parameters = list(network.parameters())
     velocities = [torch.zeros_like(parameter) for parameter in parameters]
-    torch.manual_seed(0)  # of dropout
+    torch.manual_seed(0)  # for the order of photos and for dropout
     for step in range(STEPS):
         chosen = torch.randint(len(labels), (BATCH,))
         loss = torch.nn.functional.cross_entropy(network(x_nchw[chosen]), labels[chosen])

@@ -22,7 +22,7 @@ MODEL_FILES = ("model.onnx", "model-int8.onnx", "weights.safetensors")
 
 @pytest.fixture(autouse=True, scope="module")
 def _forkserver_stopped() -> Iterator[None]:
-    """What jobs are forked from holds half a gigabyte."""
+    """Free the half gigabyte of the process that jobs are forked from."""
     yield
     stop_forkserver()
 

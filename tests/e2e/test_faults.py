@@ -65,7 +65,7 @@ def test_signals_end_it_quietly_with_its_workers(alone: WarmJob, new_job: NewJob
         assert [each for each in workers if is_worker(each)]
         send(process.pid, number)
         assert job.ended(process) == code, job.log
-        assert job.log.endswith("\nstopped: the same command goes on from here\n")
+        assert job.log.endswith("\nstopped: run the same command again to resume\n")
         assert not [line for line in job.log.splitlines() if "rror" in line or "Traceback" in line or "arning" in line]
         check_ended(workers)
         assert (job.bundle / "labels.txt").read_text() == "the old one\n"
@@ -164,7 +164,7 @@ def test_the_notes_of_another_run(new_job: NewJob) -> None:
     notes.write_bytes(notes.read_bytes()[:40])
     job.arguments.remove("--resume")
     assert job.ended(job.start()) == 0, job.log
-    assert "finetune: goes on" not in job.log
+    assert "finetune: resuming" not in job.log
     assert notes.exists()  # the job with five epochs may go on another day
 
 

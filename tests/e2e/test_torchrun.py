@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import socket
+import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -53,33 +54,33 @@ def photos(tmp_path_factory: pytest.TempPathFactory, write_digits: Callable[...,
 
 @pytest.fixture(scope="module")
 def pair(
-    tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny: Path, process_lock: AbstractContextManager[object]
+    tmp_path_factory: pytest.TempPathFactory,
+    photos: Path,
+    tiny: Path,
+    process_lock: AbstractContextManager[object],
+    rank_variables: Callable[[], list[dict[str, str]]],
 ) -> WarmJob:
-    """A job of two processes that nothing befell."""
+    """A job of two processes that ran without interruption."""
     job = WarmJob(tmp_path_factory.mktemp("two") / "job", photos, tiny, SHARED + STEPS)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     with process_lock:
-        ranks = [job.start(join(shared | {"RANK": rank, "LOCAL_RANK": rank})) for rank in "10"]
+        preludes = [f"os.environ.update({variables | ENVIRONMENT})" for variables in rank_variables()]
+        ranks = [job.start(prelude) for prelude in reversed(preludes)]  # the log is that of the last, rank 0
         assert [job.ended(process) for process in ranks] == [0, 0], job.log
-    stop_forkserver()  # the next job brings its own processes
+    stop_forkserver()  # the launcher of the next test needs the memory
     check(job)
+    assert job.log.count("* the default; figures on 6 test photos") == 1
     return job
 
 
-def join(variables: dict[str, str]) -> str:
-    """Return a prelude: the process belongs to a group, as with these variables of torchrun's."""
-    return f"os.environ.update({variables | ENVIRONMENT})"
-
-
 def check(job: WarmJob) -> None:
-    """It came to its end once, one process spoke, each step counts, and nothing is left behind."""
+    """The job finished once, only one process reported it, both steps were kept, and nothing is left behind."""
     assert job.log.count("Exporting and quantizing") == 1
-    assert job.log.count("* the default; figures on 6 test photos") == 1
     assert not list(job.cache.glob("runs/*"))
     assert {path.name for path in job.bundle.parent.iterdir()} == {"own.toml", "log", "bundle"}
     lf.load(job.bundle)  # checks the hash of every file
-    assert {row["step"] for row in job.epochs()} == {"finetune", "full"}, "what was trained must count"
+    assert {row["step"] for row in job.epochs()} == {"finetune", "full"}
+    for step in ("finetune", "full"):
+        assert re.search(rf"^{step}: epoch \d of \d is the best", job.log, re.MULTILINE), job.log
 
 
 def test_two_processes_make_what_one_makes(
@@ -98,18 +99,34 @@ def test_two_processes_make_what_one_makes(
 
 @pytest.mark.usefixtures("several_processes")
 def test_one_is_killed(pair: WarmJob, photos: Path, tiny: Path, tmp_path: Path) -> None:
-    """PyTorch's launcher starts both again; they go on, and end with the very bytes."""
+    """PyTorch's launcher restarts both; they resume, and produce the same bytes as an uninterrupted job."""
     job = WarmJob(tmp_path / "killed" / "job", photos, tiny, SHARED + STEPS)
-    launcher = job.start_cold(LAUNCHER, ENVIRONMENT)
-    job.wait(launcher, lambda: list(job.cache.glob("runs/**/full/[0-9]*.json")))  # a checkpoint
-    workers = psutil.Process(launcher.pid).children()
-    next(worker for worker in workers if worker.environ()["RANK"] == "1").kill()
-    assert job.ended(launcher) == 0, job.log
-    for once in ("finetune: goes on", "full: goes on", "finetune: epoch 1 of 2", "full: epoch 1 of 4"):
-        assert job.log.count(once) == 1, job.log
+    job.arguments.append("--json")
+    launcher = job.start_cold(LAUNCHER, ENVIRONMENT, tmp_path / "out")
+    try:
+        job.wait(launcher, lambda: list(job.cache.glob("runs/**/full/[0-9]*.json")))  # a checkpoint
+        workers = psutil.Process(launcher.pid).children()
+        next(worker for worker in workers if worker.environ()["RANK"] == "1").kill()
+        assert job.ended(launcher) == 0, job.log
+    finally:
+        launcher.terminate()  # which stops its workers
+    for line in ("finetune: resuming", "full: resuming", "finetune: epoch 1 of 2", "full: epoch 1 of 4"):
+        assert job.log.count(line) == 1, job.log
     check(job)
+    *errors, result = values((tmp_path / "out").read_text())
+    assert len(errors) <= job.log.count(" failed (exitcode"), "only the process whose peer was killed reports an error"
+    assert lf.load(job.bundle).manifest.test == result["test"]
+    assert [row["kept"] for row in result["candidates"]] == [True, True, True]
     assert job.made() == pair.made()
 
 
 def losses(rows: list[dict[str, Any]]) -> list[tuple[float, float]]:
     return [(row["loss"], row["val_loss"]) for row in rows]
+
+
+def values(text: str) -> Iterator[Any]:
+    """The JSON values in a text that holds nothing else."""
+    while text:
+        value, end = json.JSONDecoder().raw_decode(text)
+        yield value
+        text = text[end:].lstrip()

@@ -73,7 +73,7 @@ def signal_at(module: str, name: str, number: signal.Signals, call: int = 1) -> 
 
 
 def stop_forkserver() -> None:
-    """End the process that jobs are forked from, and give its memory back; the next job starts another."""
+    """Stop the process that jobs are forked from, which frees its memory; the next job starts another."""
     forkserver._forkserver._stop()
 
 
@@ -111,13 +111,19 @@ class WarmJob:
         return process
 
     def start_cold(
-        self, launcher: Sequence[str] = (), variables: Mapping[str, str] = MappingProxyType({})
+        self, launcher: Sequence[str] = (), variables: Mapping[str, str] = MappingProxyType({}), out: Path | None = None
     ) -> subprocess.Popen[bytes]:
-        """Begin the job, or go on with it, as a person does; perhaps by a launcher."""
+        """Start or resume the job in a new interpreter, as a user would.
+
+        Args:
+            launcher: arguments of Python that launch the job, such as `-m torch.distributed.run`.
+            variables: added to the environment.
+            out: where stdout goes; with stderr into the log if None.
+        """
         command = [sys.executable, *launcher, "-m", "lungfish", *self.arguments]
         env = os.environ | {"LUNGFISH_CACHE": str(self.cache)} | variables
-        with self.log_file.open("wb") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, env=env, process_group=0)
+        with self.log_file.open("wb") as log, (out or self.log_file).open("ab") as stdout:
+            return subprocess.Popen(command, stdout=stdout, stderr=log, env=env, process_group=0)
 
     def wait(self, process: BaseProcess | subprocess.Popen[bytes], moment: Callable[[], object]) -> None:
         """For a moment in the life of a process."""

@@ -87,8 +87,8 @@ def main() -> None:
 def _exit_at_once(code: int) -> None:
     """Leave without tearing the interpreter down.
 
-    The threads of a process group outlive it (DistributedDataParallel's reducer is never freed), and one that asks for
-    the interpreter during its end aborts the process: a finished job would end with SIGABRT.
+    PyTorch never frees the reducer of DistributedDataParallel, so gloo's threads outlive the process group. While the
+    interpreter shuts down they can abort the process: a finished job would then exit with SIGABRT.
     """
     sys.stderr.flush()  # stdout was flushed when the command had run
     os._exit(code)
@@ -139,7 +139,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 def _stopped(arguments: list[str], code: int) -> int:
     resumable = arguments[0] == train.__name__
-    warn("stopped: the same command goes on from here" if resumable else "stopped")
+    warn("stopped: run the same command again to resume" if resumable else "stopped")
     return code
 
 
@@ -172,7 +172,7 @@ def _explain(error: Exception) -> LungfishError:
     if in_group and isinstance(error, RuntimeError) and re.search(r"\b(gloo|nccl)\b", str(error), re.IGNORECASE):
         return WorkerError(
             f"another process of the group has ended: {in_short(error)}",
-            "See what it said. The same command goes on; docs/training.md tells how torchrun gives it by itself.",
+            "See its output. Run the same command again to resume; docs/training.md says how torchrun can do that.",
         )
     return MachineError(
         f"unexpected {type(error).__name__}: {in_short(error)}",

@@ -130,7 +130,7 @@ def _part(view: View, sample: Sample, read: Read) -> Image.Image:
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(
             f"{printable(sample.photo.name)}: {error.message}",
-            "Put it back and run the same command again: it goes on. Without it, the job begins anew.",
+            "Put it back and run the same command again to resume. Without it, the job starts over.",
         ) from None
 
 

@@ -62,7 +62,7 @@ def _deaths_named() -> Iterator[None]:
     except BrokenProcessPool:
         raise WorkerError(
             "a process that loads photos died: it was killed, or memory ran out (in a container, perhaps /dev/shm)",
-            "Run it again, with fewer workers in the recipe or 0 for none: it goes on.",
+            "Run it again to resume, with fewer workers in the recipe, or 0 for none.",
         ) from None
 
 

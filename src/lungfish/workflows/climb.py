@@ -172,7 +172,7 @@ def _settings(name: str, step: Step[Any], setting: Setting) -> tuple[Tuning | No
         if begun and "skipped" in begun:
             why = begun["skipped"]
         elif begun:
-            chosen, why = replace(tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: goes on"
+            chosen, why = replace(tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: resuming"
         else:
             chosen, why, _ = fit_to_time(name, tuning, step, setting.deadline - time.monotonic())
             if chosen is None and setting.recipe.pretrained:  # without, there is nothing to go on with

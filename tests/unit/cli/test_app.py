@@ -113,7 +113,7 @@ def test_a_stopped_job_says_how_to_go_on(
     monkeypatch.setattr(train, "run_job", interrupted)
     outcome = lungfish("train", "photos")
     assert outcome.code == code
-    assert outcome.err == "stopped: the same command goes on from here\n"
+    assert outcome.err == "stopped: run the same command again to resume\n"
 
 
 def test_errors_are_escaped(lungfish: Run, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_started_with_closed_streams(color_bundle: Path, tmp_path: Path) -> None
 def test_a_process_of_torchrun_leaves_without_tearing_python_down(
     color_bundle: Path, tmp_path: Path, photo: str, code: int
 ) -> None:
-    """Else threads of the process group, which outlive it, may abort it."""
+    """Threads of the process group outlive it and could abort the process."""
     Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
     script = "import atexit; atexit.register(print, 'torn down'); from lungfish.cli.app import main; main()"
     command = [sys.executable, "-c", script, "predict", str(color_bundle), str(tmp_path / photo)]

@@ -23,7 +23,7 @@ def test_another_version_begins_with_an_empty_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_has_arrived_is_gone_on_from(tmp_path: Path) -> None:
+def test_a_download_is_resumed(tmp_path: Path) -> None:
     target = tmp_path / "file"
     with Partial(target) as partial:
         partial.restart(OLD)
@@ -36,7 +36,7 @@ def test_what_has_arrived_is_gone_on_from(tmp_path: Path) -> None:
     assert target.read_bytes() == b"half half"
 
 
-def test_nothing_arrived_leaves_nothing(tmp_path: Path) -> None:
+def test_without_a_byte_no_file_is_left(tmp_path: Path) -> None:
     with Partial(tmp_path / "file") as partial:
         partial.restart(OLD)
     assert not list(tmp_path.iterdir())

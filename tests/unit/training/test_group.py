@@ -3,9 +3,9 @@
 import json
 import os
 import runpy
-import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -64,24 +64,25 @@ SETTINGS = {"plain": {"epochs": 3}, "accumulated": {"epochs": 2, "accumulate": 2
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory, process_lock: AbstractContextManager[object]) -> tuple[Path, Path]:
+def fitted(
+    tmp_path_factory: pytest.TempPathFactory,
+    process_lock: AbstractContextManager[object],
+    rank_variables: Callable[[], list[dict[str, str]]],
+) -> tuple[Path, Path]:
     """The folders where one process, and two together, left what they fitted under all settings."""
     script = tmp_path_factory.mktemp("work") / "work.py"
     script.write_text(WORK, encoding="utf-8")
     one, two = script.with_name("one"), script.with_name("two")
     for folder in (one, two):
         folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     with process_lock:
         processes = [
             subprocess.Popen(
                 [sys.executable, str(script), str(two), json.dumps(SETTINGS)],
-                env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},  # as torchrun sets them
+                env=os.environ | variables,
                 stderr=subprocess.PIPE,
             )
-            for rank in "01"
+            for variables in rank_variables()
         ]
         with pytest.MonkeyPatch.context() as patch:  # the third is this process
             patch.setattr(sys, "argv", [str(script), str(one), json.dumps(SETTINGS)])

@@ -119,7 +119,7 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
         read_recipe(str(tmp_path / "folder.toml"))
 
 
-def test_limits_are_allowed_themselves() -> None:
+def test_limits_are_inclusive() -> None:
     assert Tuning(accumulate=1000).accumulate == 1000
     with pytest.raises(UsageError, match="accumulate"):
         Tuning(accumulate=1001)
