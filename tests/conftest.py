@@ -28,6 +28,7 @@ from filelock import FileLock
 from PIL import Image
 
 from lungfish.architecture import parse_arch
+from lungfish.core.cache import FOLDER
 from lungfish.core.hashing import sha256_bytes
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
@@ -57,12 +58,23 @@ def _libc(function: str, *arguments: int) -> None:
         getattr(ctypes.CDLL(None), function, lambda *_: None)(*arguments)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-case", action="store_true", help="try every case where by default a sample is tried")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     _libc("mallopt", M_ARENA_MAX, 2)
     _libc("mallopt", M_MMAP_THRESHOLD, 1 << 20)
     gc.disable()  # imports make a million objects, none of them garbage
     if not hasattr(config, "workerinput"):  # the process that the workers of pytest-xdist belong to
         config.pluginmanager.register(PeakMemory())
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests have counted: how many cases they tried."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
 
 
 def pytest_collection_finish() -> None:
@@ -220,7 +232,7 @@ def _command(*arguments: object, cache: Path, cwd: Path | None = None, prelude: 
         [*command, *map(str, arguments)],
         capture_output=True,
         cwd=cwd,
-        env=os.environ | {"LUNGFISH_CACHE": str(cache)},
+        env=os.environ | {"LUNGFISH_CACHE": str(cache.parent)},
         timeout=600,
         check=False,
     )
@@ -242,10 +254,9 @@ def _write_digits(folder: Path, classes: Sequence[str] = ("0", "1", "2"), count:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of this test alone: no test touches the user's."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("LUNGFISH_CACHE", str(folder))
-    return folder
+    """A cache of this test alone: no test touches the user's. It is not there yet."""
+    monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / FOLDER
 
 
 @pytest.fixture
@@ -330,7 +341,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Trained:
     """The main job, done once by the command line, cold. Copy what is to be changed."""
     with _shared(tmp_path_factory, "trained") as (folder, is_new):
-        photos, bundle, cache = folder / "digits", folder / "digits-bundle", folder / "cache"
+        photos, bundle, cache = folder / "digits", folder / "digits-bundle", folder / "cache" / FOLDER
         record = folder.with_suffix(".json")
         if is_new:
             _write_digits(photos)

@@ -156,13 +156,11 @@ def test_loops_of_links(lungfish: Run, train_refused: Refusal, digits: Path, tin
 
 
 def test_a_folder_that_may_not_be_read(
-    command: Run, obey_permissions: str, digits: Path, tmp_path: Path, untouched: Untouched
+    command: Run, obey_permissions: str, digits: Path, tmp_path: Path, untouched: Untouched, cache: Path
 ) -> None:
     with untouched(tmp_path):
         (digits / "1").chmod(0)
-        ended = command(
-            "train", digits, "--out", tmp_path / "bundle", cache=tmp_path / "cache", prelude=obey_permissions
-        )
+        ended = command("train", digits, "--out", tmp_path / "bundle", cache=cache, prelude=obey_permissions)
         (digits / "1").chmod(0o755)
     assert ended.code == 3
     assert re.fullmatch(r"error: cannot read .*digits/1: Permission denied\nGive yourself permission.*\n", ended.err)
@@ -170,12 +168,12 @@ def test_a_folder_that_may_not_be_read(
 
 
 def test_a_photo_that_may_not_be_read(
-    command: Run, obey_permissions: str, digits: Path, tiny: Path, tmp_path: Path
+    command: Run, obey_permissions: str, digits: Path, tiny: Path, tmp_path: Path, cache: Path
 ) -> None:
     (digits / "1" / "0001.png").chmod(0)
     ended = command(
         *("train", digits, "--out", tmp_path / "bundle", "--dry-run", "--json", "--weights", tiny),
-        cache=tmp_path / "cache",
+        cache=cache,
         prelude=obey_permissions,
     )
     assert ended.code == 0

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from lungfish.core.cache import MARKER
+
 Run = Callable[..., Any]
 Refusal = Callable[..., str]
 Untouched = Callable[[Path], AbstractContextManager[None]]
@@ -58,29 +60,27 @@ def test_a_file_in_the_way(train_refused: Refusal, digits: Path, tmp_path: Path)
 
 
 def test_a_read_only_place(
-    command: Run, obey_permissions: str, digits: Path, tmp_path: Path, untouched: Untouched
+    command: Run, obey_permissions: str, digits: Path, tmp_path: Path, untouched: Untouched, cache: Path
 ) -> None:
     (tmp_path / "locked").mkdir(mode=0o555)
     with untouched(tmp_path):
-        ended = command(
-            "train", digits, "--out", tmp_path / "locked" / "bundle", cache=tmp_path / "cache", prelude=obey_permissions
-        )
+        ended = command("train", digits, "--out", tmp_path / "locked" / "bundle", cache=cache, prelude=obey_permissions)
     assert ended.code == 3
     assert re.fullmatch(r"error: cannot write .*locked/bundle: Permission denied\nChoose a place.*\n", ended.err)
-    assert not (tmp_path / "cache").exists()  # found out before any work was done
+    assert [path.name for path in cache.iterdir()] == [MARKER]  # found out before any work was done
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file size")
-def test_a_disk_that_fills(trained: Any, command: Run, tmp_path: Path, untouched: Untouched) -> None:
+def test_a_disk_that_fills(trained: Any, command: Run, tmp_path: Path, untouched: Untouched, cache: Path) -> None:
     """It holds the models, and then not the larger weights.safetensors."""
     limit = (trained.bundle / "weights.safetensors").stat().st_size - 1
     prelude = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
-    shutil.copytree(trained.cache, tmp_path / "cache")
+    shutil.copytree(trained.cache, cache)
     with untouched(tmp_path):
         ended = command(
             *("train", trained.photos, "--out", tmp_path / "bundle", "--weights", trained.weights),
             *("--recipe", "probe", "--json"),
-            cache=tmp_path / "cache",
+            cache=cache,
             prelude=prelude,
         )
     assert ended.code == 3

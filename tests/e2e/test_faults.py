@@ -52,7 +52,7 @@ def trained(alone: WarmJob, photos: Path) -> Path:
 def test_signals_end_it_quietly_with_its_workers(alone: WarmJob, new_job: NewJob) -> None:
     job = new_job(WITH_ONE)
     shutil.copytree(alone.bundle, job.bundle)
-    (job.bundle / "labels.txt").write_text("the old one\n")
+    before = (job.bundle / "bundle.json").read_bytes()
     signals: tuple[tuple[Callable[[], Any], Callable[[int, int], None], int, int], ...] = (
         (job.start_cold, os.killpg, signal.SIGINT, 130),  # Ctrl-C in a terminal
         (job.start, os.kill, signal.SIGTERM, 75),
@@ -68,10 +68,10 @@ def test_signals_end_it_quietly_with_its_workers(alone: WarmJob, new_job: NewJob
         assert job.log.endswith("\nstopped: run the same command again to resume\n")
         assert not [line for line in job.log.splitlines() if "rror" in line or "Traceback" in line or "arning" in line]
         check_ended(workers)
-        assert (job.bundle / "labels.txt").read_text() == "the old one\n"
+        assert (job.bundle / "bundle.json").read_bytes() == before
     job.recipe.write_text(WITHOUT)  # which has the same bits
     job.finish()
-    assert (job.bundle / "labels.txt").read_text() != "the old one\n"
+    assert (job.bundle / "bundle.json").read_bytes() != before
     assert job.made() == alone.made()
 
 

@@ -34,11 +34,15 @@ def test_names_of_every_kind(
     except OSError:
         pytest.skip("this system has no such names")
     shutil.copytree(trained.bundle, out)
-    (out / "old.txt").write_text("of the old bundle")
+    (out / "mine\x1b[2J.txt").write_text("not of the old bundle")
 
-    ended = lungfish("train", photos, "--out", out, "--weights", trained.weights, "--recipe", "probe", "--force")
+    command = ("train", photos, "--out", out, "--weights", trained.weights, "--recipe", "probe", "--force")
+    refused = lungfish(*command)
+    assert refused.code == 2
+    assert r"mine\x1b[2J.txt" in refused.err
+    (out / "mine\x1b[2J.txt").unlink()
+    ended = lungfish(*command)
     assert ended.code == 0
-    assert not (out / "old.txt").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"cache", out.name, photos.name}
 
     bundle = lf.load(out)

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lungfish.core.cache import FOLDER
+
 # The probe is made bad on purpose: epochs improve on it, so that their weights are what comes out.
 SHARED = "few_photos = 0\ncross_validate_below = 0\ncalibration_photos = 8\npenalties = [1e6]\n"
 TAIL = "tail_share = 0.8\n"  # most of the blocks of the tiny network; by default it would be its head alone
@@ -89,7 +91,7 @@ class WarmJob:
 
     def __init__(self, folder: Path, photos: Path, weights: Path, recipe: str) -> None:
         folder.mkdir(parents=True)
-        self.cache = folder.parent / "cache"
+        self.cache = folder.parent / "cache" / FOLDER
         self.recipe, self.bundle, self.log_file = folder / "own.toml", folder / "bundle", folder / "log"
         self.recipe.write_text(recipe)
         options = ["--weights", weights, "--recipe", self.recipe, "--out", self.bundle, "--resume", "--force"]
@@ -105,7 +107,12 @@ class WarmJob:
     def start(self, prelude: str = "") -> BaseProcess:
         """Begin the job, or go on with it, after some Python."""
         self.log_file.unlink(missing_ok=True)
-        names = {"arguments": self.arguments, "cache": str(self.cache), "log": str(self.log_file), "prelude": prelude}
+        names = {
+            "arguments": self.arguments,
+            "cache": str(self.cache.parent),
+            "log": str(self.log_file),
+            "prelude": prelude,
+        }
         process = self.context.Process(target=exec, args=(COMMAND, names))
         process.start()
         return process
@@ -121,7 +128,7 @@ class WarmJob:
             out: where stdout goes; with stderr into the log if None.
         """
         command = [sys.executable, *launcher, "-m", "lungfish", *self.arguments]
-        env = os.environ | {"LUNGFISH_CACHE": str(self.cache)} | variables
+        env = os.environ | {"LUNGFISH_CACHE": str(self.cache.parent)} | variables
         with self.log_file.open("wb") as log, (out or self.log_file).open("ab") as stdout:
             return subprocess.Popen(command, stdout=stdout, stderr=log, env=env, process_group=0)
 

@@ -78,7 +78,7 @@ def verified(lungfish: Run, name: str, model: str, photos: Path) -> Any:
 
 
 def test_the_whole_cycle(
-    publish_model: Callable[..., str], mobilenet: Path, lungfish: Run, photos: Path, tmp_path: Path
+    publish_model: Callable[..., str], mobilenet: Path, lungfish: Run, photos: Path, cache: Path, tmp_path: Path
 ) -> None:
     repository = tmp_path / "repository"
     repository.mkdir()
@@ -99,7 +99,7 @@ def test_the_whole_cycle(
 
     out = tmp_path / "mine.safetensors"
     assert lungfish("weights", "convert", fetched["file"], "--arch", ARCH, "--out", out).code == 0
-    (kept,) = (tmp_path / "cache" / "weights" / "blobs").glob(f"{fetched['converted_sha256']}*")
+    (kept,) = (cache / "weights" / "blobs").glob(f"{fetched['converted_sha256']}*")
     byhand = load_file(out)
     assert all(torch.equal(tensor, byhand.pop(name)) for name, tensor in load_file(kept).items())
     assert not byhand

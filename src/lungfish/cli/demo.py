@@ -22,13 +22,13 @@ def demo(
     from lungfish.cli.output import print_json
     from lungfish.cli.train import summary
     from lungfish.core.progress import for_stderr
-    from lungfish.workflows.demo import BUNDLE, PHOTOS
+    from lungfish.workflows.demo import PHOTOS
     from lungfish.workflows.demo import demo as run_demo
 
     result = run_demo(out, for_stderr())
     if json:
         print_json(result.to_json())
         return
-    print(summary(result))
-    bundle, photo = shlex.quote(str(out / BUNDLE)), shlex.quote(str(out / PHOTOS / "3" / "0003.png"))
+    print(summary(result, str(out / PHOTOS)))
+    bundle, photo = shlex.quote(str(out / Path(result.bundle).name)), shlex.quote(str(out / PHOTOS / "3" / "0003.png"))
     print(f"\nNow try: lungfish predict {bundle} {photo}")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lungfish.workflows.evaluate import Evaluation
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  one parameter for each option
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
     photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Labelled photos, as lungfish train takes them.")],
     split: Annotated[
@@ -21,6 +21,9 @@ def evaluate(
     baseline: Annotated[
         str | None, typer.Option(metavar="BUNDLE", help="Exit with 1 if this bundle does better on the photos.")
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also follow links that lead outside the folder of the photos.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> int:
     """Measure every artefact of a bundle on labelled photos.
@@ -31,7 +34,8 @@ def evaluate(
     from lungfish.core.progress import for_stderr
     from lungfish.workflows import evaluate as workflow
 
-    evaluation = workflow.evaluate(bundle, photos, split, workflow.Gates(min_top1, baseline), for_stderr())
+    gates = workflow.Gates(min_top1, baseline)
+    evaluation = workflow.evaluate(bundle, photos, split, gates, for_stderr(), follow_links=follow_links)
     if json:
         print_json(evaluation.to_json())
     else:

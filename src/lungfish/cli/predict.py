@@ -26,6 +26,9 @@ def predict(
     ],
     artifact: Annotated[str | None, typer.Option(help="Model file of the bundle.  [default: the bundle's own]")] = None,
     top: Annotated[int, typer.Option(help="Classes to list for each picture, with --json.", min=0)] = 5,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also follow links that lead outside a folder.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> int:
     """Label pictures.
@@ -37,7 +40,7 @@ def predict(
     from lungfish.core.progress import for_stderr
     from lungfish.workflows.predict import predict_each
 
-    rows = predict_each(model, _expand_stdin(images), artifact, top, for_stderr())
+    rows = predict_each(model, _expand_stdin(images), artifact, top, for_stderr(), follow_links=follow_links)
     failed = False
     if json:
         values = [row.to_json() for row in rows]

@@ -20,7 +20,8 @@ def train(  # noqa: PLR0913  one parameter for each option
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the bundle.  [default: ./NAME-bundle]")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the bundle.  [default: ./NAME-bundle, or NAME-bundle-2, ...]"),
     ] = None,
     arch: Annotated[
         str | None, typer.Option(help="Architecture.  [default: that of the weights, or efficientnet_lite0]")
@@ -42,9 +43,14 @@ def train(  # noqa: PLR0913  one parameter for each option
     split: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the sides of an earlier bundle's photos.csv.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the bundle there once the new one is complete.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the same command was stopped, or say what has changed since.")
+    ] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also follow links that lead outside the folder of the photos.")
     ] = False,
     cache_gb: Annotated[
         float | None, typer.Option(help="How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]")
@@ -61,7 +67,7 @@ def train(  # noqa: PLR0913  one parameter for each option
 
     if cache_gb is not None:
         os.environ["LUNGFISH_CACHE_GB"] = str(cache_gb)
-    job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume)
+    job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links)
     if dry_run:
         from lungfish.workflows.dry_run import plan_job
 
@@ -70,11 +76,13 @@ def train(  # noqa: PLR0913  one parameter for each option
         return
     result = run_job(job, for_stderr())
     if is_leader():
-        print_json(result.to_json()) if json else print(summary(result))
+        print_json(result.to_json()) if json else print(summary(result, photos, follow_links=follow_links))
 
 
-def summary(result: TrainResult) -> str:
+def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> str:
     """What a person wants to know first."""
+    import shlex
+
     from lungfish.cli.output import table
     from lungfish.core.names import plural, printable
 
@@ -107,6 +115,10 @@ def summary(result: TrainResult) -> str:
         f"* the default; figures on {plural(result.test['n'], 'test photo')}, measured on the file itself",
         f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
     ]
+    if result.previous:
+        options = ["--baseline", result.previous, *(["--follow-links"] if follow_links else [])]
+        command = shlex.join(["lungfish", "evaluate", result.bundle, photos, *options])
+        lines.append(f"{printable(result.previous)} is as it was; to compare the two: {printable(command)}")
     lines += [f"{row['file']}: {row['why']}" for row in result.artifacts if row["why"]]
     lines += [f"warning: {printable(warning)}" for warning in result.warnings]
     if result.skipped:

@@ -10,15 +10,15 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast
 
 from lungfish.core.errors import WeightsError
-from lungfish.core.files import staged_folder
 from lungfish.core.names import plural, printable
+from lungfish.core.staging import staged_folder
 
 PIECE_BYTES = 1 << 20
 LARGEST_READ = 16 << 20  # by which a tar file's own headers are read whole into memory
@@ -45,13 +45,16 @@ class Limits:
     ratio: int = 100
 
 
-def unpack(archive: Path, target: Path, limits: Limits | None = None) -> None:
+def unpack(
+    archive: Path, target: Path, limits: Limits | None = None, at_last: Callable[[Path], None] | None = None
+) -> None:
     """Unpack a .tar, .tar.gz or .zip, told by its content, into a new folder, which exists whole or not at all.
 
     Args:
         archive: the file.
         target: the folder to bring about; must not exist.
         limits: how much it may hold.
+        at_last: called with the folder that holds everything, before it becomes `target`.
 
     Raises:
         WeightsError: damaged, too large, or with a member that is no plain file or folder inside the archive.
@@ -66,6 +69,8 @@ def unpack(archive: Path, target: Path, limits: Limits | None = None) -> None:
             if count > limits.members:
                 raise _RefusedError(f"holds more than {plural(limits.members, 'member')}")
             _write(_place(stage, name), content)
+        if at_last:
+            at_last(stage)
 
 
 class _Readable(Protocol):

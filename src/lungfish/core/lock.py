@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lungfish.core.errors import StorageError
 from lungfish.core.extras import missing_extra
 from lungfish.core.files import storage_errors
+from lungfish.core.folders import make_folder
+from lungfish.core.names import printable
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -63,7 +66,7 @@ def _file_lock(path: Path) -> FileLock:
     except ModuleNotFoundError as error:
         raise missing_extra(error, f"the lock {path.name}") from None
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     return FileLock(path, thread_local=False)  # so that whichever thread drops it lets go
 
 
@@ -74,4 +77,9 @@ def _acquired(held: FileLock) -> bool:
         held.acquire(blocking=False)
     except Timeout:
         return False
+    except NotImplementedError:
+        shown = printable(held.lock_file)
+        raise StorageError(
+            f"the file system of {shown} does not support file locks", "Choose a place on a local disk."
+        ) from None
     return True

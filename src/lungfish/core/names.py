@@ -1,12 +1,14 @@
-"""Names that people type and names that come from their files."""
+"""Names and paths that people type, and names that come from their files."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
-from lungfish.core.errors import UnknownNameError
+from lungfish.core.errors import UnknownNameError, UsageError
 
 IN_SHORT = 200  # characters
 LISTED = 30  # names
@@ -47,3 +49,22 @@ def in_short(error: BaseException) -> str:
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """`1 photo`, `3,781 photos`, `2 classes`."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def expanded(path: str | os.PathLike[str], what: str) -> Path:
+    """A path with `~` or `~user` at its beginning replaced by a home folder.
+
+    Args:
+        path: as a person has written it.
+        what: it is, for the message.
+
+    Raises:
+        UsageError: that user is not known here, or has no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{what} is {printable(os.fspath(path))!r}, which names a user without a home folder on this machine",
+            "Write the whole path.",
+        ) from None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lungfish.core.durable import flush, flush_folder
 from lungfish.core.files import storage_errors, write_atomic
+from lungfish.core.folders import make_folder
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Partial:
 
     def __enter__(self) -> Self:
         with storage_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._file = self._path.open("a+b")
             self.version = _read_version(self._record)
             self._file.seek(0)
@@ -59,6 +60,10 @@ class Partial:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         with contextlib.suppress(OSError):  # what can no longer be written will be fetched again
+            if not self._file.closed:
+                self._file.flush()
+                flush(self._file.fileno())
+        with contextlib.suppress(OSError):
             self._file.close()
             if not self.done:
                 self._path.unlink(missing_ok=True)
@@ -86,9 +91,10 @@ class Partial:
         """Bring about the target. Returns its SHA-256."""
         with storage_errors(self._target):
             self._file.flush()
-            os.fsync(self._file.fileno())
+            flush(self._file.fileno())
             self._file.close()
             self._path.replace(self._target)
+            flush_folder(self._target.parent)
             self._record.unlink(missing_ok=True)
         return self._hash.hexdigest()
 

@@ -12,14 +12,15 @@ import json
 import math
 import mmap
 import os
-import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from lungfish.core.durable import flush
 from lungfish.core.files import storage_errors, write_atomic
+from lungfish.core.folders import make_folder
 
 
 class GrowingArray:
@@ -52,9 +53,10 @@ class GrowingArray:
         Raises:
             StorageError: disk full, read-only or forbidden.
         """
-        shutil.rmtree(self.folder, ignore_errors=True)  # whoever has an old file mapped keeps what it sees
         with storage_errors(self._path):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
+            for old in (self._record_path, self._path):  # whoever has an old file mapped keeps what it sees
+                old.unlink(missing_ok=True)
             try:
                 with self._path.open("xb") as file:
                     _allocate(file, self._bytes)
@@ -77,7 +79,7 @@ class GrowingArray:
     def flush(self) -> None:
         """Bring what was appended to the disk, and only then record it. Raises `StorageError`."""
         with storage_errors(self._path), self._path.open("r+b") as file:
-            os.fsync(file.fileno())
+            flush(file.fileno())
         self._record(self._written)
 
     def read(self) -> tuple[mmap.mmap, NDArray[Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lungfish.core.hashing import sha256_bytes, sha256_file
 # Small chunks are merged when there are this many; a merged one is soon large enough to stay.
 MERGE_AT = 64
 LARGE_BYTES = 32 << 20
+_CHUNK = re.compile(r"[0-9a-f]{64}\.npy")
 
 
 class RowStore:
@@ -90,7 +92,7 @@ class RowStore:
 
     def _files(self) -> list[Path]:
         with contextlib.suppress(OSError):  # a folder above may not be entered
-            return sorted(self.folder.glob("*.npy"))
+            return sorted(file for file in self.folder.glob("*.npy") if _CHUNK.fullmatch(file.name))
         return []
 
     def _read(self, file: Path) -> NDArray[np.void] | None:

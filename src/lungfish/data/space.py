@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from lungfish.core.cache import budget_bytes, bytes_of, cache_folder, standing_folder
+from lungfish.core.cache import budget_bytes, cache_folder, cache_home, cache_path, is_marked, standing_folder
 from lungfish.core.errors import MachineError, StorageError
 from lungfish.core.lock import hold, lock, try_lock
 from lungfish.core.names import printable
+from lungfish.core.own_files import FORMS, RUNS, WEIGHTS, delete_own, own_bytes
 
-# Folders of the cache whose entries may go; stopped runs are the last that do. The others hold weights.
-RUNS = "runs"
-KINDS = ("activations", "bundles", "features", "inspections", "photos", "shards", RUNS)
+KINDS = tuple(kind for kind in FORMS if kind != WEIGHTS)  # whose entries may go; stopped runs are the last that do
 USERS = 4  # that can be known of at once, for each folder
 DAY_S = 86_400.0
+_dry_runs = 0  # that are under way
 
 
 def bytes_available(folder: Path) -> int:
@@ -35,7 +35,8 @@ def bytes_available(folder: Path) -> int:
 def make_room(folder: Path, needed: int) -> None:
     """Delete what was not used for longest in the whole cache, until `folder` may take `needed` bytes.
 
-    Stopped runs are the last to go. `folder` itself stays, and so does what others use.
+    Stopped runs are the last to go. `folder` itself stays, and so do what others use, files that have no name of our
+    own form, and everything if the cache has no marker.
 
     Raises:
         StorageError: there is not room enough even so; nothing is deleted.
@@ -55,8 +56,23 @@ def make_room(folder: Path, needed: int) -> None:
             break
         with _claimed(entry) as is_free:
             if is_free:
-                _delete(entry)
+                delete_own(entry, entry.parent)
                 held -= size
+
+
+@contextmanager
+def nothing_deleted() -> Iterator[None]:
+    """A block, of a dry run, in which nothing is deleted: there is room only beside all that the cache holds."""
+    global _dry_runs  # noqa: PLW0603  threads of the run ask, too
+    _dry_runs += 1
+    try:
+        yield
+    finally:
+        _dry_runs -= 1
+
+
+def _may_delete() -> bool:
+    return not _dry_runs and is_marked()
 
 
 def in_use(folder: Path) -> object:
@@ -93,16 +109,29 @@ def _lock_files(folder: Path) -> list[Path]:
 
 def _weigh(folder: Path) -> tuple[int, dict[Path, int]]:
     """Bytes that stay, and the size of each entry that may go, in the order of `make_room`; `folder` is neither."""
-    staying = sum(bytes_of(other) for other in cache_folder().glob("*") if other.name not in KINDS)
-    entries = [entry for kind in KINDS for entry in (cache_folder() / kind).glob("*") if entry != folder]
-    unused = {}
+    staying, unused = cache_bytes(WEIGHTS), {}
+    entries = [entry for kind in KINDS for entry in (cache_path() / kind).glob("*") if entry != folder]
     for entry in sorted(entries, key=lambda entry: (entry.parent.name == RUNS, _last_used(entry))):
         with _claimed(entry) as is_free:
-            if is_free:
-                unused[entry] = bytes_of(entry)
+            if is_free and _may_delete():
+                unused[entry] = own_bytes(entry, entry.parent)
             else:
-                staying += bytes_of(entry)
+                staying += own_bytes(entry, entry.parent)
     return staying, unused
+
+
+def cache_bytes(*kinds: str) -> int:
+    """Bytes of our own files in the cache; of all kinds unless some are named."""
+    return _bytes_below(cache_path(), kinds or tuple(FORMS))
+
+
+def old_cache_bytes() -> int:
+    """Bytes of files of our form where versions before 0.2 kept them: beside the cache. They are left alone."""
+    return _bytes_below(cache_home(), tuple(FORMS))
+
+
+def _bytes_below(folder: Path, kinds: tuple[str, ...]) -> int:
+    return sum(own_bytes(folder / kind, folder / kind) for kind in kinds)
 
 
 @contextmanager
@@ -124,14 +153,6 @@ def _is_unfinished(entry: Path) -> bool:
 def _room(held: int) -> int:
     """What the cache may take: its budget, or what it holds and what the disk has free, if less."""
     return min(budget_bytes(), held + shutil.disk_usage(standing_folder()).free)
-
-
-def _delete(entry: Path) -> None:
-    if entry.is_dir():
-        shutil.rmtree(entry, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):  # Windows, while another process reads it
-            entry.unlink()
 
 
 def _last_used(entry: Path) -> float:

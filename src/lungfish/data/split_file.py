@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungfish.core.errors import UsageError
-from lungfish.core.files import write_atomic
+from lungfish.core.files import open_regular, write_atomic
 from lungfish.core.names import printable
 from lungfish.data.photos import SPLITS
 
@@ -64,7 +64,8 @@ def read_split(path: Path) -> list[SplitRow]:
     """
     hint = "Give the photos.csv of a bundle."
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8-sig", "surrogateescape")
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise UsageError(f"cannot read the split {printable(str(path))}: {error.strerror or error}", hint) from error

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import contextlib
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from lungfish.core.errors import BundleError, StorageError
+from lungfish.core.files import open_regular
 from lungfish.core.hashing import sha256_bytes, sha256_file
 from lungfish.core.names import printable
 from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRow, Manifest
 from lungfish.runtime.untrusted import HINT
+
+# What operating systems put beside the files of any folder that is looked at.
+SYSTEM_FILES = re.compile(
+    r"\.DS_Store|\._.*|\.localized|Icon\r|Thumbs\.db|ehthumbs\.db|desktop\.ini|\.directory", re.IGNORECASE
+)
+
+
+APPLE_DOUBLE = bytes.fromhex("00051607")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -49,15 +61,62 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         BundleError: one is missing, altered, truncated, a link or outside the folder.
         StorageError: one may not be read.
     """
-    for name, row in _rows(manifest).items():
+    for name, row in listed_files(manifest).items():
         _check_file(folder, name, row)
 
 
 def check_present_files(folder: Path, manifest: Manifest) -> None:
     """As `check_files`, but all files except the default artefact may be absent: see docs/decisions/0008."""
-    for name, row in _rows(manifest).items():
+    for name, row in listed_files(manifest).items():
         if name == manifest.default or _stands(folder / name):
             _check_file(folder, name, row)
+
+
+def listed_files(manifest: Manifest) -> dict[str, FileRow]:
+    """Hash and size of every file of the bundle but `bundle.json`, by name."""
+    return {row.file: FileRow(row.sha256, row.bytes) for row in manifest.artifacts} | manifest.files
+
+
+def foreign_files(folder: Path, manifest: Manifest) -> list[str]:
+    """What in a bundle's folder is somebody's own: whatever the manifest does not list, or lists with another content.
+
+    Returns:
+        Names with slashes, a folder of somebody's own by its name alone. What operating systems add is not among them,
+        nor is `bundle.json`.
+
+    Raises:
+        StorageError: something may not be read.
+    """
+    rows = listed_files(manifest)
+    folders = {parent.as_posix() for name in rows for parent in Path(name).parents}
+    found: list[str] = []
+    for path in _below(folder):
+        name = path.relative_to(folder).as_posix()
+        if any(name.startswith(f"{other}/") for other in found):  # in a folder that is named already
+            continue
+        if path.is_symlink():
+            found.append(name)
+        elif path.is_dir():
+            if name not in folders:
+                found.append(name)
+        elif not (name == MANIFEST_NAME or _is_of_system(path) or _is_as_listed(folder, name, rows)):
+            found.append(name)
+    return found
+
+
+def delete_bundle(folder: Path, manifest: Manifest) -> None:
+    """Delete what the manifest lists, `bundle.json` last, and no other file; then the folders that are empty.
+
+    What the system does not let go stays.
+    """
+    paths = [Path(parent, name) for parent, folders, names in os.walk(folder) for name in (*folders, *names)]
+    system = [path for path in paths if _is_of_system(path)]
+    for path in (*(folder / name for name in listed_files(manifest)), *system, folder / MANIFEST_NAME):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    for path in (*(path for path in reversed(paths) if path.is_dir() and not path.is_symlink()), folder):
+        with contextlib.suppress(OSError):  # somebody's file is in it
+            path.rmdir()
 
 
 def read_artifact(folder: Path, manifest: Manifest, file: str) -> bytes:
@@ -75,8 +134,34 @@ def read_artifact(folder: Path, manifest: Manifest, file: str) -> bytes:
     return data
 
 
-def _rows(manifest: Manifest) -> dict[str, FileRow]:
-    return {row.file: FileRow(row.sha256, row.bytes) for row in manifest.artifacts} | manifest.files
+def _below(folder: Path) -> Iterator[Path]:
+    """Files and folders, each before what is in it; links are not followed."""
+    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+        yield from (Path(parent, name) for name in (*folders, *names))
+
+
+def _unreadable(error: OSError) -> None:
+    with _reading(Path(str(error.filename)).name):
+        raise error
+
+
+def _is_of_system(path: Path) -> bool:
+    """Whether an operating system has put a file there. macOS's companions of files, `._NAME`, have a signature."""
+    if not SYSTEM_FILES.fullmatch(path.name) or path.is_dir():
+        return False
+    try:
+        with open_regular(path) as file:
+            return not path.name.startswith("._") or file.read(4) == APPLE_DOUBLE
+    except OSError:
+        return False
+
+
+def _is_as_listed(folder: Path, name: str, rows: Mapping[str, FileRow]) -> bool:
+    try:
+        _check_file(folder, name, rows[name])
+    except (KeyError, BundleError):
+        return False
+    return True
 
 
 def _check_file(folder: Path, name: str, row: FileRow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lungfish.core.errors import UnreadablePhotoError
+from lungfish.core.files import NotRegularError, open_regular
 from lungfish.core.names import in_short
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -77,11 +79,14 @@ def read_photo(path: Path) -> bytes:
             raise UnreadablePhotoError("a folder, not a file")
         if not path.exists():
             raise UnreadablePhotoError("no such file")
-        if not path.is_file():  # reading a pipe or a device may never end
-            raise UnreadablePhotoError("not a regular file")
-        if path.stat().st_size > MAX_PHOTO_BYTES:
-            raise UnreadablePhotoError(f"{path.stat().st_size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed")
-        return path.read_bytes()
+        with open_regular(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size > MAX_PHOTO_BYTES:
+                raise UnreadablePhotoError(f"{size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed")
+            file.seek(0)
+            return file.read(MAX_PHOTO_BYTES)
+    except NotRegularError as error:
+        raise UnreadablePhotoError(str(error)) from None
     except OSError as error:
         raise UnreadablePhotoError(f"cannot be read: {error.strerror}") from None
     except ValueError as error:  # a NUL character in the name

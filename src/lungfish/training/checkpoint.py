@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 JOB = "job.json"
+_OWN = re.compile(r"job\.json|\d{8,}\.(json|safetensors)|\..*\.[0-9a-f]{16}\.tmp")
 SHOWN = 200  # characters of what changed
 
 
@@ -58,7 +59,7 @@ class Checkpoints:
     def begin(self) -> None:
         """Write down what the run is of; what another run has left goes. Raises `StorageError`."""
         if read_job(self.folder) != self.job:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._delete_but(set())
             write_atomic(self.folder / JOB, json.dumps(self.job, indent=1))
 
     def latest(self) -> Checkpoint | None:
@@ -95,8 +96,12 @@ class Checkpoints:
         )
         whole = sorted(path.stem for path in self.folder.glob("[0-9]*.json") if path.stem <= stem)
         kept = {JOB} | {stem + suffix for stem in whole[-self.keep :] for suffix in (".json", ".safetensors")}
-        for path in sorted(self.folder.iterdir(), key=lambda path: path.suffix):  # notes first: tensors alone are none
-            if path.name not in kept:
+        self._delete_but(kept)
+
+    def _delete_but(self, kept: set[str]) -> None:
+        """Delete what has a name of ours; notes first, for tensors alone are no checkpoint."""
+        for path in sorted(self.folder.glob("*"), key=lambda path: path.suffix):
+            if _OWN.fullmatch(path.name) and path.name not in kept:
                 path.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lungfish.core.names import expanded
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.scheme import parse_hub
 
@@ -56,8 +57,8 @@ def _hub_cache(entry: WeightsEntry) -> Iterator[Candidate]:
 def _torch_folder() -> Path:
     # as torch.hub.get_dir does, without importing torch
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return expanded(home, "TORCH_HOME") / "hub" / "checkpoints"
 
 
 def _keras_folder() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
+    return expanded(os.environ.get("KERAS_HOME") or "~/.keras", "KERAS_HOME") / "models"

@@ -9,6 +9,7 @@ from pathlib import Path
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.files import storage_errors
+from lungfish.core.folders import make_folder
 from lungfish.weights.convert.detection import OURS
 from lungfish.weights.convert_file import Provenance, convert_file
 from lungfish.weights.entry import WeightsEntry
@@ -54,8 +55,8 @@ def convert_fetched(card: Card) -> Card:
     if card.converted_sha256 and store.blob(card.converted_sha256):
         return card
     with storage_errors(store.folder):
-        store.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=store.folder, prefix=".") as folder:
+        make_folder(store.folder)
+        with tempfile.TemporaryDirectory(dir=store.folder, prefix=".convert-") as folder:
             out = Path(folder) / "converted.safetensors"
             convert_file(file_of(card), parse_arch(entry.arch), entry.converter, out, Provenance.of(entry))
             with store.changing():

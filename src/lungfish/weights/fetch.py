@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from lungfish.core.errors import MissingExtraError, StorageError, WeightsError
 from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
+from lungfish.core.own_files import delete_own
 from lungfish.core.progress import Progress, Silent
 from lungfish.core.request import is_offline
 from lungfish.weights.caches import Candidate
@@ -198,7 +198,7 @@ def _take_in(store: Store, entry: WeightsEntry, accepted: str, options: FetchOpt
         if file is None:
             raise WeightsError(f"the file of {printable(entry.name)} changed while it was read", "Fetch it again.")
         store.write_card(card)
-    shutil.rmtree(folder, ignore_errors=True)
+    delete_own(folder, store.folder)
     return card
 
 

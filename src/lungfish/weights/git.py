@@ -65,7 +65,10 @@ def clone_file(location: str, folder: Path, limits: Limits | None = None) -> Pat
     target = folder / name.path.rpartition("/")[2]
     if not is_plain_name(target.name):
         raise UsageError(f"{printable(target.name)!r} is no file name that every system takes")
-    with storage_errors(folder), tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as place:
+    with (
+        storage_errors(folder),
+        tempfile.TemporaryDirectory(dir=folder, prefix=".clone-", ignore_cleanup_errors=True) as place,
+    ):
         clone = _Clone(program, name, Path(place).resolve(), limits.bytes, time.monotonic() + limits.seconds)
         clone.fetch()
         file = clone.write_blob(clone.find_blob())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lungfish.architecture import Arch, Flavour
 from lungfish.core.errors import ArchitectureError, BundleError, UsageError, WeightsError
-from lungfish.core.names import printable
+from lungfish.core.names import expanded, printable
 from lungfish.runtime.bundle_files import read_manifest
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import catalogue
@@ -38,7 +38,7 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
         MissingExtraError: the package that reads it is not installed.
     """
     scheme, _, rest = text.partition(":")
-    path = Path(rest).expanduser()
+    path = expanded(rest, "the file")
     if scheme == "tf" and path.suffix == ".index":
         path = path.with_suffix("")
     files = (path.with_name(f"{path.name}.index"),) if scheme == "tf" else files_of(path)

@@ -12,6 +12,7 @@ from lungfish.core.address import Route, shown
 from lungfish.core.download import Remote, download
 from lungfish.core.errors import DownloadError, WeightsError
 from lungfish.core.files import storage_errors
+from lungfish.core.folders import make_folder
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
 from lungfish.runtime.untrusted import is_plain_name
@@ -82,7 +83,7 @@ def _over_the_network(entry: WeightsEntry, target: Path, progress: Progress) -> 
         from lungfish.weights.git import clone_file
 
         with storage_errors(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
         target, origin = clone_file(address, target.parent), shown(address)
     elif address.startswith("hf:"):
         entry = entry if parse_hub(address).is_pinned else pin(entry)

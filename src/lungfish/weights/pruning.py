@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungfish.core.cache import bytes_of
+from lungfish.core.cache import is_marked
+from lungfish.core.own_files import delete_own, own_bytes, own_files
 from lungfish.weights.store import Store, slug
 
 DAY_S = 86_400.0
@@ -33,7 +33,7 @@ class Pruned:
 def prune(store: Store, unused_days: float | None = None) -> list[Pruned]:
     """Delete the sets that were not used for so long, and whatever no set refers to.
 
-    What another process is fetching or unpacking stays.
+    What another process is fetching or unpacking stays, and so do files that have no name of our own form.
 
     Args:
         store: of weights.
@@ -43,7 +43,7 @@ def prune(store: Store, unused_days: float | None = None) -> list[Pruned]:
         StorageError: the folder cannot be written.
         MissingExtraError: filelock is not installed.
     """
-    if not store.folder.is_dir():
+    if not (store.folder.is_dir() and is_marked()):
         return []
     with store.changing():
         cards = _delete(store, _old_cards(store, unused_days))
@@ -67,7 +67,7 @@ def _unreferred(store: Store) -> Iterator[Path]:
     cards = [file.read_text("utf-8", "replace") for file in (store.folder / "cards").glob("[!.]*.json")]
     kept = {sha256 for card in cards for sha256 in re.findall(r"\b[0-9a-f]{64}\b", card)}
     for room in ("blobs", "checked", "unpacked"):
-        for file in (store.folder / room).glob("*"):
+        for file in sorted((store.folder / room).glob("*")):  # what was unpacked before the list of it
             if file.name.partition(".")[0] not in kept:
                 yield file
     networks = (store.folder / "architectures").glob("*")
@@ -81,11 +81,13 @@ def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:
     """Delete files and folders; not what another process works on, nor what the system does not let go."""
     deleted = []
     for file in files:
-        size = bytes_of(file)
+        if not any(own_files(file, store.folder)):  # somebody else's
+            continue
+        size = own_bytes(file, store.folder)
         with _claim(store, file) as free:
             if free:
-                _remove(file)
-        if not file.exists():
+                delete_own(file, store.folder)
+        if not any(own_files(file, store.folder)):
             deleted.append(Pruned(file.relative_to(store.folder).as_posix(), size))
     return deleted
 
@@ -96,11 +98,3 @@ def _claim(store: Store, file: Path) -> AbstractContextManager[bool]:
     locks = {"cards": stem, "downloads": stem, "unpacked": slug(stem)}
     lock = locks.get(file.parent.name)
     return store.try_lock(lock) if lock else contextlib.nullcontext(True)
-
-
-def _remove(file: Path) -> None:
-    if file.is_dir():
-        shutil.rmtree(file, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            file.unlink()

@@ -19,18 +19,20 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lungfish.core.archive import unpack
 from lungfish.core.cache import cache_folder
+from lungfish.core.durable import flush, flush_folder
 from lungfish.core.errors import BundleError, StorageError, WeightsError
 from lungfish.core.files import storage_errors, write_atomic
+from lungfish.core.folders import make_folder
 from lungfish.core.hashing import PIECE_BYTES, sha256_bytes, sha256_file
 from lungfish.core.lock import lock, try_lock
 from lungfish.core.names import printable
+from lungfish.core.own_files import WEIGHTS, clear_place
 from lungfish.core.progress import Progress, Silent
 from lungfish.runtime.untrusted import parse_object
 from lungfish.weights.ledger import Card
@@ -40,14 +42,10 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
 class Store:
-    """The weights on this machine.
+    """The weights on this machine, in the cache."""
 
-    Args:
-        folder: where they are; `weights` in the cache folder if None. It need not exist.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or cache_folder() / "weights"
+    def __init__(self) -> None:
+        self.folder = cache_folder() / WEIGHTS
 
     def blob(self, sha256: str) -> Path | None:
         """The file with that hash, or None if it is not here or was altered.
@@ -79,12 +77,13 @@ class Store:
         """
         folder = self.folder / "blobs"
         with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             staged, sha256 = (file, sha256_file(file)) if move else _copy(file, folder)
             old = next(iter(self._blobs(sha256)), None)
             suffix = file.suffix if _SUFFIX.fullmatch(file.suffix) else ""
             blob = old or folder / f"{sha256}{suffix}"
             staged.replace(blob)
+            flush_folder(folder)
         self._remember(sha256, blob)
         return sha256
 
@@ -103,10 +102,8 @@ class Store:
         with self.lock(sha256):
             if not _is_listed(folder, listing):
                 with storage_errors(folder):
-                    if folder.exists():
-                        shutil.rmtree(folder)
-                unpack(archive, folder)
-                write_atomic(listing, json.dumps(_listing(folder)))
+                    clear_place(folder, self.folder)  # what was altered
+                unpack(archive, folder, at_last=lambda whole: write_atomic(listing, json.dumps(_listing(whole))))
         return folder
 
     def card(self, name: str) -> Card | None:
@@ -187,7 +184,7 @@ def _copy(file: Path, folder: Path) -> tuple[Path, str]:
                 hashed.update(data)
                 copy.write(data)
             copy.flush()
-            os.fsync(copy.fileno())
+            flush(copy.fileno())
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -199,11 +196,12 @@ def _listing(folder: Path) -> dict[str, str]:
 
 
 def _is_listed(folder: Path, listing: Path) -> bool:
-    """Whether a folder holds just what was unpacked."""
+    """Whether a folder holds what was unpacked, unaltered; files that somebody has added do no harm."""
     try:
-        return bool(json.loads(listing.read_text("utf-8")) == _listing(folder))
+        listed, found = json.loads(listing.read_text("utf-8")), _listing(folder)
     except (OSError, ValueError):
         return False
+    return bool(listed) and all(found.get(name) == sha256 for name, sha256 in listed.items())
 
 
 def _read_card(file: Path, name: str | None = None) -> Card | None:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from lungfish.core.errors import MissingExtraError, OutputError
+from lungfish.core.errors import MissingExtraError, OutputError, UnreadablePhotoError
 from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
+from lungfish.runtime.decode import decode, read_photo
 from lungfish.workflows.job import Job, TrainResult
+from lungfish.workflows.replace_bundle import next_free, stands
 from lungfish.workflows.train import run_job
 
 PHOTOS, BUNDLE = "digits", "digits-bundle"
 
 
 def demo(folder: Path, progress: Progress) -> TrainResult:
-    """Write the digits into `folder/digits`, one folder per class, and train on them into `folder/digits-bundle`.
-
-    An earlier demo there is replaced.
+    """Write the digits into `folder/digits`, one folder per class, and train on them into `folder/digits-bundle`, or
+    `digits-bundle-2`, ... if there is one.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -28,11 +30,13 @@ def demo(folder: Path, progress: Progress) -> TrainResult:
         StorageError: `folder` cannot be written.
     """
     write_digits(folder / PHOTOS)
-    return run_job(Job(photos=folder / PHOTOS, out=folder / BUNDLE, recipe="probe", force=True), progress)
+    bundle = folder / BUNDLE
+    out = next_free(bundle) if stands(bundle) else bundle
+    return run_job(Job(photos=folder / PHOTOS, out=out, recipe="probe"), progress)
 
 
 def write_digits(folder: Path) -> None:
-    """The digits as PNG files, dark on white, in class folders `0` to `9`."""
+    """The digits as PNG files, dark on white, in class folders `0` to `9`; those of an earlier demo stay."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -41,19 +45,29 @@ def write_digits(folder: Path) -> None:
         ) from None
     digits = load_digits()
     named = {
-        f"{digit}/{number:04}.png": ink
+        f"{digit}/{number:04}.png": (255 - ink * (255 / 16)).astype(np.uint8)
         for number, (ink, digit) in enumerate(zip(digits.images, digits.target, strict=True))
     }
     with storage_errors(folder):
-        foreign = [
-            path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).as_posix() not in named
-        ]
-        if foreign:
-            raise OutputError(
-                f"{printable(str(folder))} holds files that are not the demo's, such as {printable(foreign[0].name)}",
-                "Choose another folder: lungfish demo --out DIR",
-            )
-        for name, ink in named.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((255 - ink * (255 / 16)).astype(np.uint8)).save(path)
+        for path in (folder, *folder.rglob("*")):
+            if not _is_of_demo(path, named.get(path.relative_to(folder).as_posix())):
+                raise OutputError(
+                    f"{printable(str(folder))} holds something that is not the demo's: {printable(path.name)}",
+                    "Choose another folder: lungfish demo --out DIR",
+                )
+        for name, pixels in named.items():
+            if not (folder / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / name)
+
+
+def _is_of_demo(path: Path, pixels: NDArray[np.uint8] | None) -> bool:
+    """Whether it may stay where the demo writes: a folder, or the file of a digit as the demo has written it."""
+    if path.is_symlink():
+        return False
+    if pixels is None:
+        return path.is_dir() or not path.exists()
+    try:
+        return np.array_equal(np.asarray(decode(read_photo(path)))[..., 0], pixels)
+    except UnreadablePhotoError:
+        return False

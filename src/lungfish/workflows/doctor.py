@@ -8,7 +8,7 @@ import re
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lungfish.core.cache import bytes_of, cache_folder, standing_folder
+from lungfish.core.cache import MARKER, cache_home, cache_path, is_marked, standing_folder
 from lungfish.core.errors import LungfishError
 from lungfish.core.names import printable
+from lungfish.core.own_files import FORMS
+from lungfish.data.space import cache_bytes, old_cache_bytes
 from lungfish.runtime.decode import EXTRA_FORMATS, FORMATS, decode
 from lungfish.runtime.measure import machine
 from lungfish.runtime.preprocess import Preprocess
@@ -43,7 +45,8 @@ class Diagnosis:
         formats: picture formats, tried: whether they can be read.
         machine: cpu, cores, memory.
         speed: milliseconds to decode and resize a 1,600 x 1,200 JPEG; billions of float32 operations per second.
-        cache: folder, bytes held, bytes free on its disk.
+        cache: folder, bytes of our files in it, bytes free on its disk, why it cannot be used, whether it is a folder
+            that we made, and bytes that earlier versions left beside it.
         problems: what is in the way of predicting, in words.
         warnings: what is in the way of training only.
         ok: True if there is no problem.
@@ -80,6 +83,7 @@ def examine() -> Diagnosis:
     warnings = (
         *_broken("torch", torch, packages),
         *([f"the cache cannot be used: {cache['why']}; set LUNGFISH_CACHE to another folder"] if cache["why"] else []),
+        *_stray(cache),
     )
     here = machine()
     return Diagnosis(
@@ -170,7 +174,7 @@ def _reads(name: str) -> bool:
 
 
 def _cache() -> dict[str, Any]:
-    folder = cache_folder()
+    folder = cache_path()
     standing = standing_folder()
     free = shutil.disk_usage(standing).free
     why = ""
@@ -178,7 +182,29 @@ def _cache() -> dict[str, Any]:
         why = f"{standing} may not be written to"
     elif free < LEAST_FREE_BYTES:
         why = f"{free / 1e9:.1f} GB are free, {LEAST_FREE_BYTES / 1e9:.0f} GB are wanted"
-    return {"folder": str(folder), "bytes": bytes_of(folder), "free_bytes": free, "why": why}
+    return {
+        "folder": str(folder),
+        "bytes": cache_bytes(),
+        "free_bytes": free,
+        "why": why,
+        "is_ours": is_marked() or not os.path.lexists(folder),
+        "old_folder": str(cache_home()),
+        "old_bytes": old_cache_bytes(),
+    }
+
+
+def _stray(cache: dict[str, Any]) -> Iterator[str]:
+    """What of the cache will not be deleted by us, and what a person may do about it."""
+    if not cache["is_ours"]:
+        yield (
+            f"{printable(cache['folder'])} has no {MARKER} written by Lungfish, so nothing in it is ever deleted: "
+            "move it away, or set LUNGFISH_CACHE to another folder"
+        )
+    if cache["old_bytes"]:
+        yield (
+            f"{cache['old_bytes'] / 1e6:.1f} MB in {printable(cache['old_folder'])} were left by an earlier version of "
+            f"Lungfish in the folders {', '.join(FORMS)}, and are no longer used: look before you delete them"
+        )
 
 
 def _speed() -> dict[str, float]:

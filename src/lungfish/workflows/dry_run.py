@@ -11,6 +11,7 @@ from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.features import open_features
 from lungfish.data.sources import open_photos
+from lungfish.data.space import nothing_deleted
 from lungfish.training.group import alone
 from lungfish.training.trunk import open_trunk
 from lungfish.workflows.gather import GatherOptions, gather
@@ -78,8 +79,13 @@ class Plan:
 
 def plan_job(job: Job, progress: Progress) -> Plan:
     """Look at the photos of a job and tell what it would do. Raises what `train` would raise before it trains."""
+    with nothing_deleted():
+        return _plan(job, progress)
+
+
+def _plan(job: Job, progress: Progress) -> Plan:
     start, recipe = resolve(job)
-    photos = open_photos(job.photos)
+    photos = open_photos(job.photos, follow_links=job.follow_links)
     target = choose_target(job.photos, job.out, force=job.force)
     network, weights = open_network(start, recipe, job.seed, progress)
     start = replace(start, entry=weights.entry)  # with what only the file could tell
@@ -103,7 +109,7 @@ def plan_job(job: Job, progress: Progress) -> Plan:
         entry=start.entry,
         preprocess=preprocess,
         seed=job.seed,
-        folder=run_folder(target, {}),
+        folder=run_folder(target.folder, {}),
         job={},
         began=time.monotonic(),
         deadline=math.inf,
@@ -113,7 +119,7 @@ def plan_job(job: Job, progress: Progress) -> Plan:
     )
     steps, steps_s = plan_steps(recipe, open_steps(network, setting), left_s)
     return Plan(
-        bundle=str(target),
+        bundle=str(target.folder),
         arch=start.arch.name,
         weights=start.entry.name,
         recipe=recipe.name,

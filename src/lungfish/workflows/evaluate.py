@@ -108,6 +108,8 @@ def evaluate(
     split: str | None = None,
     gates: Gates | None = None,
     progress: Progress | None = None,
+    *,
+    follow_links: bool = False,
 ) -> Evaluation:
     """Measure every artefact of a bundle on labelled photos. Classes are matched by name.
 
@@ -118,6 +120,7 @@ def evaluate(
             without splits have the sides on which the bundle's `photos.csv` has the same content.
         gates: what must be reached; see `Evaluation.failed`.
         progress: told of the steps.
+        follow_links: also follow links that lead outside the folder of the photos.
 
     Raises:
         UsageError: no such bundle, or a split that the photos do not have.
@@ -127,7 +130,7 @@ def evaluate(
     """
     loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Silent()
     rival = open_bundle(gates.baseline) if gates.baseline else None
-    labelled = _open_labelled(photos, loaded)
+    labelled = _open_labelled(photos, loaded, follow_links)
     for each in (loaded, rival) if rival else (loaded,):
         check_files(each.folder, each.manifest)
         _check_classes(labelled.labels, each)
@@ -160,9 +163,9 @@ def evaluate(
     )
 
 
-def _open_labelled(photos: str | Path, bundle: Bundle) -> PhotoSet:
+def _open_labelled(photos: str | Path, bundle: Bundle, follow_links: bool) -> PhotoSet:
     try:
-        return open_photos(photos)
+        return open_photos(photos, follow_links=follow_links)
     except OneClassError as error:
         _check_classes([error.label], bundle)  # says which are missing: a bundle has two or more
         raise

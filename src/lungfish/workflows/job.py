@@ -15,7 +15,7 @@ class Job:
 
     Args:
         photos: a folder or table of labelled photos, or an address of one.
-        out: where the bundle goes; `./NAME-bundle` if None.
+        out: where the bundle goes; if None, `./NAME-bundle`, or the first free one of `NAME-bundle-2`, `-3`, ...
         arch: an architecture's name; that of the weights if None, EfficientNet-Lite0 without either.
         weights: a set of weights, or a bundle; the best at hand for the architecture if None.
         recipe: a recipe's name, or a TOML file.
@@ -26,6 +26,7 @@ class Job:
         force: replace an existing bundle.
         resume: refuse to begin anew if another job for the same bundle was stopped; a stopped one of the same goes on
             in any case.
+        follow_links: also follow links that lead outside the folder of the photos.
     """
 
     photos: str | Path
@@ -39,6 +40,7 @@ class Job:
     split: Path | None = None
     force: bool = False
     resume: bool = False
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -47,9 +49,13 @@ class Job:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What the job brought about; the JSON of `lungfish train`."""
+    """What the job brought about; the JSON of `lungfish train`.
+
+    `previous` is the latest bundle of the same name, if one stood there and `out` was not given.
+    """
 
     bundle: str
+    previous: str | None
     arch: str
     weights: str
     recipe: str

@@ -9,14 +9,19 @@ from pathlib import Path
 from lungfish.core.errors import StorageError, UnknownNameError, UsageError
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
-from lungfish.data.sources.tree import read_tree, why_not_photo
+from lungfish.data.sources.tree import LINK_OUT, read_tree, why_not_photo
 from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.prediction import Prediction
 from lungfish.workflows.open_bundle import open_bundle
 
 
 def predict(
-    model: str | Path, images: Iterable[str | Path | bytes], artifact: str | None = None, top: int = 5
+    model: str | Path,
+    images: Iterable[str | Path | bytes],
+    artifact: str | None = None,
+    top: int = 5,
+    *,
+    follow_links: bool = False,
 ) -> list[Prediction]:
     """Classify pictures with a bundle.
 
@@ -26,6 +31,7 @@ def predict(
             the files that training would take, by suffix or without any), or the bytes of files.
         artifact: a file name of the bundle; its default artefact if `None`.
         top: how many classes to list in each row.
+        follow_links: also follow links that lead outside a folder.
 
     Returns:
         One row for each picture, in order; one that cannot be read has `error`, and so has a folder without pictures.
@@ -34,7 +40,7 @@ def predict(
         UsageError: no such bundle, set of weights or artefact.
         BundleError: the bundle is not what its manifest says.
     """
-    return list(predict_each(model, images, artifact, top))
+    return list(predict_each(model, images, artifact, top, follow_links=follow_links))
 
 
 def predict_each(
@@ -43,13 +49,16 @@ def predict_each(
     artifact: str | None = None,
     top: int = 5,
     progress: Progress | None = None,
+    *,
+    follow_links: bool = False,
 ) -> Iterator[Prediction]:
     """As `predict`, one row at a time, in memory that does not grow with the number of pictures.
 
     Args:
         progress: told of the fetch and export that the first use of a set of weights needs; silent if None.
     """
-    return open_model(model, progress or Silent()).predict_each(_pictures(images), artifact, top, in_batches=True)
+    pictures = _pictures(images, follow_links)
+    return open_model(model, progress or Silent()).predict_each(pictures, artifact, top, in_batches=True)
 
 
 def open_model(model: str | Path, progress: Progress) -> Bundle:
@@ -74,21 +83,24 @@ def open_model(model: str | Path, progress: Progress) -> Bundle:
         ) from None
 
 
-def _pictures(images: Iterable[str | Path | bytes]) -> Iterator[str | Path | bytes | Prediction]:
+def _pictures(images: Iterable[str | Path | bytes], follow_links: bool) -> Iterator[str | Path | bytes | Prediction]:
     for image in images:
         if isinstance(image, bytes) or not os.path.isdir(image):  # noqa: PTH112  unlike Path's, it never raises
             yield image
         else:
-            yield from _pictures_in(Path(image))
+            yield from _pictures_in(Path(image), follow_links)
 
 
-def _pictures_in(folder: Path) -> Iterator[Path | Prediction]:
-    """What training would take as a photo, or the row of a folder that holds none."""
+def _pictures_in(folder: Path, follow_links: bool) -> Iterator[Path | Prediction]:
+    """What training would take as a photo; the rows of links that are not followed, or of a folder without photos."""
     try:
-        names = [name for name in read_tree(folder).files if why_not_photo(name) is None]
+        tree = read_tree(folder, follow_links=follow_links)
     except StorageError as error:
         yield Prediction(str(folder), error=error.message)
         return
-    if not names:
+    for name in tree.links_out:
+        yield Prediction(str(folder / name), error=f"{LINK_OUT}: add --follow-links")
+    names = [name for name in tree.files if why_not_photo(name) is None]
+    if not (names or tree.links_out):
         yield Prediction(str(folder), error="a folder without pictures (JPEG, PNG, WebP, BMP, GIF or TIFF)")
     yield from (folder / name for name in names)

@@ -12,9 +12,10 @@ from lungfish import __version__
 from lungfish.architecture import parse_arch
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import BundleError, StorageError, WeightsError
-from lungfish.core.files import staged_folder
 from lungfish.core.hashing import sha256_file, sha256_json
+from lungfish.core.own_files import clear_place
 from lungfish.core.progress import Progress
+from lungfish.core.staging import put, staged_folder
 from lungfish.data import space
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
@@ -56,7 +57,7 @@ def published_bundle(name: str, progress: Progress) -> Path:
     if not _is_whole(folder):
         progress.say(f"Exporting {name}, once")
         try:
-            with staged_folder(folder, replace=True) as stage:
+            with staged_folder(folder, _put) as stage:
                 _write(stage, card, labels)
         except StorageError:
             if not _is_whole(folder):  # else another process was first
@@ -64,6 +65,13 @@ def published_bundle(name: str, progress: Progress) -> Path:
         space.make_room(folder, 0)
     space.touch(folder)
     return folder
+
+
+def _put(new: Path, folder: Path) -> None:
+    """Put a bundle in the place of one that was altered. Raises `OSError`, also where another process was first."""
+    if not _is_whole(folder):
+        clear_place(folder, folder.parent)
+    put(new, folder)
 
 
 def _is_whole(folder: Path) -> bool:

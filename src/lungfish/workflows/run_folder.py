@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -20,6 +19,7 @@ from lungfish.core.errors import OutputError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_bytes, sha256_json
 from lungfish.core.names import printable
+from lungfish.core.own_files import RUNS, delete_own
 from lungfish.data.space import make_room, try_folder_lock
 from lungfish.runtime.measure import versions
 from lungfish.training.checkpoint import JOB, check_same_job, read_job
@@ -75,7 +75,7 @@ def begin_run(folder: Path, job: Mapping[str, str]) -> None:
 
 def end_run(folder: Path) -> None:
     """Delete what was kept, and what the cache has too much of. Raises `StorageError`."""
-    shutil.rmtree(folder, ignore_errors=True)
+    delete_own(folder, folder.parents[1])
     make_room(folder.parent, 0)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # unless another job for the same bundle is there
@@ -99,4 +99,4 @@ def only_run(target: Path) -> Iterator[None]:
 
 
 def _runs(target: Path) -> Path:
-    return cache_folder() / "runs" / sha256_bytes(os.fsencode(target.absolute()))[:24]
+    return cache_folder() / RUNS / sha256_bytes(os.fsencode(target.absolute()))[:24]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lungfish.core.cache import advice_on_cache
 from lungfish.core.errors import UsageError
 from lungfish.core.extras import missing_extra
-from lungfish.core.files import staged_folder
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.sources import open_photos
@@ -36,11 +36,12 @@ from lungfish.workflows.gather import Gathered, GatherOptions, gather
 from lungfish.workflows.job import Job, TrainResult
 from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import Pace, measure_pace
+from lungfish.workflows.replace_bundle import staged_bundle
 from lungfish.workflows.run_folder import check_resumable, end_run, identify, only_run, run_folder
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.stopwatch import Stopwatch
-from lungfish.workflows.target import choose_target
+from lungfish.workflows.target import Target, choose_target
 from lungfish.workflows.write_bundle import Made, write_bundle
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
     split: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
+    follow_links: bool = False,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Make a proven bundle from labelled photos. The other arguments are those of `Job`.
@@ -85,6 +87,7 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
         split=Path(split) if split else None,
         force=force,
         resume=resume,
+        follow_links=follow_links,
     )
     return run_job(job, progress or Silent())
 
@@ -93,14 +96,15 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
     """See `train`. Under `torchrun` every process gets the result; the first one writes and speaks."""
     clock, began = Stopwatch(), time.monotonic()
     start, recipe = resolve(job)
-    photos = open_photos(job.photos)
+    photos = open_photos(job.photos, follow_links=job.follow_links)
     target = choose_target(job.photos, job.out, force=job.force)
 
-    with join_group() as group, only_run(target) if group.leads and recipe.tables else nullcontext():
+    with join_group() as group, only_run(target.folder) if group.leads and recipe.tables else nullcontext():
         progress = progress if group.leads else Silent()
         _check_group(group, recipe)
-        if advice := advice_on_restarts():
-            progress.say(advice)
+        for line in (target.to_say(), advice_on_cache(), advice_on_restarts()):
+            if line:
+                progress.say(line)
         with clock.step("photos_and_features"), first_leads(group):
             network, weights = open_network(start, recipe, job.seed, progress)
             start = replace(start, entry=weights.entry)  # with what only the file could tell
@@ -110,9 +114,9 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         _check_same(gathered, group)
 
         identity = identify(gathered, recipe, start, job.seed, group.device)
-        folder = run_folder(target, identity)
+        folder = run_folder(target.folder, identity)
         if job.resume and group.leads and not folder.exists():
-            check_resumable(target, identity)
+            check_resumable(target.folder, identity)
             progress.say("Nothing to resume: the job begins anew")
 
         with clock.step("head"):
@@ -139,7 +143,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         result = None
         if group.leads:
             classifier = Classifier(network, learned.temperature, gathered.labels, start.preprocess, start.entry)
-            with staged_folder(target, replace=job.force) as stage:
+            with staged_bundle(target.folder, target.replaced, progress) as stage:
                 progress.say("Exporting and quantizing")
                 with clock.step("export"):
                     artifacts = export_artifacts(stage, classifier, gathered, recipe)
@@ -164,7 +168,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
                     folds=folds,
                     review=review,
                 )
-                manifest = write_bundle(stage, target.name, made, clock)
+                manifest = write_bundle(stage, target.folder.name, made, clock)
             result = _result(target, manifest, made, clock)
             if recipe.tables:
                 end_run(folder)
@@ -264,11 +268,12 @@ def _check_same(gathered: Gathered, group: Group) -> None:
         )
 
 
-def _result(target: Path, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
+def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
     entry, network = made.classifier.entry, made.classifier.network
     candidates = tuple({"arch": network.arch.name, "weights": entry.name} | asdict(rung) for rung in made.learned.rungs)
     return TrainResult(
-        bundle=str(target),
+        bundle=str(target.folder),
+        previous=str(target.previous) if target.previous else None,
         arch=network.arch.name,
         weights=entry.name,
         recipe=made.recipe.name,

@@ -205,3 +205,17 @@ def test_a_reader_that_leaves_early(color_bundle: Path, color_photos: Path) -> N
         assert process.stdout.readline().endswith(b"\t0.9880\n")
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_links_that_lead_out_of_a_folder(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "blue.png").symlink_to(color_photos / "blue" / "0.png")
+    (tmp_path / "some" / "all").symlink_to("/")
+    some = tmp_path / "some"
+    outcome = lungfish("predict", color_bundle, some)
+    assert outcome.code == 1
+    reason = "-\t-\terror: a link that leads outside the folder: add --follow-links"
+    assert outcome.out == f"{some}/all\t{reason}\n{some}/blue.png\t{reason}\n"
+    (some / "all").unlink()
+    outcome = lungfish("predict", color_bundle, some, "--follow-links")
+    assert (outcome.code, outcome.out) == (0, f"{some}/blue.png\tblue\t0.9880\n")

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
+import pytest
+
+from lungfish.core import partial as module
 from lungfish.core.partial import Partial, Version
 
 OLD, NEW = Version("http://server/file", '"1"', 9), Version("http://server/file", '"2"', 3)
@@ -40,3 +44,12 @@ def test_without_a_byte_no_file_is_left(tmp_path: Path) -> None:
     with Partial(tmp_path / "file") as partial:
         partial.restart(OLD)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_has_arrived_lasts_when_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[bytes] = []
+    monkeypatch.setattr(module, "flush", lambda handle: flushed.append(os.pread(handle, 100, 0)))
+    with Partial(tmp_path / "file") as partial:
+        partial.restart(OLD)
+        partial.write(b"half ")
+    assert flushed == [b"half "]

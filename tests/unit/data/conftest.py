@@ -64,14 +64,6 @@ def _record(name: str, label: int, content: str = "", split: str | None = None, 
     return Record(Photo(name, label, split, group), seen)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of this test alone."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("LUNGFISH_CACHE", str(folder))
-    return folder
-
-
 @pytest.fixture
 def picture() -> Callable[..., Image.Image]:
     """A smooth random picture that resembles no other seed's."""

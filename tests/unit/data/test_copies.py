@@ -151,7 +151,7 @@ def test_copies_that_are_read_stay(groups, cache, monkeypatch):
     reader = GroupReader(groups, copies_of("first", 600))
     reader(photo(3))
     [first] = (cache / "photos").iterdir()
-    (first / "filled").write_bytes(bytes(500))
+    (first / "99.photos").write_bytes(bytes(500))
     assert plan_copies("second", 600, Listing(), "slow") is None
     assert plan_copies("first", 600, Listing(), "slow") is not None
     pickle.loads(pickle.dumps(reader))(photo(99))
@@ -164,8 +164,8 @@ def test_a_full_disk_is_no_error(groups, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", full)
     reader = GroupReader(groups, copies_of("a"))
+    monkeypatch.setattr(Path, "open", full)
     assert [reader(photo(row)) for row in (0, 50, 99, 0)] == [b"0", b"50", b"99", b"0"]
 
 

@@ -151,13 +151,13 @@ def test_a_damaged_cache_is_made_again(folder, trunk):
 
 def test_a_cache_that_cannot_be_written_is_one_warning_for_each_store(folder, trunk, cache, monkeypatch):
     monkeypatch.setattr(examination, "FLUSH_EVERY_S", 0.0)
-    cache.write_text("a file in the way")
+    cache.parent.write_text("a file in the way")
     examined = examine(open_photos(folder), SMALL, trunk, ExamineOptions(workers=1))
     assert examined.features.shape == (40, 3)
     inspections, features = examined.warnings
     assert inspections.startswith("inspections are not cached: ")
     assert features.startswith("features are not cached: ")
-    assert str(cache) not in inspections + features
+    assert str(cache.parent) not in inspections + features
 
 
 def test_threads_are_the_cores_that_may_be_used(folder, monkeypatch):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lungfish.core.errors import PhotosError, StorageError
+from lungfish.core.errors import PhotosError, StorageError, UsageError
 from lungfish.data.photos import Skipped
 from lungfish.data.sources import open_photos
 from lungfish.data.sources.assembly import Listing, Row, assemble
+from lungfish.data.split_file import read_split
 
 
 def names(photos):
@@ -186,14 +187,83 @@ def test_a_loop_of_links_ends(tmp_path, write_classes):
     assert [skipped.file for skipped in photos.skipped] == ["cat/again", "cat/self"]
 
 
-def test_links_out_of_the_tree_are_followed_once(tmp_path, write_classes):
+def test_links_out_of_the_tree_are_followed_once_if_wanted(tmp_path, write_classes):
     outside = write_classes(tmp_path / "outside", {"dogs": 2})
     inside = write_classes(tmp_path / "inside", {"cat": 1})
     (inside / "dog").symlink_to(outside / "dogs")
     (inside / "adog").symlink_to(inside / "cat")
-    photos = open_photos(inside)
+    photos = open_photos(inside, follow_links=True)
     assert names(photos) == ["cat/000.png", "dog/000.png", "dog/001.png"]
     assert photos.skipped == (Skipped("adog", "a link to a folder that is read already"),)
+
+
+def test_links_out_of_the_tree_are_skipped_counted_and_named(tmp_path, write_classes):
+    inside = write_classes(tmp_path / "inside", {"cat": 1, "dog": 1})
+    out = write_classes(tmp_path / "out", {"birds": 1})
+    for link, target in {"root": "/", "bird": out / "birds", "cat/bird.png": out / "birds" / "000.png"}.items():
+        (inside / link).symlink_to(target)
+    (inside / "dog" / "more").symlink_to("../cat")  # stays inside
+    photos = open_photos(inside)
+    assert names(photos) == ["cat/000.png", "dog/000.png"]
+    reason = "a link that leads outside the folder"
+    read = Skipped("dog/more", "a link to a folder that is read already")
+    assert set(photos.skipped) == {read, *(Skipped(name, reason) for name in ("root", "bird", "cat/bird.png"))}
+    (warning,) = photos.warnings
+    assert warning.startswith("skipped 3 links that lead outside the folder: bird, cat/bird.png, root (add --follow-")
+
+
+def test_a_folder_of_links_alone_says_what_to_do(tmp_path, write_classes):
+    """As people make them to choose some photos of many."""
+    (tmp_path / "some" / "cat").mkdir(parents=True)
+    all_photos = write_classes(tmp_path / "all", {"cat": 7})
+    for photo in (all_photos / "cat").iterdir():
+        (tmp_path / "some" / "cat" / photo.name).symlink_to(photo)
+    with pytest.raises(PhotosError, match=r"no photos in .*some\n.*\nskipped 7 links .*000\.png, .*, \.\.\. \(add --"):
+        open_photos(tmp_path / "some")
+
+
+def test_the_folder_may_be_a_link_and_links_are_measured_by_where_it_leads(tmp_path, write_classes):
+    real = write_classes(tmp_path / "real", {"cat": 1, "dog": 1})
+    (real / "cat" / "copy.png").symlink_to(real / "dog" / "000.png")
+    (tmp_path / "link").symlink_to(real)
+    photos = open_photos(tmp_path / "link")
+    assert names(photos) == ["cat/000.png", "cat/copy.png", "dog/000.png"]
+    assert not photos.skipped
+
+
+def test_a_file_address_is_a_path(tmp_path, write_classes):
+    folder = write_classes(tmp_path / "a b", {"cat": 1, "dog": 1})
+    (folder / "out").symlink_to("/")
+    for address in (f"file://{folder}", folder.as_uri(), f"FILE://localhost{folder}", f"local://{folder}"):
+        photos = open_photos(address)
+        assert names(photos) == ["cat/000.png", "dog/000.png"]
+        assert [skipped.file for skipped in photos.skipped] == ["out"]
+    with pytest.raises(PhotosError, match=r"file://server/photos names a file of the machine 'server'\nWrite file:///"):
+        open_photos("file://server/photos")
+
+
+def test_shards_of_a_pattern_are_no_links_out_either(tmp_path):
+    (tmp_path / "out.tar").touch()
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "train-0.tar").symlink_to(tmp_path / "out.tar")
+    with pytest.raises(PhotosError, match=r"train-0.tar is a link that leads outside the folder\nAdd --follow-links"):
+        open_photos(f"{tmp_path}/shards/train-{{0..0}}.tar")
+    with pytest.raises(PhotosError, match="no photos"):
+        open_photos(f"{tmp_path}/shards/train-{{0..0}}.tar", follow_links=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_pipes_and_devices_are_never_opened(tmp_path, write_classes):
+    folder = write_classes(tmp_path / "photos", {"cat": 1, "dog": 1})
+    os.mkfifo(folder / "cat" / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    assert [(each.file, each.reason) for each in open_photos(folder).skipped] == [("cat/pipe.png", "not a file")]
+    for name in ("pipe.csv", "device.csv"):
+        with pytest.raises(PhotosError, match=rf"{name} is not a regular file\nSave its output"):
+            open_photos(tmp_path / name)
+        with pytest.raises(UsageError, match=rf"cannot read the split .*{name}: not a regular file"):
+            read_split(tmp_path / name)
 
 
 def test_a_folder_without_permission_is_named(tmp_path, write_classes, monkeypatch):

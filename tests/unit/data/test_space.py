@@ -6,21 +6,43 @@ import sys
 
 import pytest
 
+from lungfish.core.cache import MARKER, cache_folder
 from lungfish.core.errors import StorageError
-from lungfish.data.space import USERS, bytes_available, folder_lock, in_use, make_room, touch
+from lungfish.core.own_files import delete_own
+from lungfish.data.space import (
+    USERS,
+    bytes_available,
+    cache_bytes,
+    folder_lock,
+    in_use,
+    make_room,
+    nothing_deleted,
+    touch,
+)
 
-OLD, MIDDLE, NEW = "photos/old", "activations/middle", "photos/new"
+OLD, MIDDLE, NEW = f"photos/{0:032x}", f"activations/{1:064x}", f"photos/{2:032x}"
+FILES = {
+    "photos": "0.photos",
+    "activations": "array.npy",
+    "bundles": "model.onnx",
+    "runs": f"{0:016x}/job.json",
+    "blobs": f"{0:064x}.pth",
+}
+LIVE, YOUNG, OLDEST = (f"runs/{number:024x}" for number in range(3))
 
 
 def put(folder, megabytes, age):
-    folder.mkdir(parents=True)
-    (folder / "file").write_bytes(bytes(megabytes * 1_000_000))
+    """Fill an entry of the cache, or the folder of weights."""
+    file = folder / FILES[folder.name if folder.name in FILES else folder.parent.name]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(megabytes * 1_000_000))
     os.utime(folder, (1_000_000 - age, 1_000_000 - age))
 
 
 @pytest.fixture(autouse=True)
 def things(cache, monkeypatch):
     """Three folders of a megabyte each, and four megabytes for all."""
+    cache_folder()
     for age, name in enumerate((NEW, MIDDLE, OLD)):
         put(cache / name, 1, age)
     monkeypatch.setenv("LUNGFISH_CACHE_GB", "0.004")
@@ -28,7 +50,7 @@ def things(cache, monkeypatch):
 
 @pytest.fixture
 def mine(cache):
-    return cache / "activations" / "mine"
+    return cache / "activations" / f"{9:064x}"
 
 
 def left(cache):
@@ -60,7 +82,7 @@ def test_what_is_used_now_is_not_the_oldest(cache, mine):
 
 
 def test_files_go_like_folders(cache, mine):
-    index = cache / "shards" / "key.json"
+    index = cache / "shards" / f"{0:032x}.json"
     index.parent.mkdir()
     index.write_bytes(bytes(1_000_000))
     os.utime(index, (1, 1))
@@ -95,38 +117,40 @@ def test_so_many_users_that_one_is_not_known_of(cache):
 
 
 def test_weights_stay_but_count(cache, mine):
-    put(cache / "weights" / "one", 2, 100)
+    put(cache / "weights" / "blobs", 2, 100)
     assert bytes_available(mine) == 2_000_000
     make_room(mine, 0)
     assert left(cache) == [MIDDLE, NEW]
-    put(cache / "weights" / "two", 3, 100)
+    (cache / "weights" / "blobs" / f"{1:064x}").write_bytes(bytes(3_000_000))
     assert bytes_available(mine) == 0
     make_room(mine, 0)  # all that can go, without a word
     assert left(cache) == []
-    assert (cache / "weights" / "one" / "file").exists()
+    assert (cache / "weights" / "blobs" / FILES["blobs"]).exists()
 
 
 def test_stopped_runs_are_the_last_to_go_and_a_live_one_stays(cache, mine):
-    for age, name in enumerate(("live", "young", "old"), 100):
-        put(cache / "runs" / name, 1, age)
-    with folder_lock(cache / "runs" / "live", lambda: pytest.fail("nobody holds it")):
+    for age, name in enumerate((LIVE, YOUNG, OLDEST), 100):
+        put(cache / name, 1, age)
+    with folder_lock(cache / LIVE, lambda: pytest.fail("nobody holds it")):
         make_room(mine, 1_000_000)
         assert left(cache) == []
         assert len(list((cache / "runs").iterdir())) == 3
         make_room(mine, 2_000_000)
-        assert not (cache / "runs" / "old").exists()
+        assert not (cache / OLDEST).exists()
         make_room(mine, 3_000_000)
-    assert [run.name for run in (cache / "runs").iterdir()] == ["live"]
+    assert list((cache / "runs").iterdir()) == [cache / LIVE]
 
 
 def test_what_is_being_written_stays_unless_it_was_left_by_a_kill(cache, mine):
-    stage = cache / "bundles" / ".name.x.tmp"
-    put(stage, 1, 0)
+    stage = cache / "bundles" / f".name-{0:012x}.abcd_123.tmp"
+    for name in ("owner", "lock", "new/model.onnx"):
+        (stage / name).parent.mkdir(parents=True, exist_ok=True)
+        (stage / name).write_bytes(bytes(333_333))
     touch(stage)
     make_room(mine, 3_000_000)
     assert stage.exists()
     os.utime(stage, (1, 1))
-    make_room(mine, 3_000_001)
+    make_room(mine, 3_000_002)
     assert not stage.exists()
 
 
@@ -146,3 +170,60 @@ def test_what_never_fits_is_refused_before_anything_is_deleted(cache, mine):
         make_room(mine, 5_000_000)
     assert "LUNGFISH_CACHE_GB" in caught.value.hint
     assert left(cache) == [OLD, MIDDLE, NEW]
+
+
+def test_what_has_no_name_of_ours_stays_and_does_not_count(cache, mine):
+    theirs = [
+        cache / OLD / "cat.jpg",
+        cache / "photos" / "cat" / "0.photos",
+        cache / "runs" / "mail.mbox",
+        cache.parent / "photos" / "dog.jpg",
+        cache / "thesis.txt",
+    ]
+    for file in theirs:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(5_000_000))
+        os.utime(file, (1, 1))
+    (cache / "features").mkdir()
+    (cache / "features" / f"{3:064x}").symlink_to(cache.parent / "photos")
+    assert cache_bytes() == 3_000_000
+    assert bytes_available(mine) == 4_000_000
+    make_room(mine, 4_000_000)
+    assert all(len(file.read_bytes()) == 5_000_000 for file in theirs)
+    assert (cache / "features" / f"{3:064x}").is_symlink()
+    assert cache_bytes() == 0
+    assert left(cache) == [OLD]  # with the cat
+
+
+def test_a_dry_run_deletes_nothing(cache, mine):
+    with nothing_deleted():
+        assert bytes_available(mine) == 1_000_000
+        make_room(mine, 1_000_000)
+        with pytest.raises(StorageError):
+            make_room(mine, 1_000_001)
+        assert left(cache) == [OLD, MIDDLE, NEW]
+    make_room(mine, 1_000_001)
+    assert left(cache) == [MIDDLE, NEW]
+
+
+def test_without_its_marker_nothing_goes(cache, mine):
+    (cache / MARKER).unlink()
+    with pytest.raises(StorageError):
+        make_room(mine, 1_000_001)
+    assert left(cache) == [OLD, MIDDLE, NEW]
+
+
+def test_without_the_marker_nothing_is_deleted_by_whatever_way(cache):
+    (cache / MARKER).unlink()
+    delete_own(cache / OLD, cache / "photos")
+    assert left(cache) == [OLD, MIDDLE, NEW]
+
+
+@pytest.mark.parametrize("folder", [".convert-ab_12345", f"downloads/x-{0:012x}/.clone-ab_12345/objects/pack"])
+def test_what_a_killed_conversion_or_clone_leaves_is_counted_and_deleted(cache, folder):
+    before = cache_bytes("weights")
+    (cache / "weights" / folder).mkdir(parents=True)
+    (cache / "weights" / folder / "file").write_bytes(bytes(100))
+    assert cache_bytes("weights") == before + 100
+    delete_own(cache / "weights" / folder, cache / "weights")
+    assert not (cache / "weights" / folder).exists()

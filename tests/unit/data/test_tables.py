@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import PurePosixPath, PureWindowsPath
+
 import pytest
 
 from lungfish.core.errors import PhotosError
 from lungfish.data.photos import Skipped
 from lungfish.data.sources import open_photos
+from lungfish.data.sources.tables import is_anchored
 
 
 @pytest.fixture
@@ -42,6 +45,26 @@ def test_paths_stay_under_the_folder(folder, write_classes, path):
     (folder / "linked.png").symlink_to(outside / "000.png")
     with pytest.raises(PhotosError, match=r"row 2: .* is outside"):
         open_photos(write(folder, f"image,label\n{path},a\nimages/001.png,b\n"))
+
+
+@pytest.mark.parametrize("address", ["{}", "file://{}"])
+def test_links_that_lead_out_are_followed_if_wanted(folder, write_classes, address):
+    outside = write_classes(folder.parent, {"elsewhere": 1}) / "elsewhere"
+    (folder / "link.png").symlink_to(outside / "000.png")
+    table = address.format(write(folder, "image,label\nlink.png,a\nimages/001.png,b\n"))
+    with pytest.raises(PhotosError, match=r"row 2: link.png is outside .*: a link leads there\n.* or add --follow"):
+        open_photos(table)
+    assert len(open_photos(table, follow_links=True).photos) == 2
+    table = address.format(write(folder, "image,label\n../elsewhere/000.png,a\nimages/001.png,b\n"))
+    with pytest.raises(PhotosError, match=r"row 2: .* is outside [^,]*\n"):
+        open_photos(table, follow_links=True)
+
+
+@pytest.mark.parametrize("path", [r"D:x.jpg", r"D:\x.jpg", r"\x.jpg", r"\\server\share\x.jpg"])
+def test_a_drive_of_windows_is_no_place_under_the_folder(path):
+    assert is_anchored(path, PureWindowsPath)
+    assert not is_anchored(r"images\x.jpg", PureWindowsPath)
+    assert not is_anchored("D:x.jpg", PurePosixPath)  # a name like any other
 
 
 def test_absolute_paths_of_photos_under_the_folder(folder):

@@ -105,11 +105,13 @@ def test_the_packaged_weights(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
 
 
-def test_the_same_bytes_in_every_process(checkpoint: Path, command: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_same_bytes_in_every_process(
+    checkpoint: Path, command: Callable[..., Any], tmp_path: Path, cache: Path
+) -> None:
     here = converted(checkpoint, Provenance(license="MIT"))
     out = tmp_path / "there.safetensors"
     arguments = ("--arch", NAME, "--license", "MIT", "--out", out, "--json")
-    there = command("weights", "convert", checkpoint, *arguments, cache=tmp_path / "cache")
+    there = command("weights", "convert", checkpoint, *arguments, cache=cache)
     assert there.code == 0, there.err
     assert there.json["sha256"] == here.sha256 == sha256_file(out)
 

@@ -421,7 +421,7 @@ def test_an_archive_that_cannot_be_read_is_not_kept(server: Any) -> None:
 
 
 def test_a_cache_that_cannot_be_written(server: Any, entry: WeightsEntry, cache: Path) -> None:
-    cache.write_text("a file where the folder should be")
+    cache.parent.write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="cannot write"):
         fetch(entry)
     assert server.seen == []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lungfish.core.cache import MARKER
 from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.weights import store as module
@@ -25,12 +26,13 @@ DATA, HASH = b"weights", sha256_bytes(b"weights")
 ENTRY = replace(
     find_entry("efficientnet_lite0.in1k"), name="hf:owner/re po", location="hf:owner/repo@main/x.pth", sha256=HASH
 )
+NETWORKS = [f"{number:016x}" for number in range(3)]
 CARD = Card(ENTRY, "2026-01-01T00:00:00+00:00")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store() -> Store:
+    return Store()
 
 
 @pytest.fixture
@@ -134,11 +136,15 @@ def test_unpacked(store: Store, tmp_path: Path) -> None:
     assert folder == store.folder / "unpacked" / sha256
     assert folder is not None
     member = folder / "model.ckpt.index"
-    for alter in (lambda: member.write_bytes(b"altered"), member.unlink, lambda: (folder / "more").write_text("x")):
+    for alter in (lambda: member.write_bytes(b"altered"), member.unlink, lambda: (folder / "mine").write_text("x")):
         assert member.read_bytes() == DATA
         alter()
         assert store.unpacked(sha256) == folder
-        assert [path.name for path in folder.iterdir()] == ["model.ckpt.index"]
+    assert sorted(path.name for path in folder.iterdir()) == ["mine", "model.ckpt.index"]
+    member.write_bytes(b"altered")
+    assert store.unpacked(sha256) == folder
+    assert member.read_bytes() == DATA
+    assert (folder.with_name(f"{sha256}-kept") / "mine").read_text() == "x"  # a user's file is moved aside
 
 
 def test_a_hostile_archive_leaves_nothing(store: Store, tmp_path: Path) -> None:
@@ -165,9 +171,9 @@ def test_a_lock_makes_others_wait(store: Store) -> None:
     assert order == ["first", "second"]
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, file: Path) -> None:
-    (tmp_path / "plain").write_text("x")
-    store = Store(tmp_path / "plain" / "store")
+def test_a_folder_that_cannot_be_written(cache: Path, file: Path) -> None:
+    cache.parent.write_text("x")
+    store = Store()
     for attempt in (lambda: store.add(file), lambda: store.write_card(CARD), lambda: store.lock("x").__enter__()):
         with pytest.raises(StorageError, match="cannot write"):
             attempt()
@@ -194,7 +200,7 @@ def test_prune_deletes_what_no_set_refers_to(store: Store, file: Path) -> None:
     other = sha256_bytes(b"left over")
     torn = store.card_file("torn")
     torn.write_text("{")
-    temporary, recent = torn.with_name(".x.json.tmp"), torn.with_name(".y.json.tmp")
+    temporary, recent = (torn.with_name(f".{torn.name}.{number:016x}.tmp") for number in range(2))
     for path in (temporary, recent):
         path.touch()
     os.utime(temporary, (0, 0))
@@ -213,16 +219,42 @@ def test_prune_deletes_what_no_set_refers_to(store: Store, file: Path) -> None:
 
 def test_prune_deletes_networks_of_no_set(store: Store) -> None:
     """Which are written before their card: a day is left for it."""
-    used, old, recent = (store.folder / "architectures" / f"{name}.json" for name in ("used", "old", "recent"))
+    used, old, recent = (store.folder / "architectures" / f"{name}.json" for name in NETWORKS)
     store.write_card(replace(CARD, entry=replace(ENTRY, arch=str(used))))
     used.parent.mkdir()
     for path in (used, old, recent):
         path.write_text("{}")
     for path in (used, old):
         os.utime(path, (0, 0))
-    assert [each.file for each in prune(store)] == ["architectures/old.json"]
-    assert [each.file for each in prune(store, 0)][1:] == ["architectures/used.json"]
+    assert [each.file for each in prune(store)] == [f"architectures/{NETWORKS[1]}.json"]
+    assert [each.file for each in prune(store, 0)][1:] == [f"architectures/{NETWORKS[0]}.json"]
     assert recent.exists()
+
+
+def test_prune_leaves_what_has_no_name_of_ours(store: Store, file: Path) -> None:
+    part = fill(store, file)
+    theirs = [
+        store.folder / ".git" / "HEAD",
+        store.folder / "blobs" / "holiday.pth",
+        store.folder / "cards" / ".x.json.tmp",
+        part.with_name("w.pth"),  # saved by hand, to be taken in by the next fetch
+    ]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (0, 0))
+    pruned = prune(store, 0)
+    assert not part.exists()
+    assert store.blob(HASH) is None
+    assert [path.read_text() for path in theirs] == ["mine"] * 4
+    assert not [each for each in pruned if "git" in each.file or "holiday" in each.file]
+
+
+def test_prune_deletes_nothing_from_a_folder_that_we_did_not_make(store: Store, file: Path) -> None:
+    fill(store, file)
+    (store.folder.parent / MARKER).unlink()
+    assert prune(store, 0) == []
+    assert store.blob(HASH)
 
 
 def test_prune_leaves_what_a_newer_lungfish_refers_to(store: Store, file: Path) -> None:

@@ -10,8 +10,7 @@ JOB = {"photos": "abc", "recipe": "epochs = 5\n"}
 
 
 @pytest.fixture
-def target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "cache"))
+def target(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 

@@ -111,7 +111,6 @@ def test_a_job_is_known_by_what_its_weights_hold(
     write_digits: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two files of one network, whose hashes nobody has published; told before anything is trained."""
-    monkeypatch.setenv("LUNGFISH_CACHE", str(tmp_path / "cache"))
     photos = write_digits(tmp_path / "digits", count=6)
     told = []
 

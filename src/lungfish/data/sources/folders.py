@@ -27,6 +27,8 @@ def open_folder(place: Place, tree: Tree) -> PhotoSet:
         )
     splits = _split_folders(place, possible, photos)
     listing = Listing(skipped=list(tree.skipped))
+    if links := tree.about_links():
+        listing.warnings.append(links)
     for name in tree.files:
         _list_file(listing, name, splits)
     if not listing.rows:

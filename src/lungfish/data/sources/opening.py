@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from urllib.request import url2pathname
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
@@ -29,16 +30,17 @@ LAYOUTS = (
 FILES = (".csv", ".parquet", ".tar")
 
 
-def open_photos(photos: str | os.PathLike[str]) -> PhotoSet:
+def open_photos(photos: str | os.PathLike[str], *, follow_links: bool = False) -> PhotoSet:
     """List photos; nothing is decoded yet.
 
     Args:
-        photos: a path; an address that fsspec opens, `s3://bucket/photos`; or a data set of the Hugging Face hub,
-            `hf:OWNER/NAME[@REVISION][:CONFIG]`. At a path or an address may be a folder of class folders; a folder of
-            `train`, `val|validation|valid` and `test` folders of class folders; a CSV or Parquet file with columns
-            `image` and `label` (`split` and `group` if there); Hugging Face image parquet or WebDataset tar shards:
-            one file, a folder of files named `train*`, `validation*`, `test*`, a checkout that holds such a folder, or
-            a pattern, `train-{000000..000009}.tar`.
+        photos: a path, or the same after `file://`; an address that fsspec opens, `s3://bucket/photos`; or a data set
+            of the Hugging Face hub, `hf:OWNER/NAME[@REVISION][:CONFIG]`. At a path or an address may be a folder of
+            class folders; a folder of `train`, `val|validation|valid` and `test` folders of class folders; a CSV or
+            Parquet file with columns `image` and `label` (`split` and `group` if there); Hugging Face image parquet or
+            WebDataset tar shards: one file, a folder of files named `train*`, `validation*`, `test*`, a checkout that
+            holds such a folder, or a pattern, `train-{000000..000009}.tar`.
+        follow_links: also follow links that lead outside the folder; the path itself may always be a link.
 
     Raises:
         PhotosError: there is no such place, or what it holds cannot be used; the message says why.
@@ -46,21 +48,21 @@ def open_photos(photos: str | os.PathLike[str]) -> PhotoSet:
         DownloadError: something cannot be fetched, or must not be.
         MissingExtraError: a package that the source needs is not installed.
     """
-    text = os.fspath(photos)
+    text = _as_path(os.fspath(photos))
     if is_hub_name(text):
         return open_hub(text)
     if text.startswith("pipe:"):
         raise PhotosError(f"{printable(text)} is a command, and none is ever run", LAYOUTS)
     if is_pattern(text) and (is_address(text) or not Path(text).exists()):
-        return _open_pattern(text)
+        return _open_pattern(text, follow_links)
     if is_address(text):
         return _open_address(text)
-    return _open_path(Path(text), printable(text))
+    return _open_path(Path(text), printable(text), follow_links)
 
 
 def local_path(photos: str | os.PathLike[str]) -> Path | None:
     """The folder or file of this machine that `photos` names; None for a hub, an address or a pattern."""
-    text = os.fspath(photos)
+    text = _as_path(os.fspath(photos))
     elsewhere = is_hub_name(text) or is_address(text) or (is_pattern(text) and not Path(text).exists())
     return None if elsewhere else Path(text)
 
@@ -82,7 +84,25 @@ def short_name(photos: str | os.PathLike[str]) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")
 
 
-def _open_path(path: Path, shown: str) -> PhotoSet:
+def _as_path(text: str) -> str:
+    """A `file:` address as the path that it is, so that what holds for paths holds for it; another name as it is.
+
+    Raises:
+        PhotosError: it names a file of another machine.
+    """
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() not in ("file", "local"):
+        return text
+    host, _, path = rest.partition("/")
+    if host not in ("", "localhost"):
+        raise PhotosError(
+            f"{printable(text)} names a file of the machine {printable(host)!r}",
+            "Write file:///PATH with the whole path, or the path alone.",
+        )
+    return url2pathname(f"/{path}")
+
+
+def _open_path(path: Path, shown: str, follow_links: bool) -> PhotoSet:
     try:
         is_folder = path.is_dir()
         exists = path.exists()
@@ -91,8 +111,8 @@ def _open_path(path: Path, shown: str) -> PhotoSet:
     if not exists:
         raise PhotosError(f"no such folder: {shown}", LAYOUTS)
     if is_folder:
-        return _open_folder(LocalPlace(path))
-    return _open_file(LocalPlace(path.parent), path.name)
+        return _open_folder(LocalPlace(path, follow_links))
+    return _open_file(LocalPlace(path.parent, follow_links), path.name)
 
 
 def _open_address(address: str) -> PhotoSet:
@@ -102,14 +122,16 @@ def _open_address(address: str) -> PhotoSet:
     return _open_file(open_place(folder), name)
 
 
-def _open_pattern(pattern: str) -> PhotoSet:
+def _open_pattern(pattern: str, follow_links: bool) -> PhotoSet:
     """Shards of one folder, which is what the pattern begins with."""
     suffix = suffix_of(pattern)
     if suffix not in (".tar", ".parquet"):
         raise PhotosError(f"{printable(pattern)} stands for neither .tar nor .parquet files", LAYOUTS)
     folder = pattern.partition("{")[0].rpartition("/")[0]
-    place: Place = open_place(folder) if is_address(folder) else LocalPlace(Path(folder))
+    place: Place = open_place(folder) if is_address(folder) else LocalPlace(Path(folder), follow_links)
     names = expand(pattern.removeprefix(folder).lstrip("/"))
+    if isinstance(place, LocalPlace):
+        place.check_links(names)
     return open_tar_shards(place, names) if suffix == ".tar" else open_image_parquet(place, names)
 
 
@@ -130,10 +152,12 @@ def _open_folder(place: Place) -> PhotoSet:
         return shards
     try:
         return open_folder(place, tree)
-    except PhotosError:
+    except PhotosError as error:
         with suppress(PhotosError):  # a picture or two may lie beside shards, as a README's do
             if tree.photos and (shards := _open_shards(place, tree)):
                 return shards
+        if links := tree.about_links():
+            error.hint += f"\n{links}."
         raise
 
 

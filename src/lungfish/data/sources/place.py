@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from lungfish.core.errors import PhotosError
+from lungfish.core.files import NotRegularError, open_regular
 from lungfish.core.names import printable
 from lungfish.data.photos import Photo
 from lungfish.data.sources.assembly import Listing
 from lungfish.data.sources.files import FileReader
-from lungfish.data.sources.tree import Tree, read_tree, unreadable_folder
+from lungfish.data.sources.tree import LINK_OUT, Tree, leads_out, read_tree, unreadable_folder
 
 
 class Place(Protocol):
@@ -51,22 +52,34 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class LocalPlace:
-    """A folder of this machine."""
+    """A folder of this machine.
+
+    Args:
+        root: the folder; may be a link.
+        follow_links: whether links may lead out of it.
+    """
 
     root: Path
+    follow_links: bool = False
+
+    def check_links(self, names: list[str]) -> None:
+        """Raise `PhotosError` if one of them is a link that leads outside the folder and is not to be followed."""
+        for name in names:
+            if not self.follow_links and leads_out(self.root / name, os.path.realpath(self.root)):
+                raise PhotosError(f"{self.shown(name)} is {LINK_OUT}", "Add --follow-links to read it.")
 
     def tree(self) -> Tree:
-        return read_tree(self.root)
+        return read_tree(self.root, follow_links=self.follow_links)
 
     def below(self, folder: str) -> LocalPlace:
-        return LocalPlace(self.root / folder)
+        return replace(self, root=self.root / folder)
 
     def shown(self, name: str = "") -> str:
         return printable(str(self.root / name))
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
-        with _explained(self.root / name), (self.root / name).open("rb") as file:
+        with _explained(self.root / name), open_regular(self.root / name) as file:
             yield file
 
     def stamp(self, name: str) -> str:
@@ -90,5 +103,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise PhotosError(f"no such file: {printable(str(path))}", "Check the spelling.") from error
+    except NotRegularError as error:
+        raise PhotosError(
+            f"{printable(str(path))} is {error}", "Save its output to a file and pass that file."
+        ) from None
     except OSError as error:
         raise unreadable_folder(path, error) from error

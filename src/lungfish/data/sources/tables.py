@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
@@ -79,6 +79,7 @@ class _Places:
         self.place = place
         self.root = place.root if isinstance(place, LocalPlace) else None
         self.real_root = self.root.resolve() if self.root else None
+        self.follow_links = isinstance(place, LocalPlace) and place.follow_links
         self.inside: dict[str, bool] = {}  # folder to whether it is under the root
 
     def relative(self, image: str, where: str) -> str:
@@ -87,10 +88,13 @@ class _Places:
         posix = PurePosixPath(os.path.normpath(below).replace(os.sep, "/")) if below else PurePosixPath()
         if not posix.parts or "\0" in image:
             raise PhotosError(f"{where}: no image path", "Give every row a path.")
-        if posix.is_absolute() or Path(below).is_absolute() or posix.parts[0] == ".." or not self._holds(posix):
+        hint = "Paths must stay under the table's folder; move the table or the photos"
+        if posix.is_absolute() or is_anchored(below) or posix.parts[0] == "..":
+            raise PhotosError(f"{where}: {printable(image)} is outside {self.place.shown()}", f"{hint}.")
+        if not self._holds(posix):
             raise PhotosError(
-                f"{where}: {printable(image)} is outside {self.place.shown()}",
-                "Paths must stay under the table's folder; move the table or the photos.",
+                f"{where}: {printable(image)} is outside {self.place.shown()}: a link leads there",
+                f"{hint}, or add --follow-links.",
             )
         return str(posix)
 
@@ -105,13 +109,18 @@ class _Places:
         return self.root is None or (self.root / name).is_file()
 
     def _holds(self, posix: PurePosixPath) -> bool:
-        if self.root is None or self.real_root is None:
+        if self.root is None or self.real_root is None or self.follow_links:
             return True
         folder = str(posix.parent)
         if folder not in self.inside:
             self.inside[folder] = (self.root / folder).resolve().is_relative_to(self.real_root)
         path = self.root / posix
         return self.inside[folder] and (not path.is_symlink() or path.resolve().is_relative_to(self.real_root))
+
+
+def is_anchored(path: str, flavour: type[PurePath] = PurePath) -> bool:
+    """Whether a path begins at a root or a drive: on Windows `D:x.jpg` is below the folder where one stands on D."""
+    return bool(flavour(path).anchor)
 
 
 def _read_csv(place: Place, name: str) -> Table:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lungfish.core.errors import StorageError
-from lungfish.core.names import printable
+from lungfish.core.names import plural, printable
 from lungfish.data.photos import Skipped
 from lungfish.runtime.decode import EXTRA_SUFFIXES, SUFFIXES
 
 PHOTO_SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
+LINK_OUT = "a link that leads outside the folder"
+SHOWN = 5  # names of links
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir"})
 # Files that stand beside photos and are plainly none: ignored without a word. Any other suffix is skipped and named.
 COMPANION_SUFFIXES = frozenset(
@@ -44,7 +46,7 @@ class Tree:
     Args:
         files: all files but junk and hidden ones.
         folders: all folders entered.
-        skipped: links that lead nowhere or back, and things that are no files.
+        skipped: links that lead nowhere, back or out of the folder, and things that are no files.
     """
 
     files: tuple[str, ...]
@@ -52,14 +54,32 @@ class Tree:
     skipped: tuple[Skipped, ...]
 
     @property
+    def links_out(self) -> list[str]:
+        """Links that were not followed because they lead out of the folder."""
+        return [each.file for each in self.skipped if each.reason == LINK_OUT]
+
+    def about_links(self) -> str:
+        """What to say of those; empty if there are none."""
+        if not (links := self.links_out):
+            return ""
+        shown = [*map(printable, links[:SHOWN]), *(["..."] if len(links) > SHOWN else [])]
+        skipped = plural(len(links), "link that leads", "links that lead")
+        what = "it" if len(links) == 1 else "them"
+        return f"skipped {skipped} outside the folder: {', '.join(shown)} (add --follow-links to read {what})"
+
+    @property
     def photos(self) -> list[str]:
         """Files whose suffix is a picture's."""
         return [name for name in self.files if suffix_of(name) in PHOTO_SUFFIXES]
 
 
-def read_tree(root: Path) -> Tree:
-    """Walk `root`. Links are followed, out of the tree too, but real folders come first and none is entered twice,
+def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
+    """Walk `root`, which may be a link itself. Real folders come before links to folders, and none is entered twice,
     so that a loop of links ends and no photo counts twice because of a linked folder.
+
+    Args:
+        root: the folder.
+        follow_links: also follow links that lead outside it.
 
     Raises:
         StorageError: a folder may not be read; names it.
@@ -69,6 +89,7 @@ def read_tree(root: Path) -> Tree:
     skipped: list[Skipped] = []
     entered: set[tuple[int, int]] = set()
     pending = deque([("", Path(root))])
+    real_root = os.path.realpath(root)
     while pending:
         prefix, folder = pending.popleft()
         identity = _identity(folder)
@@ -82,6 +103,8 @@ def read_tree(root: Path) -> Tree:
             if is_junk(entry.name):
                 continue
             kind = _kind(entry)
+            if kind in ("folder", "file") and not follow_links and leads_out(entry, real_root):
+                kind = LINK_OUT
             if kind == "folder":
                 place = pending.append if entry.is_symlink() else pending.appendleft
                 place((name + "/", Path(entry.path)))
@@ -127,6 +150,12 @@ def _kind(entry: os.DirEntry[str]) -> str:
     except OSError as error:  # a link to itself
         return error.strerror or str(error)
     return "a link that leads nowhere" if entry.is_symlink() else "not a file"
+
+
+def leads_out(entry: os.DirEntry[str] | Path, real_root: str) -> bool:
+    """Whether it is a link, or a junction of Windows, to something that is not below the root."""
+    is_link = entry.is_symlink() or (os.name == "nt" and bool(getattr(os.lstat(entry), "st_reparse_tag", 0)))
+    return is_link and not Path(os.path.realpath(entry)).is_relative_to(real_root)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
