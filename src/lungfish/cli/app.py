@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ from lungfish.cli.train import train
 from lungfish.cli.weights import weights
 from lungfish.core.errors import LungfishError, MachineError, StorageError, UsageError, WorkerError
 from lungfish.core.extras import missing_extra
-from lungfish.core.files import NO_SPACE
+from lungfish.core.files import DAMAGED, DISK_ERRORS, NO_SPACE
 from lungfish.core.names import in_short, printable
 
 COMMANDS = (demo, train, predict, evaluate, explain, models, describe, compare, scale, doctor)
@@ -163,11 +164,10 @@ def _explain(error: Exception) -> LungfishError:
         return UsageError(message, f"See {context.command_path if context else 'lungfish'} --help.")
     if isinstance(error, MemoryError):
         return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
-    if isinstance(error, OSError) and error.filename:
-        return StorageError(
-            f"cannot use {printable(os.fsdecode(error.filename))}: {error.strerror}",
-            "Choose a place that you may use; LUNGFISH_CACHE is that of the cache.",
-        )
+    if isinstance(error, OSError) and (error.filename or error.errno in DISK_ERRORS):
+        used = printable(os.fsdecode(error.filename)) if error.filename else "a file"
+        hint = "Choose a place that you may use; LUNGFISH_CACHE is that of the cache."
+        return StorageError(f"cannot use {used}: {error.strerror}", DAMAGED if error.errno == errno.EIO else hint)
     in_group = os.environ.get("WORLD_SIZE", "1") != "1"
     if in_group and isinstance(error, RuntimeError) and re.search(r"\b(gloo|nccl)\b", str(error), re.IGNORECASE):
         return WorkerError(

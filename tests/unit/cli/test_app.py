@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import subprocess
@@ -63,7 +64,12 @@ def test_our_errors(lungfish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(ZeroDivisionError("1/0"), "unexpected ZeroDivisionError: 1/0"), (MemoryError(), "out of memory")],
+    [
+        (ZeroDivisionError("1/0"), "unexpected ZeroDivisionError: 1/0"),
+        (MemoryError(), "out of memory"),
+        (OSError(errno.EIO, "Input/output error"), "cannot use a file: Input/output error"),
+        (OSError(errno.EIO, "Input/output error", "x"), "cannot use x: Input/output error"),
+    ],
 )
 def test_unexpected_errors_have_no_traceback(
     lungfish: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
@@ -128,7 +134,7 @@ def test_every_command_is_plain_about_json() -> None:
 
 
 def test_interruption_of_the_reader(monkeypatch: pytest.MonkeyPatch, color_bundle: Path, tmp_path: Path) -> None:
-    def gone(*_: object) -> None:
+    def gone(*_: object, **__: object) -> None:
         raise BrokenPipeError
 
     quiet: list[bool] = []
