@@ -84,7 +84,7 @@ def read_photo(path: Path) -> bytes:
             if size > MAX_PHOTO_BYTES:
                 raise UnreadablePhotoError(f"{size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed")
             file.seek(0)
-            return file.read(MAX_PHOTO_BYTES)
+            return file.read(size)
     except NotRegularError as error:
         raise UnreadablePhotoError(str(error)) from None
     except OSError as error:
