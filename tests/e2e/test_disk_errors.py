@@ -12,7 +12,7 @@ from lungfish.runtime.bundle_files import check_files
 
 from ..disk_errors import Site, failing
 
-EVERY = 16  # of the sites, one is tried by default: with --every-case all, in two minutes
+EVERY = 40  # of the sites, one is tried by default: with --every-case all, in two minutes
 
 
 def test_a_job_with_force(

@@ -69,7 +69,7 @@ class RowStore:
         """
         with self._lock:
             pending, self._pending = self._pending, {}
-        if not pending:
+        if not pending or not self._writable:  # some were added while the last flush failed
             return
         rows = np.empty(len(pending), self._dtype)
         rows["sha256"] = np.frombuffer(b"".join(pending), np.uint8).reshape(-1, 32)

@@ -36,7 +36,7 @@ from lungfish.workflows.run_folder import begin_run, end_run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills need fork")
 
-EXAMPLES, EVERY_EXAMPLE, STEPS = 25, 1_000, 14
+EXAMPLES, EVERY_EXAMPLE, STEPS = 10, 1_000, 14
 KINDS = ("activations", "bundles", "features", "inspections", "photos", "runs", "shards", "weights")
 HASHES = [sha256_bytes(bytes([number])) for number in range(3)]
 # Names of a user's: like those that the cache has, but none of them.

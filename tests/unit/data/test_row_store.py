@@ -105,3 +105,19 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(StorageError):
         store.flush()
     store.flush()  # given up: nothing is pending
+
+
+def test_rows_added_while_a_flush_fails_do_not_make_another_fail(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    store = RowStore(tmp_path / "file" / "folder", ROW)
+    write = store._write
+
+    def slow(rows):
+        store.add(key(2), np.zeros(4, np.float32))  # by another thread
+        return write(rows)
+
+    monkeypatch.setattr(store, "_write", slow)
+    store.add(key(1), np.zeros(4, np.float32))
+    with pytest.raises(StorageError):
+        store.flush()
+    store.flush()
