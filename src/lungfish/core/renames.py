@@ -17,7 +17,7 @@ def rename_new(source: Path, target: Path) -> None:
     """Rename a file or folder to a name that is free.
 
     Raises:
-        FileExistsError: it is not, be it an empty folder.
+        FileExistsError: the name is taken, even by an empty folder.
         OSError: the system refuses.
     """
     if _renameat2(source, target, _NOREPLACE):

@@ -53,7 +53,7 @@ def staged_folder(target: Path, place: Callable[[Path, Path], None] | None = Non
     If the block raises, `KeyboardInterrupt` included, the new folder is deleted and `target` is as it was.
 
     Args:
-        target: the folder to bring about.
+        target: the folder to create.
         place: called with the new folder and `target` to put the one at the other; by default `put`.
 
     Raises:
@@ -156,7 +156,7 @@ def was_staged(stage: Path) -> bool:
 
 
 def _is_ours(stage: Path) -> bool:
-    """Whether a folder was made by this machine, with a lock: else nobody could tell whether its maker lives."""
+    """Whether this machine made the folder. Only locked folders are signed: the lock tells whether the maker lives."""
     try:
         return not stage.is_symlink() and (stage / OWNER).read_text("utf-8", "replace").startswith(_signature())
     except OSError:
@@ -187,7 +187,7 @@ def _discard(new: Path, made: Identity) -> None:
 
 
 def _is_of_stage(error: OSError, new: Path) -> bool:
-    """Whether the block failed to write, be it into `new` or because of the disk."""
+    """Whether the error came from writing into `new`, or from the disk itself."""
     return error.errno in DISK_ERRORS or str(new) in str(error.filename)
 
 

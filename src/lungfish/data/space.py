@@ -23,7 +23,7 @@ _dry_runs = 0  # that are under way
 
 
 def bytes_available(folder: Path) -> int:
-    """What `folder`, be it there or not, may take: what the budget and the disk leave beside all that must stay.
+    """What `folder`, which need not exist, may take: what the budget and the disk leave beside all that must stay.
 
     Raises:
         UsageError: `LUNGFISH_CACHE_GB` is not a positive number.
@@ -62,7 +62,7 @@ def make_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def nothing_deleted() -> Iterator[None]:
-    """A block, of a dry run, in which nothing is deleted: there is room only beside all that the cache holds."""
+    """For a dry run: nothing is deleted within the block, so only free space counts as room."""
     global _dry_runs  # noqa: PLW0603  threads of the run ask, too
     _dry_runs += 1
     try:

@@ -1,4 +1,4 @@
-"""A bundle's folder appears whole, in place of an older bundle if that may go; nobody's own files are ever deleted."""
+"""Put a finished bundle in its place, replacing an older one if allowed; the user's own files are never deleted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def staged_bundle(folder: Path, replaced: Identity | None, progress: Progress) -
     Args:
         folder: where the bundle goes.
         replaced: which bundle may be replaced, as it was before any work was done; None if nothing may stand there.
-        progress: told where a file of somebody's own was found too late to leave everything as it was.
+        progress: told where the user's own files were moved if they appeared too late to cancel the replacement.
 
     Raises:
         OutputError: something else stands there by now, or the older bundle holds somebody's own files.
@@ -175,7 +175,7 @@ def _check_same(folder: Path, name: Path, replaced: Identity) -> None:
 
 
 def _show_rest(old: Path, folder: Path, progress: Progress) -> None:
-    """Give what is left of an old bundle, because it holds somebody's own files, a name that people see."""
+    """Move what remains of an old bundle, which holds files of the user's, to a visible name."""
     if stands(old):
         with suppress(OSError):
             put(old, shown := next_free(folder))
@@ -206,5 +206,5 @@ def _is_sound(folder: Path) -> bool:
 
 
 def stands(path: Path) -> bool:
-    """Whether anything has this name, be it a link that leads nowhere. Raises `OSError`."""
+    """Whether the name is taken, even by a dangling link. Raises `OSError`."""
     return path.exists() or path.is_symlink()

@@ -56,7 +56,7 @@ OURS = [
     *("weights", "weights/blobs", "weights/cards", "weights/checked", "weights/unpacked", "weights/downloads"),
     *("bundles", "bundles/lite0-0123456789ab", "bundles/lite0-0123456789ab/golden", "locks"),
 ]
-# What nobody can tell from ours: the marker says that the folder is Lungfish's, and the name is one that it gives.
+# Names that cannot be told apart from ours: in a marked cache, Lungfish gives files these very names.
 TAKEN = {
     f"activations/{HASHES[0]}": ("array.npy", "record.json", ".array.npy.0123456789abcdef.tmp"),
     f"runs/{HASHES[0][:24]}/{HASHES[0][:16]}/full": ("job.json",),
@@ -190,7 +190,7 @@ class CacheStates(RuleBasedStateMachine):
 
 
 def attempt(operation: Callable[[], object]) -> None:
-    with contextlib.suppress(LungfishError):  # told in a clear word: a user's file is in the way
+    with contextlib.suppress(LungfishError):  # an expected error: a user's file is in the way
         operation()
 
 
