@@ -1,6 +1,7 @@
-"""Random views of a photo: a part of it, resized, perhaps mirrored. Small changes that leave its class as it is.
+"""Random views of a photo: a part of it, resized, perhaps mirrored, in another light. None changes its class.
 
-Source: Szegedy et al., arXiv:1409.4842, section 6 (random parts of random size and aspect).
+Source: Szegedy et al., arXiv:1409.4842, section 6 (random parts of random size and aspect); Howard, arXiv:1312.5402
+(brightness, contrast and saturation in random order).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 
 from lungfish.core.errors import UsageError
 from lungfish.core.hashing import sha256_json
 from lungfish.runtime.preprocess import INTERPOLATIONS, Preprocess
 
 TRIES = 10
+LIGHT = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -28,6 +30,8 @@ class Augmentation:
         min_area: least share of the photo's area that a view shows, above 0 and at most 1.
         max_aspect: most that width over height, or height over width, of the part may be, 1 to 10.
         flips: whether every second view is mirrored left to right; not where left and right tell classes apart.
+        color: brightness, contrast and saturation are each multiplied by a random number from `1 - color` to
+            `1 + color`, 0 to 1.
 
     Raises:
         UsageError: a value that is not allowed.
@@ -36,6 +40,7 @@ class Augmentation:
     min_area: float = 0.35
     max_aspect: float = 4 / 3
     flips: bool = True
+    color: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.min_area <= 1:
@@ -44,6 +49,8 @@ class Augmentation:
             raise UsageError(f"augmentation: max_aspect is {self.max_aspect!r}; allowed are 1 to 10")
         if not isinstance(self.flips, bool):
             raise UsageError(f"augmentation: flips is {self.flips!r}; allowed are true and false")
+        if not 0 <= self.color <= 1:
+            raise UsageError(f"augmentation: color is {self.color!r}; allowed are 0 to 1")
 
     def draft_px(self, preprocess: Preprocess) -> int:
         """Shorter side that a scaled JPEG decode must keep, so that even the smallest part need not be enlarged."""
@@ -77,7 +84,17 @@ def augmented(
     box = _random_part(image.width, image.height, augmentation, rng)
     size = (preprocess.resolution_px, preprocess.resolution_px)
     view = image.resize(size, INTERPOLATIONS[preprocess.interpolation], box=box)
-    return np.asarray(ImageOps.mirror(view) if mirrored and augmentation.flips else view)
+    if mirrored and augmentation.flips:
+        view = ImageOps.mirror(view)
+    return np.asarray(_relit(view, augmentation.color, rng))
+
+
+def _relit(view: Image.Image, color: float, rng: np.random.Generator) -> Image.Image:
+    """Another brightness, contrast and saturation, in random order; the same image without `color`."""
+    if color:
+        for k in rng.permutation(len(LIGHT)):
+            view = LIGHT[k](view).enhance(1 + color * (2 * rng.random() - 1))
+    return view
 
 
 def _random_part(width: int, height: int, augmentation: Augmentation, rng: np.random.Generator) -> Box:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 Positions = NDArray[np.int64]
 Batch = tuple["Tensor", "Tensor"]
 Validate = Callable[["nn.Module"], Score]
+LOW_RATE = (
+    0.1  # of the highest learning rate: only below it does patience end a run, for a high one hides what was learned
+)
 STEP_STREAM = 2  # random numbers of dropout, apart from those that order the photos
 
 
@@ -98,7 +101,7 @@ class Fitted:
     Args:
         tensors: parameters and statistics of the best epoch's moving average, by name.
         score: of these on validation photos.
-        best_epoch: which one it was; None if none was better than the start.
+        best_epoch: which one it was; None if the time was too short for one.
         history: a JSON object for each epoch.
         stopped: why there are no more: `epochs`, `patience` or `minutes`.
     """
@@ -142,8 +145,6 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
     if run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
         state.restore(saved)
         state.tally = state.tally if group.leads else Tally()  # the first process has the others' share
-    else:
-        state.score = group.agree(validate(network))
     model = group.wrap(network)
     if run.compiled:
         # a graph for each shape: one that serves several, made on the way, would compute other bits after a resume
@@ -246,7 +247,8 @@ def _why_stop(state: State, epoch_steps: int, tuning: Tuning, run: Run) -> str:
         return "epochs"
     if state.step % epoch_steps:
         return ""
-    if state.stale >= tuning.patience:
+    share = _schedule(state.step / (tuning.epochs * epoch_steps), tuning.warm_up)
+    if state.stale >= tuning.patience and share <= LOW_RATE:
         return "patience"
     epoch = len(state.history)
     epoch_s = state.history[-1]["seconds"] if epoch else 0.0

@@ -19,7 +19,7 @@ class Recipe:
     """The steps of a job, each of which starts from what the one before it reached.
 
     First a logistic head on the frozen trunk, unless `pretrained` is false; then `finetune`, then `full`, if they are
-    there. A step that is not better on validation photos changes nothing.
+    there. A step that is not better on validation photos changes nothing, and the next one starts from what was best.
 
     Args:
         name: of the recipe.
@@ -34,7 +34,8 @@ class Recipe:
         folds: of the cross-validation.
         pretrained: whether weights are the start; without, the network is at its random initialization.
         minutes: that the whole job may take, or None; steps are shortened or left out to keep to it.
-        few_photos: with fewer training photos, a step counts only if its gain on validation photos is clear.
+        few_photos: with fewer training photos, a step counts only if its gain is clear: cross-validated on the training
+            photos, or else on validation photos.
         finetune: how the last blocks are trained from cached activations; None leaves them as they are.
         full: how all blocks are trained from photos; None leaves them as they are.
     """
@@ -81,6 +82,12 @@ class Recipe:
         steps: dict[str, Finetune | Full | None] = {"finetune": self.finetune, "full": self.full}
         return {name: step for name, step in steps.items() if step}
 
+    def for_photos(self, photos: int) -> Recipe:
+        """Return the recipe with the schedules that suit that many training photos."""
+        finetune = self.finetune and self.finetune.for_photos(photos)
+        full = self.full and self.full.for_photos(photos)
+        return replace(self, finetune=finetune, full=full)
+
     def to_toml(self) -> str:
         """The recipe as a TOML file that `read_recipe` reads back to an equal one."""
         values = {key: value for key, value in asdict(self).items() if key not in TABLES and value is not None}
@@ -90,6 +97,8 @@ class Recipe:
 TABLES: dict[str, Finetune | Full] = {"finetune": Finetune(), "full": Full()}
 SCRATCH = Full(
     epochs=120,
+    min_area=0.25,
+    color=0.0,
     learning_rate=2e-3,
     layer_decay=1.0,
     weight_decay=0.05,
@@ -142,6 +151,8 @@ def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Re
         UsageError: a recipe without such a step has no epochs, or a value is out of range.
     """
     if epochs is not None:
+        if epochs < 1:
+            raise UsageError(f"epochs is {epochs}; allowed are 1 to 10000")
         if not recipe.tables:
             raise UsageError(f"recipe {recipe.name} has no epochs", "Leave --epochs out, or give --recipe finetune.")
         last, step = list(recipe.tables.items())[-1]

@@ -43,10 +43,10 @@ class State:
     Args:
         network: being trained.
         optimizer: of its parameters.
-        score: of the best epoch; of the start until an epoch is better.
+        score: of the best epoch; infinite loss until the first one ends.
         pulled: whether the starting point is needed.
         step: how many steps are done.
-        best_epoch: the one whose average is the best; None while the start is.
+        best_epoch: the one whose average is the best; None until the first one ends.
         stopped: why it ended, if it did.
         history: a row for each epoch.
         tally: of the epoch that is under way.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
 
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
+
+# A schedule that fits the number of photos: few photos are passed over more often, so that every set takes about as
+# many steps. Measured in docs/decisions/0020.
+PHOTOS_SHOWN = 24_000
+LEAST_EPOCHS, MOST_EPOCHS = 4, 20
 
 
 @dataclass(frozen=True)
@@ -14,7 +19,7 @@ class Tuning:
     """What the loop obeys.
 
     Args:
-        epochs: passes over the photos.
+        epochs: passes over the photos; 0 for as many as show about 24,000 of them, 4 to 20.
         batch: photos in a step, over all processes.
         accumulate: parts that a step's photos go through the network in, one after the other, to save memory.
         optimizer: `adamw`, or `sgd` with Nesterov's momentum of 0.9.
@@ -25,11 +30,12 @@ class Tuning:
         warm_up: share of the steps in which the learning rate rises.
         average: of the moving average, how much stays in a step.
         pull: weight of the squared distance to the starting point.
-        patience: epochs without a lower loss on validation before training ends.
+        patience: epochs without a lower loss on validation before training ends; not before the learning rate has come
+            down to a tenth.
         batch_norm: `frozen` keeps its statistics, which small batches would spoil; `batch` learns them.
     """
 
-    epochs: int = 8
+    epochs: int = 0
     batch: int = 64
     accumulate: int = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -48,7 +54,7 @@ class Tuning:
         choose(self.batch_norm, ("frozen", "batch"), "batch_norm of a recipe")
         check_ranges(
             self,
-            epochs=(1, 10_000),
+            epochs=(0, 10_000),
             batch=(1, 100_000),
             accumulate=(1, 1000),
             learning_rate=(1e-9, 10),
@@ -61,6 +67,11 @@ class Tuning:
             patience=(1, 10_000),
         )
 
+    def for_photos(self, photos: int) -> Self:
+        """Return the same settings with the number of epochs that suits that many training photos."""
+        fitting = min(max(round(PHOTOS_SHOWN / photos), LEAST_EPOCHS), MOST_EPOCHS)
+        return replace(self, epochs=self.epochs or fitting)
+
     def changed_from(self, other: Tuning) -> dict[str, Any]:
         """The settings that are others than those of `other`, by name."""
         theirs = asdict(other)
@@ -72,21 +83,27 @@ class Finetune(Tuning):
     """The last layers, from activations of augmented views that are computed once.
 
     Args:
-        views: augmented views of each photo, beside the plain one.
+        views: augmented views of each photo, beside the plain one; -1 for half as many as epochs.
         min_area: least share of a photo's area that a view shows.
         flips: whether views are mirrored; not where left and right tell classes apart.
+        color: how far brightness, contrast and saturation of a view may differ from the photo's, 0 to 1.
         tail_share: most of the network's multiply-adds that are trained; more is better and slower.
     """
 
     learning_rate: float = 1e-3
-    views: int = 4
-    min_area: float = 0.35
+    views: int = -1
+    min_area: float = 0.12
     flips: bool = True
+    color: float = 0.4
     tail_share: float = 0.4
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, views=(0, 1000), min_area=(0.01, 1), tail_share=(0.01, 1))
+        check_ranges(self, views=(-1, 1000), min_area=(0.01, 1), color=(0, 1), tail_share=(0.01, 1))
+
+    def for_photos(self, photos: int) -> Self:
+        fitting = super().for_photos(photos)
+        return fitting if self.views >= 0 else replace(fitting, views=max(fitting.epochs // 2, 1))
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,7 @@ class Full(Tuning):
     Args:
         min_area: least share of a photo's area that is shown.
         flips: whether photos are mirrored; not where left and right tell classes apart.
+        color: how far brightness, contrast and saturation may differ from the photo's, 0 to 1.
         policy: what else is done to them: `none`, `trivial` (TrivialAugment, arXiv:2103.10158) or `rand`
             (RandAugment, arXiv:1909.13719).
         mixup: strength of MixUp (arXiv:1710.09412); 0 is none.
@@ -109,8 +127,9 @@ class Full(Tuning):
     learning_rate: float = 3e-4
     layer_decay: float = 0.85
     average: float = 0.995
-    min_area: float = 0.25
+    min_area: float = 0.12
     flips: bool = True
+    color: float = 0.4
     policy: Literal["none", "trivial", "rand"] = "none"
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -124,7 +143,15 @@ class Full(Tuning):
         choose(self.policy, ("none", "trivial", "rand"), "policy of a recipe")
         choose(self.precision, ("auto", "float32", "bfloat16"), "precision of a recipe")
         choose(self.compile, ("auto", "always", "never"), "compile of a recipe")
-        check_ranges(self, min_area=(0.01, 1), mixup=(0, 10), cutmix=(0, 10), first_side=(0.25, 1), workers=(-1, 256))
+        check_ranges(
+            self,
+            min_area=(0.01, 1),
+            color=(0, 1),
+            mixup=(0, 10),
+            cutmix=(0, 10),
+            first_side=(0.25, 1),
+            workers=(-1, 256),
+        )
 
 
 def check_ranges(settings: object, **ranges: tuple[float, float]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.training.group import Group
-from lungfish.training.probe import cross_entropy, fit_temperature
+from lungfish.training.judging import losses
 from lungfish.training.state import Score
 
 if TYPE_CHECKING:
@@ -53,8 +53,3 @@ class Validation:
 def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
     """Mean loss at the best temperature, and top-1."""
     return Score(float(losses(logits, labels).mean()), float((logits.argmax(axis=1) == labels).mean()))
-
-
-def losses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """float64 `[n]`: cross-entropy of each photo at the best temperature, in nats."""
-    return cross_entropy(logits.astype(np.float64) / fit_temperature(logits, labels), labels)

@@ -12,6 +12,7 @@ from lungfish.core.progress import Progress
 from lungfish.data.features import open_features
 from lungfish.data.sources import open_photos
 from lungfish.data.space import nothing_deleted
+from lungfish.training.attach import attach
 from lungfish.training.group import alone
 from lungfish.training.trunk import open_trunk
 from lungfish.workflows.gather import GatherOptions, gather
@@ -21,7 +22,7 @@ from lungfish.workflows.plan import open_steps, plan_steps
 from lungfish.workflows.run_folder import run_folder
 from lungfish.workflows.step import Setting
 from lungfish.workflows.target import choose_target
-from lungfish.workflows.train import attach, open_network, resolve
+from lungfish.workflows.train import open_network, resolve
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _plan(job: Job, progress: Progress) -> Plan:
     preprocess = start.preprocess
     options = GatherOptions(job.split, recipe.cross_validate_below)
     gathered = gather(photos, preprocess, None, options, progress)
+    recipe = recipe.for_photos(len(gathered.indices("train")))
 
     trunk = open_trunk(network, start.entry)
     at_hand = open_features(trunk, preprocess)

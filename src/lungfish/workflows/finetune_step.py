@@ -26,10 +26,13 @@ from lungfish.training.finetune import (
     validation,
 )
 from lungfish.training.group import first_leads
+from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.pace import seconds_per_photo
+from lungfish.training.probe import Head
 from lungfish.training.trunk import open_boundary
 from lungfish.training.tuning import Finetune
+from lungfish.workflows.cross_fit import Photos, cross_fit
 from lungfish.workflows.step import LEAST_EPOCHS, RESERVE, Setting
 
 if TYPE_CHECKING:
@@ -65,10 +68,27 @@ class FinetuneStep:
         self._block = self._setting.group.agree(int(begun.get("first_block", self._boundary(tuning))))
         return self._block
 
+    def cross_fit(self, head: Head, tuning: Finetune, run: Run) -> Gain | None:
+        gathered = self._setting.gathered
+        if len(gathered.embedded_indices("train")) < len(self._train):
+            return None
+        train, val = self._labelled(tuning)
+        photos = Photos(
+            train=train,
+            samples=gathered.samples(self._train),
+            units=gathered.sides.units[self._train],
+            val=val,
+            val_features=gathered.samples(self._val).features,
+        )
+        return cross_fit(self._network, self._block, photos, head, tuning, run)
+
     def train(self, tuning: Finetune, run: Run) -> Fitted:
+        return finetune(self._network, self._block, *self._labelled(tuning), tuning, run)
+
+    def _labelled(self, tuning: Finetune) -> tuple[LabelledViews, LabelledViews]:
+        """Training views, and the plain ones of validation photos."""
         with first_leads(self._setting.group):
-            train, val = self._views(self._train, tuning, tuning.views), self._on_val
-        return finetune(self._network, self._block, train, val, tuning, run)
+            return self._views(self._train, tuning, tuning.views), self._on_val
 
     def val_logits(self) -> NDArray[np.float32]:
         group = self._setting.group
@@ -78,14 +98,13 @@ class FinetuneStep:
         return logits
 
     def _ways(self, tuning: Finetune) -> Iterator[Finetune]:
-        """The settings, then shorter ones: fewer epochs, fewer views, fewer blocks."""
+        """The settings, then shorter ones: fewer epochs with fewer views, then fewer blocks."""
         least = min(tuning.epochs, LEAST_EPOCHS)
-        half, some_views, few_views = max(tuning.epochs // 2, least), tuning.views // 2, min(tuning.views, 1)
-        for epochs in range(tuning.epochs, half - 1, -1):
-            yield replace(tuning, epochs=epochs)
-        yield replace(tuning, epochs=half, views=some_views)
-        yield replace(tuning, epochs=least, views=few_views)
-        fewer_blocks = replace(tuning, epochs=least, views=few_views, tail_share=max(tuning.tail_share / 2, 0.01))
+        yield tuning
+        for epochs in range(tuning.epochs - 1, least - 1, -1):
+            yield replace(tuning, epochs=epochs, views=min(tuning.views, max(epochs // 2, 1)))
+        shortest = replace(tuning, epochs=least, views=min(tuning.views, max(least // 2, 1)))
+        fewer_blocks = replace(shortest, tail_share=max(tuning.tail_share / 2, 0.01))
         if self._held_bytes(fewer_blocks) <= self._room_bytes:
             yield fewer_blocks
 
@@ -116,7 +135,7 @@ class FinetuneStep:
             [record.seen.sha256 for record in records],
             self._trunk,
             setting.preprocess,
-            ViewSettings(views, Augmentation(tuning.min_area, flips=tuning.flips), setting.seed),
+            ViewSettings(views, Augmentation(tuning.min_area, flips=tuning.flips, color=tuning.color), setting.seed),
             setting.progress,
         )
         return LabelledViews(activations, gathered.truth[indices])
@@ -130,7 +149,8 @@ class FinetuneStep:
             len(self._train), 1 + tuning.views, share_before(self._network.arch, block)
         )
         epoch_s = self._photo_s[block] * (len(self._train) + len(self._val) / 3)
-        return RESERVE * (views_s + tuning.epochs * epoch_s)
+        few = len(self._train) < self._setting.recipe.few_photos
+        return RESERVE * (views_s + (2 if few else 1) * tuning.epochs * epoch_s)  # as long again to cross-fit
 
     def _measured_photo_s(self, block: int) -> float:
         """Seconds for one photo's way forward and back, in the group."""

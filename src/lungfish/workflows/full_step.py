@@ -18,8 +18,10 @@ from lungfish.data.photo_batches import PhotoBatches, plain_batches
 from lungfish.data.photo_loader import PhotoLoader
 from lungfish.runtime.session import physical_cores
 from lungfish.training.full import full, sides_px
+from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.pace import seconds_per_photo
+from lungfish.training.probe import Head
 from lungfish.training.tuning import Full
 from lungfish.training.validation import Validation
 from lungfish.workflows.step import LEAST_EPOCHS, RESERVE, Setting
@@ -62,9 +64,12 @@ class FullStep:
         together_s = computed_s + read_s if self._setting.group.device == "cpu" else max(computed_s, read_s)
         return RESERVE * together_s / self._setting.group.size
 
+    def cross_fit(self, _head: Head, _tuning: Full, _run: Run, /) -> Gain | None:
+        return None  # all layers, trained twice more, take too long
+
     def train(self, tuning: Full, run: Run) -> Fitted:
         setting = self._setting
-        augmentation = FreshAugmentation(tuning.min_area, flips=tuning.flips, policy=tuning.policy)
+        augmentation = FreshAugmentation(tuning.min_area, flips=tuning.flips, color=tuning.color, policy=tuning.policy)
         with PhotoLoader(setting.gathered.photos.reader, self._workers(tuning)) as loader:
             train = PhotoBatches(loader, self._train, setting.preprocess, augmentation, setting.seed)
             normalization = setting.entry.normalization

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,24 +33,33 @@ def plan_steps(recipe: Recipe, steps: Mapping[str, Step[Any]], left_s: float) ->
     """What will be done of the steps within the time, in words, and the seconds that it needs; changes nothing."""
     told, needed_s = [], 0.0
     for name, step in steps.items():
-        chosen, words, seconds = fit_to_time(name, recipe.tables[name], step, left_s - needed_s)
+        _, words, seconds = fit_to_time(name, recipe, step, left_s - needed_s)
         told.append(words)
         needed_s += seconds
-        if chosen is None:
-            break
     return tuple(told), needed_s
 
 
-def fit_to_time(name: str, tuning: T, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
+def fit_to_time(name: str, recipe: Recipe, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
     """Settings of a step that fit the time that is left, what to say of them, and the seconds that they need."""
+    tuning = recipe.tables[name]
     try:
         chosen, needed_s = step.shortened(left_s)
     except StorageError as error:
-        return None, f"{name}: not tried; {error.message}", 0.0
+        return None, f"{name}: skipped: {error.message}", 0.0
     if chosen is None:
-        least, left = in_words(needed_s), in_words(max(left_s, 0))
-        return None, f"{name}: not tried; at its shortest it takes about {least} here, and {left} are left", 0.0
-    return chosen, f"{name}: about {in_words(needed_s)}{what_is_shorter(chosen, tuning, ', ')}", needed_s
+        left = in_words(max(left_s, 0))
+        why = f"{name}: skipped: needs at least {in_words(needed_s)}, {left} left"
+        return None, f"{why}; {_more_minutes(recipe, needed_s - left_s)} would include it", 0.0
+    words = f"{name}: about {in_words(needed_s)}{what_is_shorter(chosen, tuning, ', ')}"
+    if chosen.changed_from(tuning):
+        _, whole_s = step.shortened(math.inf)
+        if whole_s > left_s:  # not the disk
+            words += f"; {_more_minutes(recipe, whole_s - left_s)} would run all of it"
+    return chosen, words, needed_s
+
+
+def _more_minutes(recipe: Recipe, missing_s: float) -> str:
+    return f"--minutes {math.ceil((recipe.minutes or 0) + missing_s / 60)}"
 
 
 def what_is_shorter(chosen: Tuning, tuning: Tuning, before: str) -> str:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from lungfish.core.progress import Progress
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.group import Group
+from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
+from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe
 from lungfish.training.tuning import Tuning
 from lungfish.weights.entry import WeightsEntry
@@ -76,6 +78,13 @@ class Step(Protocol[T]):
 
     def first_block(self, tuning: T, /) -> int:
         """The first block that is trained; 0 with the stem. The group agrees on it."""
+        ...
+
+    def cross_fit(self, head: Head, tuning: T, run: Run) -> Gain | None:
+        """Return the fall in loss from the head to this step, on training photos that neither has seen.
+
+        The network stays as it is. None where that cannot be found out, or would take too long.
+        """
         ...
 
     def train(self, tuning: T, run: Run) -> Fitted:

@@ -22,6 +22,7 @@ from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import artifact_rows, choose_default, prove
 from lungfish.runtime.manifest import Manifest
 from lungfish.runtime.measure import peak_rss_bytes
+from lungfish.training.attach import attach
 from lungfish.training.crossvalidation import cross_validate
 from lungfish.training.group import Group, advice_on_restarts, first_leads, join_group
 from lungfish.training.probe import Head, fit_probe
@@ -111,6 +112,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             trunk = open_trunk(network, start.entry)
             options = GatherOptions(job.split, recipe.cross_validate_below)
             gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
+            recipe = recipe.for_photos(len(gathered.indices("train")))
         _check_same(gathered, group)
 
         identity = identify(gathered, recipe, start, job.seed, group.device)
@@ -230,24 +232,6 @@ def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -
         return ()
     everything = gathered.samples(np.arange(len(truth)))
     return cross_validate(everything, units, head, folds, seed)
-
-
-def attach(network: Network, head: Head | None, classes: int) -> None:
-    """Give the network a classifier of that many classes: the head, or one that knows nothing; then to the CPU."""
-    import torch
-    from torch import nn
-
-    width = network.classifier.in_features
-    network.classifier = nn.Linear(width, classes)
-    with torch.no_grad():
-        if head is None:
-            network.classifier.weight.zero_()
-            network.classifier.bias.zero_()
-        else:
-            network.classifier.weight.copy_(torch.from_numpy(head.weight))
-            network.classifier.bias.copy_(torch.from_numpy(head.bias))
-    network.arch = network.arch.with_classes(classes)
-    network.cpu().eval()
 
 
 def _check_group(group: Group, recipe: Recipe) -> None:

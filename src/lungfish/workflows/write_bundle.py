@@ -39,7 +39,8 @@ from lungfish.runtime.session import Session
 from lungfish.training.probe import Head, is_balanced
 from lungfish.training.recipe import TABLES, Recipe
 from lungfish.weights.ledger import Card
-from lungfish.workflows.climb import Learned, Rung
+from lungfish.workflows.attempt import Rung
+from lungfish.workflows.climb import Learned
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.stopwatch import Stopwatch
 from lungfish.workflows.worst_mistakes import worst_mistakes

@@ -148,6 +148,8 @@ def test_the_smallest_part_of_a_photo_decoded_small_is_as_sharp(min_area):
         {"max_aspect": 0.9},
         {"max_aspect": float("inf")},
         {"flips": 1},
+        {"color": -0.1},
+        {"color": 1.1},
     ],
 )
 def test_what_is_not_allowed_is_said(wrong):
@@ -160,3 +162,18 @@ def test_the_last_word_after_so_many_tries(picture, boxes, monkeypatch):
     monkeypatch.setattr(module, "TRIES", 0)
     view(picture(0, (60, 60)))
     assert boxes == [(0, 0, 60, 60)]
+
+
+def test_color_changes_light_but_not_what_is_shown(picture):
+    plain, relit, again = (view(picture(0), color=color) for color in (0.0, 0.4, 0.4))
+    assert (relit == again).all()
+    assert not (relit == plain).all()
+    gray = [image.astype(float).mean(axis=2).ravel() for image in (plain, relit)]
+    assert np.corrcoef(*gray)[0, 1] > 0.9, "the same part, mirrored alike"
+
+
+def test_color_makes_views_of_a_flat_photo_brighter_and_darker():
+    flat = Image.new("RGB", (64, 64), (100, 100, 100))
+    means = np.array([view(flat, number, color=0.4).mean() for number in range(40)])
+    assert 60 <= means.min() < 80
+    assert 120 < means.max() <= 140

@@ -103,13 +103,18 @@ def test_the_random_numbers_of_others_are_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_without_a_better_epoch_the_start_is_kept() -> None:
-    toy = Toy()
-    start = {name: tensor.clone() for name, tensor in network().state_dict().items()}
-    fitted = fit(network(), toy, lambda _: Score(1.0, 0.5), replace(TUNING, patience=2), Run())
-    assert len(fitted.history) == 2  # nothing better in two epochs ends it
-    assert (fitted.best_epoch, fitted.stopped) == (None, "patience")
-    assert all(torch.equal(fitted.tensors[name], tensor) for name, tensor in start.items())
+def test_patience_waits_until_the_learning_rate_has_come_down() -> None:
+    """Of ten epochs the first is the best; the rate is at a tenth of its highest after the eighth."""
+    scores = iter([0.5, *[0.6] * 9])
+    fitted = fit(network(), Toy(), lambda _: Score(next(scores), 0.5), replace(TUNING, epochs=10, patience=2), Run())
+    assert (len(fitted.history), fitted.best_epoch, fitted.stopped) == (8, 0, "patience")
+
+
+def test_the_best_epoch_is_kept_though_it_may_be_worse_than_the_start() -> None:
+    """Which of the two is better is for the caller to judge."""
+    scores = iter([3.0, 2.0, 4.0, 5.0])
+    fitted = fit(network(), Toy(), lambda _: Score(next(scores), 0.5), TUNING, Run())
+    assert (fitted.best_epoch, fitted.score, fitted.stopped) == (1, Score(2.0, 0.5), "epochs")
 
 
 def test_a_pull_keeps_the_parameters_near_the_start() -> None:
@@ -224,17 +229,19 @@ def test_a_run_that_had_ended_early_stays_ended(tmp_path: Path) -> None:
     """Killed between the last checkpoint and the end: no further epochs."""
     checkpoints = Checkpoints(tmp_path / "run", JOB)
     tuning = replace(TUNING, patience=1, epochs=9)
-    scores = iter([1.0, 0.5, 0.6, 0.4, 0.3])
+    scores = iter([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.35, 0.1])
     ended = fit(network(), Toy(), lambda _: Score(next(scores), 0.5), tuning, Run(checkpoints=checkpoints))
-    assert (len(ended.history), ended.best_epoch, ended.stopped) == (2, 0, "patience")
-    again = fit(network(), Toy(), lambda _: Score(1.0, 0.5), tuning, Run(checkpoints=checkpoints))
-    assert (len(again.history), again.best_epoch) == (2, 0)
+    assert (len(ended.history), ended.best_epoch, ended.stopped) == (8, 6, "patience")
+    again = fit(network(), Toy(), lambda _: Score(0.0, 0.5), tuning, Run(checkpoints=checkpoints))
+    assert (len(again.history), again.best_epoch) == (8, 6)
     assert same(ended, again)
 
 
 def test_no_epoch_begins_that_would_end_too_late() -> None:
     fitted = run_toy(Toy(), deadline=time.monotonic())
-    assert (fitted.history, fitted.stopped) == ((), "minutes")
+    assert (fitted.history, fitted.best_epoch, fitted.stopped) == ((), None, "minutes")
+    start = network().state_dict()
+    assert all(torch.equal(tensor, start[name]) for name, tensor in fitted.tensors.items())
 
 
 def test_parts_of_a_step_add_up_to_it() -> None:

@@ -47,6 +47,7 @@ def setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         folder=tmp_path / "run",
         pace=Pace(decode_s=0.002, trunk_s=0.01),
         group=Group(),
+        recipe=Recipe(few_photos=0),
     )
 
 
@@ -69,15 +70,28 @@ def shorter_and_shorter(step: Any) -> list[tuple[Any, float]]:
         left_s = needed_s - 1e-6
 
 
-def test_finetune_gives_up_epochs_then_views_then_blocks(setting: Any) -> None:
+def test_finetune_gives_up_epochs_and_views_then_blocks(setting: Any) -> None:
     ways = shorter_and_shorter(FinetuneStep(nn.build(ARCH), FINETUNE, setting))
     assert [(each.epochs, each.views, each.tail_share) for each, _ in ways] == [
-        *((epochs, 4, 0.4) for epochs in (8, 7, 6, 5, 4)),
+        (8, 4, 0.4),
+        (7, 3, 0.4),
+        (6, 3, 0.4),
+        (5, 2, 0.4),
         (4, 2, 0.4),
         (3, 1, 0.4),
         (3, 1, 0.2),
     ]
     assert ways[0][0] == FINETUNE
+
+
+def test_few_photos_are_tuned_on_twice(setting: Any) -> None:
+    """Once in halves, to see whether it helps, and once in earnest; the views are computed once."""
+    needed_s = {}
+    for few_photos in (TRAIN, TRAIN + 1):
+        setting.recipe = Recipe(few_photos=few_photos)
+        _, needed_s[few_photos] = FinetuneStep(nn.build(ARCH), FINETUNE, setting).shortened(math.inf)
+    once, twice = needed_s.values()
+    assert once < twice < 2 * once
 
 
 def test_full_gives_up_epochs(setting: Any) -> None:
@@ -105,9 +119,10 @@ def test_where_the_disk_is_short_it_gives_up_blocks_then_views(setting: Any, mon
         assert chosen == replace(FINETUNE, views=views)
         assert step.first_block(chosen) == block
     have_disk(monkeypatch, one - 1)
-    chosen, words, needed_s = fit_to_time("finetune", FINETUNE, FinetuneStep(nn.build(ARCH), FINETUNE, setting), 60)
+    recipe = Recipe(finetune=FINETUNE)
+    chosen, words, needed_s = fit_to_time("finetune", recipe, FinetuneStep(nn.build(ARCH), FINETUNE, setting), 60)
     assert (chosen, needed_s) == (None, 0.0)
-    assert words.startswith("finetune: not tried; activations take ")
+    assert words.startswith("finetune: skipped: activations take ")
 
 
 def test_a_run_that_goes_on_keeps_its_boundary(setting: Any) -> None:
@@ -116,30 +131,46 @@ def test_a_run_that_goes_on_keeps_its_boundary(setting: Any) -> None:
     assert FinetuneStep(nn.build(ARCH), FINETUNE, setting).first_block(FINETUNE) == 12
 
 
-def step_that_takes(needed_s: float, chosen: Any) -> Any:
-    return SimpleNamespace(shortened=lambda left_s: (chosen if needed_s <= left_s else None, needed_s))
+WHOLE_S = 600.0
+
+
+def step_that_takes(needed_s: float, chosen: Any, whole: Any = None) -> Any:
+    """It needs `needed_s` for `chosen`, or ten minutes for the whole of it."""
+
+    def shortened(left_s: float) -> tuple[Any, float]:
+        if whole and left_s >= WHOLE_S:
+            return whole, WHOLE_S
+        return (chosen if needed_s <= left_s else None), needed_s
+
+    return SimpleNamespace(shortened=shortened)
 
 
 @pytest.mark.parametrize(
     ("chosen", "needed_s", "left_s", "words"),
     [
         (FULL, 300.0, math.inf, "full: about 5 min"),
-        (replace(FULL, epochs=3), 80.0, 99.0, "full: about 80 s, shortened to 3 epochs"),
-        (FULL, 420.0, 200.0, "full: not tried; at its shortest it takes about 7 min here, and 3 min are left"),
-        (FULL, 42.0, -5.0, "full: not tried; at its shortest it takes about 42 s here, and 0 s are left"),
+        (
+            replace(FULL, epochs=3),
+            80.0,
+            99.0,
+            "full: about 80 s, shortened to 3 epochs; --minutes 19 would run all of it",
+        ),
+        (FULL, 420.0, 200.0, "full: skipped: needs at least 7 min, 3 min left; --minutes 14 would include it"),
+        (FULL, 42.0, -5.0, "full: skipped: needs at least 42 s, 0 s left; --minutes 11 would include it"),
     ],
 )
 def test_it_says_what_the_time_makes_of_a_step(chosen: Full, needed_s: float, left_s: float, words: str) -> None:
     fits = needed_s <= left_s
     expected = (chosen, words, needed_s) if fits else (None, words, 0.0)
-    assert fit_to_time("full", FULL, step_that_takes(needed_s, chosen), left_s) == expected
+    step = step_that_takes(needed_s, chosen, FULL if chosen != FULL else None)
+    assert fit_to_time("full", Recipe(minutes=10, full=FULL), step, left_s) == expected
 
 
-@pytest.mark.parametrize(("left_s", "fitting", "needed_s"), [(100.0, 2, 90.0), (89.0, 1, 60.0), (59.0, 0, 0.0)])
+@pytest.mark.parametrize(("left_s", "fitting", "needed_s"), [(100.0, 2, 90.0), (89.0, 1, 60.0), (59.0, 1, 30.0)])
 def test_each_step_has_the_time_that_the_one_before_leaves(left_s: float, fitting: int, needed_s: float) -> None:
-    """After one that does not fit none is tried."""
+    """One that does not fit leaves its time to the next."""
     recipe = Recipe(finetune=FINETUNE, full=FULL)
     steps = {"finetune": step_that_takes(60.0, FINETUNE), "full": step_that_takes(30.0, FULL)}
     told, seconds = plan_steps(recipe, steps, left_s)
     assert seconds == needed_s
-    assert ["not tried" in words for words in told] == ([False] * fitting + [True])[:2]
+    assert sum("skipped" not in words for words in told) == fitting

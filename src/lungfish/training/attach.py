@@ -1,0 +1,26 @@
+"""A network gets the classifier of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+    from lungfish.training.probe import Head
+
+
+def attach(network: Network, head: Head | None, classes: int) -> None:
+    """Give the network a classifier of that many classes: the head, or one that knows nothing; then to the CPU."""
+    import torch
+    from torch import nn
+
+    network.classifier = nn.Linear(network.classifier.in_features, classes)
+    with torch.no_grad():
+        if head is None:
+            network.classifier.weight.zero_()
+            network.classifier.bias.zero_()
+        else:
+            network.classifier.weight.copy_(torch.from_numpy(head.weight))
+            network.classifier.bias.copy_(torch.from_numpy(head.bias))
+    network.arch = network.arch.with_classes(classes)
+    network.cpu().eval()

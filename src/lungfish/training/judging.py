@@ -1,0 +1,64 @@
+"""Whether a network is better than another on the same photos: paired, with photos of one scene counted together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.training.probe import cross_entropy, fit_temperature
+
+Losses = NDArray[np.float64]  # [n], cross-entropy of each photo in nats
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much lower the loss is than before.
+
+    Args:
+        mean: Mean over the photos of the fall in loss, in nats; above 0 if the network is better.
+        error: Standard error of the mean; photos of one scene count as one draw. Infinite with one scene.
+        photos: How many photos were compared.
+    """
+
+    mean: float
+    error: float
+    photos: int
+
+    def is_clear(self, errors: float) -> bool:
+        """Whether the mean is at least so many standard errors above 0."""
+        return self.mean > 0 and self.mean >= errors * self.error
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} ± {self.error:.3f}"
+
+
+def gain(before: Losses, after: Losses, units: NDArray[np.int64]) -> Gain:
+    """Compare the losses of two networks on the same photos.
+
+    Args:
+        before: Losses of the network to beat.
+        after: Losses of the other one.
+        units: int64 `[n]`; photos of one scene share a number.
+
+    Source: the cluster-robust variance of a mean; Liang and Zeger, Biometrika 73 (1986).
+    """
+    falls = before - after
+    _, scene = np.unique(units, return_inverse=True)
+    sums = np.bincount(scene, falls - falls.mean())
+    scenes = len(sums)
+    error = math.sqrt(scenes / (scenes - 1) * float((sums**2).sum())) / len(falls) if scenes > 1 else math.inf
+    return Gain(float(falls.mean()), error, len(falls))
+
+
+def losses(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float | None = None) -> Losses:
+    """Return the cross-entropy of each photo, in nats.
+
+    Args:
+        logits: float32 `[n, classes]`.
+        labels: int64 `[n]`, class indices.
+        temperature: What logits are divided by; the best one for these photos if None.
+    """
+    return cross_entropy(logits.astype(np.float64) / (temperature or fit_temperature(logits, labels)), labels)

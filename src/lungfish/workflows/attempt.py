@@ -1,0 +1,190 @@
+"""A step of a recipe is tried: trained, compared with what was there before, and kept or undone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import DivergedError
+from lungfish.training.checkpoint import Checkpoints
+from lungfish.training.interpolation import move_to_best
+from lungfish.training.judging import Gain
+from lungfish.training.loop import Fitted, Run
+from lungfish.training.probe import Head, is_balanced
+from lungfish.training.state import Score
+from lungfish.training.tuning import Tuning
+from lungfish.training.validation import score
+from lungfish.workflows.judge import CLEAR, Judge, Verdict, copied, fall
+from lungfish.workflows.plan import what_is_shorter
+from lungfish.workflows.step import Setting, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lungfish.nn import Network
+
+Logits = NDArray[np.float32]  # [n, classes], on validation photos
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What one step of a recipe brought about; a row of the job's `candidates`.
+
+    Args:
+        recipe: `probe`, `finetune` or `full`.
+        val: loss and top-1 on validation photos; None if it was not tried.
+        seconds: that it took; for the probe, since the job began.
+        kept: whether the job went on from it.
+        why: in words.
+        settings: of the step, as the time allowed them.
+        share: How far the weights moved from the head stage to the trained ones; 1 is all the way.
+        gain: By how much the loss fell on the photos that decided; None if nothing was compared.
+    """
+
+    recipe: str
+    val: Score | None
+    seconds: float
+    kept: bool
+    why: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    share: float | None = None
+    gain: Gain | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What an attempt came to.
+
+    Args:
+        rung: For the job's `candidates`.
+        logits: Of the network on validation photos, if it was trained.
+        history: A JSON object for each epoch.
+    """
+
+    rung: Rung
+    logits: Logits | None = None
+    history: tuple[dict[str, Any], ...] = ()
+
+
+class Attempts:
+    """Tries one step after the other on the same network.
+
+    Args:
+        network: Holds the head stage, or its random initialization.
+        head: Fitted on the frozen trunk; None without pretrained weights.
+        setting: What the steps share.
+    """
+
+    def __init__(self, network: Network, head: Head | None, setting: Setting) -> None:
+        self._network, self._head, self._setting = network, head, setting
+        self._head_stage = copied(network)
+        self._val = setting.gathered.indices("val")
+        self._few = head is not None and len(setting.gathered.indices("train")) < setting.recipe.few_photos
+        self._judge = Judge(setting, few=self._few)
+        self.is_hopeless = False  # so few photos that training more is not worth the time, after less gained nothing
+
+    def attempt(self, name: str, step: Step[Any], settings: Tuning, before: Logits | None) -> Attempt:
+        """Train by one step; what is no better is undone.
+
+        Args:
+            name: Of the step.
+            step: Holds the same network.
+            settings: As the time allows them.
+            before: The network's logits on validation photos; None if it knows nothing yet, and any result is kept.
+
+        Raises:
+            DivergedError: The loss is not finite, and there is nothing to fall back on.
+        """
+        began = time.monotonic()
+        row = Rung(name, None, 0.0, kept=False, why="", settings=asdict(settings))
+        run = self._run(name, step, settings)
+        trial = None
+        if self._few and self._head is not None:
+            trial = self._setting.group.agree(step.cross_fit(self._head, settings, run))
+            if trial and not trial.is_clear(CLEAR):
+                self.is_hopeless = True
+                why = f"cross-validated, {fall(trial, 'training photo')}: that may be chance"
+                return Attempt(replace(row, why=why, seconds=time.monotonic() - began, gain=trial))
+        start = copied(self._network)
+        try:
+            fitted = step.train(settings, run)
+        except DivergedError as error:
+            if before is None or self._setting.group.size > 1:  # the other processes may be elsewhere
+                raise
+            self._network.load_state_dict(start)  # what was reached before is not lost
+            self._network.cpu().eval()
+            row = replace(row, why=error.message, seconds=time.monotonic() - began)
+            return Attempt(row, history=_rows(name, run.noted()))
+        if before is None:
+            share, reached = 1.0, step.val_logits()
+            verdict = Verdict(True, "")
+        else:
+            share, reached = move_to_best(self._network, self._head_stage, step.val_logits, self._truth)
+            verdict = self._setting.group.agree(self._judge(self._network, start, (before, reached), trial))
+        if not verdict.kept:
+            self._network.load_state_dict(start)
+        row = replace(
+            row,
+            val=score(reached, self._truth),
+            seconds=time.monotonic() - began,
+            kept=verdict.kept,
+            why=_in_words(fitted, share, verdict) + what_is_shorter(settings, self._setting.recipe.tables[name], "; "),
+            share=share,
+            gain=verdict.gain,
+        )
+        return Attempt(row, reached, _rows(name, fitted.history))
+
+    @property
+    def _truth(self) -> NDArray[np.int64]:
+        truth: NDArray[np.int64] = self._setting.gathered.truth[self._val]
+        return truth
+
+    def _run(self, name: str, step: Step[Any], settings: Tuning) -> Run:
+        setting = self._setting
+        shortened = settings.changed_from(setting.recipe.tables[name])
+        decided = {"shortened": json.dumps(shortened), "first_block": str(step.first_block(settings))}
+        checkpoints = Checkpoints(setting.folder / name, {**setting.job, **decided})
+        if setting.group.leads:
+            checkpoints.begin()
+        return Run(
+            name=name,
+            seed=setting.seed,
+            class_weight=_class_weight(setting),
+            group=setting.group,
+            checkpoints=checkpoints,
+            journal=setting.folder / f"{name}.jsonl",
+            deadline=setting.deadline,
+            progress=setting.progress,
+        )
+
+
+def _class_weight(setting: Setting) -> Tensor | None:
+    """Each class's weight in the loss, 1 on average over the photos; None if every photo weighs the same."""
+    import torch
+
+    gathered = setting.gathered
+    labels = gathered.truth[gathered.indices("train")]
+    if not is_balanced(labels, setting.recipe):
+        return None
+    counts = np.bincount(labels)
+    return torch.from_numpy((len(labels) / (len(counts) * counts)).astype(np.float32))
+
+
+def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple({"step": name} | dict(row) for row in history)
+
+
+def _in_words(fitted: Fitted, share: float, verdict: Verdict) -> str:
+    ended = {"epochs": "", "patience": ", no better one for a while", "minutes": ", then time was up"}[fitted.stopped]
+    parts = ["no epoch fitted the time"] if fitted.best_epoch is None else []
+    if fitted.best_epoch is not None:
+        parts.append(f"epoch {fitted.best_epoch + 1} of {len(fitted.history)} is the best{ended}")
+    if share < 1:
+        parts.append(f"its weights count {share:.0%}, those of the head stage the rest")
+    return "; ".join([*parts, *([verdict.why] if verdict.why else [])])

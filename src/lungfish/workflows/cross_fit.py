@@ -1,0 +1,115 @@
+"""Does tuning the last blocks help? Shown on training photos, each answered by networks that never saw its scene."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.training.attach import attach
+from lungfish.training.finetune import LabelledViews, Positions, ViewsOfPhotos, finetune, tail_of, validation
+from lungfish.training.interpolation import move_to_best
+from lungfish.training.judging import Gain, gain, losses
+from lungfish.training.loop import Run
+from lungfish.training.probe import Head, Samples, fit_penalty, fit_temperature
+from lungfish.training.tuning import Finetune
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+
+HALVES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Some:
+    """The views of some of the photos."""
+
+    whole: ViewsOfPhotos
+    chosen: Positions
+
+    @property
+    def views(self) -> int:
+        return self.whole.views
+
+    def rows(self, photos: Positions, views: Positions, /) -> NDArray[np.float16]:
+        return self.whole.rows(self.chosen[photos], views)
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Photos to tune on, and validation photos for the choices made on the way.
+
+    Args:
+        train: Activations at the boundary.
+        samples: Features of the same photos.
+        units: int64 `[n]`; photos of one scene share a number.
+        val: Activations of validation photos.
+        val_features: Their features.
+    """
+
+    train: LabelledViews
+    samples: Samples
+    units: NDArray[np.int64]
+    val: LabelledViews
+    val_features: NDArray[np.float32]
+
+
+def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: Finetune, run: Run) -> Gain | None:
+    """Fit a head on one half of the photos, tune on from it, and compare both on the other half; then the other way.
+
+    Args:
+        network: Holds the head stage; stays as it is.
+        block: The first to train.
+        photos: To tune on.
+        head: Whose penalty and weighting are used.
+        tuning: As for all photos.
+        run: As for all photos.
+
+    Returns:
+        The fall in loss over all training photos, or over the first half if there is none; None if a class has too few
+        scenes for two halves.
+    """
+    labels, before, after = photos.train.labels, np.empty(len(photos.units)), np.empty(len(photos.units))
+    answered, found = np.empty(0, np.int64), None
+    halves = _halves(labels, photos.units, run.seed)
+    for number, (seen, held_out) in enumerate(halves, 1):
+        some = Samples(photos.samples.features[seen], labels[seen])
+        fitted = fit_penalty(some, head.penalty, balanced=head.balanced)
+        temperature = fit_temperature(fitted.logits(photos.val_features), photos.val.labels)
+        before[held_out] = losses(fitted.logits(photos.samples.features[held_out]), labels[held_out], temperature)
+
+        tuned = deepcopy(network)
+        attach(tuned, fitted, len(fitted.bias))
+        start = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
+        half = LabelledViews(Some(photos.train.views, seen), labels[seen])
+        alone = replace(run, name=f"{run.name}, trial {number} of {HALVES}", checkpoints=None, journal=None)
+        finetune(tuned, block, half, photos.val, tuning, alone)
+        _, val_logits = move_to_best(tuned, start, lambda: _logits(tuned, block, photos.val, run), photos.val.labels)  # noqa: B023
+        unseen = LabelledViews(Some(photos.train.views, held_out), labels[held_out])
+        temperature = fit_temperature(val_logits, photos.val.labels)
+        after[held_out] = losses(_logits(tuned, block, unseen, run), labels[held_out], temperature)
+        answered = np.concatenate([answered, held_out])
+        found = gain(before[answered], after[answered], photos.units[answered])
+        if found.mean <= 0:
+            break
+    return found
+
+
+def _halves(labels: NDArray[np.int64], units: NDArray[np.int64], seed: int) -> list[tuple[Positions, Positions]]:
+    """Return either half of the photos with the other; none if a class cannot be in both."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if min(len(set(units[labels == label])) for label in set(labels)) < HALVES:
+        return []
+    splitter = StratifiedGroupKFold(HALVES, shuffle=True, random_state=seed)
+    halves = list(splitter.split(labels, labels, units))
+    return halves if all(set(labels[seen]) == set(labels) for seen, _ in halves) else []
+
+
+def _logits(network: Network, block: int, photos: LabelledViews, run: Run) -> NDArray[np.float32]:
+    logits = validation(photos, run.group).logits(tail_of(network, block).to(run.group.device))
+    network.cpu()
+    return logits
