@@ -48,6 +48,6 @@ def test_losses_at_a_temperature() -> None:
 
 def test_the_best_temperature_is_found() -> None:
     """Certain answers, one in four of them wrong: at a temperature of 1 they cost more."""
-    logits, labels = np.float32([[8, 0]] * 40), np.repeat([0, 0, 0, 1], 10)
+    logits, labels = np.float32([[4, 0]] * 40), np.repeat([0, 0, 0, 1], 10)
     assert losses(logits, labels).mean() == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), abs=0.01)
-    assert losses(logits, labels, 1.0).mean() > 1.9
+    assert losses(logits, labels, 1.0).mean() > 0.9
