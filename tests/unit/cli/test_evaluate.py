@@ -57,15 +57,42 @@ def test_other_classes_are_refused_by_name(lungfish: Run, color_bundle: Path, co
     (color_photos / "red").rename(color_photos / "rouge")
     outcome = lungfish("evaluate", color_bundle, color_photos)
     assert outcome.code == 2
-    assert "without photos: red; unknown to the bundle: rouge" in outcome.err
+    assert "unknown to the bundle: rouge; without photos: red" in outcome.err
 
 
-def test_photos_of_one_class_name_the_missing_ones(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+def test_absent_classes_are_named_and_left_out(lungfish: Run, color_bundle: Path, mistaken_photos: Path) -> None:
+    shutil.rmtree(mistaken_photos / "green")
+    outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--json")
+    value = outcome.json
+    assert (outcome.code, value["absent"], value["labels"]) == (0, ["green"], ["red", "green", "blue"])
+    assert value["warnings"] == ["without photos here: green; figures are of the other 2 classes"]
+    assert value["confusion"] == [[3, 0, 0], [0, 0, 0], [1, 0, 3]]
+    green = value["per_class"][1]
+    assert green == {"label": "green", "precision": None, "recall": None, "f1": None, "n": 0, "ci95": None}
+    row = value["artifacts"][0]
+    assert (row["top1"], row["n"]) == (pytest.approx(6 / 7, abs=1e-6), 7)
+    assert row["macro_f1"] == pytest.approx(6 / 7, abs=1e-6)  # of red (3 found, 1 too many) and blue (3 of 4): 6/7 each
+    assert "green          -       -       -       0" in lungfish("evaluate", color_bundle, mistaken_photos).out
+
+
+def test_one_class_alone_is_measured(lungfish: Run, color_bundle: Path, mistaken_photos: Path) -> None:
+    for name in ("red", "green"):
+        shutil.rmtree(mistaken_photos / name)
+    (mistaken_photos / "blue" / "deep").mkdir()  # its own folders look like classes, but the bundle knows it
+    (mistaken_photos / "blue" / "light").mkdir()
+    value = lungfish("evaluate", color_bundle, mistaken_photos, "--json").json
+    assert value["artifacts"][0]["top1"] == 0.75
+    assert value["absent"] == ["red", "green"]
+    assert value["warnings"][-1] == "without photos here: red, green; figures are of the other 1 class"
+
+
+def test_one_class_that_the_bundle_does_not_know(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
     for name in ("green", "blue"):
         shutil.rmtree(color_photos / name)
+    (color_photos / "red").rename(color_photos / "rouge")
     outcome = lungfish("evaluate", color_bundle, color_photos)
     assert outcome.code == 2
-    assert "without photos: blue, green" in outcome.err
+    assert "unknown to the bundle: rouge; without photos: blue, green, red" in outcome.err
     assert "at least two" not in outcome.err
 
 
