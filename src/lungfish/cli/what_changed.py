@@ -28,8 +28,7 @@ def what_changed_lines(changed: WhatChanged) -> str:
     lines = ["what changed", printable(headline(changed)), *map(printable, notes(changed))]
     if changed.overall.n:
         lines += ["", table(rows, left=(0, 9)), ""]
-        lines.append("new minus old, on the same photos; interval: Newcombe's for pairs, of the single class")
-        lines.append(
-            f"p: exact McNemar test, corrected for the number of classes (Holm); a verdict needs {SIGNIFICANT:g}"
-        )
+        lines.append("points: new minus old; 95 % interval: Newcombe's for pairs, of the class by itself")
+        lines.append("p: exact McNemar test, corrected for the number of classes (Holm)")
+        lines.append(f"a verdict takes a p of {SIGNIFICANT:g} at most, and so 6 photos lost or gained at least")
     return "\n".join(lines)

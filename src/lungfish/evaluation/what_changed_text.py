@@ -40,7 +40,7 @@ def notes(changed: WhatChanged) -> tuple[str, ...]:
             f"{pairs.only_old:,}, neither on {pairs.neither:,}."
         )
         found.append(_by_class(changed))
-    if against.trained_on:
+    if against.trained_on and pairs.n:
         were = "photo was trained on by one of the bundles and is", "photos were trained on by one of them and are"
         found.append(f"{plural(against.trained_on, *were)} left out.")
     if against.unlisted:
@@ -79,7 +79,7 @@ def _by_class(changed: WhatChanged) -> str:
     unclear = len(changed.named(CANNOT_TELL))
     if not parts:
         return (
-            f"By class: cannot tell; no difference in {plural(unclear, 'class', 'classes')} is more than chance may be."
+            f"By class: cannot tell on {'any of the ' if unclear > 1 else 'the '}{plural(unclear, 'class', 'classes')}."
         )
     rest = f"; cannot tell on the other {plural(unclear, 'class', 'classes')}" if unclear else ""
     return f"By class: {'; '.join(parts)}{rest}."

@@ -49,18 +49,18 @@ class Baseline:
     changed: WhatChanged
 
 
-def of_shared_classes(photos: PhotoSet, chosen: Sequence[Photo], bundle: Bundle, rival: Bundle) -> list[Photo]:
+def of_shared_classes(photos: PhotoSet, chosen: Sequence[Photo], old: Bundle, new: Bundle) -> list[Photo]:
     """The photos of classes that both bundles know.
 
     Raises:
         PhotosError: there is none.
     """
-    shared = shared_labels(rival.labels, bundle.labels)
+    shared = shared_labels(old.labels, new.labels)
     numbers = {i for i, label in enumerate(photos.labels) if label in set(shared)}
     comparable = [photo for photo in chosen if photo.label in numbers]
     if not comparable:
         named = ", ".join(map(printable, shared)) or "none"
-        both = " and ".join(printable(str(each.folder)) for each in (bundle, rival))
+        both = " and ".join(printable(str(each.folder)) for each in (old, new))
         raise PhotosError(
             f"no photo is of a class that both {both} know; their common classes: {named}",
             "Give photos of classes that both bundles know, or another bundle.",

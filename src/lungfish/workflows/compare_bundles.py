@@ -22,7 +22,7 @@ from lungfish.workflows.bundle_comparison import BundleComparison, BundleRow
 from lungfish.workflows.compare import Timing
 from lungfish.workflows.known_photos import KnownPhotos, known_photos
 from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
-from lungfish.workflows.open_bundle import open_bundle
+from lungfish.workflows.open_bundle import open_one_of_two
 from lungfish.workflows.pairing import against, nothing_compared, pair_bundles, shared_labels
 
 
@@ -85,11 +85,9 @@ def compare_bundles(
         PhotosError: a class that neither bundle knows, none that both know, or no photo that can be read.
     """
     progress, timing = progress or Silent(), timing or Timing()
-    pair = (open_bundle(old), open_bundle(new))
-    labelled = open_labelled(source.photos, source.follow_links) if source else None
-    if labelled:
-        check_class_names(labelled.labels, *pair)
+    pair = (open_one_of_two(old), open_one_of_two(new))
     known = (known_photos(pair[0]), known_photos(pair[1]))
+    photos = _choose(source, pair, known[1], progress) if source else None
     progress.say("Measuring latency")
     measured = latencies([bundle.session(threads=timing.threads) for bundle in pair], timing.seconds)
     rows = [_row(*each) for each in zip((old, new), pair, measured, strict=True)]
@@ -102,37 +100,51 @@ def compare_bundles(
         removed=terms.removed,
         same_test_photos=_same_test_photos(*known),
     )
-    if source is None or labelled is None:
-        return comparison
-    split, chosen = choose_split(labelled, known[1], source.split, progress)
-    return _on_photos(replace(comparison, split=split), pair, known, (labelled, chosen), progress)
+    return _on_photos(comparison, pair, known, photos, progress) if photos else comparison
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """Photos of a split, those of classes that both bundles know, and how many others there are."""
+
+    photos: PhotoSet
+    split: str
+    comparable: Sequence[Photo]
+    others: int
+
+
+def _choose(source: LabelledSource, pair: tuple[Bundle, Bundle], known: KnownPhotos, progress: Progress) -> _Chosen:
+    labelled = open_labelled(source.photos, source.follow_links)
+    check_class_names(labelled.labels, *pair)
+    split, chosen = choose_split(labelled, known, source.split, progress)
+    comparable = of_shared_classes(labelled, chosen, *pair)
+    return _Chosen(labelled, split, comparable, len(chosen) - len(comparable))
 
 
 def _on_photos(
     comparison: BundleComparison,
     pair: tuple[Bundle, Bundle],
     known: tuple[KnownPhotos, KnownPhotos],
-    photos: tuple[PhotoSet, Sequence[Photo]],
+    chosen: _Chosen,
     progress: Progress,
 ) -> BundleComparison:
-    labelled, chosen = photos
-    comparable = of_shared_classes(labelled, chosen, *reversed(pair))
+    """Add what the default artefacts answer on photos that neither bundle was trained on."""
+    labelled, comparable = chosen.photos, chosen.comparable
     fresh, validated = _sort_out(labelled, comparable, known, progress)
-    terms = replace(
-        _terms(pair, known),
-        trained_on=len(comparable) - len(fresh),
-        other_classes=len(chosen) - len(comparable),
+    terms = replace(_terms(pair, known), trained_on=len(comparable) - len(fresh), other_classes=chosen.others)
+    comparison = replace(
+        comparison,
+        split=chosen.split,
+        skipped=labelled.skipped,
+        warnings=(*labelled.warnings, *_validation_warning(validated)),
     )
-    warnings = (*labelled.warnings, *_validation_warning(validated))
     if not fresh:
-        changed = nothing_compared(comparison.shared, terms)
-        return replace(comparison, what_changed=changed, skipped=labelled.skipped, warnings=warnings)
+        return replace(comparison, what_changed=nothing_compared(comparison.shared, terms))
     old, new = (answer(bundle, [bundle.manifest.default], labelled, fresh, progress) for bundle in pair)
     return replace(
         comparison,
         what_changed=pair_bundles(pair, (old, new), frozenset(), terms),
         skipped=(*labelled.skipped, *new.skipped),
-        warnings=warnings,
     )
 
 

@@ -22,7 +22,7 @@ from lungfish.workflows.bundle_answers import ArtifactMetrics, answer, artifact_
 from lungfish.workflows.gates import Gates, gate_warnings, missed_gates
 from lungfish.workflows.known_photos import known_photos
 from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
-from lungfish.workflows.open_bundle import open_bundle
+from lungfish.workflows.open_bundle import open_bundle, open_one_of_two
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +105,14 @@ def evaluate(
         MachineError: photos that cannot be fetched, or a package that is missing.
     """
     loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Silent()
-    rival = open_bundle(gates.baseline) if gates.baseline else None
+    rival = open_one_of_two(gates.baseline) if gates.baseline else None
     labelled = open_labelled(photos, follow_links)
     for each in (loaded, rival) if rival else (loaded,):
         check_files(each.folder, each.manifest)
     check_class_names(labelled.labels, loaded)
     known = known_photos(loaded)
     split, chosen = choose_split(labelled, known, split, progress)
-    comparable = of_shared_classes(labelled, chosen, loaded, rival) if rival else ()
+    comparable = of_shared_classes(labelled, chosen, rival, loaded) if rival else ()
 
     default = loaded.manifest.default
     runnable = [row.file for row in loaded.manifest.artifacts if row.format == "onnx" or row.file == default]

@@ -38,11 +38,12 @@ def check_class_names(labels: Sequence[str], *bundles: Bundle) -> None:
         return
     whose = " and ".join(printable(str(bundle.folder)) for bundle in bundles)
     absent = listed([printable(name) for name in sorted(known.difference(labels))], MOST_NAMED)
+    to = "the bundle" if len(bundles) == 1 else "both"
     raise PhotosError(
-        f"the classes of the photos are not those of {whose}; unknown to the bundle: "
+        f"the classes of the photos are not those of {whose}; unknown to {to}: "
         f"{listed([printable(name) for name in unknown], MOST_NAMED)}"
         + (f"; without photos: {absent}" if absent else ""),
-        "Name the folders as in the bundle's labels.txt, or leave photos of other classes out.",
+        "Name the folders as in labels.txt of a bundle, or leave photos of other classes out.",
     )
 
 
