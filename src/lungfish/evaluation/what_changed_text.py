@@ -50,7 +50,7 @@ def notes(changed: WhatChanged) -> tuple[str, ...]:
         found.append(f"New {_classes(against.added)}.{_taken(changed.answered_added, 'The new bundle')}")
     if against.removed:
         found.append(
-            f"No longer known: {_classes(against.removed)}.{_taken(changed.answered_removed, 'The old bundle')}"
+            f"No longer known: {listed(list(against.removed), 10)}.{_taken(changed.answered_removed, 'The old bundle')}"
         )
     if against.other_classes:
         are = "photo is of a class that only one knows and is", "photos are of classes that only one knows and are"

@@ -135,5 +135,5 @@ def test_bundles_that_list_no_photos_are_named():
     text = " ".join(notes(changed))
     assert "old, new do not list their training photos" in text
     assert "1 photo was trained on by one of the bundles and is left out." in text
-    assert "No longer known: class: cap." in text
+    assert "No longer known: cap." in text
     assert "old does not list its" in " ".join(notes(replace(changed, against=Against("old", unlisted=("old",)))))
