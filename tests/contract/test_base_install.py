@@ -149,8 +149,12 @@ result = [row.label for row in lf.load(sys.argv[1]).predict(sys.argv[2:])]
 def test_nothing_of_training_is_imported_even_where_it_is_installed(
     fresh_python: Fresh, color_bundle: Path, color_photos: Path, train_modules: tuple[str, ...]
 ) -> None:
-    for arguments in (("predict", color_bundle, color_photos), ("evaluate", color_bundle, color_photos)):
-        assert not set(train_modules) & set(fresh_python(COMMAND, *arguments)["modules"])
+    evaluating = ("evaluate", color_bundle, color_photos, "--baseline", color_bundle)
+    comparing = ("compare", color_bundle, color_bundle, "--photos", color_photos)
+    for arguments in (("predict", color_bundle, color_photos), evaluating, comparing):
+        outcome = fresh_python(COMMAND, *arguments)
+        assert outcome["code"] == 0
+        assert not set(train_modules) & set(outcome["modules"])
 
 
 def test_help_and_version_import_nothing_heavy(fresh_python: Fresh, train_modules: tuple[str, ...]) -> None:

@@ -10,11 +10,11 @@ OPTIONS = {
     "demo": {"--out", "--json"},
     "train": {"--out", "--arch", "--weights", "--recipe", "--seed", "--split", "--force", "--dry-run", "--json"},
     "predict": {"--artifact", "--top", "--json"},
-    "evaluate": {"--split", "--min-top1", "--baseline", "--json"},
+    "evaluate": {"--split", "--min-top1", "--baseline", "--no-class-worse", "--json"},
     "explain": {"--out", "--label", "--json"},
     "models": {"--json"},
     "describe": {"--layers", "--precision", "--plot", "--json"},
-    "compare": {"--latency", "--threads", "--plot", "--json"},
+    "compare": {"--photos", "--split", "--latency", "--threads", "--plot", "--json"},
     "scale": {
         *("--phi", "--width", "--depth", "--resolution", "--macs", "--params", "--memory-mb", "--by", "--out"),
         "--json",

@@ -21,6 +21,9 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     baseline: Annotated[
         str | None, typer.Option(metavar="BUNDLE", help="Exit with 1 if this bundle does better on the photos.")
     ] = None,
+    no_class_worse: Annotated[
+        bool, typer.Option("--no-class-worse", help="With --baseline: exit with 1 if a class got worse.")
+    ] = False,
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Also follow links that lead outside the folder of the photos.")
     ] = False,
@@ -28,13 +31,16 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
 ) -> int:
     """Measure every artefact of a bundle on labelled photos.
 
-    The names of the classes must be the bundle's. The gates look at the bundle's default artefact.
+    The names of the classes must be the bundle's; those without photos are named and left out. The gates look at the
+    bundle's default artefact. A class got worse if an exact test, corrected for the number of classes, says so at 5 %,
+    or if its top-1 fell by more than 50 points.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
     from lungfish.workflows import evaluate as workflow
+    from lungfish.workflows.gates import Gates
 
-    gates = workflow.Gates(min_top1, baseline)
+    gates = Gates(min_top1, baseline, no_class_worse)
     evaluation = workflow.evaluate(bundle, photos, split, gates, for_stderr(), follow_links=follow_links)
     if json:
         print_json(evaluation.to_json())
@@ -45,6 +51,7 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
 
 def _print(evaluation: Evaluation) -> None:
     from lungfish.cli.output import table, warn
+    from lungfish.cli.what_changed import what_changed_lines
     from lungfish.core.names import plural, printable
 
     rows = [["artefact", "top-1", "95 % interval", "macro-F1", "ECE", "photos"]]
@@ -59,12 +66,13 @@ def _print(evaluation: Evaluation) -> None:
     print(table(rows))
     print()
     classes = [["class", "precision", "recall", "F1", "photos"]]
-    classes += [
-        [printable(row.label), f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}", f"{row.n:,}"]
-        for row in evaluation.per_class
-    ]
+    for row in evaluation.per_class:
+        shares = [f"{share:.4f}" if row.n else "-" for share in (row.precision, row.recall, row.f1)]
+        classes.append([printable(row.label), *shares, f"{row.n:,}"])
     print(table(classes))
     print(f"\n* the default artefact, which the classes are about; split: {evaluation.split}")
+    if evaluation.what_changed:
+        print(f"\n{what_changed_lines(evaluation.what_changed)}")
     for skipped in evaluation.skipped:
         warn(f"skipped {printable(skipped.file)}: {skipped.reason}")
     for warning in evaluation.warnings:

@@ -24,9 +24,9 @@ class Metrics:
 
     Args:
         top1: share of photos answered correctly, in [0, 1].
-        macro_f1: F1 averaged over all classes of the classifier, each weighing the same. A class with neither a photo
-            nor an answer counts as 0, as in scikit-learn's `f1_score(labels=range(classes), average="macro",
-            zero_division=0)`.
+        macro_f1: F1 averaged over all classes of the classifier, or over those with photos (see `score`), each weighing
+            the same. A class with neither a photo nor an answer counts as 0, as in scikit-learn's
+            `f1_score(labels=range(classes), average="macro", zero_division=0)`.
         ece: expected calibration error of the top answer, 15 bins of equal width, in [0, 1].
         ci95: Wilson 95 % interval of `top1`.
         n: photos.
@@ -75,6 +75,9 @@ class ClassScore:
     ci95: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
+        """The keys of INTERFACE.md, rounded to six decimals; figures of a class without photos are null."""
+        if self.n == 0:
+            return {"label": self.label, "precision": None, "recall": None, "f1": None, "n": 0, "ci95": None}
         return {
             "label": self.label,
             "precision": round(self.precision, 6),
@@ -85,19 +88,23 @@ class ClassScore:
         }
 
 
-def score(probabilities: ArrayLike, truth: ArrayLike) -> Metrics:
+def score(probabilities: ArrayLike, truth: ArrayLike, *, present_only: bool = False) -> Metrics:
     """Measure a classifier on labelled photos.
 
     Args:
         probabilities: float `[n, classes]` in [0, 1], n at least 1.
         truth: int `[n]`, index of the true class.
+        present_only: average F1 over the classes that have photos, as scikit-learn's `labels=unique(truth)` does.
 
     Raises:
         UsageError: the shapes do not fit together, a probability is not one, or a class index does not exist.
     """
     answers = top_answers(probabilities, truth)
     correct, n = int(answers.correct.sum()), len(answers.correct)
-    _, _, f1 = _precision_recall_f1(confusion_matrix(probabilities, truth))
+    confusion = confusion_matrix(probabilities, truth)
+    _, _, f1 = _precision_recall_f1(confusion)
+    if present_only:
+        f1 = f1[confusion.sum(axis=1) > 0]
     ece = expected_calibration_error(reliability_of(answers))
     return Metrics(correct / n, float(f1.mean()), ece, wilson(correct, n), n)
 

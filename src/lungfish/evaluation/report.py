@@ -11,7 +11,7 @@ from typing import Any
 
 from lungfish.core.errors import MissingExtraError
 from lungfish.core.names import plural, printable
-from lungfish.evaluation import charts, verdict, wording
+from lungfish.evaluation import charts, verdict, what_changed_text, wording
 from lungfish.evaluation.confusion import most_confused
 from lungfish.evaluation.metrics import per_class
 from lungfish.evaluation.rejection import CoverageRow
@@ -32,7 +32,7 @@ def render_report(report: Report) -> str:
         MissingExtraError: jinja2 is not installed.
     """
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
         raise MissingExtraError("reports need jinja2", "pip install 'lungfish[train]'") from error
@@ -41,13 +41,25 @@ def render_report(report: Report) -> str:
         return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     # finalize meets every value that the template prints, before it is escaped
-    page = Environment(autoescape=True, undefined=StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True)
+    page = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_packaged),
+    )
     page.filters |= {
         "percent": wording.percent,
         "interval": wording.interval,
         "size": wording.size,
         "milliseconds": wording.milliseconds,
         "duration": wording.duration,
+        "headline": what_changed_text.headline,
+        "notes": what_changed_text.notes,
+        "signed": what_changed_text.signed,
+        "signed_interval": what_changed_text.signed_interval,
+        "p_value": what_changed_text.p_value,
         "base64": lambda data: base64.b64encode(data).decode(),
         "bar": lambda share, bounds: Markup(charts.interval_bar(share, *bounds)),  # noqa: S704 # figures only
     }
@@ -58,7 +70,7 @@ def render_report(report: Report) -> str:
         "coverage_curve": Markup(charts.coverage_curve(report.coverage)),  # noqa: S704 # figures only
         "learning_curves": Markup(charts.learning_curves(report.epochs) if report.epochs else ""),  # noqa: S704
     }
-    text: str = page.from_string(_packaged("report.html")).render(
+    text: str = page.get_template("report.html").render(
         report=report,
         style=Markup(style),  # noqa: S704 # our own file
         policy=content_security_policy(style),

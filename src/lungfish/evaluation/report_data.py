@@ -10,6 +10,7 @@ from typing import Any
 from lungfish.evaluation.figures import Figures
 from lungfish.evaluation.metrics import Metrics
 from lungfish.evaluation.rejection import CoverageRow, Threshold
+from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import WeightsOrigin
 
@@ -229,6 +230,7 @@ class Report:
         epochs: of training by gradients; empty if only a head was fitted.
         steps: of the recipe, in order.
         labels_review: of the training and validation photos; None if there is nothing to say.
+        what_changed: from the previous bundle; None for the first one.
     """
 
     name: str
@@ -249,6 +251,7 @@ class Report:
     epochs: tuple[Epoch, ...] = ()
     steps: tuple[TrainingStep, ...] = ()
     labels_review: LabelReview | None = None
+    what_changed: WhatChanged | None = None
 
     @property
     def default_artifact(self) -> ArtifactRow:

@@ -49,12 +49,12 @@ class KnownPhotos:
 
 
 def known_photos(bundle: Bundle) -> KnownPhotos:
-    """Read the bundle's `photos.csv`, if it has one.
+    """Read the bundle's `photos.csv`, if it has one: a slimmed bundle has not.
 
     Raises:
         BundleError: it is no list of photos.
     """
-    if PHOTOS_NAME not in bundle.manifest.files:
+    if PHOTOS_NAME not in bundle.manifest.files or not (bundle.folder / PHOTOS_NAME).exists():
         return KnownPhotos({}, frozenset())
     try:
         rows = read_split(bundle.folder / PHOTOS_NAME)

@@ -27,3 +27,11 @@ def open_bundle(path: str | Path) -> Bundle:
             "If a newer lungfish made the bundle, upgrade: pip install --upgrade lungfish",
         ) from None
     return bundle
+
+
+def open_one_of_two(path: str | Path) -> Bundle:
+    """As `open_bundle`; an error says which of two bundles it is about."""
+    try:
+        return open_bundle(path)
+    except BundleError as error:
+        raise BundleError(f"{printable(str(path))}: {error.message}", error.hint) from None

@@ -57,15 +57,42 @@ def test_other_classes_are_refused_by_name(lungfish: Run, color_bundle: Path, co
     (color_photos / "red").rename(color_photos / "rouge")
     outcome = lungfish("evaluate", color_bundle, color_photos)
     assert outcome.code == 2
-    assert "without photos: red; unknown to the bundle: rouge" in outcome.err
+    assert "unknown to the bundle: rouge; without photos: red" in outcome.err
 
 
-def test_photos_of_one_class_name_the_missing_ones(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+def test_absent_classes_are_named_and_left_out(lungfish: Run, color_bundle: Path, mistaken_photos: Path) -> None:
+    shutil.rmtree(mistaken_photos / "green")
+    outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--json")
+    value = outcome.json
+    assert (outcome.code, value["absent"], value["labels"]) == (0, ["green"], ["red", "green", "blue"])
+    assert value["warnings"] == ["without photos here: green; figures are of the other 2 classes"]
+    assert value["confusion"] == [[3, 0, 0], [0, 0, 0], [1, 0, 3]]
+    green = value["per_class"][1]
+    assert green == {"label": "green", "precision": None, "recall": None, "f1": None, "n": 0, "ci95": None}
+    row = value["artifacts"][0]
+    assert (row["top1"], row["n"]) == (pytest.approx(6 / 7, abs=1e-6), 7)
+    assert row["macro_f1"] == pytest.approx(6 / 7, abs=1e-6)  # of red (3 found, 1 too many) and blue (3 of 4): 6/7 each
+    assert "green          -       -       -       0" in lungfish("evaluate", color_bundle, mistaken_photos).out
+
+
+def test_one_class_alone_is_measured(lungfish: Run, color_bundle: Path, mistaken_photos: Path) -> None:
+    for name in ("red", "green"):
+        shutil.rmtree(mistaken_photos / name)
+    (mistaken_photos / "blue" / "deep").mkdir()  # its own folders look like classes, but the bundle knows it
+    (mistaken_photos / "blue" / "light").mkdir()
+    value = lungfish("evaluate", color_bundle, mistaken_photos, "--json").json
+    assert value["artifacts"][0]["top1"] == 0.75
+    assert value["absent"] == ["red", "green"]
+    assert value["warnings"][-1] == "without photos here: red, green; figures are of the other 1 class"
+
+
+def test_one_class_that_the_bundle_does_not_know(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
     for name in ("green", "blue"):
         shutil.rmtree(color_photos / name)
+    (color_photos / "red").rename(color_photos / "rouge")
     outcome = lungfish("evaluate", color_bundle, color_photos)
     assert outcome.code == 2
-    assert "without photos: blue, green" in outcome.err
+    assert "unknown to the bundle: rouge; without photos: blue, green, red" in outcome.err
     assert "at least two" not in outcome.err
 
 
@@ -201,3 +228,82 @@ def test_a_copy_that_was_trained_on_counts_though_another_was_tested(
     row = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
     rewrite(with_photos_csv, lambda manifest: manifest["files"].update({"photos.csv": row}))
     assert lungfish("evaluate", with_photos_csv, color_photos, "--json").json["seen_in_training"] == 6
+
+
+def test_a_baseline_without_one_of_the_classes(
+    lungfish: Run, write_color_bundle: Callable[..., Path], color_bundle: Path, mistaken_photos: Path, tmp_path: Path
+) -> None:
+    older = write_color_bundle(tmp_path / "older", labels=("blue", "red"))
+    value = lungfish("evaluate", color_bundle, mistaken_photos, "--baseline", older, "--json").json
+    assert (value["artifacts"][0]["n"], value["baseline"]["n"]) == (10, 7)
+    changed = value["what_changed"]
+    assert (changed["added"], changed["removed"], changed["left_out"]["other_classes"]) == (["green"], [], 3)
+    rows = [(row["label"], row["n"], row["both_right"]) for row in changed["classes"]]
+    assert rows == [("red", 3, 3), ("blue", 4, 3)]
+    outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--baseline", older)
+    assert outcome.code == 0
+    assert "Cannot tell: the new bundle gets 6 of 7 photos right (85.7 %), older 6 (85.7 %)" in outcome.out.replace(
+        "\xa0", " "
+    )
+    other = write_color_bundle(tmp_path / "other", labels=("green", "blue"))
+    for name in ("green", "blue"):
+        shutil.rmtree(mistaken_photos / name)
+    outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--baseline", other)
+    assert outcome.code == 2
+    assert "their common classes: green, blue" in outcome.err
+
+
+def test_no_class_worse(
+    lungfish: Run,
+    write_color_bundle: Callable[..., Path],
+    color_model: Callable[..., Any],
+    color_bundle: Path,
+    color_photos: Path,
+    tmp_path: Path,
+) -> None:
+    for index in range(20):
+        Image.new("RGB", (20, 40 + index), "red").save(color_photos / "red" / f"more-{index}.png")
+    inverted = {"model.onnx": color_model(sharpness=-0.02).SerializeToString()}
+    worse = write_color_bundle(tmp_path / "worse", models=inverted)
+    gates = ("--baseline", color_bundle, "--no-class-worse")
+    assert lungfish("evaluate", color_bundle, color_photos, *gates).code == 0
+    assert lungfish("evaluate", color_bundle, color_photos, "--baseline", worse, "--no-class-worse").code == 0
+    outcome = lungfish("evaluate", worse, color_photos, *gates)
+    assert outcome.code == 1
+    assert "failed: red is worse: 0 of 23 photos right, the baseline has 23 (23 lost, 0 gained; p < " in outcome.err
+    assert "failed: blue is worse: 0 of 3 photos right" in outcome.err  # fell by more than 50 points
+    assert "red        23         23          0    23       0  -100.0" in outcome.out
+
+    for name in ("1", "2"):
+        (color_photos / "blue" / f"{name}.png").unlink()
+    outcome = lungfish("evaluate", worse, color_photos, *gates)
+    assert "blue is worse" not in outcome.err
+    assert "so --no-class-worse cannot judge: blue (1)" in outcome.err
+
+    outcome = lungfish("evaluate", worse, color_photos, "--no-class-worse")
+    assert outcome.code == 2
+    assert "Add --baseline BUNDLE." in outcome.err
+
+
+def test_photos_that_either_bundle_was_trained_on_prove_nothing(
+    lungfish: Run, with_photos_csv: Path, write_color_bundle: Callable[..., Path], color_photos: Path, tmp_path: Path
+) -> None:
+    other = write_color_bundle(tmp_path / "other")
+    for pair in ((other, with_photos_csv), (with_photos_csv, other)):
+        value = lungfish("evaluate", pair[0], color_photos, "--baseline", pair[1], "--json").json
+        assert value["artifacts"][0]["n"] == 9
+        changed = value["what_changed"]
+        assert (changed["overall"]["n"], changed["left_out"]["trained_on"], changed["unlisted"]) == (3, 6, ["other"])
+    gates = ("--baseline", other, "--no-class-worse", "--split", "train")
+    outcome = lungfish("evaluate", with_photos_csv, color_photos, *gates)
+    assert outcome.code == 2
+    assert "no photo is left that neither bundle was trained on" in outcome.err
+
+
+def test_a_damaged_baseline_is_named(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(color_bundle, broken)
+    (broken / "labels.txt").write_text("red")
+    outcome = lungfish("evaluate", color_bundle, color_photos, "--baseline", broken)
+    assert outcome.code == 1
+    assert f"{broken}: labels.txt has 3 bytes" in outcome.err

@@ -14,6 +14,7 @@ from lungfish.core.names import printable
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.report import MATRIX_CLASSES, render_report
 from lungfish.evaluation.report_data import Epoch, LabelReview, Mistake, PhotoPair, SkippedFile, SuspectLabel
+from lungfish.evaluation.what_changed import Against, what_changed
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -100,6 +101,9 @@ def with_text(report, text):
     return replace(
         report,
         mistakes=(replace(report.mistakes[0], name=text, heat_jpeg=b"heat"),),
+        what_changed=what_changed(
+            (text,), np.zeros(7, int), np.zeros(7, int), np.full(7, -1), Against(text, (text,), (text,), 1, 1, (text,))
+        ),
         labels_review=LabelReview(
             9, (SuspectLabel(text, text, text, 0.9, text, b"jpeg"), SuspectLabel(*[text] * 3, 0.8, text))
         ),
@@ -280,3 +284,21 @@ def test_json_of_a_doubtful_label():
         "probability": 0.987,
         "split": "train",
     }
+
+
+def test_what_changed_from_the_previous_bundle(report):
+    truth = np.repeat([0, 1, 2], [20, 20, 0])
+    new = np.where(np.arange(40) < 8, 1, truth)  # eight photos of the first class are lost
+    changed = what_changed(("hat", "shoes", "cap"), truth, truth, new, Against("shoes-bundle", added=("pants",)))
+    html = render_report(replace(report, what_changed=changed))
+    text = Page(html).text
+    assert 'href="#changed"' in html
+    assert "Against shoes-bundle: both files answered the same test photos" in text
+    assert "Worse: the new bundle gets 32 of 40 photos right (80.0 %), shoes-bundle 40 (100.0 %)." in text
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", html[html.index('id="changed"') :])
+    hat = cells.index("hat")
+    assert cells[hat : hat + 8] == ["hat", "20", "20", "12", "8", "0", "-40.0", "-61.3 to -15.8"]
+    assert "worse (p = 0.0078)" in text
+    assert "New class: pants." in text
+    assert '<th scope="row" class="name">cap</th>' not in html  # it has no photos
+    assert "What changed" not in Page(render_report(report)).text

@@ -19,13 +19,15 @@ class OneClassError(PhotosError):
     """Photos of a single class.
 
     Args:
-        label: its name.
+        photos: what was listed; measuring a classifier needs no second class.
         hint: the next thing to do.
     """
 
-    def __init__(self, label: str, hint: str) -> None:
-        super().__init__(f"only one class, {printable(label)!r}; a classifier needs at least two", hint)
-        self.label = label
+    def __init__(
+        self, photos: PhotoSet, hint: str = "Add a second class, for instance photos of anything else."
+    ) -> None:
+        super().__init__(f"only one class, {printable(photos.labels[0])!r}; a classifier needs at least two", hint)
+        self.photos = photos
 
 
 @dataclass(slots=True)
@@ -57,8 +59,8 @@ def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence
         order: class names in the order of their indices; sorted names if empty. Classes without photos are dropped.
 
     Raises:
-        PhotosError: no photos, one class only, an empty class name, or names that differ only in case, spaces or
-            Unicode form.
+        PhotosError: no photos, an empty class name, or names that differ only in case, spaces or Unicode form.
+        OneClassError: one class only.
     """
     names = {row.label for row in listing.rows}
     unused = [name for name in order if name not in names]
@@ -69,9 +71,12 @@ def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence
     _check_labels(labels)
     index = {name: i for i, name in enumerate(labels)}
     photos = (Photo(row.name, index[row.label], row.split, row.group, row.number) for row in listing.rows)
-    return PhotoSet(
+    listed = PhotoSet(
         labels, tuple(sorted(photos, key=lambda photo: photo.name)), reader, tuple(listing.skipped), tuple(warnings)
     )
+    if len(labels) == 1:
+        raise OneClassError(listed)
+    return listed
 
 
 def label_text(value: object) -> str:
@@ -112,8 +117,6 @@ def _check_labels(labels: Sequence[str]) -> None:
                 f"class names differ only in case, spaces or Unicode form: {_shown(same)}",
                 "Rename them so that each class has one name.",
             )
-    if len(labels) == 1:
-        raise OneClassError(labels[0], "Add a second class, for instance photos of anything else.")
 
 
 def _fault(label: str) -> str:

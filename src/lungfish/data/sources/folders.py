@@ -33,9 +33,11 @@ def open_folder(place: Place, tree: Tree) -> PhotoSet:
         _list_file(listing, name, splits)
     if not listing.rows:
         raise _flat(place, tree, photos)
-    _check_one_class(place, listing, tree)
     _name_empty_folders(listing, tree, splits)
-    return assemble(listing, place.reader(listing))
+    try:
+        return assemble(listing, place.reader(listing))
+    except OneClassError as error:
+        raise OneClassError(error.photos, _inner_classes(place, tree, error.photos.labels[0]) or error.hint) from None
 
 
 def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
@@ -89,13 +91,10 @@ def _split_folders(place: Place, possible: list[str], photos: list[str]) -> dict
     return found
 
 
-def _check_one_class(place: Place, listing: Listing, tree: Tree) -> None:
-    """A single class folder full of folders is most likely the real folder of classes."""
-    classes = {row.label for row in listing.rows}
-    only = next(iter(classes))
+def _inner_classes(place: Place, tree: Tree, only: str) -> str:
+    """A hint: a single class folder full of folders is most likely the real folder of classes; else empty."""
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
-    if len(classes) == 1 and len(inner) > 1:
-        raise OneClassError(only, f"Its own folders look like classes. Did you mean {place.shown(only)}?")
+    return f"Its own folders look like classes. Did you mean {place.shown(only)}?" if len(inner) > 1 else ""
 
 
 def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) -> None:

@@ -1,0 +1,34 @@
+"""What changed between two bundles, as lines of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lungfish.evaluation.what_changed import WhatChanged
+
+
+def what_changed_lines(changed: WhatChanged) -> str:
+    """The verdict, a row for each class, and what to know of both; safe on a terminal."""
+    from lungfish.cli.output import table
+    from lungfish.core.names import printable
+    from lungfish.evaluation.paired import SIGNIFICANT
+    from lungfish.evaluation.what_changed_text import headline, notes, p_value, signed, signed_interval
+
+    rows = [["class", "photos", "old right", "new right", "lost", "gained", "points", "95 % interval", "p", "verdict"]]
+    for row in changed.classes:
+        pairs = row.pairs
+        if not pairs.n:
+            rows.append([printable(row.label), "0", *["-"] * 7, "no photos"])
+            continue
+        counts = [pairs.n, pairs.old_correct, pairs.new_correct, pairs.only_old, pairs.only_new]
+        p = p_value(row.p_corrected).removeprefix("p ").removeprefix("= ")
+        figures = [signed(pairs.difference), signed_interval(pairs.ci95), p, row.verdict]
+        rows.append([printable(row.label), *(f"{count:,}" for count in counts), *figures])
+    lines = ["what changed", printable(headline(changed)), *map(printable, notes(changed))]
+    if changed.overall.n:
+        lines += ["", table(rows, left=(0, 9)), ""]
+        lines.append("points: new minus old; 95 % interval: Newcombe's for pairs, of the class by itself")
+        lines.append("p: exact McNemar test, corrected for the number of classes (Holm)")
+        lines.append(f"a verdict takes a p of {SIGNIFICANT:g} at most, and so 6 photos lost or gained at least")
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+"""What changed, in plain sentences.
+
+Labels and names in them are as users wrote them: whoever displays a sentence escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lungfish.core.names import plural
+from lungfish.evaluation.what_changed import BETTER, CANNOT_TELL, WORSE, WhatChanged
+from lungfish.evaluation.wording import listed, percent
+
+
+def headline(changed: WhatChanged) -> str:
+    """The one sentence to remember."""
+    pairs, against = changed.overall, changed.against
+    if not changed.classes:
+        return f"Cannot tell: the new bundle and {against.old} have no class in common."
+    if not pairs.n:
+        left = plural(against.trained_on, "photo of a shared class was", "photos of shared classes were")
+        why = f": {left} trained on by one of the bundles" if against.trained_on else ""
+        return f"Cannot tell: no photo is left to compare on{why}."
+    found = {BETTER: "Better", WORSE: "Worse", CANNOT_TELL: "Cannot tell"}[changed.verdict]
+    return (
+        f"{found}: the new bundle gets {pairs.new_correct:,} of {plural(pairs.n, 'photo')} right "
+        f"({percent(pairs.new_correct / pairs.n)}), {against.old} {pairs.old_correct:,} "
+        f"({percent(pairs.old_correct / pairs.n)}). The difference is {signed(pairs.difference)}\xa0points "
+        f"(95\xa0% interval {signed_interval(pairs.ci95)}; {p_value(pairs.p)})."
+    )
+
+
+def notes(changed: WhatChanged) -> tuple[str, ...]:
+    """What a reader of the figures should know, most important first."""
+    pairs, against = changed.overall, changed.against
+    found = []
+    if pairs.n:
+        found.append(
+            f"Both are right on {pairs.both:,}, only the new one on {pairs.only_new:,}, only the old one on "
+            f"{pairs.only_old:,}, neither on {pairs.neither:,}."
+        )
+        found.append(_by_class(changed))
+    if against.trained_on and pairs.n:
+        were = "photo was trained on by one of the bundles and is", "photos were trained on by one of them and are"
+        found.append(f"{plural(against.trained_on, *were)} left out.")
+    if against.unlisted:
+        do = "does not list its" if len(against.unlisted) == 1 else "do not list their"
+        found.append(f"{listed(list(against.unlisted))} {do} training photos: figures on those would read high.")
+    if against.added:
+        found.append(f"New {_classes(against.added)}.{_taken(changed.answered_added, 'The new bundle')}")
+    if against.removed:
+        found.append(
+            f"No longer known: {listed(list(against.removed), 10)}.{_taken(changed.answered_removed, 'The old bundle')}"
+        )
+    if against.other_classes:
+        are = "photo is of a class that only one knows and is", "photos are of classes that only one knows and are"
+        found.append(f"{plural(against.other_classes, *are)} left out.")
+    return tuple(found)
+
+
+def signed(difference: float) -> str:
+    """`0.0612` as `+6.1`, in points."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def signed_interval(bounds: tuple[float, float]) -> str:
+    """`(-0.05, 0.012)` as `-5.0 to +1.2`, in points."""
+    return f"{signed(bounds[0])} to {signed(bounds[1])}"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.031`, two significant digits; `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def _by_class(changed: WhatChanged) -> str:
+    parts = [f"{verdict} on {listed(names, 10)}" for verdict in (BETTER, WORSE) if (names := changed.named(verdict))]
+    unclear = len(changed.named(CANNOT_TELL))
+    if not parts:
+        return (
+            f"By class: cannot tell on {'any of the ' if unclear > 1 else 'the '}{plural(unclear, 'class', 'classes')}."
+        )
+    rest = f"; cannot tell on the other {plural(unclear, 'class', 'classes')}" if unclear else ""
+    return f"By class: {'; '.join(parts)}{rest}."
+
+
+def _taken(photos: int, who: str) -> str:
+    return f" {who} answers so for {plural(photos, 'photo')} of other classes, which counts as wrong." if photos else ""
+
+
+def _classes(labels: Sequence[str]) -> str:
+    return f"{'class' if len(labels) == 1 else 'classes'}: {listed(list(labels), 10)}"

@@ -1,0 +1,201 @@
+"""Two bundles side by side: classes, size, latency on this machine, and accuracy on the same photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lungfish.core.errors import UnreadablePhotoError, UsageError
+from lungfish.core.hashing import sha256_bytes
+from lungfish.core.names import plural, printable
+from lungfish.core.progress import Progress, Silent
+from lungfish.data.photos import Photo, PhotoSet
+from lungfish.evaluation.what_changed import Against
+from lungfish.runtime.artifact import Latency
+from lungfish.runtime.bundle import Bundle
+from lungfish.runtime.manifest import MANIFEST_NAME
+from lungfish.runtime.measure import latencies
+from lungfish.workflows.baseline import of_shared_classes
+from lungfish.workflows.bundle_answers import answer
+from lungfish.workflows.bundle_comparison import BundleComparison, BundleRow
+from lungfish.workflows.compare import Timing
+from lungfish.workflows.known_photos import KnownPhotos, known_photos
+from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
+from lungfish.workflows.open_bundle import open_one_of_two
+from lungfish.workflows.pairing import against, nothing_compared, pair_bundles, shared_labels
+
+
+@dataclass(frozen=True)
+class LabelledSource:
+    """Photos to compare on.
+
+    Args:
+        photos: as `lungfish.train` takes them.
+        split: as for `lungfish.evaluate`; photos without splits have those of the new bundle, by content.
+        follow_links: also follow links that lead outside the folder of the photos.
+    """
+
+    photos: str | Path
+    split: str | None = None
+    follow_links: bool = False
+
+
+def are_bundles(names: Sequence[str]) -> bool:
+    """Whether the arguments of `compare` are two bundles rather than architectures.
+
+    Raises:
+        UsageError: one is a bundle, but they are not two bundles.
+    """
+    found = [name for name in names if (Path(name) / MANIFEST_NAME).exists()]
+    if not found:
+        return False
+    shown = printable(found[0])
+    others = [name for name in names if name not in found and not Path(name).is_dir()]
+    if others:
+        raise UsageError(
+            f"{shown} is a bundle, {printable(others[0])} is none: no such folder",
+            "Compare two bundles, or architectures with each other.",
+        )
+    if len(names) != 2:
+        raise UsageError(
+            f"{shown} is a bundle; two bundles can be compared, not {len(names)}", "lungfish compare OLD NEW"
+        )
+    return True  # a folder without bundle.json fails when it is opened, with the reason
+
+
+def compare_bundles(
+    old: str | Path,
+    new: str | Path,
+    source: LabelledSource | None = None,
+    timing: Timing | None = None,
+    progress: Progress | None = None,
+) -> BundleComparison:
+    """Put two bundles side by side; with photos, let both answer the same ones.
+
+    Args:
+        old, new: their folders.
+        source: labelled photos to compare on.
+        timing: how to measure latency.
+        progress: told of the work.
+
+    Raises:
+        UsageError: no such folder, or a split that the photos do not have.
+        BundleError: one of them is not a sound bundle, or of a newer schema.
+        PhotosError: a class that neither bundle knows, none that both know, or no photo that can be read.
+    """
+    progress, timing = progress or Silent(), timing or Timing()
+    pair = (open_one_of_two(old), open_one_of_two(new))
+    known = (known_photos(pair[0]), known_photos(pair[1]))
+    photos = _choose(source, pair, known[1], progress) if source else None
+    progress.say("Measuring latency")
+    measured = latencies([bundle.session(threads=timing.threads) for bundle in pair], timing.seconds)
+    rows = [_row(*each) for each in zip((old, new), pair, measured, strict=True)]
+    terms = _terms(pair, known)
+    comparison = BundleComparison(
+        old=rows[0],
+        new=rows[1],
+        shared=shared_labels(pair[0].labels, pair[1].labels),
+        added=terms.added,
+        removed=terms.removed,
+        same_test_photos=_same_test_photos(*known),
+    )
+    return _on_photos(comparison, pair, known, photos, progress) if photos else comparison
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """Photos of a split, those of classes that both bundles know, and how many others there are."""
+
+    photos: PhotoSet
+    split: str
+    comparable: Sequence[Photo]
+    others: int
+
+
+def _choose(source: LabelledSource, pair: tuple[Bundle, Bundle], known: KnownPhotos, progress: Progress) -> _Chosen:
+    labelled = open_labelled(source.photos, source.follow_links)
+    check_class_names(labelled.labels, *pair)
+    split, chosen = choose_split(labelled, known, source.split, progress)
+    comparable = of_shared_classes(labelled, chosen, *pair)
+    return _Chosen(labelled, split, comparable, len(chosen) - len(comparable))
+
+
+def _on_photos(
+    comparison: BundleComparison,
+    pair: tuple[Bundle, Bundle],
+    known: tuple[KnownPhotos, KnownPhotos],
+    chosen: _Chosen,
+    progress: Progress,
+) -> BundleComparison:
+    """Add what the default artefacts answer on photos that neither bundle was trained on."""
+    labelled, comparable = chosen.photos, chosen.comparable
+    fresh, validated = _sort_out(labelled, comparable, known, progress)
+    terms = replace(_terms(pair, known), trained_on=len(comparable) - len(fresh), other_classes=chosen.others)
+    comparison = replace(
+        comparison,
+        split=chosen.split,
+        skipped=labelled.skipped,
+        warnings=(*labelled.warnings, *_validation_warning(validated)),
+    )
+    if not fresh:
+        return replace(comparison, what_changed=nothing_compared(comparison.shared, terms))
+    old, new = (answer(bundle, [bundle.manifest.default], labelled, fresh, progress) for bundle in pair)
+    return replace(
+        comparison,
+        what_changed=pair_bundles(pair, (old, new), frozenset(), terms),
+        skipped=(*labelled.skipped, *new.skipped),
+    )
+
+
+def _terms(pair: tuple[Bundle, Bundle], known: tuple[KnownPhotos, KnownPhotos]) -> Against:
+    unlisted = [bundle for bundle, photos in zip(pair, known, strict=True) if not photos.sides]
+    return against(pair[0], pair[1].labels, unlisted)
+
+
+def _sort_out(
+    photos: PhotoSet, chosen: Sequence[Photo], known: Sequence[KnownPhotos], progress: Progress
+) -> tuple[list[Photo], int]:
+    """The photos that neither bundle was trained on, and how many of them one was validated on."""
+    fresh, validated = [], 0
+    with progress.task("Look for photos that were trained on", len(chosen)) as advance:
+        for photo in chosen:
+            try:
+                content = sha256_bytes(photos.read(photo))
+            except UnreadablePhotoError:
+                content = ""  # named when it is to be answered
+            if not any(content in each.trained for each in known):
+                fresh.append(photo)
+                validated += any(each.sides.get(content) == "val" for each in known)
+            advance(1)
+    return fresh, validated
+
+
+def _validation_warning(validated: int) -> tuple[str, ...]:
+    if not validated:
+        return ()
+    made = f"choices of a bundle were made on {plural(validated, 'photo')} of these (its validation photos)"
+    return (f"{made}; --split test leaves them out",)
+
+
+def _same_test_photos(old: KnownPhotos, new: KnownPhotos) -> bool | None:
+    tested = [{content for content, side in each.sides.items() if side == "test"} for each in (old, new)]
+    return tested[0] == tested[1] if all(tested) else None
+
+
+def _row(name: str | Path, bundle: Bundle, latency: Latency) -> BundleRow:
+    manifest = bundle.manifest
+    artifact = manifest.artifact()
+    return BundleRow(
+        bundle=str(name),
+        arch=manifest.architecture["name"],
+        file=artifact.file,
+        precision=artifact.precision,
+        bytes=artifact.bytes,
+        resolution_px=manifest.preprocess.resolution_px,
+        classes=len(bundle.labels),
+        test_photos=manifest.data.counts.get("test", 0),
+        test_top1=artifact.top1,
+        test_ci95=artifact.ci95,
+        latency_ms=latency,
+    )

@@ -1,0 +1,70 @@
+"""What `lungfish evaluate` can ask of a bundle; a gate that is missed ends the command with exit code 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungfish.core.errors import UsageError
+from lungfish.core.names import plural, printable
+from lungfish.evaluation.class_gate import LEAST_LOST, failure, unjudged_classes, worse_classes
+from lungfish.evaluation.metrics import Metrics
+from lungfish.workflows.baseline import Baseline
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What the default artefact must reach.
+
+    Args:
+        min_top1: lowest top-1 that passes, 0 to 1.
+        baseline: a bundle whose default artefact must not do better on the same photos.
+        no_class_worse: no class may be worse than with the baseline; see `lungfish.evaluation.class_gate`.
+    """
+
+    min_top1: float | None = None
+    baseline: str | Path | None = None
+    no_class_worse: bool = False
+
+    def __post_init__(self) -> None:
+        if self.min_top1 is not None and not 0 <= self.min_top1 <= 1:
+            raise UsageError(f"the lowest top-1 is {self.min_top1}; it must be from 0 to 1", "Write 0.9 for 90 %.")
+        if self.no_class_worse and self.baseline is None:
+            raise UsageError("no class may be worse, but worse than what is not said", "Add --baseline BUNDLE.")
+
+
+def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iterator[str]:
+    """The gates that are missed, in words.
+
+    Args:
+        gates: what is asked for.
+        mine: figures of the default artefact on all photos.
+        baseline: what it is compared with.
+
+    Raises:
+        UsageError: `no_class_worse` has no photo to judge by.
+    """
+    top1 = mine.top1
+    if gates.min_top1 is not None and top1 < gates.min_top1:
+        yield f"top-1 is {top1:.4f}; at least {gates.min_top1:.4f} is asked for"
+    if baseline is None:
+        return
+    if baseline.own.top1 < baseline.metrics.metrics.top1:
+        on = "" if baseline.own.n == mine.n else f" on the {plural(baseline.own.n, 'photo')} of classes that both know"
+        yield f"top-1{on} is {baseline.own.top1:.4f}; the baseline has {baseline.metrics.metrics.top1:.4f}"
+    if gates.no_class_worse:
+        if not baseline.changed.overall.n:
+            raise UsageError(
+                "no class can be judged: no photo is left that neither bundle was trained on",
+                "Give photos that are new to both, or leave out --no-class-worse.",
+            )
+        yield from (printable(failure(row)) for row in worse_classes(baseline.changed))
+
+
+def gate_warnings(gates: Gates, baseline: Baseline | None) -> Iterator[str]:
+    """Which classes pass because nothing could be seen of them."""
+    unjudged = unjudged_classes(baseline.changed) if gates.no_class_worse and baseline else ()
+    if unjudged:
+        named = ", ".join(f"{printable(row.label)} ({row.pairs.n})" for row in unjudged)
+        yield f"under {LEAST_LOST} photos that neither bundle was trained on, so --no-class-worse cannot judge: {named}"

@@ -1,0 +1,79 @@
+"""Labelled photos that bundles are measured on: listed, their class names checked, a split chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lungfish.core.errors import PhotosError, UsageError
+from lungfish.core.names import choose, printable
+from lungfish.core.progress import Progress
+from lungfish.data.photos import SPLITS, Photo, PhotoSet
+from lungfish.data.sources import OneClassError, open_photos
+from lungfish.evaluation.wording import listed
+from lungfish.runtime.bundle import Bundle
+from lungfish.workflows.known_photos import KnownPhotos
+
+ALL = "all"
+MOST_NAMED = 20  # classes
+
+
+def open_labelled(photos: str | Path, follow_links: bool) -> PhotoSet:
+    """List photos as `open_photos` does; those of a single class will do: a classifier can be measured on them."""
+    try:
+        return open_photos(photos, follow_links=follow_links)
+    except OneClassError as error:
+        return error.photos
+
+
+def check_class_names(labels: Sequence[str], *bundles: Bundle) -> None:
+    """Make sure that one of the bundles at least knows each class.
+
+    Raises:
+        PhotosError: none of them knows a class, which may be misspelled.
+    """
+    known: set[str] = set().union(*(bundle.labels for bundle in bundles))
+    unknown = sorted(set(labels) - known)
+    if not unknown:
+        return
+    whose = " and ".join(printable(str(bundle.folder)) for bundle in bundles)
+    absent = listed([printable(name) for name in sorted(known.difference(labels))], MOST_NAMED)
+    to = "the bundle" if len(bundles) == 1 else "both"
+    raise PhotosError(
+        f"the classes of the photos are not those of {whose}; unknown to {to}: "
+        f"{listed([printable(name) for name in unknown], MOST_NAMED)}"
+        + (f"; without photos: {absent}" if absent else ""),
+        "Name the folders as in labels.txt of a bundle, or leave photos of other classes out.",
+    )
+
+
+def choose_split(
+    photos: PhotoSet, known: KnownPhotos, split: str | None, progress: Progress
+) -> tuple[str, Sequence[Photo]]:
+    """The photos of a split, and its name.
+
+    Args:
+        photos: all that are listed.
+        known: the photos of a bundle; photos without splits have its splits, by content.
+        split: `train`, `val`, `test` or `all`; by default `test` if the photos come with splits, else `all`.
+        progress: told of the search by content.
+
+    Raises:
+        UsageError: the photos have no such split.
+    """
+    wanted = choose(split, (*SPLITS, ALL), "split") if split else "test" if photos.given_split else ALL
+    if wanted == ALL:
+        return wanted, photos.photos
+    if photos.given_split or not known.sides:
+        chosen = [photo for photo in photos.photos if photo.split == wanted]
+        held = sorted({photo.split for photo in photos.photos if photo.split})
+    else:
+        chosen = known.select(photos, wanted, progress)
+        held = []
+    if not chosen:
+        none_known = f"; none has the content of a {wanted} photo of the bundle" if known.sides and not held else ""
+        raise UsageError(
+            f"the photos have no {wanted} split; they have {', '.join(held) or 'no splits'}{none_known}",
+            f"Add --split {held[0] if held else ALL}.",
+        )
+    return wanted, chosen
