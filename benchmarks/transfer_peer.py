@@ -3,7 +3,8 @@
 Run: python benchmarks/transfer_peer.py [FOLDER] [--out FILE], about 45 minutes on two quiet cores for clothing-small;
 writes transfer_peer.json beside itself. FOLDER holds `train`, maybe `validation`, and `test`. timm's script is not part
 of its package, so its steps are taken here from its parts: loader, augmentation, optimizer, schedule, at the script's
-defaults but for what SETTINGS name. Hardware and versions are in the JSON. The accuracy does not depend on the machine's load; the wall time does.
+defaults but for what SETTINGS name. Hardware and versions are in the JSON. The accuracy does not depend on the
+machine's load; the wall time does.
 """
 
 from __future__ import annotations
