@@ -32,7 +32,7 @@ from lungfish.weights.fetch import FetchOptions
 from lungfish.weights.ledger import Card
 from lungfish.workflows.climb import climb
 from lungfish.workflows.export_artifacts import export_artifacts
-from lungfish.workflows.gather import Gathered, GatherOptions, gather
+from lungfish.workflows.gather import Gathered, gather, gather_options
 from lungfish.workflows.job import Job, TrainResult
 from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import Pace, measure_pace
@@ -109,7 +109,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             network, weights = open_network(start, recipe, job.seed, progress)
             start = replace(start, entry=weights.entry)  # with what only the file could tell
             trunk = open_trunk(network, start.entry)
-            options = GatherOptions(job.split, recipe.cross_validate_below)
+            options = gather_options(job, target, recipe.cross_validate_below)
             gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
         _check_same(gathered, group)
 
@@ -274,6 +274,7 @@ def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) ->
     return TrainResult(
         bundle=str(target.folder),
         previous=str(target.previous) if target.previous else None,
+        split_from=made.gathered.previous or None,
         arch=network.arch.name,
         weights=entry.name,
         recipe=made.recipe.name,

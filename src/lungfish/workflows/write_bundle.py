@@ -49,7 +49,7 @@ HOW_IN_WORDS = {
     "given": "as given with the photos",
     "saved": "as in the saved split",
     "content hash": "by a hash of the content, about 80/10/10",
-    "with a copy or group": "with a copy or their group",
+    "with a copy, group or scene": "with a copy, their group or their scene",
 }
 
 
