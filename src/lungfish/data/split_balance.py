@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # Of the photos of a class that are free to be divided.
 LEAST_SHARE = 0.04
-MOST_SHARE = 0.2
+MOST_SHARE = 0.25  # four scenes of one size are enough: two train
 LEAST_TRAIN_SHARE = 0.5
 
 
@@ -54,12 +54,14 @@ def even_out_class(pieces: Sequence[Piece], open_splits: Sequence[str]) -> bool:
         return sum(piece.size for piece in pieces if piece.split == split)
 
     for split in open_splits:
-        for piece in ordered:
-            room = max(most - held(split), least)
-            spare = held("train") - LEAST_TRAIN_SHARE * total
-            if held(split) < least and piece.split == "train" and piece.size <= min(room, spare):
-                piece.split = split
         for piece in reversed(ordered):
-            if held(split) > most and piece.split == split and held(split) - piece.size >= least:
+            spare = held(split) - piece.size >= least or piece.size > max(most, least)
+            if held(split) > most and piece.split == split and spare:
                 piece.split = "train"
+    for split in open_splits:
+        for piece in ordered:
+            fits = piece.size <= max(most - held(split), least)
+            spare = held("train") - piece.size >= LEAST_TRAIN_SHARE * total
+            if held(split) < least and piece.split == "train" and fits and spare:
+                piece.split = split
     return all(held(split) >= least for split in open_splits) and held("train") >= LEAST_TRAIN_SHARE * total
