@@ -28,7 +28,7 @@ RULE = Preprocess(224)
 
 def first_of_each_class(photos: PhotoSet, size: int) -> PhotoSet:
     """So many photos of each class, in an order that neither names nor content hashes decide; without given splits."""
-    ordered = sorted(photos.photos, key=lambda photo: hashlib.md5(photo.name.encode()).digest())  # noqa: S324
+    ordered = sorted(photos.photos, key=lambda photo: hashlib.md5(photo.name.encode()).digest())
     seen: Counter[int] = Counter()
     chosen: list[Photo] = []
     for photo in ordered:
@@ -63,8 +63,9 @@ def grow(folder: Path, kept: Path) -> None:
         moves, free_moves = moved(with_memory, following), moved(without, alone)
         lost = sum(count for (was, _), count in free_moves.items() if was == "test")
         counts = ", ".join(f"{count} {split}" for split, count in following.counts().items())
+        sizes = following.scenes.sizes
         print(
-            f"{size:3}: {counts}; {plural(len(following.scenes.sizes), 'scene')} of {sum(following.scenes.sizes)} photos;"
+            f"{size:3}: {counts}; {plural(len(sizes), 'scene')} of {sum(sizes)} photos;"
             f" {sum(moves.values())} moved; without memory {sum(free_moves.values())}, {lost} of them out of test"
         )
         write_split(kept, following.rows())

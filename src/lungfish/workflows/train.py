@@ -38,6 +38,7 @@ from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import Pace, measure_pace
 from lungfish.workflows.replace_bundle import staged_bundle
 from lungfish.workflows.run_folder import check_resumable, end_run, identify, only_run, run_folder
+from lungfish.workflows.scene_figures import summarize_scenes
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.stopwatch import Stopwatch
@@ -167,6 +168,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
                     proofs=proofs,
                     folds=folds,
                     review=review,
+                    scenes=summarize_scenes(gathered, head, job.seed),
                 )
                 manifest = write_bundle(stage, target.folder.name, made, clock)
             result = _result(target, manifest, made, clock)

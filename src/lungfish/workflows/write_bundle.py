@@ -28,6 +28,7 @@ from lungfish.evaluation.report_data import (
     PhotoPair,
     PhotosSummary,
     Report,
+    SceneSummary,
     SkippedFile,
     TrainingStep,
 )
@@ -70,6 +71,7 @@ class Made:
         proofs: answers of the artefacts by file name.
         folds: top-1 of each fold of the cross-validation; empty if there was none.
         review: labels that may be wrong; None without a head to find them by.
+        scenes: how many there are, and what they do to the figures.
     """
 
     seed: int
@@ -84,6 +86,7 @@ class Made:
     proofs: Mapping[str, Proof]
     folds: tuple[float, ...]
     review: LabelReview | None
+    scenes: SceneSummary
 
     @property
     def proof(self) -> Proof:
@@ -161,7 +164,7 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         coverage=coverage_table(made.proof.test, truth, threshold.value),
         artifacts=made.rows,
         default=made.default,
-        photos=_photos(gathered),
+        photos=replace(_photos(gathered), scenes=made.scenes),
         weights=manifest.weights,
         making=Making(
             architecture=made.classifier.network.arch.name,
