@@ -28,6 +28,7 @@ from lungfish.deploy.proof import LabelledPhotos
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.descriptor import open_descriptor
 from lungfish.training.probe import Samples
+from lungfish.weights.entry import WeightsEntry
 from lungfish.workflows.job import Job
 from lungfish.workflows.previous_bundle import Candidates, kept_in_words, previous_split, split_source
 from lungfish.workflows.scenes import describe_scenes
@@ -46,21 +47,21 @@ class Gathered:
         photos: as the source lists them.
         examined: readable photos and their features.
         copies: near-duplicates among the readable photos.
-        scenes: photos that were taken of one thing at one place.
-        previous: name of the bundle whose split is kept unasked; empty if none is.
         sides: the split of each readable photo.
         embedded: int64 `[m]`, rising: positions of those whose features the job needs, and has if there is a trunk.
         warnings: all that a person should know so far.
+        scenes: photos that were taken of one thing at one place.
+        previous: name of the bundle whose split is kept unasked; empty if none is.
     """
 
     photos: PhotoSet
     examined: Examined
     copies: NearDuplicates
-    scenes: Scenes
-    previous: str
     sides: Assignment
     embedded: NDArray[np.int64]
     warnings: tuple[str, ...]
+    scenes: Scenes = field(default_factory=lambda: no_scenes("they were not looked for"))
+    previous: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -200,11 +201,11 @@ def gather(
         photos,
         examined,
         copies,
-        scenes,
-        previous.bundle if previous else "",
         sides,
         embedded,
         (*examined.warnings, *warnings, *about_previous, *sides.warnings),
+        scenes,
+        previous.bundle if previous else "",
     )
 
 
@@ -232,7 +233,9 @@ class GatherOptions:
     open_descriptor: Callable[[], Descriptor | None] | None = None
 
 
-def gather_options(job: Job, target: Target, cross_validate_below: int) -> GatherOptions:
-    """Return how the photos of a job are gathered."""
+def gather_options(
+    job: Job, target: Target, cross_validate_below: int, own: tuple[Trunk, WeightsEntry] | None = None
+) -> GatherOptions:
+    """Return how the photos of a job are gathered; its `own` trunk and weights are not loaded twice."""
     split_file, candidates = split_source(job.split, target)
-    return GatherOptions(split_file, cross_validate_below, candidates, open_descriptor)
+    return GatherOptions(split_file, cross_validate_below, candidates, partial(open_descriptor, *(own or ())))

@@ -61,5 +61,6 @@ def _whole_units(gathered: Gathered) -> NDArray[np.int64]:
         first[unit] = min(records[i].seen.sha256, first.get(unit, "g"))
     order = np.array(sorted(range(len(embedded)), key=lambda k: (first[int(units[k])], k)), np.int64)
     if len(order) > JUDGED:
-        order = order[units[order] != units[order[JUDGED]]][:JUDGED]
+        cut = units[order[JUDGED]]  # its unit may be in part before the limit
+        order = order[:JUDGED][units[order[:JUDGED]] != cut]
     return np.sort(embedded[order])

@@ -110,7 +110,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             network, weights = open_network(start, recipe, job.seed, progress)
             start = replace(start, entry=weights.entry)  # with what only the file could tell
             trunk = open_trunk(network, start.entry)
-            options = gather_options(job, target, recipe.cross_validate_below)
+            options = gather_options(job, target, recipe.cross_validate_below, (trunk, start.entry))
             gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
         _check_same(gathered, group)
 
