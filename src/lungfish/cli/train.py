@@ -41,7 +41,11 @@ def train(  # noqa: PLR0913  one parameter for each option
         int, typer.Option(help="Same seed, same machine: same model, but for what the minutes decide.")
     ] = 0,
     split: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep the sides of an earlier bundle's photos.csv.")
+        Path | None,
+        typer.Option(
+            metavar="FILE|none",
+            help="Keep the split of this photos.csv; none: a new one.  [default: that of an earlier bundle beside DIR]",
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the bundle there once the new one is complete.")

@@ -19,6 +19,7 @@ from lungfish.core.errors import StorageError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress, Silent
 from lungfish.data import space
+from lungfish.data.capture_time import capture_time
 from lungfish.data.features import Trunk, open_features
 from lungfish.data.inspection import Inspection, InspectionCache, inspect
 from lungfish.data.photos import Photo, PhotoSet, Skipped
@@ -34,10 +35,11 @@ FLUSH_EVERY_S = 2.0  # what a kill may lose
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A photo that decodes, and what was seen."""
+    """A photo that decodes, what was seen, and when it was taken: seconds of the camera's clock; None if not known."""
 
     photo: Photo
     seen: Inspection
+    taken: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class _Look:
 
     index: int
     seen: Inspection | None = None
+    taken: int | None = None
     reason: str = ""
     feature: NDArray[np.float32] | None = None
     decoded: bool = False
@@ -195,6 +198,7 @@ class _Examiner:
         """Fill in what the caches or the pixels tell; returns the pixels if the trunk must see them."""
         data = self.photos.read(self.photos.photos[look.index])
         sha256 = sha256_bytes(data)
+        look.taken = capture_time(data)
         look.seen = self._inspections.get(sha256)
         if wants_features and self._features is not None:
             row = self._features.get(sha256)
@@ -224,6 +228,7 @@ class _Tally:
     def __init__(self, photos: PhotoSet, features: int, width: int) -> None:
         self._photos = photos
         self._seen: list[Inspection | None] = [None] * len(photos.photos)
+        self._taken: dict[int, int] = {}
         self._reasons: dict[int, str] = {}
         self._features = np.empty((features, width), np.float32)
         self._rows = np.full(len(photos.photos), -1, np.int64)
@@ -232,6 +237,8 @@ class _Tally:
     def take(self, looks: Sequence[_Look]) -> None:
         for look in looks:
             self._seen[look.index] = look.seen
+            if look.taken is not None:
+                self._taken[look.index] = look.taken
             self._decoded += look.decoded
             self._embedded += look.embedded
             if look.reason:
@@ -244,7 +251,9 @@ class _Tally:
     def result(self, warnings: Sequence[str]) -> Examined:
         photos = self._photos.photos
         readable = [i for i, seen in enumerate(self._seen) if seen is not None]
-        records = tuple(Record(photos[i], seen) for i in readable if (seen := self._seen[i]) is not None)
+        records = tuple(
+            Record(photos[i], seen, self._taken.get(i)) for i in readable if (seen := self._seen[i]) is not None
+        )
         unreadable = tuple(Skipped(photos[i].name, self._reasons[i]) for i in sorted(self._reasons))
         return Examined(
             records,

@@ -1,22 +1,22 @@
-"""Which photos train, validate and test: given splits kept, others decided by content, copies held together."""
+"""Which photos train, validate and test: given splits kept, others decided by content, copies and scenes together."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
+from lungfish.data.assignment import Assignment
 from lungfish.data.examination import Record
-from lungfish.data.near_duplicates import NearDuplicates, join
+from lungfish.data.near_duplicates import NearDuplicates
 from lungfish.data.photos import SPLITS
+from lungfish.data.scenes import Scenes, no_scenes
+from lungfish.data.split_balance import Piece, even_out_class, fraction
 from lungfish.data.split_file import SavedSplit
 from lungfish.data.split_review import (
-    Leak,
+    bridge_warnings,
+    divided_warnings,
     find_leaks,
     group_ties,
     group_warnings,
@@ -24,93 +24,80 @@ from lungfish.data.split_review import (
     leak_warnings,
     missing_warnings,
     saved_warnings,
+    scene_warnings,
     shown_names,
 )
+from lungfish.data.split_units import Units, most_common_split, units_of
 
 # Shares of the space of content hashes; the rest trains.
 TEST_SHARE = 0.1
 VAL_SHARE = 0.1
-HOW = {"given": "given", "saved": "saved", "content hash": "content hash", "class needs it": "content hash"}
-
-
-@dataclass(frozen=True, eq=False)
-class Assignment:
-    """Sides of all readable photos.
-
-    Args:
-        splits: `train`, `val` or `test` for each record.
-        reasons: why, for each record: `given`, `saved`, `content hash`, `with NAME` (a copy or of one group), or
-            `class needs it`.
-        units: int64 `[n]`; photos with one number are copies or of one group, and are decided together.
-        leaks: copies on different sides, because the sides were given or saved; reported, not moved.
-        warnings: what a person should know.
-    """
-
-    splits: tuple[str, ...]
-    reasons: tuple[str, ...]
-    units: NDArray[np.int64]
-    leaks: tuple[Leak, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def how(self) -> dict[str, int]:
-        """How many photos were `given`, `saved`, decided by `content hash`, and put `with a copy or group`."""
-        counted = Counter(HOW.get(reason, "with a copy or group") for reason in self.reasons)
-        return {how: counted[how] for how in (*dict.fromkeys(HOW.values()), "with a copy or group") if counted[how]}
 
 
 def assign_splits(
-    records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates, saved: SavedSplit | None = None
+    records: Sequence[Record],
+    labels: Sequence[str],
+    copies: NearDuplicates,
+    saved: SavedSplit | None = None,
+    scenes: Scenes | None = None,
 ) -> Assignment:
     """Put every photo on a side.
 
     A saved side stands first, then a given one. The other photos are decided by thresholds on their content hash (about
-    80/10/10), so that adding photos moves none of them; copies of a photo, and photos of its group, follow the first of
-    them by name. If `val` or `test` was not given, it is carved from `train` in the same way. A class that would have
-    nothing on an open side gets its photo with the smallest hash moved there.
+    80/10/10), so that adding photos moves none of them; copies of a photo, and photos of its group or scene, follow the
+    first of them by name. If `val` or `test` was not given, it is carved from `train` in the same way. A class that
+    would have nothing on an open side, or by its scenes far too little, gets what has the smallest hash moved there. If
+    a class has too few scenes for that, it is divided within its scenes, with a warning.
 
     Args:
         records: readable photos, sorted by name.
         labels: class names.
         copies: from `find_near_duplicates`, over the same records.
         saved: an earlier assignment to keep.
+        scenes: from `find_scenes`, over the same records; None for none.
 
     Raises:
         PhotosError: a class has too few distinct photos, or is validated or tested but never trained; or the saved
             sides leave no photo to validate or test.
     """
-    plan = _Plan(records, labels, copies, saved)
-    plan.check_trained()
-    plan.check_sizes()
-    plan.place()
+    pairs = (scenes or no_scenes("")).pairs
+    strict = _Plan(records, labels, units_of(records, copies, pairs[:0]), saved)
+    strict.check_trained()
+    strict.check_sizes()
+    plan, divided = strict, set[int]()
+    if len(pairs):
+        plan = _Plan(records, labels, units_of(records, copies, pairs), saved)
+        plan.place()
+        divided = plan.even_out()
+        if divided:
+            pairs = pairs[[records[i].photo.label not in divided for i in pairs[:, 0]]]
+            plan = _Plan(records, labels, units_of(records, copies, pairs), saved)
+    if not all(plan.splits):
+        plan.place()
+        plan.even_out()
     plan.fill(must=saved is None)
     if saved is not None:
         plan.check_trained()  # what was saved may leave nothing free to train a class on
         plan.check_saved()
     leaks = find_leaks(records, copies, plan.splits)
     warnings = [
-        *(saved_warnings(plan.reasons) if saved is not None else ()),
+        *(saved_warnings(records, plan.splits, plan.reasons, saved) if saved is not None else ()),
         *leak_warnings(leaks),
         *group_warnings(records, group_ties(records), plan.splits),
+        *bridge_warnings(plan.bridges),
+        *scene_warnings(records, pairs, plan.splits),
+        *divided_warnings(labels, divided),
         *label_warnings(records, labels, copies),
         *missing_warnings(records, labels, plan.splits),
     ]
-    units = np.empty(len(records), np.int64)
-    for number, unit in enumerate(plan.units):
-        units[unit] = number
-    return Assignment(tuple(plan.splits), tuple(plan.reasons), units, leaks, tuple(warnings))
-
-
-def fraction(sha256: str) -> float:
-    """A content hash as a number in [0, 1)."""
-    return int(sha256[:12], 16) / 16**12
+    return Assignment(tuple(plan.splits), tuple(plan.reasons), plan.units.numbers, leaks, tuple(warnings))
 
 
 class _Plan:
-    """Sides in the making. A unit is what must stay together: copies, and photos of one group."""
+    """Sides in the making."""
 
     def __init__(
-        self, records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates, saved: SavedSplit | None
+        self, records: Sequence[Record], labels: Sequence[str], units: Units, saved: SavedSplit | None
     ) -> None:
         self.records = records
         self.labels = labels
@@ -119,12 +106,14 @@ class _Plan:
         self.splits, self.reasons = [""] * len(records), [""] * len(records)
         for i, record in enumerate(records):
             side = saved.side(record.seen.sha256, record.photo.name) if saved else None
-            if side is not None:
+            fixed = record.photo.split and not (record.photo.split == "train" and len(self.open_sides) > 1)
+            if fixed and (side is None or (saved and saved.is_automatic)):
+                self.splits[i], self.reasons[i] = record.photo.split or "", "given"
+            elif side is not None:
                 self.splits[i], self.reasons[i] = side, "saved"
-            elif record.photo.split and not (record.photo.split == "train" and len(self.open_sides) > 1):
-                self.splits[i], self.reasons[i] = record.photo.split, "given"
-        self.units = _units(records, copies)
-        self.free = [unit for unit in self.units if not any(self.splits[i] for i in unit)]
+        self.units = units
+        self.free = [unit for unit in units.members if not any(self.splits[i] for i in unit)]
+        self.bridges: list[tuple[str, str]] = []
 
     def label_of(self, i: int) -> int:
         return self.records[i].photo.label
@@ -174,18 +163,49 @@ class _Plan:
         return f"{text} ({', '.join(why)})" if why else text
 
     def place(self) -> None:
-        for unit in self.units:
-            standing = next((i for i in unit if self.splits[i]), None)
-            leader = unit[0] if standing is None else standing
-            side = self.splits[leader] or self._side_by_hash(leader)
-            for i in unit:
-                if self.splits[i]:
-                    continue
-                if standing is not None and self.records[i].photo.split:
+        for unit in self.units.members:
+            standing = [i for i in unit if self.splits[i]]
+            if not standing:
+                side = self._side_by_hash(unit[0])
+                for i in unit:
+                    self.splits[i] = side
+                    self.reasons[i] = "content hash" if i == unit[0] else f"with {self.records[unit[0]].photo.name}"
+                continue
+            for i in sorted(set(unit) - set(standing)):
+                if self.records[i].photo.split:
                     self.splits[i], self.reasons[i] = "train", "given"  # a leak: reported, not moved
                 else:
-                    self.splits[i] = side
-                    self.reasons[i] = "content hash" if i == leader else f"with {self.records[leader].photo.name}"
+                    self._join(i, standing)
+
+    def _join(self, i: int, standing: Sequence[int]) -> None:
+        """Put a photo where those are that it is tied to most; those of one scene may be on several sides."""
+        partners, only_scene = self.units.partners(i, standing)
+        sides = [self.splits[j] for j in partners]
+        side = most_common_split(sides) if only_scene else sides[0]
+        leader = partners[sides.index(side)]
+        self.splits[i], self.reasons[i] = side, f"with {self.records[leader].photo.name}"
+        if only_scene and len(set(sides)) > 1:
+            self.bridges.append((self.records[i].photo.name, side))
+
+    def even_out(self) -> set[int]:
+        """As `even_out_class`, for all classes with scenes but those that are saved; returns those where it failed."""
+        saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
+        covered = {(self.label_of(i), self.splits[i]) for i, why in enumerate(self.reasons) if why == "given"}
+        failed = set[int]()
+        for label in sorted({self.label_of(i) for i in self.units.in_scenes} - saved):
+            pieces = [
+                Piece(fraction(self.records[unit[0]].seen.sha256), self.splits[unit[0]], unit)
+                for unit in self.free
+                if {self.label_of(i) for i in unit} == {label}
+            ]
+            open_sides = [side for side in ("test", "val") if side in self.open_sides and (label, side) not in covered]
+            if not even_out_class(pieces, open_sides):
+                failed.add(label)
+            for piece in pieces:
+                for i in piece.unit:
+                    if self.splits[i] != piece.split:
+                        self.splits[i], self.reasons[i] = piece.split, "class needs it"
+        return failed
 
     def fill(self, *, must: bool) -> None:
         """Move free units so that every class has one on every open side.
@@ -196,7 +216,7 @@ class _Plan:
         Raises:
             PhotosError: that cannot be done, and it `must`.
         """
-        count = Counter((label, side) for unit in self.units for label, side in self._covers(unit))
+        count = Counter((label, side) for unit in self.units.members for label, side in self._covers(unit))
         for label in range(len(self.labels)):
             for side in sorted(self.open_sides, key=("test", "val", "train").index):
                 if count[label, side]:
@@ -222,7 +242,7 @@ class _Plan:
                 raise PhotosError(
                     f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
                     f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
-                    "Run without --split, or give the photos.csv of a bundle made from these photos.",
+                    "Run with --split none, or give the photos.csv of a bundle made from these photos.",
                 )
 
     def _side_by_hash(self, i: int) -> str:
@@ -250,12 +270,3 @@ class _Plan:
             key=lambda unit: (-count[label, self.splits[unit[0]]], fraction(self.records[unit[0]].seen.sha256)),
             default=None,
         )
-
-
-def _units(records: Sequence[Record], copies: NearDuplicates) -> list[list[int]]:
-    """Indices that must stay together, each unit in the order of names."""
-    ties = np.concatenate([copies.pairs, group_ties(records)])
-    units: dict[int, list[int]] = defaultdict(list)
-    for i, unit in enumerate(join(len(records), ties).tolist()):
-        units[unit].append(i)
-    return list(units.values())

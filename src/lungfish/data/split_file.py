@@ -32,10 +32,17 @@ class SplitRow:
 
 @dataclass(frozen=True)
 class SavedSplit:
-    """An earlier assignment, found by content and name, else by content alone."""
+    """An earlier assignment, found by content and name, else by content alone.
+
+    Args:
+        by_photo: splits by content hash and name.
+        by_content: splits by content hash.
+        is_automatic: whether nobody asked for it: then a split that comes with the photos stands before it.
+    """
 
     by_photo: dict[tuple[str, str], str]
     by_content: dict[str, str]
+    is_automatic: bool = False
 
     def side(self, sha256: str, name: str) -> str | None:
         """The side of a photo, or None if its content is new."""
@@ -81,7 +88,7 @@ def read_split(path: Path) -> list[SplitRow]:
     return rows
 
 
-def saved_split(rows: Iterable[SplitRow]) -> SavedSplit:
+def saved_split(rows: Iterable[SplitRow], *, is_automatic: bool = False) -> SavedSplit:
     """Index an earlier assignment; of photos with one content, the first stands for a new name."""
     by_photo: dict[tuple[str, str], str] = {}
     by_content: dict[str, str] = {}
@@ -89,7 +96,7 @@ def saved_split(rows: Iterable[SplitRow]) -> SavedSplit:
         if row.sha256 and row.split:
             by_photo[row.sha256, row.file] = row.split
             by_content.setdefault(row.sha256, row.split)
-    return SavedSplit(by_photo, by_content)
+    return SavedSplit(by_photo, by_content, is_automatic)
 
 
 def _disarmed(text: str) -> str:

@@ -12,6 +12,7 @@ from lungfish.core.names import plural, printable
 from lungfish.data.examination import Record
 from lungfish.data.near_duplicates import NearDuplicates
 from lungfish.data.photos import SPLITS
+from lungfish.data.split_file import SavedSplit
 
 PAIRS_SHOWN = 5
 NAMES_SHOWN = 10
@@ -94,14 +95,54 @@ def missing_warnings(records: Sequence[Record], labels: Sequence[str], splits: S
     return warnings
 
 
-def saved_warnings(reasons: Sequence[str]) -> list[str]:
-    """At most one: that a saved split is about other photos than these."""
-    saved = reasons.count("saved")
-    if saved >= FEW_SAVED * len(reasons):
+def scene_warnings(records: Sequence[Record], pairs: NDArray[np.int64], splits: Sequence[str]) -> list[str]:
+    """At most one: how many photos are on another side than the first of their scene."""
+    across = [(records[a].photo.name, splits[a], records[b].photo.name, splits[b]) for a, b in _across(pairs, splits)]
+    return _across_warning("photos of one scene", across)
+
+
+def bridge_warnings(bridges: Sequence[tuple[str, str]]) -> list[str]:
+    """At most one: which new photos, with the split they join, are of scenes that are in two splits already."""
+    if not bridges:
+        return []
+    shown = "; ".join(f"{printable(name)} (joins {split})" for name, split in bridges[:PAIRS_SHOWN])
+    what = plural(len(bridges), "new photo belongs", "new photos belong")
+    return [f"{what} to photos of one scene in two splits; nothing was moved: {shown}"]
+
+
+def divided_warnings(labels: Sequence[str], divided: Collection[int]) -> list[str]:
+    """At most one: the classes whose scenes are in several splits."""
+    if not divided:
+        return []
+    shown = shown_names(labels, divided)
+    return [f"too few scenes to keep each in one split: {shown}; divided within scenes, so figures read high"]
+
+
+def saved_warnings(
+    records: Sequence[Record], splits: Sequence[str], reasons: Sequence[str], saved: SavedSplit
+) -> list[str]:
+    """At most one: that a saved split is about other photos than these; or was not kept, as these come with one."""
+    if saved.is_automatic:
+        trained = [
+            record.photo.name
+            for record, split in zip(records, splits, strict=True)
+            if split == "train" and saved.side(record.seen.sha256, record.photo.name) == "test"
+        ]
+        if not trained:
+            return []
+        shown = ", ".join(map(printable, trained[:PAIRS_SHOWN]))
+        what = plural(
+            len(trained),
+            "photo that the previous bundle was tested on trains",
+            "photos that the previous bundle was tested on train",
+        )
+        return [f"{what} now, as given: {shown}"]
+    count = reasons.count("saved")
+    if count >= FEW_SAVED * len(reasons):
         return []
     photos = plural(len(reasons), "photo")
     return [
-        f"the saved split holds {f'{saved:,}' if saved else 'none'} of {photos}; the others are divided as without it"
+        f"the saved split holds {f'{count:,}' if count else 'none'} of {photos}; the others are divided as without it"
     ]
 
 

@@ -109,6 +109,31 @@ class PhotoPair:
 
 
 @dataclass(frozen=True)
+class SceneSummary:
+    """Photos of one thing at one place, and what they do to the figures.
+
+    Args:
+        scenes: how many there are, of two photos or more.
+        photos: how many photos are in them.
+        largest: photos of the largest one.
+        unknown: why they cannot be known; empty if they were looked for.
+        in_sequence: photos whose names or times say which other was taken before or after them.
+        top1: of the head in cross-validation with whole scenes in one fold; None if that was not measured.
+        random_top1: the same where folds tear scenes apart, as a random split does.
+        judged: photos of that cross-validation.
+    """
+
+    scenes: int
+    photos: int
+    largest: int
+    unknown: str = ""
+    in_sequence: int = 0
+    top1: float | None = None
+    random_top1: float | None = None
+    judged: int = 0
+
+
+@dataclass(frozen=True)
 class PhotosSummary:
     """The photos of a job.
 
@@ -117,12 +142,14 @@ class PhotosSummary:
         split: how the photos were divided, in words, such as `given folders` or `by content hash`.
         skipped: files that took no part.
         near_duplicates: pairs that show the same thing, on one side or across splits.
+        scenes: bursts and repeated objects; None if nothing is said of them.
     """
 
     counts: tuple[ClassCount, ...]
     split: str
     skipped: tuple[SkippedFile, ...] = ()
     near_duplicates: tuple[PhotoPair, ...] = ()
+    scenes: SceneSummary | None = None
 
     @property
     def leaks(self) -> tuple[PhotoPair, ...]:

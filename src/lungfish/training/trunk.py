@@ -46,6 +46,7 @@ class OnnxTrunk:
         graph = _trunk_bytes(network, entry)
         self._session = Session(graph, threads=1, output="features")
         self.width = self._session.classes
+        self.resolution_px = network.arch.resolution_px
         self.key = sha256_json([sha256_bytes(graph), runtime_name()])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from lungfish.data.space import nothing_deleted
 from lungfish.training.attach import attach
 from lungfish.training.group import alone
 from lungfish.training.trunk import open_trunk
-from lungfish.workflows.gather import GatherOptions, gather
+from lungfish.workflows.gather import gather, gather_options
 from lungfish.workflows.job import Job
 from lungfish.workflows.pace import measure_pace
 from lungfish.workflows.plan import open_steps, plan_steps
@@ -91,7 +91,7 @@ def _plan(job: Job, progress: Progress) -> Plan:
     network, weights = open_network(start, recipe, job.seed, progress)
     start = replace(start, entry=weights.entry)  # with what only the file could tell
     preprocess = start.preprocess
-    options = GatherOptions(job.split, recipe.cross_validate_below)
+    options = gather_options(job, target, recipe.cross_validate_below)
     gathered = gather(photos, preprocess, None, options, progress)
     recipe = recipe.for_photos(len(gathered.indices("train")))
 

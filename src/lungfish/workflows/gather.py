@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -14,17 +14,25 @@ from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
+from lungfish.data.assignment import Assignment
 from lungfish.data.examination import Examined, ExamineOptions, Record, examine
 from lungfish.data.features import Trunk
 from lungfish.data.integrity import check_photos
 from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates
 from lungfish.data.photos import SPLITS, Photo, PhotoSet
 from lungfish.data.sample import embed_sample, sample_by_class
-from lungfish.data.split import Assignment, assign_splits
+from lungfish.data.scenes import Descriptor, Scenes, no_scenes
+from lungfish.data.split import assign_splits
 from lungfish.data.split_file import SplitRow, read_split, saved_split
 from lungfish.deploy.proof import LabelledPhotos
 from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.descriptor import open_descriptor
 from lungfish.training.probe import Samples
+from lungfish.weights.entry import WeightsEntry
+from lungfish.workflows.job import Job
+from lungfish.workflows.previous_bundle import Candidates, kept_in_words, previous_split, split_source
+from lungfish.workflows.scenes import describe_scenes
+from lungfish.workflows.target import Target
 
 # All features of a million photos would be 20 GB in their copies, and a fit on them hours; on these it is minutes.
 HEAD_PHOTOS = 50_000
@@ -42,6 +50,8 @@ class Gathered:
         sides: the split of each readable photo.
         embedded: int64 `[m]`, rising: positions of those whose features the job needs, and has if there is a trunk.
         warnings: all that a person should know so far.
+        scenes: photos that were taken of one thing at one place.
+        previous: name of the bundle whose split is kept unasked; empty if none is.
     """
 
     photos: PhotoSet
@@ -50,6 +60,8 @@ class Gathered:
     sides: Assignment
     embedded: NDArray[np.int64]
     warnings: tuple[str, ...]
+    scenes: Scenes = field(default_factory=lambda: no_scenes("they were not looked for"))
+    previous: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -169,14 +181,32 @@ def gather(
     warnings = check_photos(photos, examined)
     records = examined.records
     copies = find_near_duplicates([record.seen for record in records])
-    sides = assign_splits(records, photos.labels, copies, saved)
+    if too_many:
+        scenes = no_scenes(f"they are not looked for among more than {HEAD_PHOTOS:,} photos")
+    elif options.open_descriptor is None:
+        scenes = no_scenes("they were not looked for")
+    else:
+        scenes = describe_scenes(photos, examined, copies, (trunk, preprocess), options.open_descriptor, progress)
+    previous, about_previous = previous_split(options.candidates, {record.seen.sha256 for record in records})
+    if previous:
+        progress.say(kept_in_words(previous, len(records)))
+    sides = assign_splits(records, photos.labels, copies, previous.split if previous else saved, scenes)
     if too_many:
         embedded = _choose(records, sides)
         if trunk is not None:
             examined = embed_sample(examined, embedded, photos, preprocess, trunk, progress)
     else:
         embedded = np.flatnonzero([needs_features(record.photo) for record in records])
-    return Gathered(photos, examined, copies, sides, embedded, examined.warnings + warnings + sides.warnings)
+    return Gathered(
+        photos,
+        examined,
+        copies,
+        sides,
+        embedded,
+        (*examined.warnings, *warnings, *about_previous, *sides.warnings),
+        scenes,
+        previous.bundle if previous else "",
+    )
 
 
 def _choose(records: Sequence[Record], sides: Assignment) -> NDArray[np.int64]:
@@ -193,7 +223,19 @@ class GatherOptions:
     Args:
         split_file: a `photos.csv` whose sides are kept.
         cross_validate_below: with fewer photos than this, all get features, test photos too.
+        candidates: bundles whose split may be kept; not asked for with a `split_file`.
+        open_descriptor: opens the network that scenes are found by; None to look for none.
     """
 
     split_file: Path | None = None
     cross_validate_below: int = 1000
+    candidates: Candidates = field(default_factory=Candidates)
+    open_descriptor: Callable[[], Descriptor | None] | None = None
+
+
+def gather_options(
+    job: Job, target: Target, cross_validate_below: int, own: tuple[Trunk, WeightsEntry] | None = None
+) -> GatherOptions:
+    """Return how the photos of a job are gathered; its `own` trunk and weights are not loaded twice."""
+    split_file, candidates = split_source(job.split, target)
+    return GatherOptions(split_file, cross_validate_below, candidates, partial(open_descriptor, *(own or ())))

@@ -22,7 +22,8 @@ class Job:
         epochs: of the recipe's last step, instead of its own.
         minutes: that the job may take, instead of the recipe's.
         seed: of everything random.
-        split: a `photos.csv` whose sides are kept.
+        split: a `photos.csv` whose sides are kept; `none` for a new split. If None, the split of an earlier bundle of
+            these photos, beside the new one, is kept.
         force: replace an existing bundle.
         resume: refuse to begin anew if another job for the same bundle was stopped; a stopped one of the same goes on
             in any case.
@@ -51,11 +52,13 @@ class Job:
 class TrainResult:
     """What the job brought about; the JSON of `lungfish train`.
 
-    `previous` is the latest bundle of the same name, if one stood there and `out` was not given.
+    `previous` is the latest bundle of the same name, if one stood there and `out` was not given; `split_from` the name
+    of the bundle whose split was kept unasked, which may be another one.
     """
 
     bundle: str
     previous: str | None
+    split_from: str | None
     arch: str
     weights: str
     recipe: str

@@ -33,12 +33,13 @@ from lungfish.weights.fetch import FetchOptions
 from lungfish.weights.ledger import Card
 from lungfish.workflows.climb import climb
 from lungfish.workflows.export_artifacts import export_artifacts
-from lungfish.workflows.gather import Gathered, GatherOptions, gather
+from lungfish.workflows.gather import Gathered, gather, gather_options
 from lungfish.workflows.job import Job, TrainResult
 from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import Pace, measure_pace
 from lungfish.workflows.replace_bundle import staged_bundle
 from lungfish.workflows.run_folder import check_resumable, end_run, identify, only_run, run_folder
+from lungfish.workflows.scene_figures import summarize_scenes
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.stopwatch import Stopwatch
@@ -110,7 +111,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             network, weights = open_network(start, recipe, job.seed, progress)
             start = replace(start, entry=weights.entry)  # with what only the file could tell
             trunk = open_trunk(network, start.entry)
-            options = GatherOptions(job.split, recipe.cross_validate_below)
+            options = gather_options(job, target, recipe.cross_validate_below, (trunk, start.entry))
             gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
             recipe = recipe.for_photos(len(gathered.indices("train")))
         _check_same(gathered, group)
@@ -169,6 +170,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
                     proofs=proofs,
                     folds=folds,
                     review=review,
+                    scenes=summarize_scenes(gathered, head, job.seed),
                 )
                 manifest = write_bundle(stage, target.folder.name, made, clock)
             result = _result(target, manifest, made, clock)
@@ -258,6 +260,7 @@ def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) ->
     return TrainResult(
         bundle=str(target.folder),
         previous=str(target.previous) if target.previous else None,
+        split_from=made.gathered.previous or None,
         arch=network.arch.name,
         weights=entry.name,
         recipe=made.recipe.name,

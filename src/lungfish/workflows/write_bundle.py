@@ -28,6 +28,7 @@ from lungfish.evaluation.report_data import (
     PhotoPair,
     PhotosSummary,
     Report,
+    SceneSummary,
     SkippedFile,
     TrainingStep,
 )
@@ -50,7 +51,7 @@ HOW_IN_WORDS = {
     "given": "as given with the photos",
     "saved": "as in the saved split",
     "content hash": "by a hash of the content, about 80/10/10",
-    "with a copy or group": "with a copy or their group",
+    "with a copy, group or scene": "with a copy, their group or their scene",
 }
 
 
@@ -71,6 +72,7 @@ class Made:
         proofs: answers of the artefacts by file name.
         folds: top-1 of each fold of the cross-validation; empty if there was none.
         review: labels that may be wrong; None without a head to find them by.
+        scenes: how many there are, and what they do to the figures.
     """
 
     seed: int
@@ -85,6 +87,7 @@ class Made:
     proofs: Mapping[str, Proof]
     folds: tuple[float, ...]
     review: LabelReview | None
+    scenes: SceneSummary
 
     @property
     def proof(self) -> Proof:
@@ -162,7 +165,7 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         coverage=coverage_table(made.proof.test, truth, threshold.value),
         artifacts=made.rows,
         default=made.default,
-        photos=_photos(gathered),
+        photos=replace(_photos(gathered), scenes=made.scenes),
         weights=manifest.weights,
         making=Making(
             architecture=made.classifier.network.arch.name,

@@ -7,7 +7,8 @@ import pytest
 
 from lungfish.core.errors import PhotosError
 from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates, join
-from lungfish.data.split import TEST_SHARE, assign_splits, fraction
+from lungfish.data.split import TEST_SHARE, assign_splits
+from lungfish.data.split_balance import fraction
 from lungfish.data.split_file import SplitRow, saved_split
 from lungfish.data.split_review import Leak
 
@@ -258,7 +259,7 @@ def test_how_it_was_divided(many, record):
     mixed = [*records[:10], record("b/copy", 0), *records[20:], record("z/new", 1)]
     rows = rows_of([*mixed[:10], *mixed[11:31]], ["train", "val", "test"] * 10)
     assigned = assign_splits(mixed, LABELS, copies(32, (0, 10)), saved_split(rows))
-    assert assigned.how == {"saved": 30, "content hash": 1, "with a copy or group": 1}
+    assert assigned.how == {"saved": 30, "content hash": 1, "with a copy, group or scene": 1}
     given = [record(f"{side}/{i}", i % 2, split=side) for side in ("test", "train", "val") for i in range(4)]
     assert assign_splits(given, LABELS, copies(12)).how == {"given": 12}
 
@@ -276,7 +277,7 @@ def test_a_saved_split_that_leaves_a_side_empty(many, sides, lacking):
     rows = rows_of(records, sides * 4)
     with pytest.raises(PhotosError, match=f"the saved split leaves no {lacking} photos: 8 of 8 photos") as error:
         assign_splits(records, LABELS, copies(8), saved_split(rows))
-    assert "without --split" in error.value.hint
+    assert "--split none" in error.value.hint
 
 
 def test_a_class_may_miss_a_saved_side(many, record):

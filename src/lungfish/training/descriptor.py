@@ -1,0 +1,43 @@
+"""The fixed network by which scenes are found, whatever network is trained and whatever machine it is trained on."""
+
+from __future__ import annotations
+
+from lungfish.architecture import parse_arch
+from lungfish.core.errors import LungfishError
+from lungfish.data.features import Trunk
+from lungfish.data.scenes import Descriptor
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.trunk import OnnxTrunk
+from lungfish.weights.catalogue import find_entry
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch import at_hand
+from lungfish.weights.load import load_network
+
+NAME = "efficientnet_lite0.in1k"  # ships with the training install
+
+
+def open_descriptor(trunk: Trunk | None = None, entry: WeightsEntry | None = None) -> Descriptor | None:
+    """Return EfficientNet-Lite0 in FP32 on a CPU, or None if its weights are not on this machine.
+
+    Args:
+        trunk: The job's own, at any resolution. It is not loaded again if it is the same network.
+        entry: The weights of `trunk`.
+    """
+    packaged = find_entry(NAME)
+    if packaged is None:
+        return None
+    arch = parse_arch(packaged.arch)
+    preprocess = Preprocess(arch.resolution_px, packaged.crop_fraction, packaged.interpolation)
+    same = entry and (entry.name, entry.normalization, entry.flavour) == (
+        NAME,
+        packaged.normalization,
+        packaged.flavour,
+    )
+    if same and isinstance(trunk, OnnxTrunk) and trunk.resolution_px == arch.resolution_px:
+        return Descriptor(trunk, preprocess)
+    try:
+        if at_hand(packaged) is None:
+            return None
+        return Descriptor(OnnxTrunk(load_network(packaged, arch), packaged), preprocess)
+    except LungfishError:  # the file is damaged, or a package is missing
+        return None
