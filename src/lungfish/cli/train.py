@@ -113,6 +113,7 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         table(rows),
         "",
         f"* the default; figures on {plural(result.test['n'], 'test photo')}, measured on the file itself",
+        *result.notes,
         f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
     ]
     if result.previous:
