@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
+from lungfish.data.class_names import likely_typos
 from lungfish.data.examination import Record
 from lungfish.data.near_duplicates import NearDuplicates, join
 from lungfish.data.photos import SPLITS
+from lungfish.data.problems import Problem, stop_for
 from lungfish.data.split_file import SavedSplit
 from lungfish.data.split_review import (
     Leak,
@@ -44,6 +45,7 @@ class Assignment:
         units: int64 `[n]`; photos with one number are copies or of one group, and are decided together.
         leaks: copies on different sides, because the sides were given or saved; reported, not moved.
         warnings: what a person should know.
+        problems: because of which the job must not go on; none unless they were collected.
     """
 
     splits: tuple[str, ...]
@@ -51,6 +53,7 @@ class Assignment:
     units: NDArray[np.int64]
     leaks: tuple[Leak, ...]
     warnings: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
 
     @property
     def how(self) -> dict[str, int]:
@@ -60,7 +63,12 @@ class Assignment:
 
 
 def assign_splits(
-    records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates, saved: SavedSplit | None = None
+    records: Sequence[Record],
+    labels: Sequence[str],
+    copies: NearDuplicates,
+    saved: SavedSplit | None = None,
+    *,
+    stop: bool = True,
 ) -> Assignment:
     """Put every photo on a side.
 
@@ -74,31 +82,41 @@ def assign_splits(
         labels: class names.
         copies: from `find_near_duplicates`, over the same records.
         saved: an earlier assignment to keep.
+        stop: whether the first problem is raised; else all are collected, and the sides are only a sketch.
 
     Raises:
         PhotosError: a class has too few distinct photos, or is validated or tested but never trained; or the saved
             sides leave no photo to validate or test.
     """
     plan = _Plan(records, labels, copies, saved)
-    plan.check_trained()
-    plan.check_sizes()
+    problems: list[Problem] = []
+
+    def note(found: list[Problem]) -> None:
+        if stop:
+            stop_for(found)
+        told = {label for problem in problems for label in problem.classes}
+        problems.extend(each for each in found if not each.classes or not told.issuperset(each.classes))
+
+    note(plan.untrained())
+    note(plan.too_small())
     plan.place()
-    plan.fill(must=saved is None)
+    note(plan.fill(must=saved is None))
     if saved is not None:
-        plan.check_trained()  # what was saved may leave nothing free to train a class on
-        plan.check_saved()
+        note(plan.untrained())  # what was saved may leave nothing free to train a class on
+        note(plan.saved_gaps())
+    concerned = {label for problem in problems for label in problem.classes}
     leaks = find_leaks(records, copies, plan.splits)
     warnings = [
         *(saved_warnings(plan.reasons) if saved is not None else ()),
         *leak_warnings(leaks),
         *group_warnings(records, group_ties(records), plan.splits),
         *label_warnings(records, labels, copies),
-        *missing_warnings(records, labels, plan.splits),
+        *missing_warnings(records, labels, plan.splits, concerned),
     ]
     units = np.empty(len(records), np.int64)
     for number, unit in enumerate(plan.units):
         units[unit] = number
-    return Assignment(tuple(plan.splits), tuple(plan.reasons), units, leaks, tuple(warnings))
+    return Assignment(tuple(plan.splits), tuple(plan.reasons), units, leaks, tuple(warnings), tuple(problems))
 
 
 def fraction(sha256: str) -> float:
@@ -129,37 +147,37 @@ class _Plan:
     def label_of(self, i: int) -> int:
         return self.records[i].photo.label
 
-    def check_trained(self) -> None:
-        """Every class that is validated or tested is also trained, or may yet be."""
+    def untrained(self) -> list[Problem]:
+        """The classes that are validated or tested but not trained, nor may yet be; at most one problem."""
         trained = {self.label_of(i) for i, side in enumerate(self.splits) if side in ("", "train")}
         untrained = {self.label_of(i) for i in range(len(self.records))} - trained
-        if untrained:
-            raise PhotosError(
-                f"no training photos of {shown_names(self.labels, untrained)}, only photos to validate or test",
-                "Add training photos of them, or move their other photos away.",
-            )
+        if not untrained:
+            return []
+        message = f"no training photos of {shown_names(self.labels, untrained)}, only photos to validate or test"
+        fix = "Add training photos of them, or move their other photos away."
+        names = tuple(self.labels[label] for label in sorted(untrained))
+        return [Problem("untrained", message, names, stops=True, fix=fix)]
 
-    def check_sizes(self) -> None:
-        """Every class has enough free units for the open sides that nothing stands on yet; a saved class may miss some.
-
-        Raises:
-            PhotosError: one has not.
-        """
+    def too_small(self) -> list[Problem]:
+        """The classes with too few free units for the open sides they do not stand on yet; a saved one may miss any."""
         covered = {(self.label_of(i), side) for i, side in enumerate(self.splits) if side}
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
+        sides = " and ".join(side for side in SPLITS if side in self.open_sides)
+        rule = f"{sides} each need one of their own (copies, and photos of one group, count once)"
+        fix = "Add photos of it (30 make a fair start), merge it with another class, or move it away."
+        counts = Counter(record.photo.label for record in self.records)
+        typos = likely_typos(self.labels, [counts[i] for i in range(len(self.labels))])
+        meant = {typo.label: typo.meant for typo in typos}
         small = []
         for label in sorted({record.photo.label for record in self.records} - saved):
             wanted = sum((label, side) not in covered for side in self.open_sides)
             if units[label] < wanted:
-                small.append(f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}")
-        if small:
-            sides = " and ".join(side for side in SPLITS if side in self.open_sides)
-            raise PhotosError(
-                f"too few photos in a class: {'; '.join(small[:10])}; {sides} each need one of their own"
-                " (copies, and photos of one group, count once)",
-                "Add photos of it (30 make a fair start), merge it with another class, or move it away.",
-            )
+                message = f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}"
+                if label in meant:
+                    message += f", a typo of {printable(self.labels[meant[label]])!r}?"
+                small.append(Problem("too_few", message, (self.labels[label],), stops=True, rule=rule, fix=fix))
+        return small
 
     def _what_it_has(self, label: int, units: int) -> str:
         """How many photos of a class can still be put on a side, and why no more can."""
@@ -187,43 +205,53 @@ class _Plan:
                     self.splits[i] = side
                     self.reasons[i] = "content hash" if i == leader else f"with {self.records[leader].photo.name}"
 
-    def fill(self, *, must: bool) -> None:
+    def fill(self, *, must: bool) -> list[Problem]:
         """Move free units so that every class has one on every open side.
 
         Args:
             must: whether to do so for every side; else a class whose photos do not suffice is trained above all.
 
-        Raises:
-            PhotosError: that cannot be done, and it `must`.
+        Returns:
+            The classes for which that cannot be done though it `must`.
         """
+        tied = {}
         count = Counter((label, side) for unit in self.units for label, side in self._covers(unit))
-        for label in range(len(self.labels)):
+        for label in sorted({self.label_of(i) for i in range(len(self.records))}):
             for side in sorted(self.open_sides, key=("test", "val", "train").index):
                 if count[label, side]:
                     continue
                 unit = self._spare(label, count, at_any_cost=side == "train" and not must)
                 if unit is None:
-                    if must:
-                        raise PhotosError(
-                            f"class {printable(self.labels[label])!r} cannot have a {side} photo: its photos are"
-                            " tied to other classes by copies or groups",
-                            "Add photos of it, or untie the groups.",
-                        )
+                    if must and label not in tied:
+                        tied[label] = self._tied(label, side)
                     continue
                 count.subtract(self._covers(unit))
                 for i in unit:
                     self.splits[i], self.reasons[i] = side, "class needs it"
                 count.update(self._covers(unit))
+        return list(tied.values())
 
-    def check_saved(self) -> None:
+    def _tied(self, label: int, side: str) -> Problem:
+        message = (
+            f"class {printable(self.labels[label])!r} cannot have a {side} photo: its photos are tied to other classes"
+            " by copies or groups"
+        )
+        return Problem("tied", message, (self.labels[label],), stops=True, fix="Add photos of it, or untie the groups.")
+
+    def saved_gaps(self) -> list[Problem]:
         """An earlier assignment may come from other photos: some must be left to validate and to test."""
-        for side in ("test", "val"):
-            if side not in self.splits:
-                raise PhotosError(
-                    f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
-                    f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
-                    "Run without --split, or give the photos.csv of a bundle made from these photos.",
-                )
+        fix = "Run without --split, or give the photos.csv of a bundle made from these photos."
+        return [
+            Problem(
+                "saved_split",
+                f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
+                f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
+                stops=True,
+                fix=fix,
+            )
+            for side in ("test", "val")
+            if side not in self.splits
+        ]
 
     def _side_by_hash(self, i: int) -> str:
         share = fraction(self.records[i].seen.sha256)

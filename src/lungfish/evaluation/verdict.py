@@ -6,6 +6,7 @@ Labels in them are as users wrote them: whoever displays a sentence escapes it.
 from __future__ import annotations
 
 from lungfish.core.names import plural
+from lungfish.data.problems import IMBALANCE
 from lungfish.evaluation.confusion import most_confused
 from lungfish.evaluation.headline import CrossValidation
 from lungfish.evaluation.report_data import Report
@@ -13,7 +14,6 @@ from lungfish.evaluation.wording import listed, milliseconds, percent, points, s
 
 WIDE_INTERVAL = 0.10
 FEW_TEST_PHOTOS = 10  # of a class
-IMBALANCE = 5.0
 MANY_SKIPPED = 0.05
 
 

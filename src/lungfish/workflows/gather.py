@@ -19,6 +19,7 @@ from lungfish.data.features import Trunk
 from lungfish.data.integrity import check_photos
 from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates
 from lungfish.data.photos import SPLITS, Photo, PhotoSet
+from lungfish.data.problems import typos
 from lungfish.data.sample import embed_sample, sample_by_class
 from lungfish.data.split import Assignment, assign_splits
 from lungfish.data.split_file import SplitRow, read_split, saved_split
@@ -166,17 +167,18 @@ def gather(
         return not too_many and not (spare_test and photo.split == "test" and saved is None)
 
     examined = examine(photos, preprocess, trunk, ExamineOptions(needs_features, progress=progress))
-    warnings = check_photos(photos, examined)
+    warnings = check_photos(photos, examined, stop=options.stop)
     records = examined.records
     copies = find_near_duplicates([record.seen for record in records])
-    sides = assign_splits(records, photos.labels, copies, saved)
+    sides = assign_splits(records, photos.labels, copies, saved, stop=options.stop)
+    names = tuple(each.message for each in typos(photos.labels, np.array([r.photo.label for r in records], np.int64)))
     if too_many:
         embedded = _choose(records, sides)
         if trunk is not None:
             examined = embed_sample(examined, embedded, photos, preprocess, trunk, progress)
     else:
         embedded = np.flatnonzero([needs_features(record.photo) for record in records])
-    return Gathered(photos, examined, copies, sides, embedded, examined.warnings + warnings + sides.warnings)
+    return Gathered(photos, examined, copies, sides, embedded, examined.warnings + warnings + names + sides.warnings)
 
 
 def _choose(records: Sequence[Record], sides: Assignment) -> NDArray[np.int64]:
@@ -193,7 +195,9 @@ class GatherOptions:
     Args:
         split_file: a `photos.csv` whose sides are kept.
         cross_validate_below: with fewer photos than this, all get features, test photos too.
+        stop: whether the first problem is raised; else `sides.problems` has all, and the sides are only a sketch.
     """
 
     split_file: Path | None = None
     cross_validate_below: int = 1000
+    stop: bool = True
