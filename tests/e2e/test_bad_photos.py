@@ -144,6 +144,29 @@ def test_bad_files_are_skipped_and_named(lungfish: Run, digits: Path, tiny: Path
     assert re.match(r"5 of 29 files were skipped \(17%\)", ended.json["warnings"][0])
 
 
+def test_a_dry_run_lists_all_that_is_wrong(lungfish: Run, digits: Path, tiny: Path, tmp_path: Path) -> None:
+    (digits / "tow").mkdir()
+    shutil.copy(digits / "2" / "0002.png", digits / "tow")
+    for photo in (digits / "1").iterdir():
+        photo.write_bytes(b"")
+    command = ("train", digits, "--out", tmp_path / "bundle", "--weights", tiny, "--dry-run")
+    ended = lungfish(*command, "--json")
+    assert ended.code == 2
+    plan = ended.json
+    assert [(each["kind"], each["classes"]) for each in plan["problems"] if each["stops"]] == [
+        ("unreadable", ["1"]),
+        ("too_few", ["tow"]),
+    ]
+    assert any("copies in two classes" in each["message"] for each in plan["problems"])
+    assert plan["estimate_seconds"] is None
+    ended = lungfish(*command)
+    assert ended.code == 2
+    assert re.search(r"^  STOPS    none of the 8 photos of class '1' can be read", ended.out, re.MULTILINE)
+    assert re.search(r"^  STOPS    'tow' has 1 photo", ended.out, re.MULTILINE)
+    assert "error:" not in ended.err
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_loops_of_links(lungfish: Run, train_refused: Refusal, digits: Path, tiny: Path, tmp_path: Path) -> None:
     symlink(digits / "0" / "round", digits)
     symlink(digits / "1" / "self", digits / "1" / "self")

@@ -24,14 +24,15 @@ Bytes = Callable[[Path], dict[str, bytes]]
 
 KEYS = {  # of the contract in docs and scripts: more may come, none may go
     "train": "bundle arch weights recipe classes counts test val artifacts default seconds skipped warnings"
-    " peak_rss_bytes candidates",
+    " peak_rss_bytes candidates notes val_given cross_validation cross_validated thresholds known_threshold",
     "artifact": "file format precision bytes sha256 top1 ci95 agreement_with_fp32 latency_ms status why",
     "bundle.json": "schema lungfish created seed packages architecture flavour weights labels thresholds temperature"
     " preprocess data artifacts default test val machine",
     "bundle": "bundle.json model.onnx model-int8.onnx weights.safetensors labels.txt report.html MODEL_CARD.md NOTICE"
     " recipe.toml photos.csv golden",
     "metrics": "top1 macro_f1 ece ci95 n",
-    "dry run": "dry_run bundle arch weights recipe classes counts skipped leaks warnings cached estimate_seconds",
+    "dry run": "dry_run bundle arch weights recipe classes counts skipped leaks warnings problems cached"
+    " estimate_seconds",
 }
 STEPS = "Fitting the head|Exporting and quantizing"
 COUNTS = r"(photos|Proving the artefacts|Evaluate): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"

@@ -59,7 +59,9 @@ def train(  # noqa: PLR0913  one parameter for each option
     cache_gb: Annotated[
         float | None, typer.Option(help="How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the photos, tell what would happen.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at the photos, list all problems, tell what would happen.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Make a small, proven classifier from labelled photos."""
@@ -73,10 +75,13 @@ def train(  # noqa: PLR0913  one parameter for each option
         os.environ["LUNGFISH_CACHE_GB"] = str(cache_gb)
     job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links)
     if dry_run:
+        from lungfish.core.errors import PhotosError
         from lungfish.workflows.dry_run import plan_job
 
         plan = plan_job(job, for_stderr())
         print_json(plan.to_json()) if json else print(plan)
+        if plan.stops:
+            raise typer.Exit(PhotosError.exit_code)
         return
     result = run_job(job, for_stderr())
     if is_leader():
@@ -117,6 +122,7 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         table(rows),
         "",
         f"* the default; figures on {plural(result.test['n'], 'test photo')}, measured on the file itself",
+        *result.notes,
         f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
     ]
     if result.previous:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.data.problems import Problem
 from lungfish.data.split_review import Leak
 
 HOW = {"given": "given", "saved": "saved", "content hash": "content hash", "class needs it": "content hash"}
@@ -25,6 +26,7 @@ class Assignment:
         units: int64 `[n]`; photos with one number are copies, of one group or of one scene, and are decided together.
         leaks: copies on different sides, because the sides were given or saved; reported, not moved.
         warnings: what a person should know.
+        problems: because of which the job must not go on; none unless they were collected.
     """
 
     splits: tuple[str, ...]
@@ -32,6 +34,7 @@ class Assignment:
     units: NDArray[np.int64]
     leaks: tuple[Leak, ...]
     warnings: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
 
     @property
     def how(self) -> dict[str, int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.assignment import Assignment
+from lungfish.data.class_names import likely_typos
 from lungfish.data.examination import Record
 from lungfish.data.near_duplicates import NearDuplicates
 from lungfish.data.photos import SPLITS
+from lungfish.data.problems import Problem, stop_for
 from lungfish.data.scenes import Scenes, no_scenes
 from lungfish.data.split_balance import Piece, even_out_class, fraction
 from lungfish.data.split_file import SavedSplit
@@ -40,6 +41,8 @@ def assign_splits(
     copies: NearDuplicates,
     saved: SavedSplit | None = None,
     scenes: Scenes | None = None,
+    *,
+    stop: bool = True,
 ) -> Assignment:
     """Put every photo on a side.
 
@@ -55,15 +58,24 @@ def assign_splits(
         copies: from `find_near_duplicates`, over the same records.
         saved: an earlier assignment to keep.
         scenes: from `find_scenes`, over the same records; None for none.
+        stop: whether the first problem is raised; else all are collected, and the sides are only a sketch.
 
     Raises:
         PhotosError: a class has too few distinct photos, or is validated or tested but never trained; or the saved
             sides leave no photo to validate or test.
     """
+    problems: list[Problem] = []
+
+    def note(found: list[Problem]) -> None:
+        if stop:
+            stop_for(found)
+        told = {label for problem in problems for label in problem.classes}
+        problems.extend(each for each in found if not each.classes or not told.issuperset(each.classes))
+
     pairs = (scenes or no_scenes("")).pairs
     strict = _Plan(records, labels, units_of(records, copies, pairs[:0]), saved)
-    strict.check_trained()
-    strict.check_sizes()
+    note(strict.untrained())
+    note(strict.too_small())
     plan, divided = strict, set[int]()
     if len(pairs):
         plan = _Plan(records, labels, units_of(records, copies, pairs), saved)
@@ -75,10 +87,11 @@ def assign_splits(
     if not all(plan.splits):
         plan.place()
         plan.even_out()
-    plan.fill(must=saved is None)
+    note(plan.fill(must=saved is None))
     if saved is not None:
-        plan.check_trained()  # what was saved may leave nothing free to train a class on
-        plan.check_saved()
+        note(plan.untrained())  # what was saved may leave nothing free to train a class on
+        note(plan.saved_gaps())
+    concerned = {label for problem in problems for label in problem.classes}
     leaks = find_leaks(records, copies, plan.splits)
     warnings = [
         *(saved_warnings(records, plan.splits, plan.reasons, saved) if saved is not None else ()),
@@ -88,9 +101,11 @@ def assign_splits(
         *scene_warnings(records, pairs, plan.splits),
         *divided_warnings(labels, divided),
         *label_warnings(records, labels, copies),
-        *missing_warnings(records, labels, plan.splits),
+        *missing_warnings(records, labels, plan.splits, concerned),
     ]
-    return Assignment(tuple(plan.splits), tuple(plan.reasons), plan.units.numbers, leaks, tuple(warnings))
+    return Assignment(
+        tuple(plan.splits), tuple(plan.reasons), plan.units.numbers, leaks, tuple(warnings), tuple(problems)
+    )
 
 
 class _Plan:
@@ -118,37 +133,37 @@ class _Plan:
     def label_of(self, i: int) -> int:
         return self.records[i].photo.label
 
-    def check_trained(self) -> None:
-        """Every class that is validated or tested is also trained, or may yet be."""
+    def untrained(self) -> list[Problem]:
+        """The classes that are validated or tested but not trained, nor may yet be; at most one problem."""
         trained = {self.label_of(i) for i, side in enumerate(self.splits) if side in ("", "train")}
         untrained = {self.label_of(i) for i in range(len(self.records))} - trained
-        if untrained:
-            raise PhotosError(
-                f"no training photos of {shown_names(self.labels, untrained)}, only photos to validate or test",
-                "Add training photos of them, or move their other photos away.",
-            )
+        if not untrained:
+            return []
+        message = f"no training photos of {shown_names(self.labels, untrained)}, only photos to validate or test"
+        fix = "Add training photos of them, or move their other photos away."
+        names = tuple(self.labels[label] for label in sorted(untrained))
+        return [Problem("untrained", message, names, stops=True, fix=fix)]
 
-    def check_sizes(self) -> None:
-        """Every class has enough free units for the open sides that nothing stands on yet; a saved class may miss some.
-
-        Raises:
-            PhotosError: one has not.
-        """
+    def too_small(self) -> list[Problem]:
+        """The classes with too few free units for the open sides they do not stand on yet; a saved one may miss any."""
         covered = {(self.label_of(i), side) for i, side in enumerate(self.splits) if side}
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
+        sides = " and ".join(side for side in SPLITS if side in self.open_sides)
+        rule = f"{sides} each need one of their own (copies, and photos of one group, count once)"
+        fix = "Add photos of it (30 make a fair start), merge it with another class, or move it away."
+        counts = Counter(record.photo.label for record in self.records)
+        typos = likely_typos(self.labels, [counts[i] for i in range(len(self.labels))])
+        meant = {typo.label: typo.meant for typo in typos}
         small = []
         for label in sorted({record.photo.label for record in self.records} - saved):
             wanted = sum((label, side) not in covered for side in self.open_sides)
             if units[label] < wanted:
-                small.append(f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}")
-        if small:
-            sides = " and ".join(side for side in SPLITS if side in self.open_sides)
-            raise PhotosError(
-                f"too few photos in a class: {'; '.join(small[:10])}; {sides} each need one of their own"
-                " (copies, and photos of one group, count once)",
-                "Add photos of it (30 make a fair start), merge it with another class, or move it away.",
-            )
+                message = f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}"
+                if label in meant:
+                    message += f", a typo of {printable(self.labels[meant[label]])!r}?"
+                small.append(Problem("too_few", message, (self.labels[label],), stops=True, rule=rule, fix=fix))
+        return small
 
     def _what_it_has(self, label: int, units: int) -> str:
         """How many photos of a class can still be put on a side, and why no more can."""
@@ -207,43 +222,53 @@ class _Plan:
                         self.splits[i], self.reasons[i] = piece.split, "class needs it"
         return failed
 
-    def fill(self, *, must: bool) -> None:
+    def fill(self, *, must: bool) -> list[Problem]:
         """Move free units so that every class has one on every open side.
 
         Args:
             must: whether to do so for every side; else a class whose photos do not suffice is trained above all.
 
-        Raises:
-            PhotosError: that cannot be done, and it `must`.
+        Returns:
+            The classes for which that cannot be done though it `must`.
         """
+        tied = {}
         count = Counter((label, side) for unit in self.units.members for label, side in self._covers(unit))
-        for label in range(len(self.labels)):
+        for label in sorted({self.label_of(i) for i in range(len(self.records))}):
             for side in sorted(self.open_sides, key=("test", "val", "train").index):
                 if count[label, side]:
                     continue
                 unit = self._spare(label, count, at_any_cost=side == "train" and not must)
                 if unit is None:
-                    if must:
-                        raise PhotosError(
-                            f"class {printable(self.labels[label])!r} cannot have a {side} photo: its photos are"
-                            " tied to other classes by copies or groups",
-                            "Add photos of it, or untie the groups.",
-                        )
+                    if must and label not in tied:
+                        tied[label] = self._tied(label, side)
                     continue
                 count.subtract(self._covers(unit))
                 for i in unit:
                     self.splits[i], self.reasons[i] = side, "class needs it"
                 count.update(self._covers(unit))
+        return list(tied.values())
 
-    def check_saved(self) -> None:
+    def _tied(self, label: int, side: str) -> Problem:
+        message = (
+            f"class {printable(self.labels[label])!r} cannot have a {side} photo: its photos are tied to other classes"
+            " by copies or groups"
+        )
+        return Problem("tied", message, (self.labels[label],), stops=True, fix="Add photos of it, or untie the groups.")
+
+    def saved_gaps(self) -> list[Problem]:
         """An earlier assignment may come from other photos: some must be left to validate and to test."""
-        for side in ("test", "val"):
-            if side not in self.splits:
-                raise PhotosError(
-                    f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
-                    f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
-                    "Run with --split none, or give the photos.csv of a bundle made from these photos.",
-                )
+        fix = "Run with --split none, or give the photos.csv of a bundle made from these photos."
+        return [
+            Problem(
+                "saved_split",
+                f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
+                f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
+                stops=True,
+                fix=fix,
+            )
+            for side in ("test", "val")
+            if side not in self.splits
+        ]
 
     def _side_by_hash(self, i: int) -> str:
         share = fraction(self.records[i].seen.sha256)

@@ -84,12 +84,21 @@ def label_warnings(records: Sequence[Record], labels: Sequence[str], copies: Nea
     return [f"{plural(len(pairs), 'pair')} of copies in two classes: {shown}"]
 
 
-def missing_warnings(records: Sequence[Record], labels: Sequence[str], splits: Sequence[str]) -> list[str]:
-    """One for each side that lacks classes."""
+def missing_warnings(
+    records: Sequence[Record], labels: Sequence[str], splits: Sequence[str], told: Collection[str] = ()
+) -> list[str]:
+    """One for each side that lacks classes that have photos.
+
+    Args:
+        records, labels: all photos, and the class names.
+        splits: the side of each photo.
+        told: names of classes that need no such warning.
+    """
     warnings = []
+    present = {record.photo.label for record in records if labels[record.photo.label] not in told}
     for side in SPLITS:
         there = {record.photo.label for record, split in zip(records, splits, strict=True) if split == side}
-        missing = set(range(len(labels))) - there
+        missing = present - there
         if missing:
             warnings.append(f"no {side} photos of {shown_names(labels, missing)}")
     return warnings

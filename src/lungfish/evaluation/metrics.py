@@ -153,14 +153,22 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     """
     if not 0 <= correct <= n:
         raise UsageError(f"{correct} of {n} is no share")
-    if n == 0:
-        return (0.0, 1.0)
-    share, z2 = correct / n, Z95**2
+    return wilson_share(correct / n, n) if n else (0.0, 1.0)
+
+
+def wilson_share(share: float, n: int) -> tuple[float, float]:
+    """As `wilson`, of a share in [0, 1] that may come from more photos than the `n` independent ones among them.
+
+    Args:
+        share: of photos answered correctly.
+        n: at least 1; photos that count, where copies and photos of one group count once.
+    """
+    z2 = Z95**2
     center = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 * sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     # the bounds meet 0 and 1 exactly at the ends; rounding must not cross them
-    low = 0.0 if correct == 0 else center - half
-    high = 1.0 if correct == n else center + half
+    low = 0.0 if share == 0 else center - half
+    high = 1.0 if share == 1 else center + half
     return (low, high)
 
 

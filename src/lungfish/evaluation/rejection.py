@@ -1,14 +1,16 @@
 """The answer "none of these": below a threshold on the top probability, a photo gets no label.
 
-The threshold is chosen on validation photos and measured on test photos. It holds back answers that the classifier is
-unsure of. It does not recognize the unseen: a photo of something else entirely may still score high.
+The threshold is chosen on validation photos and measured on test photos. With few photos it is chosen on the answers of
+a cross-validation, or there is none: a threshold from a dozen answers may hold back every right one. It holds back
+answers that the classifier is unsure of. It does not recognize the unseen: a photo of something else entirely may still
+score high.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import floor
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +22,7 @@ KEEP = 0.95
 HIGHEST = 0.99  # beyond it, rounding decides between accepted and held back
 # Fewer correct validation answers than this cannot place the 5 % quantile: the rule then keeps every one of them.
 ENOUGH = 20
+LEAST_ANSWERS = 50  # right or wrong, that support a threshold at all
 GRID = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -30,19 +33,24 @@ class Threshold:
     Args:
         value: an answer is accepted when its probability is at least this; in [0, 1].
         keep: the share of correct answers that had to stay accepted.
-        correct: validation photos answered correctly, from which `value` was chosen.
+        correct: photos answered correctly, from which `value` was chosen.
         kept: how many of these stay accepted.
+        n: photos answered, correctly or not.
+        chosen_on: what these photos are: those of the validation split; all, each answered by a head that was fitted
+            without it; or none, because there are too few: every answer is accepted.
     """
 
     value: float
     keep: float
     correct: int
     kept: int
+    n: int
+    chosen_on: Literal["validation", "cross-validation", "none"] = "validation"
 
     @property
     def is_rough(self) -> bool:
         """Whether there were too few correct answers to place the threshold well."""
-        return self.correct < ENOUGH
+        return self.chosen_on != "none" and self.correct < ENOUGH
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,13 +79,45 @@ class CoverageRow:
         return {**asdict(self), "coverage": round(self.coverage, 6), "accuracy": accuracy}
 
 
+@dataclass(frozen=True, eq=False)
+class LabelledAnswers:
+    """Answers to photos that nothing was learned from: float `[n, classes]` and the true classes, int `[n]`."""
+
+    probabilities: ArrayLike
+    truth: ArrayLike
+
+    @property
+    def n(self) -> int:
+        return len(np.asarray(self.truth))
+
+
+def choose_supported(val: LabelledAnswers, cross_validated: LabelledAnswers | None, keep: float = KEEP) -> Threshold:
+    """The threshold that there are answers enough for: by validation, else by cross-validation, else none.
+
+    Args:
+        val: of the artifact to validation photos.
+        cross_validated: to all photos, by classifiers like the one that ships; None if there is none.
+        keep: share of the correct answers, in (0, 1].
+
+    Raises:
+        UsageError: as `choose_threshold`.
+    """
+    if val.n >= LEAST_ANSWERS:
+        return choose_threshold(val.probabilities, val.truth, keep)
+    if cross_validated is not None and cross_validated.n >= LEAST_ANSWERS:
+        chosen = choose_threshold(cross_validated.probabilities, cross_validated.truth, keep)
+        return replace(chosen, chosen_on="cross-validation")
+    n = max(val.n, cross_validated.n if cross_validated is not None else 0)
+    return Threshold(0.0, keep, 0, 0, n, chosen_on="none")
+
+
 def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = KEEP) -> Threshold:
     """The highest threshold, up to 0.99, that still accepts the share `keep` of the correct answers; steps of 0.0001.
 
     With fewer than 20 correct answers all of them are kept (at `keep` = 0.95), and without any the threshold is 0.
 
     Args:
-        probabilities: float `[n, classes]` on validation photos.
+        probabilities: float `[n, classes]` on photos that nothing was learned from.
         truth: int `[n]`.
         keep: share of the correct answers, in (0, 1].
 
@@ -90,11 +130,11 @@ def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = K
     confidence = np.sort(answers.confidence[answers.correct])
     n = len(confidence)
     if n == 0:
-        return Threshold(0.0, keep, 0, 0)
+        return Threshold(0.0, keep, 0, 0, len(answers.correct))
     spared = floor(n * (1 - keep) + 1e-9)
     # rounded down, so that the photo that sets it stays accepted
     value = min(floor(confidence[spared] * 1e4) / 1e4, HIGHEST)
-    return Threshold(value, keep, n, int((confidence >= value).sum()))
+    return Threshold(value, keep, n, int((confidence >= value).sum()), len(answers.correct))
 
 
 def coverage_table(probabilities: ArrayLike, truth: ArrayLike, chosen: float) -> tuple[CoverageRow, ...]:

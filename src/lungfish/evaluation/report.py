@@ -13,6 +13,7 @@ from lungfish.core.errors import MissingExtraError
 from lungfish.core.names import plural, printable
 from lungfish.evaluation import charts, verdict, what_changed_text, wording
 from lungfish.evaluation.confusion import most_confused
+from lungfish.evaluation.headline import about
 from lungfish.evaluation.metrics import per_class
 from lungfish.evaluation.rejection import CoverageRow
 from lungfish.evaluation.report_data import Report
@@ -60,6 +61,7 @@ def render_report(report: Report) -> str:
         "signed": what_changed_text.signed,
         "signed_interval": what_changed_text.signed_interval,
         "p_value": what_changed_text.p_value,
+        "about": about,
         "base64": lambda data: base64.b64encode(data).decode(),
         "bar": lambda share, bounds: Markup(charts.interval_bar(share, *bounds)),  # noqa: S704 # figures only
     }
@@ -92,9 +94,12 @@ def _packaged(name: str) -> str:
 
 
 def _text(report: Report) -> dict[str, Any]:
-    folds = report.cross_validation
+    folds = report.beside.cross_validation
     return {
         "verdict": verdict.verdict(report),
+        "on_given_val": report.beside.on_given_val(),
+        "none_reading": wording.sentence(report.beside.no_threshold()),
+        "over_all": folds if folds and report.beside.over_all_photos(report.test.metrics.n) else None,
         "chance": verdict.chance(report),
         "main_confusions": verdict.main_confusions(report),
         "int8_outcome": verdict.int8_outcome(report),

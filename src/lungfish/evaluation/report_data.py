@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import mean, stdev
 from typing import Any
 
 from lungfish.evaluation.figures import Figures
+from lungfish.evaluation.headline import Beside
 from lungfish.evaluation.metrics import Metrics
-from lungfish.evaluation.rejection import CoverageRow, Threshold
+from lungfish.evaluation.rejection import CoverageRow
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import WeightsOrigin
@@ -163,28 +163,6 @@ class PhotosSummary:
 
 
 @dataclass(frozen=True)
-class CrossValidation:
-    """Top-1 of the same recipe on each fold in turn, trained on the others.
-
-    Args:
-        top1: one figure for each fold, in [0, 1]; at least two.
-        n: photos in all folds together.
-    """
-
-    top1: tuple[float, ...]
-    n: int
-
-    @property
-    def mean(self) -> float:
-        return mean(self.top1)
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation between folds."""
-        return stdev(self.top1)
-
-
-@dataclass(frozen=True)
 class Epoch:
     """One pass over the training photos: top-1 on their views while they were learned, and on validation after it."""
 
@@ -245,7 +223,7 @@ class Report:
         test: measured on the test photos.
         val: measured on the validation photos, by which choices were made.
         mistakes: the most confident wrong answers on test photos, worst first; at most 24 are shown.
-        threshold: for "none of these".
+        beside: what is known beside the test figures: threshold, cross-validation, given validation photos.
         coverage: what thresholds do to the test photos.
         artifacts: one row for each file.
         default: file name of the default artefact; one of `artifacts`.
@@ -253,7 +231,6 @@ class Report:
         weights: what the training started from.
         making: how it was made.
         warnings: shown after those that the report finds itself, see `cautions`.
-        cross_validation: for few photos.
         epochs: of training by gradients; empty if only a head was fitted.
         steps: of the recipe, in order.
         labels_review: of the training and validation photos; None if there is nothing to say.
@@ -266,7 +243,7 @@ class Report:
     test: Figures
     val: Metrics
     mistakes: tuple[Mistake, ...]
-    threshold: Threshold
+    beside: Beside
     coverage: tuple[CoverageRow, ...]
     artifacts: tuple[ArtifactRow, ...]
     default: str
@@ -274,7 +251,6 @@ class Report:
     weights: WeightsOrigin
     making: Making
     warnings: tuple[str, ...] = ()
-    cross_validation: CrossValidation | None = None
     epochs: tuple[Epoch, ...] = ()
     steps: tuple[TrainingStep, ...] = ()
     labels_review: LabelReview | None = None

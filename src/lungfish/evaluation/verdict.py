@@ -6,26 +6,30 @@ Labels in them are as users wrote them: whoever displays a sentence escapes it.
 from __future__ import annotations
 
 from lungfish.core.names import plural
+from lungfish.data.problems import IMBALANCE
 from lungfish.evaluation.confusion import most_confused
-from lungfish.evaluation.report_data import CrossValidation, Report
-from lungfish.evaluation.wording import listed, milliseconds, percent, points, size
+from lungfish.evaluation.headline import CrossValidation
+from lungfish.evaluation.report_data import Report
+from lungfish.evaluation.wording import listed, milliseconds, percent, points, sentence, size
 
 WIDE_INTERVAL = 0.10
 FEW_TEST_PHOTOS = 10  # of a class
-IMBALANCE = 5.0
 MANY_SKIPPED = 0.05
 
 
 def verdict(report: Report) -> str:
-    """The one sentence to remember: how often the default artefact is right, how large and how fast it is."""
+    """What to remember: how often the default artefact is right, what else is known of it, its size and speed."""
     row, metrics = report.default_artifact, report.test.metrics
     low, high = (percent(bound) for bound in metrics.ci95)
     latency = row.latency_ms
     speed = "" if latency is None else f", and needs {milliseconds(latency.p50)} for a photo"
-    return (
+    right = (
         f"{row.file} gets {metrics.correct:,} of {plural(metrics.n, 'test photo')} right, {percent(metrics.top1)} "
-        f"(95\xa0% interval {low} to {high}); it takes {size(row.bytes)}{speed}."
+        f"(95\xa0% interval {low} to {high})"
     )
+    over_all = report.beside.over_all_photos(metrics.n)
+    takes = f"takes {size(row.bytes)}{speed}."
+    return f"{right}. {over_all} The file {takes}" if over_all else f"{right}; it {takes}"
 
 
 def chance(report: Report) -> str:
@@ -72,7 +76,7 @@ def cautions(report: Report) -> tuple[str, ...]:
         _thin_classes(report),
         _imbalance(report),
         _skipped(report),
-        _rough_threshold(report),
+        _threshold(report),
     )
     return tuple(text for text in found if text) + report.warnings
 
@@ -121,10 +125,13 @@ def _skipped(report: Report) -> str:
     return f"{plural(count, 'file was', 'files were')} skipped{more}."
 
 
-def _rough_threshold(report: Report) -> str:
-    if not report.threshold.is_rough:
+def _threshold(report: Report) -> str:
+    threshold = report.beside.threshold
+    if why_not := report.beside.no_threshold():
+        return sentence(why_not)
+    if not threshold.is_rough:
         return ""
-    n = plural(report.threshold.correct, "validation photo")
+    n = plural(threshold.correct, "photo")
     return f"The threshold for “none of these” was chosen on {n} answered correctly: take it as a first guess."
 
 
@@ -135,6 +142,17 @@ def cross_validation_reading(folds: CrossValidation, report: Report) -> str:
         f"The test interval supports saying that top-1 on photos like these lies between {percent(low)} and "
         f"{percent(high)}. It does not support telling apart two models that differ by less than about "
         f"{points(high - low)}, ranking classes with a handful of photos, or promises for photos taken elsewhere, with "
-        f"another camera or in another light. Cross-validation uses all {folds.n:,} photos, so its mean is "
-        "steadier, but its folds share training photos, so its spread understates the uncertainty."
+        f"another camera or in another light. {_what_folds_say(folds)}"
+    )
+
+
+def _what_folds_say(folds: CrossValidation) -> str:
+    if not folds.ships:
+        return (
+            "Cross-validation was of the head on the frozen network. The network was then trained further, and of what "
+            "ships these figures say nothing."
+        )
+    return (
+        f"Cross-validation uses all {folds.n:,} photos, so its figure is steadier, but its folds share training "
+        "photos, so its interval is a little too narrow."
     )

@@ -39,6 +39,11 @@ def duration(seconds: float) -> str:
     return f"{hours}\xa0h {minutes}\xa0min" if hours else f"{minutes}\xa0min {rest}\xa0s"
 
 
+def sentence(text: str) -> str:
+    """A warning as a sentence: `too few photos` as `Too few photos.`; nothing stays nothing."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
 def listed(items: list[str], most: int = 3) -> str:
     """`a, b, c and 4 more`."""
     more = len(items) - most

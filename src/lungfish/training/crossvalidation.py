@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,43 @@ from numpy.typing import NDArray
 from lungfish.training.probe import TOLERANCE, Head, Samples, fit_penalty
 
 
-def cross_validate(samples: Samples, groups: NDArray[np.int64], head: Head, folds: int, seed: int) -> tuple[float, ...]:
-    """Top-1 of each fold under a head fitted on the others, at the penalty and weighting of `head`.
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The answer to every photo by a head that was fitted without it and its group.
+
+    Args:
+        logits: float32 `[n, classes]`, before the temperature; -inf for a class that the head has not seen.
+        labels: int64 `[n]`, the true classes.
+        folds: int64 `[n]`, the fold that each photo was held out in, from 0.
+        groups: int64 `[n]`; photos of one group were held out together.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """bool `[n]`: whether each answer is right."""
+        right: NDArray[np.bool_] = self.logits.argmax(axis=1) == self.labels
+        return right
+
+    @property
+    def top1(self) -> tuple[float, ...]:
+        """Share of right answers in each fold."""
+        return tuple(float(self.correct[self.folds == fold].mean()) for fold in np.unique(self.folds))
+
+    def probabilities(self, temperature: float) -> NDArray[np.float32]:
+        """float32 `[n, classes]`: the answers as a classifier with this temperature gives them."""
+        from scipy.special import softmax
+
+        found: NDArray[np.float32] = softmax(self.logits / np.float32(temperature), axis=1)
+        return found
+
+
+def cross_validate(samples: Samples, groups: NDArray[np.int64], head: Head, folds: int, seed: int) -> HeldOut:
+    """Answer every photo by a head fitted on the other folds, at the penalty and weighting of `head`.
 
     Args:
         samples: all photos, of every split.
@@ -21,10 +57,11 @@ def cross_validate(samples: Samples, groups: NDArray[np.int64], head: Head, fold
         folds: at most as many as the smallest class has groups.
         seed: of the shuffle.
     """
-    return tuple(
-        float((logits.argmax(axis=1) == samples.labels[held_out]).mean())
-        for held_out, logits in each_fold(samples, groups, head, folds, seed)
-    )
+    logits = np.empty((len(samples.labels), samples.labels.max() + 1), np.float32)
+    fold_of = np.empty(len(samples.labels), np.int64)
+    for fold, (held_out, of_fold) in enumerate(each_fold(samples, groups, head, folds, seed)):
+        logits[held_out], fold_of[held_out] = of_fold, fold
+    return HeldOut(logits, samples.labels, fold_of, groups)
 
 
 def each_fold(

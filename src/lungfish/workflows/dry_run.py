@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.features import open_features
+from lungfish.data.problem_list import list_problems
+from lungfish.data.problems import Problem
 from lungfish.data.sources import open_photos
 from lungfish.data.space import nothing_deleted
+from lungfish.evaluation.rejection import LEAST_ANSWERS
+from lungfish.evaluation.wording import sentence
 from lungfish.training.attach import attach
 from lungfish.training.group import alone
+from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import open_trunk
-from lungfish.workflows.gather import gather, gather_options
+from lungfish.workflows.gather import Gathered, gather, gather_options
 from lungfish.workflows.job import Job
 from lungfish.workflows.pace import measure_pace
 from lungfish.workflows.plan import open_steps, plan_steps
 from lungfish.workflows.run_folder import run_folder
+from lungfish.workflows.starting_point import Start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.target import choose_target
 from lungfish.workflows.train import open_network, resolve
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+
+SKIPPED_SHOWN = 20
+LEAST_TIMED = 500  # training photos: with fewer, timing a step takes longer than it is worth
 
 
 @dataclass(frozen=True)
@@ -37,10 +52,12 @@ class Plan:
         skipped: files that would take no part.
         leaks: copies on different sides.
         warnings: what a person should know.
-        cached: photos whose features are at hand from an earlier run.
+        problems: all that is wrong with the photos, what would stop the job first; `warnings` are among them.
+        cached: photos whose features are cached from an earlier run; None if the job would stop before it needs them.
         steps: of the recipe after the probe, with the time that each would take, in words; before them, what the head
             learns from if not from all training photos.
-        estimate_seconds: about how long the job will take on this machine.
+        estimate_seconds: about how long the job will take on this machine; with few training photos, without what
+            follows the head; None if the job would stop.
     """
 
     bundle: str
@@ -52,9 +69,15 @@ class Plan:
     skipped: tuple[dict[str, str], ...]
     leaks: tuple[dict[str, Any], ...]
     warnings: tuple[str, ...]
-    cached: int
+    problems: tuple[Problem, ...]
+    cached: int | None
     steps: tuple[str, ...]
-    estimate_seconds: float
+    estimate_seconds: float | None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the job would end before it trains."""
+        return any(problem.stops for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
         return {"dry_run": True} | asdict(self)
@@ -66,20 +89,41 @@ class Plan:
             f"{printable(label).ljust(width)}  {counts['train']:7,}  {counts['val']:7,}  {counts['test']:7,}"
             for label, counts in self.classes.items()
         ]
-        lines += [f"skipped: {printable(each['file'])}: {each['reason']}" for each in self.skipped]
-        lines += [f"warning: {printable(warning)}" for warning in self.warnings]
+        lines += [f"skipped: {printable(each['file'])}: {each['reason']}" for each in self.skipped[:SKIPPED_SHOWN]]
+        if len(self.skipped) > SKIPPED_SHOWN:
+            lines.append(f"skipped: {len(self.skipped) - SKIPPED_SHOWN:,} more; --json lists all")
+        lines += ["", *_problem_table(self.problems), ""]
         total = sum(self.counts.values())
         lines += [
             f"{plural(total, 'photo')}, {plural(len(self.classes), 'class', 'classes')}",
             f"{self.arch} with {self.weights}, recipe {self.recipe}",
             *self.steps,
-            f"about {max(self.estimate_seconds, 1):.0f} s on this machine, into {printable(self.bundle)}",
         ]
+        if self.estimate_seconds is None:
+            lines.append("The job would stop here.")
+        else:
+            about = f"about {max(self.estimate_seconds, 1):.0f} s on this machine"
+            lines.append(f"{about}, into {printable(self.bundle)}")
         return "\n".join(lines)
 
 
+def _problem_table(problems: Sequence[Problem]) -> list[str]:
+    """A line for each problem, and below those of one kind what to do."""
+    if not problems:
+        return ["No problems found."]
+    lines = ["problems"]
+    for (rule, fix), same in groupby(problems, key=lambda problem: (problem.rule, problem.fix)):
+        lines += [f"  {'STOPS  ' if each.stops else 'warning'}  {printable(each.message)}" for each in same]
+        lines += [f"           {text}" for text in (sentence(rule), fix) if text]
+    return lines
+
+
 def plan_job(job: Job, progress: Progress) -> Plan:
-    """Look at the photos of a job and tell what it would do. Raises what `train` would raise before it trains."""
+    """Look at the photos of a job and tell what it would do.
+
+    Raises what `train` would raise before it trains, except for what is wrong with the photos that were found: the
+    plan lists all of that.
+    """
     with nothing_deleted():
         return _plan(job, progress)
 
@@ -91,27 +135,54 @@ def _plan(job: Job, progress: Progress) -> Plan:
     network, weights = open_network(start, recipe, job.seed, progress)
     start = replace(start, entry=weights.entry)  # with what only the file could tell
     preprocess = start.preprocess
-    options = gather_options(job, target, recipe.cross_validate_below)
+    options = replace(gather_options(job, target, recipe.cross_validate_below), stop=False)
     gathered = gather(photos, preprocess, None, options, progress)
-    recipe = recipe.for_photos(len(gathered.indices("train")))
+    recipe = recipe.for_photos(max(len(gathered.indices("train")), 1))
+    plan = Plan(
+        bundle=str(target.folder),
+        arch=start.arch.name,
+        weights=start.entry.name,
+        recipe=recipe.name,
+        classes=gathered.counts_by_class(),
+        counts=gathered.counts(),
+        skipped=tuple({"file": each.file, "reason": each.reason} for each in gathered.examined.skipped),
+        leaks=tuple(asdict(leak) for leak in gathered.sides.leaks),
+        warnings=gathered.warnings,
+        problems=_problems(gathered),
+        cached=None,
+        steps=(),
+        estimate_seconds=None,
+    )
+    return plan if plan.stops else _timed(plan, job, gathered, (start, recipe, network), progress)
 
+
+def _timed(plan: Plan, job: Job, gathered: Gathered, chosen: tuple[Start, Recipe, Network], progress: Progress) -> Plan:
+    """The plan with what the job would take.
+
+    Args:
+        plan: without that.
+        job: that is planned.
+        gathered: its photos, among which nothing would stop it.
+        chosen: what it starts from, its recipe, and the network, which gets a classifier of its classes.
+        progress: told of what is timed.
+    """
+    start, recipe, network = chosen
     trunk = open_trunk(network, start.entry)
-    at_hand = open_features(trunk, preprocess)
+    stored = open_features(trunk, start.preprocess)
     records = gathered.examined.records
-    cached = sum(at_hand.get(records[i].seen.sha256) is not None for i in gathered.embedded)
+    cached = sum(stored.get(records[i].seen.sha256) is not None for i in gathered.embedded)
     pace = measure_pace(gathered, start, network, trunk)
-    counts, sampled = gathered.counts(), gathered.sampled()
     new = len(gathered.embedded) - cached if recipe.pretrained else 0
-    probe_s = pace.gather_s(new) + pace.finish_s(gathered, recipe)
+    head_s = pace.gather_s(new) + pace.finish_s(gathered, recipe)
+    sampled = (gathered.sampled(),) if gathered.sampled() and recipe.pretrained else ()
     attach(network, None, len(gathered.labels))
-    left_s = 60 * (recipe.minutes or math.inf) - probe_s
     setting = Setting(
         gathered=gathered,
         recipe=recipe,
         entry=start.entry,
-        preprocess=preprocess,
+        preprocess=start.preprocess,
         seed=job.seed,
-        folder=run_folder(target.folder, {}),
+        folder=run_folder(Path(plan.bundle), {}),
         job={},
         began=time.monotonic(),
         deadline=math.inf,
@@ -119,18 +190,26 @@ def _plan(job: Job, progress: Progress) -> Plan:
         group=alone(),
         progress=progress,
     )
-    steps, steps_s = plan_steps(recipe, open_steps(network, setting), left_s)
-    return Plan(
-        bundle=str(target.folder),
-        arch=start.arch.name,
-        weights=start.entry.name,
-        recipe=recipe.name,
-        classes=gathered.counts_by_class(),
-        counts=counts,
-        skipped=tuple({"file": each.file, "reason": each.reason} for each in gathered.examined.skipped),
-        leaks=tuple(asdict(leak) for leak in gathered.sides.leaks),
-        warnings=gathered.warnings,
-        cached=cached,
-        steps=(sampled, *steps) if sampled and recipe.pretrained else steps,
-        estimate_seconds=round(probe_s + steps_s, 1),
-    )
+    steps, steps_s = _plan_steps(network, setting, 60 * (recipe.minutes or math.inf) - head_s)
+    return replace(plan, cached=cached, steps=(*sampled, *steps), estimate_seconds=round(head_s + steps_s, 1))
+
+
+def _plan_steps(network: Network, setting: Setting, left_s: float) -> tuple[tuple[str, ...], float]:
+    """What follows the head, in words, and its seconds. With few photos, timing would take longer than it helps."""
+    recipe = setting.recipe
+    few = recipe.pretrained and len(setting.gathered.indices("train")) < LEAST_TIMED
+    if few and recipe.tables:
+        names = ", ".join(recipe.tables)
+        minutes = f"; at most {recipe.minutes:g} minutes in all" if recipe.minutes else ""
+        return (f"{names}: not timed with fewer than {LEAST_TIMED} training photos, not in the estimate{minutes}",), 0.0
+    return plan_steps(recipe, open_steps(network, setting), left_s)
+
+
+def _problems(gathered: Gathered) -> tuple[Problem, ...]:
+    found = list_problems(gathered.photos, gathered.examined, gathered.sides, gathered.warnings)
+    count = len(gathered.truth)
+    if count >= LEAST_ANSWERS:
+        return found
+    message = f"{plural(count, 'photo')} are too few to choose a threshold for “none of these” by: at least"
+    fix = "Without it every answer counts as known."
+    return (*found, Problem("no_threshold", f"{message} {LEAST_ANSWERS} are needed", fix=fix))

@@ -20,6 +20,7 @@ from lungfish.data.features import Trunk
 from lungfish.data.integrity import check_photos
 from lungfish.data.near_duplicates import NearDuplicates, find_near_duplicates
 from lungfish.data.photos import SPLITS, Photo, PhotoSet
+from lungfish.data.problems import typos
 from lungfish.data.sample import embed_sample, sample_by_class
 from lungfish.data.scenes import Descriptor, Scenes, no_scenes
 from lungfish.data.split import assign_splits
@@ -178,7 +179,7 @@ def gather(
         return not too_many and not (spare_test and photo.split == "test" and saved is None)
 
     examined = examine(photos, preprocess, trunk, ExamineOptions(needs_features, progress=progress))
-    warnings = check_photos(photos, examined)
+    warnings = check_photos(photos, examined, stop=options.stop)
     records = examined.records
     copies = find_near_duplicates([record.seen for record in records])
     if too_many:
@@ -190,7 +191,10 @@ def gather(
     previous, about_previous = previous_split(options.candidates, {record.seen.sha256 for record in records})
     if previous:
         progress.say(kept_in_words(previous, len(records)))
-    sides = assign_splits(records, photos.labels, copies, previous.split if previous else saved, scenes)
+    sides = assign_splits(
+        records, photos.labels, copies, previous.split if previous else saved, scenes, stop=options.stop
+    )
+    names = tuple(each.message for each in typos(photos.labels, np.array([r.photo.label for r in records], np.int64)))
     if too_many:
         embedded = _choose(records, sides)
         if trunk is not None:
@@ -203,7 +207,7 @@ def gather(
         copies,
         sides,
         embedded,
-        (*examined.warnings, *warnings, *about_previous, *sides.warnings),
+        (*examined.warnings, *warnings, *names, *about_previous, *sides.warnings),
         scenes,
         previous.bundle if previous else "",
     )
@@ -225,12 +229,14 @@ class GatherOptions:
         cross_validate_below: with fewer photos than this, all get features, test photos too.
         candidates: bundles whose split may be kept; not asked for with a `split_file`.
         open_descriptor: opens the network that scenes are found by; None to look for none.
+        stop: whether the first problem is raised; else `sides.problems` has all, and the sides are only a sketch.
     """
 
     split_file: Path | None = None
     cross_validate_below: int = 1000
     candidates: Candidates = field(default_factory=Candidates)
     open_descriptor: Callable[[], Descriptor | None] | None = None
+    stop: bool = True
 
 
 def gather_options(

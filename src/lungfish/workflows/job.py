@@ -52,8 +52,11 @@ class Job:
 class TrainResult:
     """What the job brought about; the JSON of `lungfish train`.
 
-    `previous` is the latest bundle of the same name, if one stood there and `out` was not given; `split_from` the name
-    of the bundle whose split was kept unasked, which may be another one.
+    `notes` are sentences that belong beside the test figures. `previous` is the latest bundle of the same name, if one
+    stood there and `out` was not given; `split_from` the name of the bundle whose split was kept unasked, which may be
+    another one. `cross_validation` is the top-1 of each fold and `cross_validated` the figure over all photos; its
+    `ships` says whether what ships is the head that was cross-validated. `val_given` says whether the user had set the
+    validation photos apart, and `known_threshold` what that threshold was chosen on.
     """
 
     bundle: str
@@ -65,6 +68,7 @@ class TrainResult:
     classes: tuple[str, ...]
     counts: dict[str, int]
     test: dict[str, Any]
+    notes: tuple[str, ...]
     val: dict[str, Any]
     artifacts: tuple[dict[str, Any], ...]
     default: str
@@ -73,7 +77,10 @@ class TrainResult:
     warnings: tuple[str, ...]
     leaks: tuple[dict[str, Any], ...]
     cross_validation: tuple[float, ...]
+    cross_validated: dict[str, Any] | None
+    val_given: bool
     thresholds: dict[str, float]
+    known_threshold: dict[str, Any]
     temperature: float
     epochs: tuple[dict[str, Any], ...]
     peak_rss_bytes: int

@@ -23,7 +23,7 @@ from lungfish.deploy.proof import artifact_rows, choose_default, prove
 from lungfish.runtime.manifest import Manifest
 from lungfish.runtime.measure import peak_rss_bytes
 from lungfish.training.attach import attach
-from lungfish.training.crossvalidation import cross_validate
+from lungfish.training.crossvalidation import HeldOut, cross_validate
 from lungfish.training.group import Group, advice_on_restarts, first_leads, join_group
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe, with_limits
@@ -214,24 +214,24 @@ def open_network(start: Start, recipe: Recipe, seed: int, progress: Progress) ->
     return load_network(card.entry, start.arch), card
 
 
-def _probe(gathered: Gathered, recipe: Recipe, seed: int, progress: Progress) -> tuple[Head | None, tuple[float, ...]]:
-    """The head on the training photos, and its top-1 in cross-validation; its copies of the features do not last."""
+def _probe(gathered: Gathered, recipe: Recipe, seed: int, progress: Progress) -> tuple[Head | None, HeldOut | None]:
+    """The head on the training photos, and its cross-validation; its copies of the features do not last."""
     if not recipe.pretrained:
-        return None, ()
+        return None, None
     progress.say(gathered.sampled() or "Fitting the head")
     train, val = (gathered.samples(gathered.embedded_indices(split)) for split in ("train", "val"))
     head = fit_probe(train, val, recipe)
     return head, _cross_validate(gathered, head, recipe, seed)
 
 
-def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -> tuple[float, ...]:
-    """Top-1 of each fold over all photos; empty with many photos, or with too few to fold."""
+def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -> HeldOut | None:
+    """Answers of the head's cross-validation over all photos; None with many photos, or with too few to fold."""
     truth, units = gathered.truth, gathered.sides.units
     if len(gathered.photos.photos) >= recipe.cross_validate_below:
-        return ()
+        return None
     folds = min(recipe.folds, *(len(set(units[truth == label])) for label in range(len(gathered.labels))))
     if folds < 2:
-        return ()
+        return None
     everything = gathered.samples(np.arange(len(truth)))
     return cross_validate(everything, units, head, folds, seed)
 
@@ -255,7 +255,7 @@ def _check_same(gathered: Gathered, group: Group) -> None:
 
 
 def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
-    entry, network = made.classifier.entry, made.classifier.network
+    entry, network, beside = made.classifier.entry, made.classifier.network, made.beside
     candidates = tuple({"arch": network.arch.name, "weights": entry.name} | asdict(rung) for rung in made.learned.rungs)
     return TrainResult(
         bundle=str(target.folder),
@@ -267,15 +267,19 @@ def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) ->
         classes=manifest.labels,
         counts=made.gathered.counts(),
         test=manifest.test,
+        notes=beside.notes(manifest.test["n"]),
         val=manifest.val,
         artifacts=tuple(row.to_json() for row in manifest.artifacts),
         default=manifest.default,
         seconds=clock.seconds(),
         skipped=tuple({"file": each.file, "reason": each.reason} for each in made.gathered.examined.skipped),
-        warnings=made.gathered.warnings,
+        warnings=(*made.gathered.warnings, *filter(None, [beside.no_threshold()])),
         leaks=tuple(asdict(leak) for leak in made.gathered.sides.leaks),
-        cross_validation=made.folds,
+        cross_validation=made.folds.top1 if made.folds else (),
+        cross_validated=beside.cross_validation.to_json() if beside.cross_validation else None,
+        val_given=beside.given_val is not None,
         thresholds=manifest.thresholds,
+        known_threshold=beside.threshold.to_json(),
         temperature=manifest.temperature,
         epochs=tuple(map(dict, made.learned.history)),
         peak_rss_bytes=peak_rss_bytes(),

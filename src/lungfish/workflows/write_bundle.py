@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from lungfish.deploy.model_card import OURS, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.figures import figures
-from lungfish.evaluation.rejection import Threshold, choose_threshold, coverage_table
+from lungfish.evaluation.headline import Beside
+from lungfish.evaluation.rejection import coverage_table
 from lungfish.evaluation.report import render_report
 from lungfish.evaluation.report_data import (
     ClassCount,
-    CrossValidation,
     Epoch,
     LabelReview,
     Making,
@@ -37,10 +38,12 @@ from lungfish.runtime.bundle_files import file_rows
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.session import Session
+from lungfish.training.crossvalidation import HeldOut
 from lungfish.training.probe import Head, is_balanced
 from lungfish.training.recipe import TABLES, Recipe
 from lungfish.weights.ledger import Card
 from lungfish.workflows.attempt import Rung
+from lungfish.workflows.beside import beside_test
 from lungfish.workflows.climb import Learned
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.stopwatch import Stopwatch
@@ -70,7 +73,7 @@ class Made:
         rows: figures of the artefacts.
         default: file name of the artefact to use.
         proofs: answers of the artefacts by file name.
-        folds: top-1 of each fold of the cross-validation; empty if there was none.
+        folds: answers of the cross-validation; None if there was none.
         review: labels that may be wrong; None without a head to find them by.
         scenes: how many there are, and what they do to the figures.
     """
@@ -85,7 +88,7 @@ class Made:
     rows: tuple[ArtifactRow, ...]
     default: str
     proofs: Mapping[str, Proof]
-    folds: tuple[float, ...]
+    folds: HeldOut | None
     review: LabelReview | None
     scenes: SceneSummary
 
@@ -93,6 +96,13 @@ class Made:
     def proof(self) -> Proof:
         """That of the default artefact."""
         return self.proofs[self.default]
+
+    @cached_property
+    def beside(self) -> Beside:
+        """What is known beside the test figures."""
+        head_ships = self.head is not None and self.learned.first_block is None
+        temperature = self.classifier.temperature if head_ships else None
+        return beside_test(self.gathered, self.proof, self.folds, temperature, self.recipe.keep_known)
 
 
 def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manifest:
@@ -105,7 +115,6 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
         clock: seconds of the steps so far go into the report.
     """
     classifier, gathered = made.classifier, made.gathered
-    threshold = choose_threshold(made.proof.val, gathered.to_prove("val").truth, made.recipe.keep_known)
     _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
     _write_text(stage / "recipe.toml", made.recipe.to_toml())
     pretrained = made.recipe.pretrained
@@ -118,15 +127,15 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
     answers = {row.file: Session(stage / row.file).run(pixels) for row in made.rows}
     write_golden(stage, classifier.preprocess, answers)
 
-    manifest = _manifest(made, threshold)
-    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry, _how(made)))
-    _write_text(stage / "report.html", render_report(_report(name, made, threshold, manifest, clock)))
+    manifest = _manifest(made)
+    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry, _how(made), made.beside))
+    _write_text(stage / "report.html", render_report(_report(name, made, manifest, clock)))
     manifest = replace(manifest, files=file_rows(stage, [row.file for row in made.rows]))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
     return manifest
 
 
-def _manifest(made: Made, threshold: Threshold) -> Manifest:
+def _manifest(made: Made) -> Manifest:
     classifier, gathered = made.classifier, made.gathered
     flavour = classifier.network.flavour
     how = ", ".join(f"{why} {count}" for why, count in gathered.sides.how.items())
@@ -139,7 +148,7 @@ def _manifest(made: Made, threshold: Threshold) -> Manifest:
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
         weights=origin(made.weights),
         labels=classifier.labels,
-        thresholds={"known": threshold.value},
+        thresholds={"known": made.beside.threshold.value},
         temperature=classifier.temperature,
         preprocess=classifier.preprocess,
         data=DataSummary(gathered.fingerprint(), gathered.counts(), {"how": how, "file": "photos.csv"}),
@@ -151,7 +160,7 @@ def _manifest(made: Made, threshold: Threshold) -> Manifest:
     )
 
 
-def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clock: Stopwatch) -> Report:
+def _report(name: str, made: Made, manifest: Manifest, clock: Stopwatch) -> Report:
     gathered = made.gathered
     truth = gathered.to_prove("test").truth
     return Report(
@@ -161,8 +170,8 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
         test=figures(made.proof.test, truth),
         val=made.proof.val_metrics,
         mistakes=worst_mistakes(made.classifier, gathered, made.proof),
-        threshold=threshold,
-        coverage=coverage_table(made.proof.test, truth, threshold.value),
+        beside=made.beside,
+        coverage=coverage_table(made.proof.test, truth, made.beside.threshold.value),
         artifacts=made.rows,
         default=made.default,
         photos=replace(_photos(gathered), scenes=made.scenes),
@@ -177,7 +186,6 @@ def _report(name: str, made: Made, threshold: Threshold, manifest: Manifest, clo
             packages=manifest.packages,
         ),
         warnings=gathered.warnings,
-        cross_validation=CrossValidation(made.folds, len(gathered.truth)) if made.folds else None,
         epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.learned.history),
         steps=tuple(_step(rung) for rung in made.learned.rungs),
         labels_review=made.review,

@@ -317,3 +317,35 @@ def test_classes_tied_together_by_groups_cannot_be_split(record):
     records = [record(f"{name}/{i}", label, group=str(i % 2)) for label, name in enumerate(LABELS) for i in range(10)]
     with pytest.raises(PhotosError, match="'cat' has 10 photos, 2 of them"):
         sides(records)
+
+
+def test_all_problems_are_collected_if_none_is_to_stop(record):
+    """Two classes have too few units, and the photos of a third are tied to theirs."""
+    groups = {"a": "303", "b": "451", "c": "10113", "d": "4544"}
+    records = [
+        record(f"{name}/{i}", label, f"26{name}{i}", group=group)
+        for label, (name, each) in enumerate(groups.items())
+        for i, group in enumerate(each)
+    ]
+    assigned = assign_splits(records, tuple(groups), copies(len(records)), stop=False)
+    assert [(each.kind, each.classes, each.message) for each in assigned.problems] == [
+        ("too_few", ("a",), "'a' has 3 photos, 2 of them free and distinct"),
+        ("too_few", ("d",), "'d' has 4 photos, 2 of them free and distinct"),
+        (
+            "tied",
+            ("b",),
+            "class 'b' cannot have a val photo: its photos are tied to other classes by copies or groups",
+        ),
+    ]
+    assert assigned.warnings == ()
+    with pytest.raises(PhotosError, match="'a' has 3 photos, 2 of them free and distinct; 'd' has 4 photos"):
+        assign_splits(records, tuple(groups), copies(len(records)))
+
+
+def test_saved_problems_are_collected_too(record):
+    records = [record(f"{name}/{i}", label) for label, name in enumerate(LABELS) for i in range(4)]
+    rows = [SplitRow(each.seen.sha256, each.photo.name, "", "val", "") for each in records]
+    assigned = assign_splits(records, LABELS, copies(8), saved_split(rows), stop=False)
+    assert [each.kind for each in assigned.problems] == ["untrained", "saved_split"]
+    assert assigned.problems[0].classes == LABELS
+    assert "the saved split leaves no test photos" in assigned.problems[1].message

@@ -6,23 +6,34 @@ from typing import Any
 import pytest
 
 from lungfish.deploy.model_card import model_card, notice
+from lungfish.evaluation.headline import Beside, CrossValidation
+from lungfish.evaluation.metrics import Metrics
+from lungfish.evaluation.rejection import Threshold
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.ledger import Card
 from lungfish.weights.package import packaged_file
 
 ENTRY = find_entry("efficientnet_lite0.in1k")
+CHOSEN = Threshold(0.5, 0.95, 60, 57, 60)
 
 
 def manifest_of(trained: Any) -> Manifest:
     return Manifest.from_json((trained.bundle / "bundle.json").read_bytes())
 
 
+def beside(trained: Any) -> Beside:
+    """What the job's JSON says, as the objects that it was made from."""
+    value = trained.ended.json
+    folds = CrossValidation(tuple(value["cross_validation"]), **value["cross_validated"])
+    return Beside(Threshold(**value["known_threshold"]), folds)
+
+
 def test_the_card_in_the_bundle_is_that_of_its_manifest(trained: Any) -> None:
     written = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     manifest = manifest_of(trained)
     how = "A logistic head on the frozen trunk of bundle:tiny"
-    assert written == model_card(manifest, Card.from_json(manifest.weights.card).entry, how)
+    assert written == model_card(manifest, Card.from_json(manifest.weights.card).entry, how, beside(trained))
 
 
 def test_every_figure_is_the_manifests(trained: Any) -> None:
@@ -47,9 +58,25 @@ def test_the_test_photos_are_promised_no_more_than_was_kept(trained: Any) -> Non
     assert "If it shows a cross-validation, that figure was taken over all photos" in card
 
 
+def test_few_test_photos_do_not_stand_alone(trained: Any) -> None:
+    card = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "\nThat is few: over all 60 photos, each answered by a head that did not see it, " in card
+    assert "The threshold was chosen by cross-validation over all photos, test photos" in card
+    assert trained.ended.json["notes"] == [line for line in card.splitlines() if line.startswith("That is few")]
+
+
+def test_what_a_card_says_beside_its_figures(trained: Any) -> None:
+    none = Beside(Threshold(0.0, 0.95, 0, 0, 18, "none"), None, Metrics(0.9, 0.9, 0.1, (0.596, 0.982), 10))
+    card = model_card(manifest_of(trained), ENTRY, "A head", none)
+    assert "- There is no threshold for “none of these”: it takes answers to 50 photos" in card
+    assert "should be read as" not in card
+    assert "\nOf your 10 validation photos it gets 9 right, 90.0 % (95 % interval 59.6–98.2 %); choices" in card
+    assert "That is few" not in card
+
+
 def test_labels_cannot_write_markdown(trained: Any) -> None:
     labels = ("a`b", "[x](javascript:alert)", "\x1b[2J\n# head", "<script>")
-    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY, "A head")
+    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY, "A head", Beside(CHOSEN))
     assert r"`a'b`, `[x](javascript:alert)`, `\x1b[2J\n# head`, `<script>`." in card
     assert "\x1b" not in card
     assert "\n# head" not in card

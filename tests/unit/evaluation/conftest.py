@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from lungfish.evaluation.figures import figures
+from lungfish.evaluation.headline import Beside, CrossValidation
 from lungfish.evaluation.metrics import score
 from lungfish.evaluation.rejection import choose_threshold, coverage_table
-from lungfish.evaluation.report_data import ClassCount, CrossValidation, Making, Mistake, PhotosSummary, Report
+from lungfish.evaluation.report_data import ClassCount, Making, Mistake, PhotosSummary, Report
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.runtime.artifact import ArtifactRow, Latency
 from lungfish.runtime.manifest import WeightsOrigin
@@ -42,7 +43,7 @@ def report_of(labels: list[str], n: int = 400, name: str = "shoes-bundle") -> Re
         test=measured,
         val=score(p, truth),
         mistakes=(Mistake(f"{labels[0]}/one.jpg", labels[0], labels[1], 0.9876, picture),),
-        threshold=threshold,
+        beside=Beside(threshold),
         coverage=coverage_table(p, truth, threshold.value),
         artifacts=(
             replace(fp32, top1=metrics.top1, ci95=metrics.ci95, latency_ms=LATENCY, status="pass"),
@@ -69,4 +70,4 @@ def make_report():
 
 @pytest.fixture
 def folds() -> CrossValidation:
-    return CrossValidation((0.80, 0.82, 0.84, 0.86, 0.88), 480)
+    return CrossValidation.of((0.80, 0.82, 0.84, 0.86, 0.88), 403, 480, 450, ships=True)

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lungfish.core.errors import UsageError
-from lungfish.evaluation.rejection import GRID, HIGHEST, choose_threshold, coverage_table
+from lungfish.evaluation.rejection import (
+    GRID,
+    HIGHEST,
+    LabelledAnswers,
+    choose_supported,
+    choose_threshold,
+    coverage_table,
+)
 
 confidences = arrays(np.float64, st.integers(1, 60), elements=st.floats(0.5, 1.0))
 
@@ -75,3 +82,25 @@ def test_the_threshold_stays_below_where_rounding_decides() -> None:
     certain = np.tile([[1.0, 0.0]], (50, 1))
     threshold = choose_threshold(certain, np.zeros(50, np.int64))
     assert (threshold.value, threshold.kept) == (0.99, 50)
+
+
+def answers(n: int, confidence: float) -> LabelledAnswers:
+    return LabelledAnswers(binary(np.full(n, confidence)), np.zeros(n, int))
+
+
+@pytest.mark.parametrize(
+    ("val", "crossed", "chosen_on", "value", "n"),
+    [
+        (50, 500, "validation", 0.8, 50),
+        (49, 50, "cross-validation", 0.6, 50),
+        (49, 49, "none", 0.0, 49),
+        (49, None, "none", 0.0, 49),
+        (3, 30, "none", 0.0, 30),
+    ],
+)
+def test_a_threshold_needs_answers(val: int, crossed: int | None, chosen_on: str, value: float, n: int) -> None:
+    """Validation is certain at 0.8 here, cross-validation at 0.6."""
+    chosen = choose_supported(answers(val, 0.8), answers(crossed, 0.6) if crossed else None)
+    assert (chosen.chosen_on, chosen.value, chosen.n) == (chosen_on, value, n)
+    assert chosen.to_json()["chosen_on"] == chosen_on
+    assert chosen.is_rough is False

@@ -12,10 +12,13 @@ import pytest
 
 from lungfish.core.names import printable
 from lungfish.evaluation.figures import figures
+from lungfish.evaluation.headline import Beside
+from lungfish.evaluation.rejection import Threshold, coverage_table
 from lungfish.evaluation.report import MATRIX_CLASSES, render_report
 from lungfish.evaluation.report_data import Epoch, LabelReview, Mistake, PhotoPair, SkippedFile, SuspectLabel
 from lungfish.evaluation.what_changed import Against, what_changed
 
+PAIR = (np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))  # answers and their truth
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -60,7 +63,11 @@ class Page(HTMLParser):
 
 
 def test_page_holds_the_figures_it_was_given(report, folds):
-    text = Page(render_report(replace(report, cross_validation=folds, warnings=("mind the gap",)))).text
+    text = Page(
+        render_report(
+            replace(report, beside=replace(report.beside, cross_validation=folds), warnings=("mind the gap",))
+        )
+    ).text
     metrics = report.test.metrics
     for figure in (
         f"{metrics.correct} of 400 test photos",
@@ -68,7 +75,7 @@ def test_page_holds_the_figures_it_was_given(report, folds):
         f"{100 * metrics.ci95[0]:.1f} % to {100 * metrics.ci95[1]:.1f} %",
         f"{100 * metrics.macro_f1:.1f} %",
         f"{100 * metrics.ece:.1f} %",
-        f"{report.threshold.value:.4f}",
+        f"{report.beside.threshold.value:.4f}",
         "13.5 MB",
         "3.7 MB",
         "12.3 ms",
@@ -156,7 +163,11 @@ def test_policy_admits_the_one_style_block_and_nothing_else(report):
 
 def test_every_link_leads_somewhere_and_every_picture_has_words(report, folds):
     elements = Page(
-        render_report(replace(with_text(report, "x"), cross_validation=folds, epochs=(Epoch(0.5, 0.6),)))
+        render_report(
+            replace(
+                with_text(report, "x"), beside=replace(report.beside, cross_validation=folds), epochs=(Epoch(0.5, 0.6),)
+            )
+        )
     ).elements
     ids = [a["id"] for _, a in elements if "id" in a]
     assert len(ids) == len(set(ids))
@@ -302,3 +313,33 @@ def test_what_changed_from_the_previous_bundle(report):
     assert "New class: pants." in text
     assert '<th scope="row" class="name">cap</th>' not in html  # it has no photos
     assert "What changed" not in Page(render_report(report)).text
+
+
+def none_section(report):
+    html = render_report(report)
+    return Page(
+        html[html.index('<section id="none"') : html.index("</section>", html.index('<section id="none"'))]
+    ).text
+
+
+def test_no_threshold_is_shown_where_there_is_none(report):
+    none = Threshold(0.0, 0.95, 0, 0, 18, "none")
+    text = none_section(replace(report, beside=Beside(none), coverage=coverage_table(*PAIR, 0.0)))
+    assert "too few photos to choose a threshold by" in text
+    assert "there are 18; so every answer counts as known." in text
+    assert "Below a probability" not in text
+    assert "chosen" not in text
+
+
+def test_what_a_threshold_was_chosen_on(report):
+    assert "Chosen on validation photos, measured on test photos." in none_section(report)
+    chosen = replace(report.beside.threshold, chosen_on="cross-validation", n=60)
+    text = none_section(replace(report, beside=Beside(chosen)))
+    assert "Chosen by cross-validation over all photos" in text
+    assert "all 60 photos were used, each answered by a head that did not see it; test photos are among them" in text
+
+
+def test_given_validation_photos_are_reported_on(report):
+    told = "Of your 400 validation photos it gets"
+    assert told not in Page(render_report(report)).text
+    assert told in Page(render_report(replace(report, beside=replace(report.beside, given_val=report.val)))).text

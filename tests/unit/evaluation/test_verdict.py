@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from lungfish.evaluation.figures import figures
+from lungfish.evaluation.headline import Beside
 from lungfish.evaluation.rejection import Threshold
 from lungfish.evaluation.report_data import ClassCount, SkippedFile
 from lungfish.evaluation.verdict import (
@@ -69,8 +70,11 @@ def test_each_fault_is_cautioned_against(report):
     (one,) = cautions(replace(report, photos=replace(report.photos, skipped=skipped[:1])))
     assert one == "1 file was skipped."
 
-    (rough,) = cautions(replace(report, threshold=Threshold(0.4, 0.95, 12, 12)))
-    assert "12 validation photos answered correctly" in rough
+    (rough,) = cautions(replace(report, beside=Beside(Threshold(0.4, 0.95, 12, 12, 60))))
+    assert "12 photos answered correctly" in rough
+    (none,) = cautions(replace(report, beside=Beside(Threshold(0.0, 0.95, 0, 0, 18, "none"))))
+    assert none.startswith("There is no threshold for “none of these”: it takes answers to 50 photos")
+    assert none.endswith("there are 18; so every answer counts as known.")
 
     failed = replace(report.artifacts[0], status="fail", why="parity 0.3")
     warned = cautions(replace(report, artifacts=(failed,), warnings=("mine",)))
@@ -82,4 +86,19 @@ def test_cross_validation_is_read_with_the_interval(report, folds):
     text = cross_validation_reading(folds, report)
     assert f"between {100 * low:.1f}\xa0% and {100 * high:.1f}\xa0%" in text
     assert f"{100 * (high - low):.1f}\xa0points" in text
-    assert "480 photos" in text
+    assert "Cross-validation uses all 480 photos" in text
+    assert "of what ships these figures say nothing" in cross_validation_reading(replace(folds, ships=False), report)
+
+
+def test_few_test_photos_do_not_stand_alone(make_report, folds):
+    report = make_report(["a", "b"])
+    few = replace(report, test=measured([[18, 2], [1, 19]]), beside=replace(report.beside, cross_validation=folds))
+    assert verdict(few).replace("\xa0", " ") == (
+        "model.onnx gets 37 of 40 test photos right, 92.5 % (95 % interval 80.1 % to 97.4 %). That is few: over all "
+        "480 photos, each answered by a head that did not see it, 84.0 % were right (about 80 to 87 %). "
+        "The file takes 13.5 MB, and needs 12.3 ms for a photo."
+    )
+    tuned = replace(few, beside=replace(few.beside, cross_validation=replace(folds, ships=False)))
+    assert "480" not in verdict(tuned), "of the head only: it says nothing of what ships"
+    many = replace(few, test=measured([[150, 0], [0, 150]]))
+    assert "480" not in verdict(many)

@@ -20,8 +20,8 @@ def copies_of_noise(groups: int, copies: int) -> tuple[Samples, np.ndarray]:
 
 def test_groups_never_straddle_folds() -> None:
     samples, groups = copies_of_noise(groups=40, copies=4)
-    together = np.mean(cross_validate(samples, groups, head(), 5, seed=0))
-    apart = np.mean(cross_validate(samples, np.arange(len(groups)), head(), 5, seed=0))
+    together = np.mean(cross_validate(samples, groups, head(), 5, seed=0).top1)
+    apart = np.mean(cross_validate(samples, np.arange(len(groups)), head(), 5, seed=0).top1)
     assert together < 0.75, "copies of a held-out photo were trained on"
     assert apart > 0.95  # so the test above would see a leak
 
@@ -29,14 +29,14 @@ def test_groups_never_straddle_folds() -> None:
 def test_each_fold_has_a_score() -> None:
     features = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
     samples = Samples(features, np.repeat(np.arange(3), 10))
-    assert cross_validate(samples, np.arange(30), head(), 5, seed=0) == (1.0,) * 5
-    assert cross_validate(samples, np.arange(30), head(), 2, seed=0) == (1.0,) * 2
+    assert cross_validate(samples, np.arange(30), head(), 5, seed=0).top1 == (1.0,) * 5
+    assert cross_validate(samples, np.arange(30), head(), 2, seed=0).top1 == (1.0,) * 2
 
 
 def test_the_seed_decides_the_folds() -> None:
     rng = np.random.default_rng(1)
     samples = Samples(rng.standard_normal((60, 4)).astype(np.float32), np.arange(60) % 3)
-    one, again, other = (cross_validate(samples, np.arange(60), head(), 4, seed) for seed in (0, 0, 1))
+    one, again, other = (cross_validate(samples, np.arange(60), head(), 4, seed).top1 for seed in (0, 0, 1))
     assert one == again
     assert one != other
 
@@ -50,7 +50,7 @@ def test_a_class_that_one_fold_holds_whole(first: int) -> None:
     )
     labels = order[np.array([0] * 12 + [1] * 12 + [2] * 2)]
     groups = np.array([*range(24), 0, 0])  # tied to a photo of another class
-    scores = cross_validate(Samples(features, labels), groups, head(), 2, seed=0)
+    scores = cross_validate(Samples(features, labels), groups, head(), 2, seed=0).top1
     right = sum(round(score * n) for score, n in zip(sorted(scores), (14, 12), strict=True))
     assert right == 24, "all but the two that could not be learned"
 
@@ -66,3 +66,17 @@ def test_every_photo_is_answered_once_and_an_unseen_class_never() -> None:
         known = labels[held_out] < 2
         assert (logits.argmax(axis=1) == labels[held_out])[known].all()
     assert sorted(seen) == list(range(21))
+
+
+def test_held_out_answers_are_those_of_the_folds() -> None:
+    rng = np.random.default_rng(2)
+    labels = np.arange(60) % 3
+    samples = Samples((np.eye(3)[labels] + rng.standard_normal((60, 3))).astype(np.float32), labels)
+    found = cross_validate(samples, np.arange(60), head(), 4, seed=0)
+    for fold, (held_out, logits) in enumerate(each_fold(samples, np.arange(60), head(), 4, seed=0)):
+        assert np.flatnonzero(found.folds == fold).tolist() == sorted(held_out)
+        assert (found.logits[held_out] == logits).all()
+    warm, hot = found.probabilities(1.0), found.probabilities(4.0)
+    assert warm.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-6)
+    assert (warm.max(axis=1) > hot.max(axis=1)).all()
+    assert 0 < found.correct.sum() == (warm.argmax(axis=1) == labels).sum() < 60

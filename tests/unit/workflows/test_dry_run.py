@@ -1,0 +1,93 @@
+"""What a dry run prints, and what it does not time."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lungfish.data.problems import Problem
+from lungfish.training.recipe import RECIPES
+from lungfish.workflows import dry_run as module
+from lungfish.workflows.dry_run import Plan
+
+FEW = Problem("too_few", "'one' has 1 photo", ("one",), stops=True, rule="each needs two", fix="Add some.")
+UNTIMED = "not timed with fewer than 500 training photos, not in the estimate"
+TYPO = Problem("typo", "class 'a\x1bb' is a typo?", ("a\x1bb",))
+
+
+def plan(*problems: Problem, skipped: int = 0, seconds: float | None = 9.4) -> Plan:
+    return Plan(
+        bundle="photos-bundle",
+        arch="tiny",
+        weights="tiny.in1k",
+        recipe="auto",
+        classes={"one": {"train": 1, "val": 0, "test": 0}},
+        counts={"train": 1, "val": 0, "test": 0},
+        skipped=({"file": "x.jpg", "reason": "empty file"},) * skipped,
+        leaks=(),
+        warnings=(),
+        problems=problems,
+        cached=0,
+        steps=("finetune: about 2 s",),
+        estimate_seconds=seconds,
+    )
+
+
+def test_problems_of_one_kind_share_their_advice() -> None:
+    told = str(plan(FEW, FEW, TYPO, seconds=None))
+    assert (
+        "problems\n"
+        "  STOPS    'one' has 1 photo\n"
+        "  STOPS    'one' has 1 photo\n"
+        "           Each needs two.\n"
+        "           Add some.\n"
+        "  warning  class 'a\\x1bb' is a typo?\n"
+    ) in told
+    assert told.endswith("The job would stop here.")
+    assert plan(FEW).stops
+    assert not plan(TYPO).stops
+
+
+def test_a_sound_folder() -> None:
+    told = str(plan())
+    assert "\nNo problems found.\n" in told
+    assert told.endswith("about 9 s on this machine, into photos-bundle")
+    assert "more; --json lists all" not in told
+
+
+def test_many_skipped_files_stay_short() -> None:
+    told = str(plan(skipped=1000))
+    assert told.count("skipped: x.jpg: empty file") == module.SKIPPED_SHOWN
+    assert "skipped: 980 more; --json lists all" in told
+
+
+@pytest.mark.parametrize(
+    ("recipe", "train", "told"),
+    [
+        ("auto", 499, (f"finetune, full: {UNTIMED}; at most 10 minutes in all",)),
+        ("finetune", 499, (f"finetune: {UNTIMED}",)),
+        ("auto", 500, ("timed",)),
+        ("probe", 30, ("timed",)),
+        ("scratch", 30, ("timed",)),
+    ],
+)
+def test_few_photos_are_not_timed(
+    recipe: str, train: int, told: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without pretrained weights there is nothing but the training to time."""
+    gathered = SimpleNamespace(indices=lambda split: np.arange(train if split == "train" else 0))
+    setting: Any = SimpleNamespace(recipe=RECIPES[recipe], gathered=gathered)
+    network: Any = None
+    monkeypatch.setattr(module, "open_steps", lambda *_: {})
+    monkeypatch.setattr(module, "plan_steps", lambda *_: (("timed",), 7.0))
+    assert module._plan_steps(network, setting, 100.0) == (told, 7.0 if told == ("timed",) else 0.0)
+
+
+@pytest.mark.parametrize(("photos", "kinds"), [(49, ["no_threshold"]), (50, [])])
+def test_too_few_photos_for_a_threshold_are_told(
+    photos: int, kinds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "list_problems", lambda *_: ())
+    gathered: Any = SimpleNamespace(photos=None, examined=None, sides=None, warnings=(), truth=np.zeros(photos, int))
+    assert [each.kind for each in module._problems(gathered)] == kinds
