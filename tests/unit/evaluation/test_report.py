@@ -343,3 +343,13 @@ def test_given_validation_photos_are_reported_on(report):
     told = "Of your 400 validation photos it gets"
     assert told not in Page(render_report(report)).text
     assert told in Page(render_report(replace(report, beside=replace(report.beside, given_val=report.val)))).text
+
+
+def test_cross_validation_of_a_head_that_does_not_ship_is_called_that(report, folds):
+    shown = Page(render_report(replace(report, beside=replace(report.beside, cross_validation=folds)))).text
+    assert "5-fold cross-validation over 480 photos." in shown
+    other = replace(report.beside, cross_validation=replace(folds, ships=False))
+    shown = Page(render_report(replace(report, beside=other))).text
+    assert "5-fold cross-validation of the head alone over 480 photos." in shown
+    assert "of what ships these figures say nothing" in shown
+    assert "Top-1, all 480 photos" not in shown
