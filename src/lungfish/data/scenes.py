@@ -81,6 +81,7 @@ def find_scenes(
             asked for photos that may be of a scene with another one; None if they cannot be had.
     """
     sequence = consecutive_pairs(records)
+    sequence = sequence[copies.groups[sequence[:, 0]] != copies.groups[sequence[:, 1]]]
     in_sequence = len(np.unique(sequence))
     alike = _alike_pairs(records, np.flatnonzero(copies.groups == np.arange(len(records))))
     positions = np.unique(np.concatenate([sequence, alike]))

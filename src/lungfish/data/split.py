@@ -98,7 +98,7 @@ def assign_splits(
         *leak_warnings(leaks),
         *group_warnings(records, group_ties(records), plan.splits),
         *bridge_warnings(plan.bridges),
-        *scene_warnings(records, pairs, plan.splits),
+        *scene_warnings(records, pairs, copies, plan.splits),
         *divided_warnings(labels, divided),
         *label_warnings(records, labels, copies),
         *missing_warnings(records, labels, plan.splits, concerned),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -104,9 +105,21 @@ def missing_warnings(
     return warnings
 
 
-def scene_warnings(records: Sequence[Record], pairs: NDArray[np.int64], splits: Sequence[str]) -> list[str]:
-    """At most one: how many photos are on another side than the first of their scene."""
-    across = [(records[a].photo.name, splits[a], records[b].photo.name, splits[b]) for a, b in _across(pairs, splits)]
+def scene_warnings(
+    records: Sequence[Record], pairs: NDArray[np.int64], copies: NearDuplicates, splits: Sequence[str]
+) -> list[str]:
+    """At most one: how many photos are on another side than the first of their scene.
+
+    A photo with a copy on that side is left out: `leak_warnings` tells of it.
+    """
+    sides: dict[int, set[str]] = defaultdict(set)
+    for group, split in zip(copies.groups.tolist(), splits, strict=True):
+        sides[group].add(split)
+    across = [
+        (records[a].photo.name, splits[a], records[b].photo.name, splits[b])
+        for a, b in _across(pairs, splits)
+        if splits[b] not in sides[int(copies.groups[a])] and splits[a] not in sides[int(copies.groups[b])]
+    ]
     return _across_warning("photos of one scene", across)
 
 

@@ -75,6 +75,8 @@ def test_classes_are_apart_and_copies_are_no_scene(numbered):
     records = sorted(numbered(2, "cup", 0) + numbered(2, "mug", 1), key=lambda r: r.photo.name)
     same = unit_vectors([0, 0.1, 0, 0.1])
     assert scenes_of(records, same).pairs.tolist() == [[0, 1], [2, 3]]
+    copies = NearDuplicates(np.array([[0, 1]]), np.array([0, 0, 2, 3]))
+    assert find_scenes(records, copies, lambda positions: same[positions]).pairs.tolist() == [[2, 3]]
 
 
 def test_nothing_is_described_where_nothing_can_be_linked(record):
