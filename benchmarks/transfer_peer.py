@@ -86,7 +86,7 @@ def main() -> None:
         "epochs": epochs,
         "wall_s": trained_s,  # training and validation; its test photos are for us
         "test_top1_last": epochs[-1]["test"],
-        "test_top1_of_best_val": max(epochs, key=lambda row: row["val"])["test"] if "val" in loaders else None,
+        "test_top1_of_best_val": max(epochs, key=lambda row: row["val"] or 0.0)["test"] if "val" in loaders else None,
     }
     options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 

@@ -138,7 +138,7 @@ def run_watched(folder: Path, seed: int, out: Path) -> None:
                     right += int((answers == [each.photo.label for each in some]).sum())
             return right / len(records)
 
-    attempt.Judge = WatchingJudge  # type: ignore[misc,attr-defined]
+    attempt.Judge = WatchingJudge  # type: ignore[attr-defined]
     result = lungfish.train(folder, out / "bundle", minutes=MINUTES, seed=seed)
     candidates = [
         {key: row[key] for key in ("recipe", "val", "seconds", "kept", "why", "share", "gain")}

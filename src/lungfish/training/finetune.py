@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from lungfish.architecture import Arch
 from lungfish.costs import Layer, cost
 from lungfish.data.views import bytes_needed
 from lungfish.training.group import Group
-from lungfish.training.loop import Fitted, Run, fit
+from lungfish.training.loop import Fitted, Run, fit, with_tensors
 from lungfish.training.tuning import Finetune
 from lungfish.training.validation import Validation
 
@@ -94,6 +94,8 @@ def finetune(
 ) -> Fitted:
     """Train the blocks from `block` on, the head and the classifier; `network` then holds the best epoch.
 
+    `last` of what is returned has the network's own names.
+
     Args:
         network: with the classifier for the labels, in eval mode.
         block: from `choose_boundary`.
@@ -109,9 +111,10 @@ def finetune(
     """
     tail = tail_of(network, block).to(run.group.device)
     fitted = fit(tail, _Batches(train, run.seed), validation(val, run.group), tuning, run)
+    last = with_tensors(network, tail, fitted.last)
     tail.load_state_dict(fitted.tensors)
     network.cpu().eval()
-    return fitted
+    return replace(fitted, last=last)
 
 
 def tail_of(network: Network, block: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
 from lungfish.costs import cost
-from lungfish.training.loop import Fitted, Run, fit
+from lungfish.training.loop import Fitted, Run, fit, with_tensors
 from lungfish.training.tuning import Full
 from lungfish.training.validation import Validation
 
@@ -49,6 +49,8 @@ def full(
 ) -> Fitted:
     """Train every layer; `network` then holds the best epoch.
 
+    `last` of what is returned has the network's own names.
+
     Args:
         network: with the classifier for the labels.
         normalization: what pixels go through.
@@ -74,9 +76,10 @@ def full(
     )
     batches = _Batches(train, tuning, network.arch, run)
     fitted = fit(sequence, batches, val, tuning, run)
+    last = with_tensors(network, sequence, fitted.last)
     sequence.load_state_dict(fitted.tensors)
     network.cpu().eval()
-    return fitted
+    return replace(fitted, last=last)
 
 
 def sides_px(tuning: Full, resolution_px: int) -> list[int]:

@@ -6,18 +6,34 @@ the two often beats both, and costs no training. Source: WiSE-FT, arXiv:2109.019
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.training.judging import losses
+from lungfish.training.judging import Losses, gain, losses
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the way
+
+
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """Validation photos and what the network answers for them.
+
+    Args:
+        logits: Returns the network's logits, float32 `[n, classes]`, and leaves it on the CPU.
+        labels: int64 `[n]`, class indices.
+        units: int64 `[n]`; photos of one scene share a number.
+    """
+
+    logits: Callable[[], NDArray[np.float32]]
+    labels: NDArray[np.int64]
+    units: NDArray[np.int64]
 
 
 def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -31,25 +47,38 @@ def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: 
 def move_to_best(
     network: nn.Module,
     start: Mapping[str, Tensor],
-    logits: Callable[[], NDArray[np.float32]],
-    labels: NDArray[np.int64],
-) -> tuple[float, NDArray[np.float32]]:
-    """Move a network to the best point between `start` and where it is: that with the lowest loss.
+    ends: Sequence[Mapping[str, Tensor]],
+    photos: Validated,
+) -> tuple[int, float, NDArray[np.float32]]:
+    """Move a network to the best point between `start` and one of the ends.
+
+    That is not the point with the lowest loss, which flatters modest networks, but the one trained longest of those
+    whose loss is within one standard error of it.
 
     Args:
         network: On the CPU, changed in place.
-        start: Its tensors at the other end.
-        logits: Returns the network's logits on validation photos, float32 `[n, classes]`, and leaves it on the CPU.
-        labels: int64 `[n]`, class indices of these photos.
+        start: Its tensors before it was trained.
+        ends: Its tensors afterwards, those trained longest last.
+        photos: That decide.
 
     Returns:
-        The share of the way from `start`, and the logits there.
+        The index of the end, the share of the way to it, and the logits there.
+
+    Source: the rule of one standard error is that of Breiman et al., Classification and Regression Trees, 1984.
     """
-    end = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    reached: dict[float, NDArray[np.float32]] = {}
-    for share in SHARES:
-        network.load_state_dict(interpolated(start, end, share))
-        reached[share] = logits()
-    best = min(reversed(SHARES), key=lambda share: float(losses(reached[share], labels).mean()))
-    network.load_state_dict(interpolated(start, end, best))
-    return best, reached[best]
+    points = [(i, share) for i in range(len(ends)) for share in SHARES]
+    reached = []
+    for i, share in points:
+        network.load_state_dict(interpolated(start, ends[i], share))
+        reached.append(photos.logits())
+    each = [losses(logits, photos.labels) for logits in reached]
+    lowest = min(each, key=lambda loss: float(loss.mean()))
+    best = max(k for k, loss in enumerate(each) if _is_as_good(loss, lowest, photos.units))
+    i, share = points[best]
+    network.load_state_dict(interpolated(start, ends[i], share))
+    return i, share, reached[best]
+
+
+def _is_as_good(loss: Losses, lowest: Losses, units: NDArray[np.int64]) -> bool:
+    found = gain(loss, lowest, units)
+    return found.mean <= found.error

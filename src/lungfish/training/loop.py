@@ -100,6 +100,7 @@ class Fitted:
 
     Args:
         tensors: parameters and statistics of the best epoch's moving average, by name.
+        last: those of the last epoch.
         score: of these on validation photos.
         best_epoch: which one it was; None if the time was too short for one.
         history: a JSON object for each epoch.
@@ -107,6 +108,7 @@ class Fitted:
     """
 
     tensors: Mapping[str, Tensor]
+    last: Mapping[str, Tensor]
     score: Score
     best_epoch: int | None
     history: tuple[Mapping[str, Any], ...]
@@ -211,7 +213,13 @@ def fit(  # noqa: PLR0915  one function, to be read from top to bottom
         if not state.stopped:
             state.stopped = why
             saves.now()
-    return Fitted(state.best, state.score, state.best_epoch, tuple(state.history), state.stopped)
+    return Fitted(state.best, state.average, state.score, state.best_epoch, tuple(state.history), state.stopped)
+
+
+def with_tensors(network: nn.Module, trained: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state of a network after `tensors` are copied into the part of it that was trained; on the CPU."""
+    trained.load_state_dict(tensors)
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
 
 def optimizer_of(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimizer:

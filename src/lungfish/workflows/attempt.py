@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import DivergedError
 from lungfish.training.checkpoint import Checkpoints
-from lungfish.training.interpolation import move_to_best
+from lungfish.training.interpolation import Validated, move_to_best
 from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Head, is_balanced
@@ -122,19 +122,22 @@ class Attempts:
             row = replace(row, why=error.message, seconds=time.monotonic() - began)
             return Attempt(row, history=_rows(name, run.noted()))
         if before is None:
-            share, reached = 1.0, step.val_logits()
+            at_end, share, reached = 0, 1.0, step.val_logits()
             verdict = Verdict(True, "")
         else:
-            share, reached = move_to_best(self._network, self._head_stage, step.val_logits, self._truth)
+            photos = Validated(step.val_logits, self._truth, self._setting.gathered.sides.units[self._val])
+            ends = [copied(self._network), fitted.last]
+            at_end, share, reached = move_to_best(self._network, self._head_stage, ends, photos)
             verdict = self._setting.group.agree(self._judge(self._network, start, (before, reached), trial))
         if not verdict.kept:
             self._network.load_state_dict(start)
+        shorter = what_is_shorter(settings, self._setting.recipe.tables[name], "; ")
         row = replace(
             row,
             val=score(reached, self._truth),
             seconds=time.monotonic() - began,
             kept=verdict.kept,
-            why=_in_words(fitted, share, verdict) + what_is_shorter(settings, self._setting.recipe.tables[name], "; "),
+            why=_in_words(fitted, (at_end, share), verdict) + shorter,
             share=share,
             gain=verdict.gain,
         )
@@ -180,11 +183,14 @@ def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
     return tuple({"step": name} | dict(row) for row in history)
 
 
-def _in_words(fitted: Fitted, share: float, verdict: Verdict) -> str:
+def _in_words(fitted: Fitted, point: tuple[int, float], verdict: Verdict) -> str:
+    at_end, share = point
     ended = {"epochs": "", "patience": ", no better one for a while", "minutes": ", then time was up"}[fitted.stopped]
-    parts = ["no epoch fitted the time"] if fitted.best_epoch is None else []
-    if fitted.best_epoch is not None:
-        parts.append(f"epoch {fitted.best_epoch + 1} of {len(fitted.history)} is the best{ended}")
+    if fitted.best_epoch is None:
+        parts = ["no epoch fitted the time"]
+    else:
+        epoch = len(fitted.history) if at_end else fitted.best_epoch + 1
+        parts = [f"epoch {epoch} of {len(fitted.history)} is kept{ended}"]
     if share < 1:
         parts.append(f"its weights count {share:.0%}, those of the head stage the rest")
     return "; ".join([*parts, *([verdict.why] if verdict.why else [])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from lungfish.training.attach import attach
 from lungfish.training.finetune import LabelledViews, Positions, ViewsOfPhotos, finetune, tail_of, validation
-from lungfish.training.interpolation import move_to_best
+from lungfish.training.interpolation import Validated, move_to_best
 from lungfish.training.judging import Gain, gain, losses
 from lungfish.training.loop import Run
 from lungfish.training.probe import Head, Samples, fit_penalty, fit_temperature
@@ -48,6 +49,7 @@ class Photos:
         units: int64 `[n]`; photos of one scene share a number.
         val: Activations of validation photos.
         val_features: Their features.
+        val_units: int64 `[m]`, their scenes.
     """
 
     train: LabelledViews
@@ -55,6 +57,7 @@ class Photos:
     units: NDArray[np.int64]
     val: LabelledViews
     val_features: NDArray[np.float32]
+    val_units: NDArray[np.int64]
 
 
 def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: Finetune, run: Run) -> Gain | None:
@@ -86,8 +89,10 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
         start = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
         half = LabelledViews(Some(photos.train.views, seen), labels[seen])
         alone = replace(run, name=f"{run.name}, trial {number} of {HALVES}", checkpoints=None, journal=None)
-        finetune(tuned, block, half, photos.val, tuning, alone)
-        _, val_logits = move_to_best(tuned, start, lambda: _logits(tuned, block, photos.val, run), photos.val.labels)  # noqa: B023
+        trained = finetune(tuned, block, half, photos.val, tuning, alone)
+        ends = [{name: tensor.clone() for name, tensor in tuned.state_dict().items()}, trained.last]
+        answer = partial(_logits, tuned, block, photos.val, run)
+        _, _, val_logits = move_to_best(tuned, start, ends, Validated(answer, photos.val.labels, photos.val_units))
         unseen = LabelledViews(Some(photos.train.views, held_out), labels[held_out])
         temperature = fit_temperature(val_logits, photos.val.labels)
         after[held_out] = losses(_logits(tuned, block, unseen, run), labels[held_out], temperature)

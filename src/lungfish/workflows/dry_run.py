@@ -24,6 +24,7 @@ from lungfish.training.group import alone
 from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import open_trunk
 from lungfish.workflows.gather import Gathered, gather, gather_options
+from lungfish.workflows.head_stage import open_network
 from lungfish.workflows.job import Job
 from lungfish.workflows.pace import measure_pace
 from lungfish.workflows.plan import open_steps, plan_steps
@@ -31,7 +32,7 @@ from lungfish.workflows.run_folder import run_folder
 from lungfish.workflows.starting_point import Start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.target import choose_target
-from lungfish.workflows.train import open_network, resolve
+from lungfish.workflows.train import resolve
 
 if TYPE_CHECKING:
     from lungfish.nn import Network

@@ -79,6 +79,7 @@ class FinetuneStep:
             units=gathered.sides.units[self._train],
             val=val,
             val_features=gathered.samples(self._val).features,
+            val_units=gathered.sides.units[self._val],
         )
         return cross_fit(self._network, self._block, photos, head, tuning, run)
 

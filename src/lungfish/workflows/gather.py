@@ -52,7 +52,7 @@ class Gathered:
         embedded: int64 `[m]`, rising: positions of those whose features the job needs, and has if there is a trunk.
         warnings: all that a person should know so far.
         scenes: photos that were taken of one thing at one place.
-        previous: name of the bundle whose split is kept unasked; empty if none is.
+        previous: folder of the bundle whose split is kept unasked; None if none is.
     """
 
     photos: PhotoSet
@@ -62,7 +62,7 @@ class Gathered:
     embedded: NDArray[np.int64]
     warnings: tuple[str, ...]
     scenes: Scenes = field(default_factory=lambda: no_scenes("they were not looked for"))
-    previous: str = ""
+    previous: Path | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -209,7 +209,7 @@ def gather(
         embedded,
         (*examined.warnings, *warnings, *names, *about_previous, *sides.warnings),
         scenes,
-        previous.bundle if previous else "",
+        previous.bundle if previous else None,
     )
 
 

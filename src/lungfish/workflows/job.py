@@ -56,7 +56,8 @@ class TrainResult:
     stood there and `out` was not given; `split_from` the name of the bundle whose split was kept unasked, which may be
     another one. `cross_validation` is the top-1 of each fold and `cross_validated` the figure over all photos; its
     `ships` says whether what ships is the head that was cross-validated. `val_given` says whether the user had set the
-    validation photos apart, and `known_threshold` what that threshold was chosen on.
+    validation photos apart, and `known_threshold` what that threshold was chosen on. `what_changed` compares the
+    default artefact with that of the previous bundle on the test photos; None for the first one.
     """
 
     bundle: str
@@ -86,6 +87,7 @@ class TrainResult:
     peak_rss_bytes: int
     candidates: tuple[dict[str, Any], ...]
     suspect_labels: tuple[dict[str, Any], ...]
+    what_changed: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

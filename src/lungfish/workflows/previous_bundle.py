@@ -39,12 +39,12 @@ class PreviousSplit:
     """The split of an earlier bundle.
 
     Args:
-        bundle: name of its folder.
+        bundle: its folder.
         split: what it says.
         shared: how many contents of these photos are in it.
     """
 
-    bundle: str
+    bundle: Path
     split: SavedSplit
     shared: int
 
@@ -89,7 +89,7 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
         same_name = folder in candidates.same_name
         if shared and (same_name or shared >= LEAST_SHARED * min(len(known), len(wanted))):
             if best is None or shared > best.shared:
-                best = PreviousSplit(folder.name, saved_split(rows, is_automatic=True), shared)
+                best = PreviousSplit(folder, saved_split(rows, is_automatic=True), shared)
         elif same_name:
             why = "it was made from other photos" if known else f"it has no {PHOTOS_NAME}"
             warnings.append(f"the split of {name} is not kept: {why}")
@@ -99,7 +99,7 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
 def kept_in_words(previous: PreviousSplit, photos: int) -> str:
     """Return what a person should know when an earlier split is kept."""
     return (
-        f"Keeping the split of {printable(previous.bundle)}, which holds {previous.shared:,} of "
+        f"Keeping the split of {printable(previous.bundle.name)}, which holds {previous.shared:,} of "
         f"{plural(photos, 'photo')} (--split none starts over)"
     )
 

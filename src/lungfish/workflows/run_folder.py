@@ -30,22 +30,27 @@ from lungfish.workflows.starting_point import Start
 PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # that decide the bits
 
 
-def identify(gathered: Gathered, recipe: Recipe, start: Start, seed: int, device: str) -> dict[str, str]:
+def identify(
+    gathered: Gathered, recipe: Recipe, starts: tuple[Start, Start | None], seed: int, device: str
+) -> dict[str, str]:
     """What must be the same for a stopped job to go on, by name.
 
     Args:
         gathered: the photos.
         recipe: of the job.
-        start: the architecture and the weights, whose file is at hand.
+        starts: the architecture and the weights, whose file is at hand; and what the last bundle learned, if that may
+            be started from.
         seed: of the job.
         device: that it computes on.
     """
+    start, last = starts
     if recipe.full:
         recipe = replace(recipe, full=replace(recipe.full, workers=0))  # how many makes no difference
     return {
         "photos": gathered.ordered_fingerprint(),
         "recipe": recipe.to_toml(),
         "weights": start.entry.sha256,
+        "last_weights": last.entry.sha256 if last else "",
         "flavour": json.dumps(asdict(start.entry.flavour)),
         "normalization": json.dumps(asdict(start.entry.normalization)),
         "preprocess": json.dumps(asdict(start.preprocess)),

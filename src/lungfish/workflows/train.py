@@ -8,46 +8,32 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from lungfish.core.cache import advice_on_cache
 from lungfish.core.errors import UsageError
 from lungfish.core.extras import missing_extra
-from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.sources import open_photos
-from lungfish.deploy.classifier import Classifier
-from lungfish.deploy.proof import artifact_rows, choose_default, prove
 from lungfish.runtime.manifest import Manifest
 from lungfish.runtime.measure import peak_rss_bytes
 from lungfish.training.attach import attach
-from lungfish.training.crossvalidation import HeldOut, cross_validate
 from lungfish.training.group import Group, advice_on_restarts, first_leads, join_group
-from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe, read_recipe, with_limits
-from lungfish.training.trunk import network_state, open_trunk
-from lungfish.weights.converted import fetch_converted
-from lungfish.weights.fetch import FetchOptions
-from lungfish.weights.ledger import Card
+from lungfish.training.trunk import open_trunk
 from lungfish.workflows.climb import climb
-from lungfish.workflows.export_artifacts import export_artifacts
+from lungfish.workflows.finish import Trained, finish
 from lungfish.workflows.gather import Gathered, gather, gather_options
+from lungfish.workflows.head_stage import HeadStage, fit_head, open_network
 from lungfish.workflows.job import Job, TrainResult
-from lungfish.workflows.labels_review import review_labels
 from lungfish.workflows.pace import Pace, measure_pace
 from lungfish.workflows.replace_bundle import staged_bundle
 from lungfish.workflows.run_folder import check_resumable, end_run, identify, only_run, run_folder
-from lungfish.workflows.scene_figures import summarize_scenes
+from lungfish.workflows.second_day import better_start, last_weights
 from lungfish.workflows.starting_point import Start, choose_start, initial_start
 from lungfish.workflows.step import Setting
 from lungfish.workflows.stopwatch import Stopwatch
 from lungfish.workflows.target import Target, choose_target
-from lungfish.workflows.write_bundle import Made, write_bundle
-
-if TYPE_CHECKING:
-    from lungfish.nn import Network
+from lungfish.workflows.write_bundle import Made
 
 
 def train(  # noqa: PLR0913  the command's options, under the names that people type
@@ -116,63 +102,29 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             recipe = recipe.for_photos(len(gathered.indices("train")))
         _check_same(gathered, group)
 
-        identity = identify(gathered, recipe, start, job.seed, group.device)
+        last = last_weights(gathered.previous, start, recipe, progress) if job.weights is None else None
+        identity = identify(gathered, recipe, (start, last), job.seed, group.device)
         folder = run_folder(target.folder, identity)
         if job.resume and group.leads and not folder.exists():
             check_resumable(target.folder, identity)
             progress.say("Nothing to resume: the job begins anew")
 
         with clock.step("head"):
-            head, folds = _probe(gathered, recipe, job.seed, progress)
+            head, folds = fit_head(gathered, recipe, job.seed, progress)
             attach(network, head, len(gathered.labels))
-        pace = measure_pace(gathered, start, network, trunk) if recipe.tables else Pace()
-        setting = Setting(
-            gathered=gathered,
-            recipe=recipe,
-            entry=start.entry,
-            preprocess=start.preprocess,
-            seed=job.seed,
-            folder=folder,
-            job=identity,
-            began=began,
-            deadline=began + 60 * (recipe.minutes or math.inf) - pace.finish_s(gathered, recipe),
-            pace=pace,
-            group=group,
-            progress=progress,
-        )
+            stage = HeadStage(network, head, start, weights, trunk, gathered)
+            better = better_start(last, stage, recipe, progress) if last else None
+            if better and group.agree(True):
+                stage, folds = better, None  # its trunk has seen the photos of every fold
+        setting = _setting(job, stage, recipe, (folder, identity, began), group, progress)
         with clock.step("training"):
-            learned = climb(network, head, setting)
+            learned = climb(stage.network, stage.head, setting)
 
         result = None
         if group.leads:
-            classifier = Classifier(network, learned.temperature, gathered.labels, start.preprocess, start.entry)
-            with staged_bundle(target.folder, target.replaced, progress) as stage:
-                progress.say("Exporting and quantizing")
-                with clock.step("export"):
-                    artifacts = export_artifacts(stage, classifier, gathered, recipe)
-                with clock.step("proof"):
-                    val, test = gathered.to_prove("val"), gathered.to_prove("test")
-                    proofs = prove(list(artifacts.values()), val, test, start.preprocess, progress)
-                    rows = tuple(artifact_rows(artifacts, proofs, recipe.int8_max_drop))
-                with clock.step("labels"):
-                    review = review_labels(gathered, head, start.preprocess, job.seed) if head else None
-                default = choose_default(rows)
-                made = Made(
-                    seed=job.seed,
-                    recipe=recipe,
-                    weights=weights,
-                    classifier=classifier,
-                    head=head,
-                    learned=learned,
-                    gathered=gathered,
-                    rows=rows,
-                    default=default,
-                    proofs=proofs,
-                    folds=folds,
-                    review=review,
-                    scenes=summarize_scenes(gathered, head, job.seed),
-                )
-                manifest = write_bundle(stage, target.folder.name, made, clock)
+            trained = Trained(job.seed, recipe, stage, head, folds, learned, gathered)
+            with staged_bundle(target.folder, target.replaced, progress) as files:
+                made, manifest = finish(trained, files, target, clock, progress)
             result = _result(target, manifest, made, clock)
             if recipe.tables:
                 end_run(folder)
@@ -201,39 +153,30 @@ def resolve(job: Job) -> tuple[Start, Recipe]:
     return initial_start(job.arch), recipe
 
 
-def open_network(start: Start, recipe: Recipe, seed: int, progress: Progress) -> tuple[Network, Card]:
-    """The network that a job starts from, and the card of its weights, which are fetched if need be."""
-    from lungfish import nn
-    from lungfish.weights.load import load_network
-
-    if not recipe.pretrained:
-        network = nn.build(start.arch, start.entry.flavour, seed=seed).eval()
-        drawn = sha256_bytes(b"".join(np.ascontiguousarray(each).data for each in network_state(network).values()))
-        return network, Card(replace(start.entry, sha256=drawn), "")
-    card = fetch_converted(start.entry, FetchOptions(progress=progress))
-    return load_network(card.entry, start.arch), card
-
-
-def _probe(gathered: Gathered, recipe: Recipe, seed: int, progress: Progress) -> tuple[Head | None, HeldOut | None]:
-    """The head on the training photos, and its cross-validation; its copies of the features do not last."""
-    if not recipe.pretrained:
-        return None, None
-    progress.say(gathered.sampled() or "Fitting the head")
-    train, val = (gathered.samples(gathered.embedded_indices(split)) for split in ("train", "val"))
-    head = fit_probe(train, val, recipe)
-    return head, _cross_validate(gathered, head, recipe, seed)
-
-
-def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -> HeldOut | None:
-    """Answers of the head's cross-validation over all photos; None with many photos, or with too few to fold."""
-    truth, units = gathered.truth, gathered.sides.units
-    if len(gathered.photos.photos) >= recipe.cross_validate_below:
-        return None
-    folds = min(recipe.folds, *(len(set(units[truth == label])) for label in range(len(gathered.labels))))
-    if folds < 2:
-        return None
-    everything = gathered.samples(np.arange(len(truth)))
-    return cross_validate(everything, units, head, folds, seed)
+def _setting(
+    job: Job,
+    stage: HeadStage,
+    recipe: Recipe,
+    run: tuple[Path, dict[str, str], float],
+    group: Group,
+    progress: Progress,
+) -> Setting:
+    gathered, (folder, identity, began) = stage.gathered, run
+    pace = measure_pace(gathered, stage.start, stage.network, stage.trunk) if recipe.tables else Pace()
+    return Setting(
+        gathered=gathered,
+        recipe=recipe,
+        entry=stage.start.entry,
+        preprocess=stage.start.preprocess,
+        seed=job.seed,
+        folder=folder,
+        job=identity,
+        began=began,
+        deadline=began + 60 * (recipe.minutes or math.inf) - pace.finish_s(gathered, recipe),
+        pace=pace,
+        group=group,
+        progress=progress,
+    )
 
 
 def _check_group(group: Group, recipe: Recipe) -> None:
@@ -260,7 +203,7 @@ def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) ->
     return TrainResult(
         bundle=str(target.folder),
         previous=str(target.previous) if target.previous else None,
-        split_from=made.gathered.previous or None,
+        split_from=made.gathered.previous.name if made.gathered.previous else None,
         arch=network.arch.name,
         weights=entry.name,
         recipe=made.recipe.name,
@@ -273,7 +216,8 @@ def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) ->
         default=manifest.default,
         seconds=clock.seconds(),
         skipped=tuple({"file": each.file, "reason": each.reason} for each in made.gathered.examined.skipped),
-        warnings=(*made.gathered.warnings, *filter(None, [beside.no_threshold()])),
+        warnings=(*made.warnings, *filter(None, [beside.no_threshold()])),
+        what_changed=made.what_changed.to_json() if made.what_changed else None,
         leaks=tuple(asdict(leak) for leak in made.gathered.sides.leaks),
         cross_validation=made.folds.top1 if made.folds else (),
         cross_validated=beside.cross_validation.to_json() if beside.cross_validation else None,

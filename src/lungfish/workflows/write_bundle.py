@@ -33,6 +33,7 @@ from lungfish.evaluation.report_data import (
     SkippedFile,
     TrainingStep,
 )
+from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
@@ -76,6 +77,8 @@ class Made:
         folds: answers of the cross-validation; None if there was none.
         review: labels that may be wrong; None without a head to find them by.
         scenes: how many there are, and what they do to the figures.
+        what_changed: since the previous bundle; None for the first one.
+        warnings: what a person should know.
     """
 
     seed: int
@@ -91,6 +94,8 @@ class Made:
     folds: HeldOut | None
     review: LabelReview | None
     scenes: SceneSummary
+    what_changed: WhatChanged | None
+    warnings: tuple[str, ...]
 
     @property
     def proof(self) -> Proof:
@@ -185,7 +190,8 @@ def _report(name: str, made: Made, manifest: Manifest, clock: Stopwatch) -> Repo
             machine=manifest.machine,
             packages=manifest.packages,
         ),
-        warnings=gathered.warnings,
+        warnings=made.warnings,
+        what_changed=made.what_changed,
         epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.learned.history),
         steps=tuple(_step(rung) for rung in made.learned.rungs),
         labels_review=made.review,

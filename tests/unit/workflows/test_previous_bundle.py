@@ -53,7 +53,7 @@ def chosen(target: Target, numbers: range) -> tuple[str | None, list[str]]:
     split_file, candidates = split_source(None, target)
     assert split_file is None
     previous, warnings = previous_split(candidates, [content(i) for i in numbers])
-    return previous.bundle if previous else None, warnings
+    return previous.bundle.name if previous else None, warnings
 
 
 def test_the_bundle_of_most_photos_and_of_equals_the_newest(tmp_path: Path, bundle: Write) -> None:
@@ -154,7 +154,7 @@ def test_a_folder_grows_and_changes_while_its_tested_photos_stay(
         return gather(open_photos(photos), Preprocess(32), None, options, Silent())
 
     before = look()
-    assert before.previous == ""
+    assert before.previous is None
     bundle("digits-bundle", range(0), before.rows())
     old = {
         record.seen.sha256: split for record, split in zip(before.examined.records, before.sides.splits, strict=True)
@@ -165,7 +165,8 @@ def test_a_folder_grows_and_changes_while_its_tested_photos_stay(
     moved = next(r for r, s in zip(before.examined.records, before.sides.splits, strict=True) if s == "test")
     (photos / moved.photo.name).rename(photos / "3" / "relabelled.png")
     after = look(split_source(None, Target(tmp_path / "digits-bundle-2"))[1])
-    assert after.previous == "digits-bundle"
+    assert after.previous is not None
+    assert after.previous.name == "digits-bundle"
     now: dict[str, Any] = {r.seen.sha256: s for r, s in zip(after.examined.records, after.sides.splits, strict=True)}
     shared = old.keys() & now.keys()
     assert len(shared) == 24

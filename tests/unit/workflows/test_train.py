@@ -5,7 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torchvision
@@ -14,8 +13,7 @@ from lungfish.core.errors import UnknownNameError, UnreadablePhotoError, UsageEr
 from lungfish.core.hashing import sha256_file
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.training.group import Group
-from lungfish.training.probe import Head, Samples
-from lungfish.training.recipe import RECIPES, Recipe
+from lungfish.training.recipe import RECIPES
 from lungfish.weights.fetch import FetchOptions, fetch
 from lungfish.workflows import train as module
 from lungfish.workflows.gather import Gathered
@@ -53,36 +51,6 @@ def test_misspelt_names(fields: dict[str, str], hint: str) -> None:
 def test_a_seed_out_of_range(seed: int) -> None:
     with pytest.raises(UsageError, match=rf"seed is {seed}; allowed are whole numbers from 0 to 4294967295"):
         job(seed=seed)
-
-
-def gathered_of(listed: int, readable: int, embedded: int) -> Any:
-    """Alternating classes; the last photos have no features, as test photos of a large set."""
-    truth = np.arange(readable) % 2
-
-    def samples(indices: np.ndarray) -> Samples:
-        assert (indices < embedded).all()
-        return Samples(np.eye(2, dtype=np.float32)[truth[indices]], truth[indices])
-
-    return SimpleNamespace(
-        labels=("a", "b"),
-        photos=SimpleNamespace(photos=(None,) * listed),
-        truth=truth,
-        sides=SimpleNamespace(units=np.arange(readable)),
-        samples=samples,
-    )
-
-
-@pytest.mark.parametrize(
-    ("listed", "readable", "embedded", "folds"),
-    [(20, 20, 20, 5), (20, 8, 8, 4), (20, 3, 3, 0), (99, 99, 99, 5), (100, 100, 50, 0), (100, 99, 50, 0)],
-)
-def test_small_sets_are_cross_validated(listed: int, readable: int, embedded: int, folds: int) -> None:
-    """Below 100 photos listed: then all have features, whichever of them could be read."""
-    empty = np.empty((0, 0), np.float32)
-    head = Head(empty, empty, 0.1, balanced=False, temperature=1.0, tried={})
-    recipe = Recipe(cross_validate_below=100)
-    found = module._cross_validate(gathered_of(listed, readable, embedded), head, recipe, seed=0)
-    assert (found.top1 if found else ()) == (1.0,) * folds
 
 
 def test_a_photo_that_vanishes_is_named() -> None:

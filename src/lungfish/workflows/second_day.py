@@ -1,0 +1,118 @@
+"""The next bundle of a folder that grew: start from what the last one learned, and say what changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lungfish.core.errors import LungfishError
+from lungfish.core.names import plural, printable
+from lungfish.core.progress import Progress
+from lungfish.data.sample import embed_sample
+from lungfish.deploy.proof import Proof
+from lungfish.evaluation.what_changed import WhatChanged
+from lungfish.training.attach import attach
+from lungfish.training.judging import Gain, gain, losses
+from lungfish.training.probe import Head, fit_probe
+from lungfish.training.recipe import Recipe
+from lungfish.training.trunk import open_trunk
+from lungfish.weights.converted import fetch_converted
+from lungfish.weights.fetch import FetchOptions
+from lungfish.weights.fit import same_layers
+from lungfish.weights.load import load_network
+from lungfish.workflows.against_previous import NewAnswers, what_changed_since
+from lungfish.workflows.gather import Gathered
+from lungfish.workflows.head_stage import HeadStage
+from lungfish.workflows.starting_point import Start, choose_start
+
+
+def last_weights(previous: Path | None, start: Start, recipe: Recipe, progress: Progress) -> Start | None:
+    """Return what the last bundle learned, as a start; None if there is nothing that this job could go on from.
+
+    It must be of the same network and resize rule. With few photos a job starts from the pretrained weights: photos
+    that the last one was tuned on would make cross-validation, which few photos need, read too high.
+
+    Args:
+        previous: Folder of the last bundle.
+        start: Of this job.
+        recipe: Of this job.
+        progress: Told why a bundle is left alone.
+    """
+    if previous is None or not recipe.tables or not recipe.pretrained:
+        return None
+    try:
+        last = choose_start(None, str(previous))
+    except LungfishError as error:
+        progress.say(f"Not starting from {printable(previous.name)}: {error.message}")
+        return None
+    if not same_layers(start.arch, last.arch) or last.preprocess != start.preprocess:
+        return None
+    return Start(start.arch, last.entry)
+
+
+def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progress) -> HeadStage | None:
+    """Fit a head on what the last bundle learned; None unless its loss on validation photos is clearly lower.
+
+    Args:
+        last: From `last_weights`.
+        fresh: The head stage on the pretrained weights.
+        recipe: Of the job.
+        progress: Told of the outcome.
+
+    Raises:
+        UnreadablePhotoError: A photo that could be read before cannot be now.
+    """
+    gathered = fresh.gathered
+    train, val = (gathered.embedded_indices(split) for split in ("train", "val"))
+    if fresh.head is None or len(gathered.indices("train")) < recipe.few_photos:
+        return None
+    try:
+        card = fetch_converted(last.entry, FetchOptions(progress=progress))
+        network = load_network(card.entry, last.arch)
+        trunk = open_trunk(network, card.entry)
+    except LungfishError as error:
+        progress.say(f"Not starting from {last.entry.name}: {error.message}")
+        return None
+    if trunk.key == fresh.trunk.key:
+        return None  # it had trained a head alone, as this job has by now
+    positions = gathered.embedded_indices("train", "val")
+    rule = last.preprocess
+    examined = embed_sample(gathered.examined, positions, gathered.photos, rule, trunk, progress)
+    gathered = replace(gathered, examined=examined)
+    head = fit_probe(gathered.samples(train), gathered.samples(val), recipe)
+    found = _gain(fresh, gathered, head)
+    words = f"{abs(found.mean):.3f} {'lower' if found.mean > 0 else 'higher'} (standard error {found.error:.3f})"
+    where = f"a head on its weights has a loss on {plural(found.photos, 'validation photo')} that is {words}"
+    if not found.is_clear(1.0):
+        progress.say(f"Not starting from {last.entry.name}: {where}")
+        return None
+    progress.say(f"Starting from {last.entry.name}: {where}")
+    attach(network, head, len(gathered.labels))
+    return HeadStage(network, head, Start(last.arch, card.entry), card, trunk, gathered)
+
+
+def changed_since(
+    previous: Path | None, gathered: Gathered, proof: Proof, progress: Progress
+) -> tuple[WhatChanged | None, str]:
+    """Compare the new default artifact with that of the last bundle, on the new test photos.
+
+    Returns:
+        What changed, and why there is nothing to compare with, in words; either is None or empty.
+    """
+    if previous is None:
+        return None, ""
+    test = gathered.to_prove("test")
+    answers = NewAnswers(gathered.labels, test.readers, test.truth, proof.test)
+    try:
+        return what_changed_since(previous, answers, progress), ""
+    except LungfishError as error:
+        return None, f"not compared with {printable(previous.name)}: {error.message}"
+
+
+def _gain(fresh: HeadStage, gathered: Gathered, head: Head) -> Gain:
+    val = gathered.embedded_indices("val")
+    truth, units = gathered.truth[val], gathered.sides.units[val]
+    assert fresh.head
+    before = fresh.head.logits(fresh.gathered.samples(val).features)
+    after = head.logits(gathered.samples(val).features)
+    return gain(losses(before, truth), losses(after, truth), units)
