@@ -43,15 +43,17 @@ def test_auto_says_what_it_will_do_and_why_it_stopped(train: Any, tmp_path: Path
     report = (tmp_path / "bundle" / "report.html").read_text(encoding="utf-8")
     assert second["why"] in report
     if not second["kept"]:  # with so few photos a gain must be clear; without one the head is what the probe fitted
-        assert len(result["candidates"]) == 2
+        assert not any(row["kept"] for row in result["candidates"][1:])
         assert "A logistic head on the frozen trunk" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
 
 
 def test_without_time_it_stays_at_the_probe(train: Any, tmp_path: Path) -> None:
     result = train("--minutes", "0.01")
-    _probe, finetune = result["candidates"]
+    _probe, finetune, *more = result["candidates"]
     assert (finetune["kept"], finetune["val"]) == (False, None)
-    assert "finetune: not tried; at its shortest it takes about" in finetune["why"]
+    assert "finetune: skipped: needs at least" in finetune["why"]
+    assert finetune["why"].endswith("--minutes 1 would include it")
+    assert [row["kept"] for row in more] == [False] * 3  # two more runs of it, and all layers
     assert result["epochs"] == []
     assert read_recipe(str(tmp_path / "bundle" / "recipe.toml")).minutes == 0.01
 
@@ -93,7 +95,7 @@ def test_scratch_needs_time(lungfish: Any, write_digits: Any, tmp_path: Path) ->
     photos = write_digits(tmp_path / "digits")
     ended = lungfish("train", photos, "--arch", ARCH, "--recipe", "scratch", "--minutes", "0.001", "--json")
     assert ended.code == 2
-    assert "full: not tried; at its shortest it takes about" in ended.json["error"]["message"]
+    assert "full: skipped: needs at least" in ended.json["error"]["message"]
 
 
 def test_epochs_are_those_of_the_last_step(train: Any) -> None:

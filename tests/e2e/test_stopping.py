@@ -42,7 +42,7 @@ def stop_at(job: WarmJob, module: str, function: str, number: signal.Signals, ca
 
 @pytest.mark.usefixtures("cached")
 def test_while_the_head_is_fitted(job: WarmJob) -> None:
-    stop_at(job, "lungfish.workflows.train", "fit_probe", signal.SIGTERM)
+    stop_at(job, "lungfish.workflows.head_stage", "fit_probe", signal.SIGTERM)
     assert "Fitting the head" in job.log
     assert {path.name for path in job.bundle.parent.iterdir()} == {"own.toml", "log"}
 

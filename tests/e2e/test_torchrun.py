@@ -80,7 +80,7 @@ def check(job: WarmJob) -> None:
     lf.load(job.bundle)  # checks the hash of every file
     assert {row["step"] for row in job.epochs()} == {"finetune", "full"}
     for step in ("finetune", "full"):
-        assert re.search(rf"^{step}: epoch \d of \d is the best", job.log, re.MULTILINE), job.log
+        assert re.search(rf"^{step}: kept: epoch \d of \d", job.log, re.MULTILINE), job.log
 
 
 def test_two_processes_make_what_one_makes(

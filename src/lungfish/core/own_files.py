@@ -18,7 +18,7 @@ from lungfish.core.staging import LOCK, NEW, OLD, OWNER, STAGE
 RUNS, WEIGHTS = "runs", "weights"
 _HASH = "[0-9a-f]{64}"
 _GOLDEN = r"golden/([a-z]+\.png|pixels\.npy|probabilities\.json)"
-_STEP = r"(finetune|full)(\.jsonl|/job\.json|/\d{8,}\.(json|safetensors))"
+_STEP = r"(finetune(-\d{1,2})?|full)(\.jsonl|/job\.json|/\d{8,}\.(json|safetensors))"
 # For each folder of the cache, the paths of files below it, as they are once they are finished.
 FORMS = {
     kind: re.compile(form)

@@ -88,7 +88,8 @@ def in_use(folder: Path) -> object:
 def touch(entry: Path) -> None:
     """Remember that a file or folder of the cache is used now."""
     with contextlib.suppress(OSError):
-        os.utime(entry)
+        now = time.time_ns()  # the kernel's own clock for files stands still for some milliseconds
+        os.utime(entry, ns=(now, now))
 
 
 def folder_lock(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:

@@ -44,6 +44,19 @@ def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: 
     }
 
 
+def averaged(ends: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of the tensors of several runs from one start; counts are those of the last.
+
+    Source: model soups, arXiv:2203.05482.
+    """
+    import torch
+
+    return {
+        name: torch.stack([end[name] for end in ends]).mean(dim=0) if tensor.is_floating_point() else tensor.clone()
+        for name, tensor in ends[-1].items()
+    }
+
+
 def move_to_best(
     network: nn.Module,
     start: Mapping[str, Tensor],

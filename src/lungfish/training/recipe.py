@@ -112,7 +112,7 @@ AUTO_MINUTES = 10.0
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(name="auto", minutes=AUTO_MINUTES, finetune=Finetune(), full=Full()),
+        Recipe(name="auto", minutes=AUTO_MINUTES, finetune=Finetune(runs=3), full=Full()),
         Recipe(),
         Recipe(name="finetune", finetune=Finetune(), few_photos=0),
         Recipe(name="full", full=Full(), few_photos=0),

@@ -87,6 +87,7 @@ class Finetune(Tuning):
         min_area: least share of a photo's area that a view shows.
         flips: whether views are mirrored; not where left and right tell classes apart.
         color: how far brightness, contrast and saturation of a view may differ from the photo's, 0 to 1.
+        runs: in different random orders, whose weights are averaged; as many as the time allows.
         tail_share: most of the network's multiply-adds that are trained; more is better and slower.
     """
 
@@ -95,11 +96,12 @@ class Finetune(Tuning):
     min_area: float = 0.12
     flips: bool = True
     color: float = 0.4
+    runs: int = 2
     tail_share: float = 0.4
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, views=(-1, 1000), min_area=(0.01, 1), color=(0, 1), tail_share=(0.01, 1))
+        check_ranges(self, views=(-1, 1000), min_area=(0.01, 1), color=(0, 1), runs=(1, 10), tail_share=(0.01, 1))
 
     def for_photos(self, photos: int) -> Self:
         fitting = super().for_photos(photos)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import DivergedError
 from lungfish.training.checkpoint import Checkpoints
-from lungfish.training.interpolation import Validated, move_to_best
+from lungfish.training.interpolation import Validated, averaged, move_to_best
 from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Head, is_balanced
@@ -87,7 +87,15 @@ class Attempts:
         self._val = setting.gathered.indices("val")
         self._few = head is not None and len(setting.gathered.indices("train")) < setting.recipe.few_photos
         self._judge = Judge(setting, few=self._few)
-        self.is_hopeless = False  # so few photos that training more is not worth the time, after less gained nothing
+        self._ends: list[Mapping[str, Tensor]] = []  # of the runs whose weights may be averaged
+        self._trial: Gain | None = None
+        self._is_hopeless = False  # so few photos that training more is not worth the time, after less gained nothing
+
+    def why_skip(self, step: Step[Any]) -> str:
+        """Return why a step is not worth its time, in words; empty if it is."""
+        if self._is_hopeless:
+            return "with so few photos, training less did not gain clearly"
+        return "the run before it was not kept" if step.is_again and not self._ends else ""
 
     def attempt(self, name: str, step: Step[Any], settings: Tuning, before: Logits | None) -> Attempt:
         """Train by one step; what is no better is undone.
@@ -104,14 +112,16 @@ class Attempts:
         began = time.monotonic()
         row = Rung(name, None, 0.0, kept=False, why="", settings=asdict(settings))
         run = self._run(name, step, settings)
-        trial = None
-        if self._few and self._head is not None:
-            trial = self._setting.group.agree(step.cross_fit(self._head, settings, run))
+        trial = self._trial if step.is_again else None
+        if self._few and self._head is not None and not step.is_again:
+            trial = self._trial = self._setting.group.agree(step.cross_fit(self._head, settings, run))
             if trial and not trial.is_clear(CLEAR):
-                self.is_hopeless = True
-                why = f"cross-validated, {fall(trial, 'training photo')}: that may be chance"
+                self._is_hopeless = True
+                why = f"not kept: cross-validated, {fall(trial, 'training photo')}: that may be chance"
                 return Attempt(replace(row, why=why, seconds=time.monotonic() - began, gain=trial))
         start = copied(self._network)
+        if step.is_again:
+            self._network.load_state_dict(self._head_stage)
         try:
             fitted = step.train(settings, run)
         except DivergedError as error:
@@ -126,18 +136,20 @@ class Attempts:
             verdict = Verdict(True, "")
         else:
             photos = Validated(step.val_logits, self._truth, self._setting.gathered.sides.units[self._val])
-            ends = [copied(self._network), fitted.last]
+            self._ends = [*(self._ends if step.is_again else ()), fitted.last]
+            ends = [averaged(self._ends)] if step.is_again else [copied(self._network), fitted.last]
             at_end, share, reached = move_to_best(self._network, self._head_stage, ends, photos)
             verdict = self._setting.group.agree(self._judge(self._network, start, (before, reached), trial))
         if not verdict.kept:
             self._network.load_state_dict(start)
-        shorter = what_is_shorter(settings, self._setting.recipe.tables[name], "; ")
+            self._ends = []
+        shorter = what_is_shorter(settings, step.tuning, "; ")
         row = replace(
             row,
             val=score(reached, self._truth),
             seconds=time.monotonic() - began,
             kept=verdict.kept,
-            why=_in_words(fitted, (at_end, share), verdict) + shorter,
+            why=_in_words(fitted, (at_end or step.is_again, share), verdict) + shorter,
             share=share,
             gain=verdict.gain,
         )
@@ -150,7 +162,7 @@ class Attempts:
 
     def _run(self, name: str, step: Step[Any], settings: Tuning) -> Run:
         setting = self._setting
-        shortened = settings.changed_from(setting.recipe.tables[name])
+        shortened = settings.changed_from(step.tuning)
         decided = {"shortened": json.dumps(shortened), "first_block": str(step.first_block(settings))}
         checkpoints = Checkpoints(setting.folder / name, {**setting.job, **decided})
         if setting.group.leads:
@@ -184,13 +196,14 @@ def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
 
 
 def _in_words(fitted: Fitted, point: tuple[int, float], verdict: Verdict) -> str:
+    """Say what came of a run, for people."""
     at_end, share = point
     ended = {"epochs": "", "patience": ", no better one for a while", "minutes": ", then time was up"}[fitted.stopped]
     if fitted.best_epoch is None:
         parts = ["no epoch fitted the time"]
     else:
         epoch = len(fitted.history) if at_end else fitted.best_epoch + 1
-        parts = [f"epoch {epoch} of {len(fitted.history)} is kept{ended}"]
+        parts = [f"{'kept' if verdict.kept else 'not kept'}: epoch {epoch} of {len(fitted.history)}{ended}"]
     if share < 1:
         parts.append(f"its weights count {share:.0%}, those of the head stage the rest")
     return "; ".join([*parts, *([verdict.why] if verdict.why else [])])

@@ -71,9 +71,8 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         begin_run(setting.folder, setting.job)
     attempts = Attempts(network, head, setting)
     for name, step in steps.items():
-        if attempts.is_hopeless:
-            why = f"{name}: skipped: with so few photos, training less did not gain clearly"
-            rungs.append(Rung(name, None, 0.0, kept=False, why=why))
+        if why := attempts.why_skip(step):
+            rungs.append(Rung(name, None, 0.0, kept=False, why=f"{name}: skipped: {why}"))
             continue
         settings, why = _settings(name, step, setting)
         setting.progress.say(why)
@@ -99,14 +98,13 @@ def _settings(name: str, step: Step[Any], setting: Setting) -> tuple[Tuning | No
     chosen: Tuning | None = None
     why = ""
     if setting.group.leads:
-        tuning = setting.recipe.tables[name]
         begun = read_job(setting.folder / name)
         if begun and "skipped" in begun:
             why = begun["skipped"]
         elif begun:
-            chosen, why = replace(tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: resuming"
+            chosen, why = replace(step.tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: resuming"
         else:
-            chosen, why, _ = fit_to_time(name, setting.recipe, step, setting.deadline - time.monotonic())
+            chosen, why, _ = fit_to_time(name, setting.recipe.minutes, step, setting.deadline - time.monotonic())
             if chosen is None and setting.recipe.pretrained:  # without, there is nothing to go on with
                 Checkpoints(setting.folder / name, {**setting.job, "skipped": why}).begin()
     agreed: tuple[Tuning | None, str] = setting.group.agree((chosen, why))

@@ -42,14 +42,17 @@ if TYPE_CHECKING:
 class FinetuneStep:
     """See `Step`."""
 
+    is_again = False
+
     def __init__(self, network: Network, tuning: Finetune, setting: Setting) -> None:
-        self._network, self._tuning, self._setting = network, tuning, setting
+        self._network, self.tuning, self._setting = network, tuning, setting
         self._train, self._val = setting.gathered.indices("train"), setting.gathered.indices("val")
         self._photo_s: dict[int, float] = {}
         self._block = len(network.blocks)
+        self.trained = tuning  # as the time allowed, once it has trained
 
     def shortened(self, left_s: float) -> tuple[Finetune | None, float]:
-        tuning = self._tuning
+        tuning = self.tuning
         while self._held_bytes(tuning) > self._room_bytes:
             if not tuning.views:
                 held, room = (f"{count / 1e9:.3g} GB" for count in (self._held_bytes(tuning), self._room_bytes))
@@ -84,6 +87,7 @@ class FinetuneStep:
         return cross_fit(self._network, self._block, photos, head, tuning, run)
 
     def train(self, tuning: Finetune, run: Run) -> Fitted:
+        self.trained = tuning
         return finetune(self._network, self._block, *self._labelled(tuning), tuning, run)
 
     def _labelled(self, tuning: Finetune) -> tuple[LabelledViews, LabelledViews]:
@@ -126,7 +130,7 @@ class FinetuneStep:
 
     @cached_property
     def _on_val(self) -> LabelledViews:
-        return self._views(self._val, self._tuning, 0)
+        return self._views(self._val, self.tuning, 0)
 
     def _views(self, indices: NDArray[np.int64], tuning: Finetune, views: int) -> LabelledViews:
         setting, gathered = self._setting, self._setting.gathered
@@ -142,26 +146,28 @@ class FinetuneStep:
         return LabelledViews(activations, gathered.truth[indices])
 
     def _needed_s(self, tuning: Finetune) -> float:
-        """Seconds for all views, and for all epochs; validation goes forward only, a third."""
+        """Seconds for all views, and for all epochs."""
+        share = share_before(self._network.arch, self._boundary(tuning))
+        views_s = self._setting.pace.views_s(len(self._train), 1 + tuning.views, share)
+        few = len(self._train) < self._setting.recipe.few_photos
+        return RESERVE * views_s + (2 if few else 1) * self.epochs_s(tuning)  # as long again to cross-fit
+
+    def epochs_s(self, tuning: Finetune) -> float:
+        """Return the seconds that all epochs need; validation goes forward only, a third."""
         block = self._boundary(tuning)
         if block not in self._photo_s:
             self._photo_s[block] = self._measured_photo_s(block)
-        views_s = self._setting.pace.views_s(
-            len(self._train), 1 + tuning.views, share_before(self._network.arch, block)
-        )
-        epoch_s = self._photo_s[block] * (len(self._train) + len(self._val) / 3)
-        few = len(self._train) < self._setting.recipe.few_photos
-        return RESERVE * (views_s + (2 if few else 1) * tuning.epochs * epoch_s)  # as long again to cross-fit
+        return RESERVE * tuning.epochs * self._photo_s[block] * (len(self._train) + len(self._val) / 3)
 
     def _measured_photo_s(self, block: int) -> float:
         """Seconds for one photo's way forward and back, in the group."""
         import torch
 
         group, arch = self._setting.group, self._network.arch
-        batch = min(self._tuning.batch, len(self._train))
-        photos = max(batch // (group.size * self._tuning.accumulate), 2)  # batch norm needs two
+        batch = min(self.tuning.batch, len(self._train))
+        photos = max(batch // (group.size * self.tuning.accumulate), 2)  # batch norm needs two
         tail = tail_of(self._network, block).to(group.device)
         inputs = torch.zeros((photos, *boundary_shape(arch, block)), device=group.device)
-        seconds = seconds_per_photo(tail, inputs, learns_statistics=self._tuning.batch_norm == "batch")
+        seconds = seconds_per_photo(tail, inputs, learns_statistics=self.tuning.batch_norm == "batch")
         self._network.cpu()
         return seconds / group.size

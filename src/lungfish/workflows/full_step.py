@@ -37,8 +37,10 @@ SAMPLE_MACS = 12_500_000_000  # of the photos that are timed: 32 through Efficie
 class FullStep:
     """See `Step`."""
 
+    is_again = False
+
     def __init__(self, network: Network, tuning: Full, setting: Setting) -> None:
-        self._network, self._tuning, self._setting = network, tuning, setting
+        self._network, self.tuning, self._setting = network, tuning, setting
         self._train, self._val = setting.gathered.records("train"), setting.gathered.records("val")
         self._truth = setting.gathered.truth[setting.gathered.indices("val")]
 
@@ -46,17 +48,17 @@ class FullStep:
         return 0
 
     def shortened(self, left_s: float) -> tuple[Full | None, float]:
-        possible = range(min(self._tuning.epochs, LEAST_EPOCHS), self._tuning.epochs + 1)
+        possible = range(min(self.tuning.epochs, LEAST_EPOCHS), self.tuning.epochs + 1)
         fitting = bisect_right(possible, left_s, key=self._needed_s)
         if not fitting:
             return None, self._needed_s(possible[0])
         epochs = possible[fitting - 1]
-        return replace(self._tuning, epochs=epochs), self._needed_s(epochs)
+        return replace(self.tuning, epochs=epochs), self._needed_s(epochs)
 
     def _needed_s(self, epochs: int) -> float:
         """Seconds for so many epochs, the first ones at a lower resolution; validation goes forward only, a third."""
         resolution_px = self._setting.preprocess.resolution_px
-        sides = sides_px(replace(self._tuning, epochs=epochs), resolution_px)
+        sides = sides_px(replace(self.tuning, epochs=epochs), resolution_px)
         areas = sum((side / resolution_px) ** 2 for side in sides)
         computed_s = self._photo_s * (areas * len(self._train) + epochs * len(self._val) / 3)
         read_s = self._setting.pace.decode_s * epochs * (len(self._train) + len(self._val))
@@ -107,10 +109,10 @@ class FullStep:
 
         side = self._setting.preprocess.resolution_px
         device = self._setting.group.device
-        at_once = self._tuning.batch // self._tuning.accumulate
+        at_once = self.tuning.batch // self.tuning.accumulate
         photos = max(min(SAMPLE_MACS // cost(self._network.arch).macs, at_once), 2)  # batch norm needs two
         pixels = torch.zeros((photos, 3, side, side), dtype=torch.uint8, device=device)
-        learns = self._tuning.batch_norm == "batch"
+        learns = self.tuning.batch_norm == "batch"
         seconds = seconds_per_photo(self._layers(), pixels, learns_statistics=learns)
         self._network.cpu()
         return seconds

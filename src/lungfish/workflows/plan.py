@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import StorageError
 from lungfish.training.recipe import Recipe
-from lungfish.training.tuning import Finetune, Full, Tuning
+from lungfish.training.tuning import Full, Tuning
+from lungfish.workflows.again_step import AgainStep
 from lungfish.workflows.finetune_step import FinetuneStep
 from lungfish.workflows.full_step import FullStep
 from lungfish.workflows.step import Setting, Step, T
@@ -19,29 +20,29 @@ if TYPE_CHECKING:
 
 def open_steps(network: Network, setting: Setting) -> dict[str, Step[Any]]:
     """The steps of the recipe that follow gradients, in order, by name."""
-
-    def opened(tuning: Tuning) -> Step[Any]:
-        if isinstance(tuning, Finetune):
-            return FinetuneStep(network, tuning, setting)
-        assert isinstance(tuning, Full)
-        return FullStep(network, tuning, setting)
-
-    return {name: opened(tuning) for name, tuning in setting.recipe.tables.items()}
+    steps: dict[str, Step[Any]] = {}
+    for name, tuning in setting.recipe.tables.items():
+        if isinstance(tuning, Full):
+            steps[name] = FullStep(network, tuning, setting)
+            continue
+        steps[name] = first = FinetuneStep(network, tuning, setting)
+        steps |= {f"{name}-{number}": AgainStep(first, number) for number in range(2, tuning.runs + 1)}
+    return steps
 
 
 def plan_steps(recipe: Recipe, steps: Mapping[str, Step[Any]], left_s: float) -> tuple[tuple[str, ...], float]:
     """What will be done of the steps within the time, in words, and the seconds that it needs; changes nothing."""
     told, needed_s = [], 0.0
     for name, step in steps.items():
-        _, words, seconds = fit_to_time(name, recipe, step, left_s - needed_s)
+        _, words, seconds = fit_to_time(name, recipe.minutes, step, left_s - needed_s)
         told.append(words)
         needed_s += seconds
     return tuple(told), needed_s
 
 
-def fit_to_time(name: str, recipe: Recipe, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
+def fit_to_time(name: str, minutes: float | None, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
     """Settings of a step that fit the time that is left, what to say of them, and the seconds that they need."""
-    tuning = recipe.tables[name]
+    tuning = step.tuning
     try:
         chosen, needed_s = step.shortened(left_s)
     except StorageError as error:
@@ -49,17 +50,17 @@ def fit_to_time(name: str, recipe: Recipe, step: Step[T], left_s: float) -> tupl
     if chosen is None:
         left = in_words(max(left_s, 0))
         why = f"{name}: skipped: needs at least {in_words(needed_s)}, {left} left"
-        return None, f"{why}; {_more_minutes(recipe, needed_s - left_s)} would include it", 0.0
+        return None, f"{why}; {_more_minutes(minutes, needed_s - left_s)} would include it", 0.0
     words = f"{name}: about {in_words(needed_s)}{what_is_shorter(chosen, tuning, ', ')}"
     if chosen.changed_from(tuning):
         _, whole_s = step.shortened(math.inf)
         if whole_s > left_s:  # not the disk
-            words += f"; {_more_minutes(recipe, whole_s - left_s)} would run all of it"
+            words += f"; {_more_minutes(minutes, whole_s - left_s)} would run all of it"
     return chosen, words, needed_s
 
 
-def _more_minutes(recipe: Recipe, missing_s: float) -> str:
-    return f"--minutes {math.ceil((recipe.minutes or 0) + missing_s / 60)}"
+def _more_minutes(minutes: float | None, missing_s: float) -> str:
+    return f"--minutes {math.ceil((minutes or 0) + missing_s / 60)}"
 
 
 def what_is_shorter(chosen: Tuning, tuning: Tuning, before: str) -> str:

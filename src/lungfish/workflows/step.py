@@ -63,7 +63,18 @@ class Setting:
 
 
 class Step(Protocol[T]):
-    """One way to train the network further. It holds the network, and what it needs of the photos."""
+    """One way to train the network further. It holds the network, and what it needs of the photos.
+
+    Attributes:
+        tuning: The settings of the recipe.
+        is_again: Whether this repeats the step before it from the head stage; the weights of both are averaged.
+    """
+
+    @property
+    def tuning(self) -> T: ...
+
+    @property
+    def is_again(self) -> bool: ...
 
     def shortened(self, left_s: float) -> tuple[T | None, float]:
         """The settings of the recipe, or shorter ones that fit the time; None if none does.

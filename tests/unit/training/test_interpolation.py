@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from lungfish.training.interpolation import SHARES, Validated, interpolated, move_to_best
+from lungfish.training.interpolation import SHARES, Validated, averaged, interpolated, move_to_best
 
 
 def test_floats_move_and_counts_do_not() -> None:
@@ -15,6 +15,13 @@ def test_floats_move_and_counts_do_not() -> None:
     assert found["weight"].tolist() == [1.0, 2.0]
     assert found["count"].item() == 8
     assert torch.equal(interpolated(start, end, 1.0)["weight"], end["weight"])
+
+
+def test_the_average_of_runs() -> None:
+    ends = [{"weight": torch.tensor([value, 1.0]), "count": torch.tensor(int(value))} for value in (0.0, 3.0, 6.0)]
+    found = averaged(ends)
+    assert found["weight"].tolist() == [3.0, 1.0]
+    assert found["count"].item() == 6
 
 
 def moved(logits_at: Callable[[float], np.ndarray], ends: list[float]) -> tuple[int, float, float]:

@@ -18,10 +18,11 @@ from lungfish.training.recipe import Recipe
 from lungfish.training.tuning import Finetune, Full
 from lungfish.weights.entry import Normalization
 from lungfish.workflows import finetune_step, full_step
+from lungfish.workflows.again_step import AgainStep
 from lungfish.workflows.finetune_step import FinetuneStep
 from lungfish.workflows.full_step import FullStep
 from lungfish.workflows.pace import Pace
-from lungfish.workflows.plan import fit_to_time, plan_steps
+from lungfish.workflows.plan import fit_to_time, open_steps, plan_steps
 from lungfish.workflows.step import RESERVE
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=128,classes=3")
@@ -84,6 +85,23 @@ def test_finetune_gives_up_epochs_and_views_then_blocks(setting: Any) -> None:
     assert ways[0][0] == FINETUNE
 
 
+def test_another_run_takes_the_time_of_its_epochs_and_gives_up_fewer_than_half(setting: Any) -> None:
+    """The views are those of the first run."""
+    first = FinetuneStep(nn.build(ARCH), FINETUNE, setting)
+    ways = shorter_and_shorter(AgainStep(first, 2))
+    assert [(each.epochs, each.views) for each, _ in ways] == [(8, 4), (7, 4), (6, 4), (5, 4)]
+    assert ways[0][1] < 0.9 * first.shortened(math.inf)[1]
+    first.trained = replace(FINETUNE, epochs=4, views=2)
+    assert AgainStep(first, 3).shortened(math.inf)[0] == first.trained
+
+
+def test_the_runs_of_a_recipe(setting: Any) -> None:
+    setting.recipe = Recipe(finetune=replace(FINETUNE, runs=3), full=FULL)
+    steps = open_steps(nn.build(ARCH), setting)
+    assert list(steps) == ["finetune", "finetune-2", "finetune-3", "full"]
+    assert [step.is_again for step in steps.values()] == [False, True, True, False]
+
+
 def test_few_photos_are_tuned_on_twice(setting: Any) -> None:
     """Once in halves, to see whether it helps, and once in earnest; the views are computed once."""
     needed_s = {}
@@ -119,8 +137,7 @@ def test_where_the_disk_is_short_it_gives_up_blocks_then_views(setting: Any, mon
         assert chosen == replace(FINETUNE, views=views)
         assert step.first_block(chosen) == block
     have_disk(monkeypatch, one - 1)
-    recipe = Recipe(finetune=FINETUNE)
-    chosen, words, needed_s = fit_to_time("finetune", recipe, FinetuneStep(nn.build(ARCH), FINETUNE, setting), 60)
+    chosen, words, needed_s = fit_to_time("finetune", None, FinetuneStep(nn.build(ARCH), FINETUNE, setting), 60)
     assert (chosen, needed_s) == (None, 0.0)
     assert words.startswith("finetune: skipped: activations take ")
 
@@ -142,7 +159,7 @@ def step_that_takes(needed_s: float, chosen: Any, whole: Any = None) -> Any:
             return whole, WHOLE_S
         return (chosen if needed_s <= left_s else None), needed_s
 
-    return SimpleNamespace(shortened=shortened)
+    return SimpleNamespace(shortened=shortened, tuning=whole or chosen)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +180,7 @@ def test_it_says_what_the_time_makes_of_a_step(chosen: Full, needed_s: float, le
     fits = needed_s <= left_s
     expected = (chosen, words, needed_s) if fits else (None, words, 0.0)
     step = step_that_takes(needed_s, chosen, FULL if chosen != FULL else None)
-    assert fit_to_time("full", Recipe(minutes=10, full=FULL), step, left_s) == expected
+    assert fit_to_time("full", 10, step, left_s) == expected
 
 
 @pytest.mark.parametrize(("left_s", "fitting", "needed_s"), [(100.0, 2, 90.0), (89.0, 1, 60.0), (59.0, 1, 30.0)])
