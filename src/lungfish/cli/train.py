@@ -126,8 +126,8 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
     ]
     if result.previous:
-        options = ["--baseline", result.previous, *(["--follow-links"] if follow_links else [])]
-        command = shlex.join(["lungfish", "evaluate", result.bundle, photos, *options])
+        options = ["--photos", photos, *(["--follow-links"] if follow_links else [])]
+        command = shlex.join(["lungfish", "compare", result.previous, result.bundle, *options])
         lines.append(f"{printable(result.previous)} is as it was; to compare the two: {printable(command)}")
     lines += [f"{row['file']}: {row['why']}" for row in result.artifacts if row["why"]]
     lines += [f"warning: {printable(warning)}" for warning in result.warnings]

@@ -31,8 +31,9 @@ class Gain:
         """Whether the mean is at least so many standard errors above 0."""
         return self.mean > 0 and self.mean >= errors * self.error
 
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} ± {self.error:.3f}"
+    def to_json(self) -> dict[str, float | None]:
+        """Return a JSON object; its `error` is null if it is infinite."""
+        return {"mean": self.mean, "error": self.error if math.isfinite(self.error) else None, "photos": self.photos}
 
 
 def gain(before: Losses, after: Losses, units: NDArray[np.int64]) -> Gain:

@@ -47,7 +47,7 @@ class Recipe:
     keep_known: float = 0.95
     calibration_photos: int = 64
     int8_max_drop: float = 0.01
-    cross_validate_below: int = 1000
+    cross_validate_below: int = 3000
     folds: int = 5
     pretrained: bool = True
     minutes: float | None = None

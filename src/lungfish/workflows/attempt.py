@@ -56,6 +56,9 @@ class Rung:
     share: float | None = None
     gain: Gain | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"gain": self.gain and self.gain.to_json()}
+
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
@@ -70,6 +73,23 @@ class Attempt:
     rung: Rung
     logits: Logits | None = None
     history: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Where a trained network ended.
+
+    Args:
+        logits: On validation photos.
+        share: Of the way from the head stage.
+        is_last: Whether the way leads to the last epoch, not to the best one.
+        verdict: Whether it is kept.
+    """
+
+    logits: Logits
+    share: float
+    is_last: bool
+    verdict: Verdict
 
 
 class Attempts:
@@ -112,9 +132,8 @@ class Attempts:
         began = time.monotonic()
         row = Rung(name, None, 0.0, kept=False, why="", settings=asdict(settings))
         run = self._run(name, step, settings)
-        trial = self._trial if step.is_again else None
-        if self._few and self._head is not None and not step.is_again:
-            trial = self._trial = self._setting.group.agree(step.cross_fit(self._head, settings, run))
+        if self._few and not step.is_again:
+            trial = self._trial = self._setting.group.agree(self._cross_fit(step, settings, run))
             if trial and not trial.is_clear(CLEAR):
                 self._is_hopeless = True
                 why = f"not kept: cross-validated, {fall(trial, 'training photo')}: that may be chance"
@@ -132,28 +151,34 @@ class Attempts:
             row = replace(row, why=error.message, seconds=time.monotonic() - began)
             return Attempt(row, history=_rows(name, run.noted()))
         if before is None:
-            at_end, share, reached = 0, 1.0, step.val_logits()
-            verdict = Verdict(True, "")
+            outcome = Outcome(step.val_logits(), 1.0, is_last=False, verdict=Verdict(True, ""))
         else:
-            photos = Validated(step.val_logits, self._truth, self._setting.gathered.sides.units[self._val])
-            self._ends = [*(self._ends if step.is_again else ()), fitted.last]
-            ends = [averaged(self._ends)] if step.is_again else [copied(self._network), fitted.last]
-            at_end, share, reached = move_to_best(self._network, self._head_stage, ends, photos)
-            verdict = self._setting.group.agree(self._judge(self._network, start, (before, reached), trial))
-        if not verdict.kept:
+            outcome = self._setting.group.agree(self._judged(step, fitted, start, before))
+        if not outcome.verdict.kept:
             self._network.load_state_dict(start)
             self._ends = []
-        shorter = what_is_shorter(settings, step.tuning, "; ")
         row = replace(
             row,
-            val=score(reached, self._truth),
+            val=score(outcome.logits, self._truth),
             seconds=time.monotonic() - began,
-            kept=verdict.kept,
-            why=_in_words(fitted, (at_end or step.is_again, share), verdict) + shorter,
-            share=share,
-            gain=verdict.gain,
+            kept=outcome.verdict.kept,
+            why=_in_words(fitted, outcome) + what_is_shorter(settings, step.tuning, "; "),
+            share=outcome.share,
+            gain=outcome.verdict.gain,
         )
-        return Attempt(row, reached, _rows(name, fitted.history))
+        return Attempt(row, outcome.logits, _rows(name, fitted.history))
+
+    def _cross_fit(self, step: Step[Any], settings: Tuning, run: Run) -> Gain | None:
+        return step.cross_fit(self._head, settings, run) if self._head else None
+
+    def _judged(self, step: Step[Any], fitted: Fitted, start: Mapping[str, Tensor], before: Logits) -> Outcome:
+        """Move the trained network to the best point on its way, and compare that with what was there before."""
+        self._ends = [*(self._ends if step.is_again else ()), fitted.last]
+        ends = [averaged(self._ends)] if step.is_again else [copied(self._network), fitted.last]
+        photos = Validated(step.val_logits, self._truth, self._setting.gathered.sides.units[self._val])
+        end, share, logits = move_to_best(self._network, self._head_stage, ends, photos)
+        verdict = self._judge(self._network, start, (before, logits), self._trial if self._few else None)
+        return Outcome(logits, share, is_last=end == 1 or step.is_again, verdict=verdict)
 
     @property
     def _truth(self) -> NDArray[np.int64]:
@@ -195,15 +220,15 @@ def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
     return tuple({"step": name} | dict(row) for row in history)
 
 
-def _in_words(fitted: Fitted, point: tuple[int, float], verdict: Verdict) -> str:
+def _in_words(fitted: Fitted, outcome: Outcome) -> str:
     """Say what came of a run, for people."""
-    at_end, share = point
     ended = {"epochs": "", "patience": ", no better one for a while", "minutes": ", then time was up"}[fitted.stopped]
+    kept = "kept" if outcome.verdict.kept else "not kept"
     if fitted.best_epoch is None:
-        parts = ["no epoch fitted the time"]
+        parts = [f"{kept}: the time was too short for an epoch"]
     else:
-        epoch = len(fitted.history) if at_end else fitted.best_epoch + 1
-        parts = [f"{'kept' if verdict.kept else 'not kept'}: epoch {epoch} of {len(fitted.history)}{ended}"]
-    if share < 1:
-        parts.append(f"its weights count {share:.0%}, those of the head stage the rest")
-    return "; ".join([*parts, *([verdict.why] if verdict.why else [])])
+        epoch = len(fitted.history) if outcome.is_last else fitted.best_epoch + 1
+        parts = [f"{kept}: epoch {epoch} of {len(fitted.history)}{ended}"]
+    if outcome.share < 1:
+        parts.append(f"its weights count {outcome.share:.0%}, those of the head stage the rest")
+    return "; ".join([*parts, *([outcome.verdict.why] if outcome.verdict.why else [])])

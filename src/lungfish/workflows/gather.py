@@ -233,7 +233,7 @@ class GatherOptions:
     """
 
     split_file: Path | None = None
-    cross_validate_below: int = 1000
+    cross_validate_below: int = 3000
     candidates: Candidates = field(default_factory=Candidates)
     open_descriptor: Callable[[], Descriptor | None] | None = None
     stop: bool = True

@@ -199,7 +199,9 @@ def _check_same(gathered: Gathered, group: Group) -> None:
 
 def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
     entry, network, beside = made.classifier.entry, made.classifier.network, made.beside
-    candidates = tuple({"arch": network.arch.name, "weights": entry.name} | asdict(rung) for rung in made.learned.rungs)
+    candidates = tuple(
+        {"arch": network.arch.name, "weights": entry.name} | rung.to_json() for rung in made.learned.rungs
+    )
     return TrainResult(
         bundle=str(target.folder),
         previous=str(target.previous) if target.previous else None,

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -29,6 +31,7 @@ def test_one_scene_shows_nothing() -> None:
     found = gain(np.full(9, 2.0), np.full(9, 1.0), np.zeros(9, np.int64))
     assert (found.mean, found.error) == (1.0, np.inf)
     assert not found.is_clear(0.1)
+    assert json.loads(json.dumps(found.to_json())) == {"mean": 1.0, "error": None, "photos": 9}
 
 
 @pytest.mark.parametrize(("mean", "clear"), [(0.2, True), (0.199, False), (0.0, False), (-1.0, False)])
