@@ -245,7 +245,7 @@ def _write_digits(folder: Path, classes: Sequence[str] = ("0", "1", "2"), count:
 
     digits = load_digits()
     for digit, name in enumerate(classes):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         for index in np.flatnonzero(digits.target == digit)[:count]:
             gray = (255 - digits.images[index] * (255 / 16)).astype(np.uint8)
             Image.fromarray(gray).resize((40, 40)).save(folder / name / f"{index:04}.png")

@@ -23,18 +23,19 @@ from lungfish.weights.load import load_network
 from lungfish.workflows.against_previous import NewAnswers, what_changed_since
 from lungfish.workflows.gather import Gathered
 from lungfish.workflows.head_stage import HeadStage
+from lungfish.workflows.job import Job
 from lungfish.workflows.starting_point import Start, choose_start
 
 
-def last_weights(previous: Path | None, start: Start, recipe: Recipe, progress: Progress) -> Start | None:
+def last_weights(previous: Path | None, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
     """Return what the last bundle learned, as a start; None if there is nothing that this job could go on from.
 
-    It must be of the same network and resize rule. With few photos a job starts from the pretrained weights: photos
-    that the last one was tuned on would make cross-validation, which few photos need, read too high.
+    It must be of the same network and resize rule, and trained from the weights that the job names, if it names any.
 
     Args:
         previous: Folder of the last bundle.
         start: Of this job.
+        job: This one.
         recipe: Of this job.
         progress: Told why a bundle is left alone.
     """
@@ -45,13 +46,16 @@ def last_weights(previous: Path | None, start: Start, recipe: Recipe, progress: 
     except LungfishError as error:
         progress.say(f"Not starting from {printable(previous.name)}: {error.message}")
         return None
-    if not same_layers(start.arch, last.arch) or last.preprocess != start.preprocess:
-        return None
-    return Start(start.arch, last.entry)
+    fits = same_layers(start.arch, last.arch) and last.preprocess == start.preprocess
+    is_wanted = job.weights is None or last.entry.trained_from == start.entry.sha256
+    return Start(start.arch, last.entry) if fits and is_wanted else None
 
 
 def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progress) -> HeadStage | None:
     """Fit a head on what the last bundle learned; None unless its loss on validation photos is clearly lower.
+
+    With few photos a job starts from the pretrained weights: photos that the last one was tuned on would make
+    cross-validation, which few photos need, read too high.
 
     Args:
         last: From `last_weights`.

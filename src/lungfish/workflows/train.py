@@ -102,7 +102,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             recipe = recipe.for_photos(len(gathered.indices("train")))
         _check_same(gathered, group)
 
-        last = last_weights(gathered.previous, start, recipe, progress) if job.weights is None else None
+        last = last_weights(gathered.previous, start, job, recipe, progress)
         identity = identify(gathered, recipe, (start, last), job.seed, group.device)
         folder = run_folder(target.folder, identity)
         if job.resume and group.leads and not folder.exists():
