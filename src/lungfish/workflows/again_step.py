@@ -14,6 +14,7 @@ from lungfish.training.probe import Head
 from lungfish.training.tuning import Finetune
 from lungfish.workflows.finetune_step import FinetuneStep
 
+LEAST_SHARE = 0.75  # of the epochs of the first run: a run that learned much less makes the average worse
 SEED_STEP = 2**32  # between the seeds of two runs; those of jobs are below
 
 
@@ -37,7 +38,7 @@ class AgainStep:
 
     def shortened(self, left_s: float) -> tuple[Finetune | None, float]:
         needed_s = math.inf
-        for epochs in range(self.tuning.epochs, self.tuning.epochs // 2, -1):
+        for epochs in range(self.tuning.epochs, math.ceil(LEAST_SHARE * self.tuning.epochs) - 1, -1):
             shorter = replace(self.tuning, epochs=epochs)
             needed_s = self._first.epochs_s(shorter)
             if needed_s <= left_s:
@@ -51,7 +52,7 @@ class AgainStep:
         return None  # the first run has shown it
 
     def train(self, tuning: Finetune, run: Run) -> Fitted:
-        return self._first.train(tuning, replace(run, seed=run.seed + SEED_STEP * (self._number - 1)))
+        return self._first.train_again(tuning, replace(run, seed=run.seed + SEED_STEP * (self._number - 1)))
 
     def val_logits(self) -> NDArray[np.float32]:
         return self._first.val_logits()

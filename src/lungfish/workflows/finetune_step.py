@@ -49,7 +49,7 @@ class FinetuneStep:
         self._train, self._val = setting.gathered.indices("train"), setting.gathered.indices("val")
         self._photo_s: dict[int, float] = {}
         self._block = len(network.blocks)
-        self.trained = tuning  # as the time allowed, once it has trained
+        self.trained = tuning  # by the first run, as the time allowed
 
     def shortened(self, left_s: float) -> tuple[Finetune | None, float]:
         tuning = self.tuning
@@ -88,6 +88,10 @@ class FinetuneStep:
 
     def train(self, tuning: Finetune, run: Run) -> Fitted:
         self.trained = tuning
+        return self.train_again(tuning, run)
+
+    def train_again(self, tuning: Finetune, run: Run) -> Fitted:
+        """As `train`, for a run that may be shorter than the first."""
         return finetune(self._network, self._block, *self._labelled(tuning), tuning, run)
 
     def _labelled(self, tuning: Finetune) -> tuple[LabelledViews, LabelledViews]:
