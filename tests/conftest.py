@@ -259,6 +259,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / FOLDER
 
 
+@pytest.fixture(autouse=True)
+def no_descriptor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Whole jobs look for no scenes: the network that finds them takes longer than a tiny job. Tests of it open it."""
+    if "lungfish" in request.fixturenames:
+        monkeypatch.setattr("lungfish.workflows.gather.open_descriptor", lambda *_: None)
+
+
 @pytest.fixture
 def lungfish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Run a command in this process: quick, with latencies of few runs."""

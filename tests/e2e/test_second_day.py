@@ -57,6 +57,6 @@ def test_more_photos_and_a_new_class(train: Any, write_digits: Any, tmp_path: Pa
     assert "New class: 3." in report
 
     manifest = json.loads((Path(second["bundle"]) / "bundle.json").read_text(encoding="utf-8"))
-    starts_from_last = "Starting from bundle:digits-bundle: a head on its weights has a loss" in second["said"]
-    assert starts_from_last != ("Not starting from bundle:digits-bundle: a head on its weights" in second["said"])
+    starts_from_last = "\nStarting from bundle:digits-bundle: on " in second["said"]
+    assert starts_from_last != ("\nNot starting from bundle:digits-bundle: on " in second["said"])
     assert manifest["weights"]["name"] == ("bundle:digits-bundle" if starts_from_last else "bundle:tiny")

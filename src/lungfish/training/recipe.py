@@ -114,7 +114,7 @@ RECIPES = {
     for recipe in (
         Recipe(name="auto", minutes=AUTO_MINUTES, finetune=Finetune(runs=3), full=Full()),
         Recipe(),
-        Recipe(name="finetune", finetune=Finetune(), few_photos=0),
+        Recipe(name="finetune", finetune=Finetune(runs=2), few_photos=0),
         Recipe(name="full", full=Full(), few_photos=0),
         Recipe(name="scratch", full=SCRATCH, pretrained=False, few_photos=0),
     )

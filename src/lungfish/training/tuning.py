@@ -96,7 +96,7 @@ class Finetune(Tuning):
     min_area: float = 0.12
     flips: bool = True
     color: float = 0.4
-    runs: int = 2
+    runs: int = 1
     tail_share: float = 0.4
 
     def __post_init__(self) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lungfish.core.errors import LungfishError
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
@@ -12,7 +15,7 @@ from lungfish.data.sample import embed_sample
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.training.attach import attach
-from lungfish.training.judging import Gain, gain, losses
+from lungfish.training.judging import Losses, gain, losses
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import open_trunk
@@ -84,13 +87,15 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
     examined = embed_sample(gathered.examined, positions, gathered.photos, rule, trunk, progress)
     gathered = replace(gathered, examined=examined)
     head = fit_probe(gathered.samples(train), gathered.samples(val), recipe)
-    found = _gain(fresh, gathered, head)
-    words = f"{abs(found.mean):.3f} {'lower' if found.mean > 0 else 'higher'} (standard error {found.error:.3f})"
-    where = f"a head on its weights has a loss on {plural(found.photos, 'validation photo')} that is {words}"
-    if not found.is_clear(1.0):
-        progress.say(f"Not starting from {last.entry.name}: {where}")
+    before, after, units = _losses(fresh, gathered, head)
+    words = (
+        f"on {plural(len(units), 'validation photo')} a head on its weights has a loss of {after.mean():.3f}, on the "
+        f"pretrained ones {before.mean():.3f}"
+    )
+    if not gain(before, after, units).is_clear(1.0):
+        progress.say(f"Not starting from {last.entry.name}: {words}")
         return None
-    progress.say(f"Starting from {last.entry.name}: {where}")
+    progress.say(f"Starting from {last.entry.name}: {words}")
     attach(network, head, len(gathered.labels))
     return HeadStage(network, head, Start(last.arch, card.entry), card, trunk, gathered)
 
@@ -113,10 +118,10 @@ def changed_since(
         return None, f"not compared with {printable(previous.name)}: {error.message}"
 
 
-def _gain(fresh: HeadStage, gathered: Gathered, head: Head) -> Gain:
+def _losses(fresh: HeadStage, gathered: Gathered, head: Head) -> tuple[Losses, Losses, NDArray[np.int64]]:
+    """Return the losses on validation photos of the head of `fresh` and of `head`, and the photos' scenes."""
     val = gathered.embedded_indices("val")
-    truth, units = gathered.truth[val], gathered.sides.units[val]
+    truth = gathered.truth[val]
     assert fresh.head
-    before = fresh.head.logits(fresh.gathered.samples(val).features)
-    after = head.logits(gathered.samples(val).features)
-    return gain(losses(before, truth), losses(after, truth), units)
+    before = losses(fresh.head.logits(fresh.gathered.samples(val).features), truth)
+    return before, losses(head.logits(gathered.samples(val).features), truth), gathered.sides.units[val]

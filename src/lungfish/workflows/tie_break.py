@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 PHOTOS = 128  # at most: each is answered under every change
-BATCH = 64
+BATCH = 16  # views at once: all activations of an eager pass are held
 
 
 class ChangedPhotos:

@@ -8,16 +8,17 @@ import torch
 
 from lungfish.architecture import parse_arch
 from lungfish.nn import Network, build
-from lungfish.training.attach import attach
 from lungfish.training.finetune import LabelledViews
-from lungfish.training.loop import Run
+from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Samples, fit_penalty
+from lungfish.training.state import Score
 from lungfish.training.tuning import Finetune
+from lungfish.workflows import cross_fit as module
 from lungfish.workflows.cross_fit import Photos, Some, cross_fit
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=32,classes=3")
 BLOCK = 12
-TUNING = Finetune(epochs=12, batch=8, learning_rate=1e-2)
+TUNING = Finetune(epochs=1, batch=8)
 
 
 class Held:
@@ -45,10 +46,10 @@ def views(net: Network, photos: int, seed: int) -> tuple[LabelledViews, np.ndarr
 @pytest.fixture(scope="module")
 def net() -> Network:
     net = build(ARCH, seed=1).eval()
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            assert module.running_var is not None
-            torch.nn.init.uniform_(module.running_var, 0.01, 0.1, generator=torch.Generator().manual_seed(2))
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            assert layer.running_var is not None
+            torch.nn.init.uniform_(layer.running_var, 0.01, 0.1, generator=torch.Generator().manual_seed(2))
     return net
 
 
@@ -59,14 +60,35 @@ def photos(net: Network) -> Photos:
     return Photos(train, Samples(features, train.labels), np.arange(36), val, val_features, np.arange(18))
 
 
-def test_a_head_that_knows_nothing_is_beaten_and_the_network_stays(net: Network, photos: Photos) -> None:
-    head = fit_penalty(photos.samples, 1e6, balanced=False)
-    attach(net, head, 3)
+def test_each_half_is_answered_by_a_network_that_was_tuned_on_the_other(
+    net: Network, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scenes of two photos stay whole; a network that is right on all it is asked gains clearly on a head of noise."""
+    tuned, asked = [], []
+
+    def finetune(network: Network, _block: int, train: LabelledViews, *_: object) -> Fitted:
+        tuned.append(set(train.views.chosen))  # type: ignore[attr-defined]
+        assert network is not net
+        state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        return Fitted(state, state, Score(0, 0), 0, (), "epochs")
+
+    def logits(_network: Network, _block: int, some: LabelledViews, _run: Run) -> np.ndarray:
+        if isinstance(some.views, Some):
+            asked.append(set(some.views.chosen))
+        return 9 * np.eye(3, dtype=np.float32)[some.labels]
+
+    monkeypatch.setattr(module, "finetune", finetune)
+    monkeypatch.setattr(module, "_logits", logits)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    found = cross_fit(net, BLOCK, photos, head, TUNING, Run(seed=0))
+    units = np.arange(36) // 6 * 3 + np.arange(36) % 3  # two photos of one class each
+    head = fit_penalty(photos.samples, 1.0, balanced=False)
+    found = cross_fit(net, BLOCK, replace(photos, units=units), head, TUNING, Run(seed=0))
     assert found
     assert found.photos == 36
     assert found.is_clear(2.0)
+    assert tuned == asked[::-1]
+    assert tuned[0] | tuned[1] == set(range(36))
+    assert not {units[i] for i in tuned[0]} & {units[i] for i in tuned[1]}
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
