@@ -20,7 +20,7 @@ from lungfish.training.probe import Head, is_balanced
 from lungfish.training.state import Score
 from lungfish.training.tuning import Tuning
 from lungfish.training.validation import score
-from lungfish.workflows.judge import CLEAR, Judge, Verdict, copied, fall
+from lungfish.workflows.judge import CLEAR, Judge, Verdict, copied, fall, or_chance
 from lungfish.workflows.plan import what_is_shorter
 from lungfish.workflows.step import Setting, Step
 
@@ -136,7 +136,7 @@ class Attempts:
             trial = self._trial = self._setting.group.agree(self._cross_fit(step, settings, run))
             if trial and not trial.is_clear(CLEAR):
                 self._is_hopeless = True
-                why = f"not kept: cross-validated, {fall(trial, 'training photo')}: that may be chance"
+                why = f"not kept: cross-validated, {fall(trial, 'training photo')}{or_chance(trial)}"
                 return Attempt(replace(row, why=why, seconds=time.monotonic() - began, gain=trial))
         start = copied(self._network)
         if step.is_again:

@@ -72,14 +72,15 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
     attempts = Attempts(network, head, setting)
     for name, step in steps.items():
         if why := attempts.why_skip(step):
-            rungs.append(Rung(name, None, 0.0, kept=False, why=f"{name}: skipped: {why}"))
+            setting.progress.say(f"{name}: skipped: {why}")
+            rungs.append(Rung(name, None, 0.0, kept=False, why=f"skipped: {why}"))
             continue
         settings, why = _settings(name, step, setting)
         setting.progress.say(why)
         if settings is None and reached is None:
             raise UsageError(why, "Give it more --minutes, or a smaller network or resolution.")
         if settings is None:
-            rungs.append(Rung(name, None, 0.0, kept=False, why=why))
+            rungs.append(Rung(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
             continue
         block = step.first_block(settings)
         attempt = attempts.attempt(name, step, settings, reached)

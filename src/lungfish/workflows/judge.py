@@ -65,7 +65,7 @@ class Judge:
             return Verdict(kept, f"cross-validated, {fall(trial, 'training photo')}; then {words}", trial)
         if self._few:
             clear = found.is_clear(CLEAR)
-            return Verdict(clear, words if clear else f"{words}: that may be chance", found)
+            return Verdict(clear, words if clear else f"{words}{or_chance(found)}", found)
         if abs(found.mean) > found.error:
             return Verdict(found.mean > 0, words, found)
         changed = self._gain_on_changed(network, start)
@@ -90,3 +90,8 @@ def fall(found: Gain, noun: str) -> str:
     """Return by how much the loss is lower, in words."""
     way = "lower" if found.mean >= 0 else "higher"
     return f"the loss is {abs(found.mean):.3f} {way} on {plural(found.photos, noun)} (standard error {found.error:.3f})"
+
+
+def or_chance(found: Gain) -> str:
+    """Return what to add where a gain is not clear."""
+    return ": that may be chance" if found.mean > 0 else ""
