@@ -49,11 +49,10 @@ def test_auto_says_what_it_will_do_and_why_it_stopped(train: Any, tmp_path: Path
 
 def test_without_time_it_stays_at_the_probe(train: Any, tmp_path: Path) -> None:
     result = train("--minutes", "0.01")
-    _probe, finetune, *more = result["candidates"]
+    _probe, finetune = result["candidates"]
     assert (finetune["kept"], finetune["val"]) == (False, None)
     assert finetune["why"].startswith("skipped: needs at least")
     assert finetune["why"].endswith("--minutes 1 would include it")
-    assert [row["kept"] for row in more] == [False] * 3  # two more runs of it, and all layers
     assert result["epochs"] == []
     assert read_recipe(str(tmp_path / "bundle" / "recipe.toml")).minutes == 0.01
 

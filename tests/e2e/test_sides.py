@@ -30,7 +30,7 @@ def test_one_folder_as_all_three_sides_is_told_everywhere(trained: Any, lungfish
     assert len(told) == 1
     assert "pairs of copies are on different sides, so figures read high: " in told[0]
     page = html.unescape((bundle / "report.html").read_text(encoding="utf-8"))
-    assert page.count("figures read high") == 1
+    assert page.count("so figures read high") == 1
     assert "split as given with the photos." in page
     manifest = json.loads((bundle / "bundle.json").read_bytes())
     assert manifest["data"]["splits"]["how"] == f"given {sum(manifest['data']['counts'].values())}"

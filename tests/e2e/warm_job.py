@@ -69,10 +69,6 @@ setattr(owner, {function!r}, signalled)
 """
 
 
-# The network that finds scenes takes longer than a tiny job, and there are none among digits.
-NO_SCENES = "import lungfish.workflows.gather as gather\ngather.open_descriptor = lambda *_: None\n"
-
-
 def signal_at(module: str, name: str, number: signal.Signals, call: int = 1) -> str:
     """Return a prelude: the process gets a signal as it calls a function, say `Class.method`, for the nth time."""
     *classes, function = name.split(".")
@@ -116,7 +112,7 @@ class WarmJob:
             "arguments": self.arguments,
             "cache": str(self.cache.parent),
             "log": str(self.log_file),
-            "prelude": NO_SCENES + prelude,
+            "prelude": prelude,
         }
         process = self.context.Process(target=exec, args=(COMMAND, names))
         process.start()

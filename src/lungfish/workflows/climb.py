@@ -81,7 +81,9 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
             raise UsageError(why, "Give it more --minutes, or a smaller network or resolution.")
         if settings is None:
             rungs.append(Rung(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
-            continue
+            if step.is_again:
+                continue
+            break  # what follows takes longer
         block = step.first_block(settings)
         attempt = attempts.attempt(name, step, settings, reached)
         rungs.append(attempt.rung)

@@ -34,9 +34,11 @@ def plan_steps(recipe: Recipe, steps: Mapping[str, Step[Any]], left_s: float) ->
     """What will be done of the steps within the time, in words, and the seconds that it needs; changes nothing."""
     told, needed_s = [], 0.0
     for name, step in steps.items():
-        _, words, seconds = fit_to_time(name, recipe.minutes, step, left_s - needed_s)
+        chosen, words, seconds = fit_to_time(name, recipe.minutes, step, left_s - needed_s)
         told.append(words)
         needed_s += seconds
+        if chosen is None and not step.is_again:
+            break  # what follows takes longer, and timing it takes time and memory
     return tuple(told), needed_s
 
 
