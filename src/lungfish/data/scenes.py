@@ -1,4 +1,4 @@
-"""Scenes: photos of one class that were taken of the same thing at the same place, found without being told.
+"""Scenes: photos of one class that were taken of the same thing at the same place, found without labels.
 
 Photos that follow each other by name or time are of one scene if they are also near in features; photos without any
 order, only if they look almost the same. Features come from one fixed network, whatever network is trained, so that

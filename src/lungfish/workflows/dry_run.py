@@ -120,7 +120,7 @@ def _problem_table(problems: Sequence[Problem]) -> list[str]:
 
 
 def plan_job(job: Job, progress: Progress) -> Plan:
-    """Look at the photos of a job and tell what it would do.
+    """Look at the photos of a job and plan what it would do.
 
     Raises what `train` would raise before it trains, except for what is wrong with the photos that were found: the
     plan lists all of that.
