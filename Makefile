@@ -23,7 +23,7 @@ parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Kera
 		--parity-page docs/learn/parity.md
 
 check: $(VENV)/.dev  ## lint, types, layers, dependencies
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache  # a cached verdict does not see that a module came or went
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -15,13 +15,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from lungfish.training.descriptor import open_descriptor
 from numpy.typing import NDArray
 from PIL import Image
 
 from lungfish.architecture import parse_arch
 from lungfish.core.progress import Silent
 from lungfish.data.sources import open_photos
+from lungfish.training.descriptor import open_descriptor
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
