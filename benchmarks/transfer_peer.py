@@ -24,11 +24,11 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 from lungfish.runtime.measure import machine, versions
+from lungfish.runtime.session import physical_cores
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.fetch import at_hand
 
 HERE = Path(__file__).parent
-THREADS = 2
 SETTINGS: dict[str, Any] = {
     "opt": "adamw",
     "lr": 5e-4,
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=HERE.parents[1] / "shared" / "data" / "clothing-small")
     parser.add_argument("--out", type=Path, default=HERE / "transfer_peer.json")
     options = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(physical_cores())
     torch.manual_seed(SETTINGS["seed"])
     network = peer_network(classes=sum(place.is_dir() for place in (options.folder / "train").iterdir()))
     places = {split: options.folder / name for split, name in SPLITS.items()}
@@ -82,7 +82,7 @@ def main() -> None:
         "machine": machine(),
         "packages": versions(("timm", "torch", "torchvision", "pillow")),
         "settings": SETTINGS,
-        "threads": THREADS,
+        "threads": torch.get_num_threads(),
         "epochs": epochs,
         "wall_s": trained_s,  # training and validation; its test photos are for us
         "test_top1_last": epochs[-1]["test"],

@@ -1,12 +1,14 @@
 """Transfer learning on sets that differ: head, finetune, full and auto against timm's ten epochs, seed by seed.
 
-Run: python benchmarks/transfer_sets.py [DATA] [--work DIR] [--only SET ...] [--minutes-left N]
+Run: python benchmarks/transfer_sets.py [DATA] [--work DIR] [--only SET ...] [--kinds KIND ...] [--minutes N]
+     [--minutes-left N]
 
 Every figure is a row of transfer_sets.json beside this file, written as soon as it is measured; a row that is there is
 not measured again, so the same command resumes. `--minutes-left` ends before a run that would not end in time. A job is
-`lungfish train --minutes 10` with an empty cache; the networks that its stages judge are also measured on the test
-photos, which shows how often the judged choice is the best one. `peer` rows are timm's, one of each set, by
-transfer_peer.py. DATA holds `clothing-small`, `trashnet-small` and `cifar10`. Needs the `bench` install.
+`lungfish train --minutes 10` with an empty cache (more minutes where fewer cores are free; the row says so); the
+networks that its stages judge are also measured on the test photos, which shows how often the judged choice is the best
+one. `peer` rows are timm's, one of each set, by transfer_peer.py. DATA holds `clothing-small`, `trashnet-small` and
+`cifar10`. Needs the `bench` install.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 RECORD = HERE / "transfer_sets.json"
 MINUTES = 10
+KINDS = ("auto", "peer")
 SEEDS = {
     "clothing": (0, 1, 2, 3, 4),
     "trashnet-0": (0,),
@@ -51,25 +54,30 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, default=HERE.parents[1] / "shared" / "data")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "lungfish-sets")
     parser.add_argument("--only", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--minutes-left", type=float, default=float("inf"))
     parser.add_argument("--job", nargs=3, metavar=("FOLDER", "SEED", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:
         folder, seed, out = options.job
-        run_watched(Path(folder), int(seed), Path(out))
+        run_watched(Path(folder), int(seed), Path(out), options.minutes)
         return
     ends = time.monotonic() + 60 * options.minutes_left
     options.work.mkdir(parents=True, exist_ok=True)
     rows = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else []
     done = {(row["set"], row["seed"], row["kind"]) for row in rows}
     for name, seed, kind in ROWS:
-        if name not in options.only or (name, seed, kind) in done:
+        if name not in options.only or kind not in options.kinds or (name, seed, kind) in done:
             continue
-        usual_s = max([row["wall_s"] for row in rows if row["kind"] == kind], default=60 * MINUTES)
+        usual_s = max([row["wall_s"] for row in rows if row["kind"] == kind], default=60 * options.minutes)
         if time.monotonic() + usual_s > ends:
             continue
         folder = open_set(name, options.data, options.work)
-        measured = (peer_row if kind == "peer" else job_row)(folder, seed, options.work)
+        if kind == "peer":
+            measured = peer_row(folder, options.work)
+        else:
+            measured = job_row(folder, seed, options.work, options.minutes)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         rows.append({"set": name, "seed": seed, "kind": kind, "date": now} | measured)
         RECORD.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
@@ -77,12 +85,13 @@ def main() -> None:
     print(table(rows))
 
 
-def job_row(folder: Path, seed: int, work: Path) -> dict[str, Any]:
+def job_row(folder: Path, seed: int, work: Path, minutes: float) -> dict[str, Any]:
     """One job in a process of its own, its cache empty."""
     place = work / "job"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     command = [sys.executable, __file__, "--job", str(folder), str(seed), str(place)]
+    command += ["--minutes", str(minutes)]
     began = time.perf_counter()
     subprocess.run(command, env=os.environ | {"LUNGFISH_CACHE": str(place / "cache")}, check=True)
     wall_s = time.perf_counter() - began
@@ -91,7 +100,7 @@ def job_row(folder: Path, seed: int, work: Path) -> dict[str, Any]:
     return row | {"wall_s": wall_s - row["watching_s"]}
 
 
-def peer_row(folder: Path, _seed: int, work: Path) -> dict[str, Any]:
+def peer_row(folder: Path, work: Path) -> dict[str, Any]:
     """Ten epochs of timm's."""
     out = work / "peer.json"
     subprocess.run([sys.executable, HERE / "transfer_peer.py", folder, "--out", out], check=True)
@@ -99,12 +108,13 @@ def peer_row(folder: Path, _seed: int, work: Path) -> dict[str, Any]:
     return {"test": record["test_top1_last"], "wall_s": record["wall_s"], "epochs": record["epochs"]}
 
 
-def run_watched(folder: Path, seed: int, out: Path) -> None:
+def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
     """`lungfish train`, with every network that is judged measured on the test photos as well."""
     import torch
 
     import lungfish
     from lungfish.runtime.measure import machine
+    from lungfish.runtime.session import physical_cores
     from lungfish.training.layers import from_pixels
     from lungfish.workflows import attempt, judge
     from lungfish.workflows.step import Setting
@@ -139,7 +149,7 @@ def run_watched(folder: Path, seed: int, out: Path) -> None:
             return right / len(records)
 
     attempt.Judge = WatchingJudge  # type: ignore[attr-defined]
-    result = lungfish.train(folder, out / "bundle", minutes=MINUTES, seed=seed)
+    result = lungfish.train(folder, out / "bundle", minutes=minutes, seed=seed)
     candidates = [
         {key: row[key] for key in ("recipe", "val", "seconds", "kept", "why", "share", "gain")}
         for row in result.candidates
@@ -152,6 +162,8 @@ def run_watched(folder: Path, seed: int, out: Path) -> None:
         "candidates": candidates,
         "seconds": result.seconds,
         "watching_s": watched["seconds"],
+        "minutes": minutes,
+        "cores": physical_cores(),
         "machine": machine(),
     }
     (out / "row.json").write_text(json.dumps(row), encoding="utf-8")

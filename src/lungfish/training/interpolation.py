@@ -18,7 +18,8 @@ from lungfish.training.judging import Losses, gain, losses
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SHARES = (0.25, 0.5, 0.75, 1.0)  # of the way
+# Of the way. Less than half never answered most test photos of another place, however low its loss: decision 0020.
+SHARES = (0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,7 +97,7 @@ class Finetune(Tuning):
     flips: bool = True
     color: float = 0.4
     runs: int = 1
-    tail_share: float = 0.4
+    tail_share: float = 0.6
 
     def __post_init__(self) -> None:
         super().__post_init__()
