@@ -5,8 +5,8 @@ Run: python benchmarks/fuzz.py [DATA] [--formats NAME ...] [--cases 10000] [--mi
 
 A case passes if it is read or a `LungfishError` refuses it, within 2 s and 1 s for each 50 million pixels that it
 declares, and within 256 MB and 4 bytes for each declared pixel. Another exception, the end of the process, or more than
-that, is a finding: its file is kept in `--work`, with a traceback, and the exit code is 1. A case above a limit is run
-twice more and its least figures count, since a machine may be busy.
+that, is a finding: its file is kept in `--work` (fastest on a RAM disk) with a traceback, and the exit code is 1. A
+case above a limit is run twice more and its least figures count, since a machine may be busy.
 
 Cases run in a process for each format, 2,500 at a time. What case N is depends on the seed, its number and the sound
 files alone, so one command shows it again. fuzz.json beside this file says how far each format got; the same command
@@ -40,7 +40,7 @@ from lungfish.runtime.measure import machine, versions
 HERE = Path(__file__).parent
 RECORD = HERE / "fuzz.json"
 SOURCE = HERE.parent / "src" / "lungfish"
-LISTED = 20  # numbers of cases
+LISTED, PRINTED = 20, 3  # findings of one kind: numbers in the record, lines while it runs
 SLICE = 2500  # cases of one process: what it leaks shows, and stays small
 HANGS_S = 20.0
 MOST_BYTES = 3 << 30  # of a process: then it is ended, before the machine suffers
@@ -135,7 +135,8 @@ class Slice:
         file = folder / f"{self.name}-{outcome.number}{Path(FORMATS[self.name].file).suffix}"
         file.write_bytes(make_case(self.name, outcome.number, self.options.seed, sound))
         file.with_suffix(".txt").write_text(f"{outcome.status}\n{outcome.detail}")
-        print(f"{self.name} {shown(outcome)}", flush=True)
+        if len(tally.findings[outcome.status]) <= PRINTED:
+            print(f"{self.name} {shown(outcome)}", flush=True)
 
 
 def shown(outcome: Outcome) -> str:
