@@ -98,12 +98,12 @@ class Reader:
 def _memory(row: str, *, reset: bool = False) -> int:
     """Bytes of this process and its children: VmRSS, or VmHWM, the most since the last reset."""
     total = 0
-    pids = [
-        "self",
-        *(pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()),
-    ]
+    pids = ["self"]
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has ended
+            pids += (task / "children").read_text().split()
     for pid in pids:
-        with contextlib.suppress(OSError):  # a child that has ended
+        with contextlib.suppress(OSError, IndexError):  # a child that has ended
             text = Path("/proc", pid, "status").read_text()
             total += int(text.partition(f"{row}:")[2].split(maxsplit=1)[0]) * 1024
             if reset:
