@@ -26,13 +26,15 @@ from lungfish.core.errors import LungfishError
 from lungfish.data.capture_time import capture_time
 from lungfish.data.sources.opening import open_photos
 from lungfish.data.split_file import read_split
-from lungfish.runtime.decode import MAX_PIXELS, decode
+from lungfish.runtime.decode import MAX_PIXELS
+from lungfish.runtime.preprocess import Preprocess
 from lungfish.runtime.session import Session
 from lungfish.weights.checkpoint import read_checkpoint
 from lungfish.weights.convert import detect_source
 from lungfish.weights.local_entry import bundle_entry
 from lungfish.workflows.open_bundle import open_bundle
 
+RULES = Preprocess(224), Preprocess(32)
 PIXELS = np.zeros((1, 32, 32, 3), np.uint8)
 
 
@@ -65,8 +67,10 @@ def declared_pixels(data: bytes) -> int:
 
 
 def _read_picture(path: Path) -> None:
+    """As a job reads it, for a usual network or for a small one."""
     data = path.read_bytes()
-    decode(data, draft_px=24 * (len(data) % 2))  # half of them as predict does
+    rule = RULES[len(data) % 2]
+    rule.pixels(rule.decode(data))
     capture_time(data)
 
 
