@@ -2,6 +2,8 @@
 
 It is a folder of our own below the one that the user names, made with a marker in it. Where there is no marker, nothing
 is ever deleted: the folder may be somebody's.
+
+What is in it is believed later. A cache that other users can write to is not supported: see docs/security.md.
 """
 
 from __future__ import annotations

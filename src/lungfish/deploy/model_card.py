@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from importlib import resources
 
 from lungfish.core.names import printable
@@ -10,6 +12,8 @@ from lungfish.evaluation.wording import sentence
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.entry import WeightsEntry
 
+# What Markdown, GitHub's included, reads as more than a character; an underscore only at the edge of a word.
+MARKDOWN = re.compile(r"[\\`*\[\]|~#!$]|(?<![^\W_])_|_(?![^\W_])|(?<=[a-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
 OURS = "This classifier contains no weights of others: it was trained from a random initialization.\n"
 
 
@@ -19,7 +23,7 @@ def model_card(manifest: Manifest, entry: WeightsEntry, how: str, beside: Beside
     Args:
         manifest: of the bundle.
         entry: the weights that training started from; from no place if there were none.
-        how: what was trained, in words.
+        how: what was trained, in words; the name in it may be a stranger's.
         beside: what is known beside the test figures.
     """
     default = manifest.artifact()
@@ -30,7 +34,7 @@ def model_card(manifest: Manifest, entry: WeightsEntry, how: str, beside: Beside
         f"| {row.status} |"
         for row in manifest.artifacts
     )
-    return f"""# {manifest.architecture["name"]}, {len(manifest.labels)} classes
+    return f"""# {plain(manifest.architecture["name"])}, {len(manifest.labels)} classes
 
 An image classifier made by Lungfish {manifest.lungfish} on {manifest.created[:10]}.
 
@@ -59,7 +63,7 @@ cross-validation, that figure was taken over all photos, these among them, by ot
 
 ## Training
 
-{how}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
+{plain(how)}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
 {counts["test"]:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}.
 
 ## Limits
@@ -90,12 +94,14 @@ def _notes(manifest: Manifest, beside: Beside) -> str:
 
 
 def _limit(entry: WeightsEntry) -> str:
-    told = printable(entry.training_data)
+    told = plain(entry.training_data)
     return f"- The trunk was trained on {told}; what that data lacks or distorts, the trunk does too.\n" if told else ""
 
 
 def _derived(entry: WeightsEntry) -> str:
-    return f"The weights derive from {entry.name} ({entry.license}); see `NOTICE`. " if entry.location else ""
+    return f"The weights derive from {plain(entry.name)} ({plain(entry.license)}); see `NOTICE`. " * bool(
+        entry.location
+    )
 
 
 CHANGES = "batch normalization folded into the convolutions, classifier replaced, INT8 files quantized"
@@ -141,6 +147,11 @@ def _license_text(license_id: str) -> str:
 
 def _percent(share: float | None) -> str:
     return "not measured" if share is None else f"{100 * share:.1f} %"
+
+
+def plain(text: str) -> str:
+    """A stranger's text on one line of Markdown, where it makes no link, picture, heading or HTML."""
+    return MARKDOWN.sub(r"\\\g<0>", html.escape(printable(text), quote=False))
 
 
 def _inline(label: str) -> str:

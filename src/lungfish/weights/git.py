@@ -127,9 +127,9 @@ class _Clone:
         printed, said = self.folder / "printed", self.folder / "said"
         with printed.open("wb") as stdout, said.open("wb") as stderr:
             process = subprocess.Popen(  # noqa: S603  arguments are checked, and no shell reads them
-                [self.program, *arguments],
+                [self.program, *_settings(self.name.url), *arguments],
                 cwd=self.folder,
-                env=_environment(self.folder, self.name.url),
+                env=_environment(self.folder),
                 stdin=subprocess.DEVNULL,
                 stdout=out or stdout,
                 stderr=stderr,
@@ -158,11 +158,8 @@ class _Clone:
                 raise DownloadError(f"{printable(self.name.url)} takes too long", "Try again later.")
 
 
-def _environment(folder: Path, url: str) -> Mapping[str, str]:
-    """What git sees: no configuration but this, no credentials, no hooks, no protocol but that of the URL."""
-    kept = {key: value for key, value in os.environ.items() if key.upper() in KEPT}
-    if "SSL_CERT_FILE" in kept:
-        kept.setdefault("GIT_SSL_CAINFO", kept["SSL_CERT_FILE"])
+def _settings(url: str) -> Sequence[str]:
+    """The options of git that say what it may do; those of its environment (`GIT_CONFIG_COUNT`) need git 2.31."""
     settings = {
         "core.hooksPath": os.devnull,
         "core.symlinks": "false",
@@ -176,26 +173,24 @@ def _environment(folder: Path, url: str) -> Mapping[str, str]:
         "protocol.allow": "never",
         f"protocol.{url.partition(':')[0]}.allow": "always",
     }
-    numbered = {
-        key: value
-        for number, (name, text) in enumerate(settings.items())
-        for key, value in ((f"GIT_CONFIG_KEY_{number}", name), (f"GIT_CONFIG_VALUE_{number}", text))
+    return [part for name, text in settings.items() for part in ("-c", f"{name}={text}")]
+
+
+def _environment(folder: Path) -> Mapping[str, str]:
+    """What git sees: no configuration of this machine, no credentials, no hooks."""
+    kept = {key: value for key, value in os.environ.items() if key.upper() in KEPT}
+    if "SSL_CERT_FILE" in kept:
+        kept.setdefault("GIT_SSL_CAINFO", kept["SSL_CERT_FILE"])
+    return kept | {
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_DIR": str(folder / "repository"),
+        "GIT_LITERAL_PATHSPECS": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "HOME": str(folder),  # before git 2.32 the user's configuration was found by it alone
+        "LC_ALL": "C",
     }
-    return (
-        kept
-        | numbered
-        | {
-            "GIT_ATTR_NOSYSTEM": "1",
-            "GIT_CONFIG_COUNT": str(len(settings)),
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_DIR": str(folder / "repository"),
-            "GIT_LITERAL_PATHSPECS": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-            "HOME": str(folder),
-            "LC_ALL": "C",
-        }
-    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
