@@ -24,10 +24,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         _check_header(path)
         with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            if len(names) > MAX_TENSORS:
-                raise ValueError(f"it holds {len(names):,} tensors; at most {MAX_TENSORS:,} are read")
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            return {name: file.get_tensor(name) for name in _checked(file.keys())}, file.metadata() or {}
     except (OSError, SafetensorError, ValueError, TypeError, RuntimeError, KeyError) as error:
         raise unreadable(path, error) from None
 
@@ -38,6 +35,13 @@ def _check_header(path: Path) -> None:
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
         raise ValueError(f"it has a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+
+
+def _checked(names: list[str]) -> list[str]:
+    """Raises `ValueError`: they are too many."""
+    if len(names) > MAX_TENSORS:
+        raise ValueError(f"it holds {len(names):,} tensors; at most {MAX_TENSORS:,} are read")
+    return names
 
 
 def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
