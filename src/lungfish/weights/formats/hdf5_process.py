@@ -161,7 +161,7 @@ def _watch(process: subprocess.Popen[bytes], bounds: _Bounds, done: Event) -> No
             if _cpu_s(child) - cpu_s > bounds.cpu_s:
                 bounds.passed = f"the library computed for more than {bounds.cpu_s:.1f} s"
             elif time.monotonic() - start > bounds.clock_s:
-                bounds.passed = f"the library took more than {bounds.clock_s:.0f} s"
+                bounds.passed = f"the library took more than {bounds.clock_s:.1f} s"
             elif child.memory_info().rss - memory_bytes > bounds.memory_bytes:
                 bounds.passed = f"the library took more than {bounds.memory_bytes:,} bytes of memory"
             if bounds.passed:
