@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,6 +120,26 @@ def test_attacks(change: Callable[[Any], None], why: str, file: Path, process: H
         change(opened)
     with pytest.raises(WeightsError, match=why):
         process.read(file, 20)
+
+
+def tree_in_itself(sound: Path) -> bytes:
+    """The names of a large group lie in a tree; its root is its own child, and the library recurses until it dies."""
+    with h5py.File(sound, "r+") as opened:
+        for index in range(300):
+            opened.create_group(f"{index}")
+    whole = bytearray(sound.read_bytes())
+    root = max(place for place in range(0, len(whole), 8) if whole[place : place + 6] == b"TREE\0\1")
+    struct.pack_into("<Q", whole, root + 32, root)  # after the header of 24 bytes and a key
+    return bytes(whole)
+
+
+def test_a_crash_is_an_error(file: Path, process: Hdf5Process) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(tree_in_itself(file))
+    with pytest.raises(WeightsError, match=r"cannot read net\.h5: "):
+        process.read(file, MAX_TENSORS)  # HDF5 1.14 crashes; a later one may refuse it
+    file.write_bytes(whole)
+    assert len(process.read(file, MAX_TENSORS).arrays) == 1
 
 
 def test_damage_is_refused_or_read(file: Path, process: Hdf5Process) -> None:

@@ -115,7 +115,7 @@ def keys_that_collide() -> bytes:
 
 
 def decoy_directory() -> bytes:
-    """Two directories: Python's zip reader takes the second, torch's the first, which has a bomb: once of 800 MB in 778 KB."""
+    """Two directories. Python's zip reader takes the second, torch's the first: a bomb, once of 800 MB in 778 KB."""
     count = 1 << 18
     pickled = state(tensor(storage(count), 0, numbers(count), numbers(1)))
     bombs = [(b"a/data.pkl", pickled), (b"a/version", b"3\n"), (b"a/data/0", bytes(1 << 20))]

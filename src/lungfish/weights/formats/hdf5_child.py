@@ -6,6 +6,7 @@ of the arrays one after another. Nothing is pickled: a process that a file has t
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -32,7 +33,11 @@ MAX_NAME_BYTES = 1024  # of a layer, and of an attribute that holds it
 
 def main() -> None:
     """Answer the requests of stdin until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and closes stdin
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends us
+    with contextlib.suppress(ImportError):  # Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no file behind
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the library prints must not fall between the answers
     import h5py
