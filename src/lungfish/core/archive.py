@@ -19,11 +19,13 @@ from typing import IO, Protocol, cast
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import plural, printable
 from lungfish.core.staging import staged_folder
+from lungfish.core.zip_directory import open_zip
 
 PIECE_BYTES = 1 << 20
 LARGEST_READ = 16 << 20  # by which a tar file's own headers are read whole into memory
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\:]|[. ]$")  # backslash, drive and stream; Windows drops a dot or space at the end
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+# Windows takes these for devices whatever follows a dot, and drops spaces before it: `aux .txt` is the device AUX.
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error),
     *(EOFError, ValueError, OverflowError, RuntimeError, lzma.LZMAError),
@@ -131,9 +133,11 @@ def _tar_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | 
 
 def _zip_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | None]]:
     """Name and content of each member; None for a folder's content."""
-    with zipfile.ZipFile(archive) as packed:
+    with archive.open("rb") as file, open_zip(file) as packed:
         for info in packed.infolist():
             name = info.orig_filename  # zipfile cuts the other one at a zero byte
+            if not info.filename:  # of which it cannot say whether it is a folder
+                raise _RefusedError(f"holds {printable(name)!r}, which is no path inside it on every system")
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _RefusedError(f"holds a link, device or other special file: {printable(name)!r}")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -141,8 +145,8 @@ def _zip_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | 
             if info.is_dir():
                 yield name, None
             else:
-                with packed.open(info) as file:
-                    yield name, _Metered(file, room)
+                with packed.open(info) as content:
+                    yield name, _Metered(content, room)
 
 
 def _place(stage: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.files import write_atomic
-from lungfish.core.hashing import sha256_json
+from lungfish.core.hashing import sha256_file, sha256_json
 from lungfish.core.names import printable
 from lungfish.runtime.preprocess import INTERPOLATIONS
 from lungfish.weights.checkpoint import KERAS, SAFETENSORS, read_checkpoint
@@ -68,7 +68,7 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
         raise _unnamed(entry)
     state, header = _read(path, parse_arch(entry.arch or NEVER_ASKED))
     if "architecture" in header:
-        told = _with_header(entry, header, path.name)
+        told = _with_header(entry, header, path)
         if entry.arch:
             check_network(entry.name, parse_arch(told.arch), parse_arch(entry.arch))
         return told
@@ -149,11 +149,13 @@ def _unnamed(entry: WeightsEntry) -> UsageError:
     )
 
 
-def _with_header(entry: WeightsEntry, header: Mapping[str, str], file: str) -> WeightsEntry:
+def _with_header(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> WeightsEntry:
     """What the header says, which may come from anyone."""
+    file = path.name
     try:
         arch = Arch.from_json(header["architecture"])
-        entry = replace(_licensed(entry, header), arch=arch_name(arch), converter=OURS, flavour=_flavour(header, file))
+        entry = replace(_licensed(entry, header, path), arch=arch_name(arch), converter=OURS)
+        entry = replace(entry, flavour=_flavour(header, file))
         if "mean" not in header:
             return entry
         normalization = Normalization(_channels(header["mean"]), _channels(header["std"]))
@@ -178,15 +180,16 @@ def _channels(text: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _licensed(entry: WeightsEntry, header: Mapping[str, str]) -> WeightsEntry:
-    """With the header's license and origin if the file is the user's own: a stranger's header opens no gate."""
-    if not entry.location.startswith(FILE):
-        return entry
+def _licensed(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> WeightsEntry:
+    """With the header's license and origin if this machine wrote that header: a stranger's opens no gate."""
     stated = header.get("license", "")
-    if _LICENSE.fullmatch(stated):
-        entry = replace(entry, license=stated, license_source=f"header of {entry.name}")
+    if not entry.location.startswith(FILE) or not _LICENSE.fullmatch(stated):
+        return entry
+    if Store().stated_license(sha256_file(path)) != stated:
+        return replace(entry, license_source=f"its header says {stated}, but it was not converted on this machine")
     origin = header.get("location") or header.get("file")
-    return replace(entry, source=f"converted from {printable(origin)}") if origin else entry
+    source = f"converted from {printable(origin)}" if origin else entry.source
+    return replace(entry, license=stated, license_source=f"header of {entry.name}", source=source)
 
 
 def _flavour(header: Mapping[str, str], file: str) -> Flavour:

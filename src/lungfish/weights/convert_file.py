@@ -20,6 +20,7 @@ from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.exchange import fill
 from lungfish.weights.safetensors_file import safetensors_bytes
 from lungfish.weights.scheme import FILE
+from lungfish.weights.store import Store
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Pro
     }
     data = safetensors_bytes(network.state_dict(), {key: value for key, value in metadata.items() if value})
     write_atomic(out, data)
+    if provenance.license:
+        Store().state_license(sha256_bytes(data), provenance.license)
     params = sum(parameter.numel() for parameter in network.parameters())
     return Converted(
         out, arch.name, source, before, sha256_bytes(data), params, filled.averages, filled.dropped, provenance.license

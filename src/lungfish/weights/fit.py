@@ -8,6 +8,7 @@ from dataclasses import replace
 from lungfish.architecture import Arch, lower
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
+from lungfish.weights.formats.stored_tensors import NoPlainTensor
 
 SHOWN = 4  # of each kind of problem
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -88,6 +89,8 @@ def _defect(tensor: object, is_count: bool) -> str:
     kind = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
     if not (kind in FLOATS or (is_count and kind.lstrip("u").startswith("int"))):
         return f"is of type {kind or type(tensor).__name__}"
+    if isinstance(tensor, NoPlainTensor):
+        return "is no plain tensor"
     numbers = torch.as_tensor(tensor)
     if numbers.layout != torch.strided or numbers.is_meta:
         return "is no plain tensor"

@@ -93,7 +93,10 @@ def _build(library: str, model: str, arch: Arch) -> nn.Module:
 def _torch_logits(module: nn.Module, entry: WeightsEntry, arch: Arch, file: Path) -> Logits:
     import torch
 
-    state = read_checkpoint(file, arch, entry.converter)
+    read = read_checkpoint(file, arch, entry.converter)
+    state: Mapping[str, object] = {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in read.items()
+    }
     if entry.converter == "packaged":
         state = _renamed_by_order(state, module)
     try:

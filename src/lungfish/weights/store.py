@@ -3,6 +3,7 @@
     weights/
       blobs/SHA256.pth      a file as it was published
       checked/SHA256        its size and time when it was last hashed
+      stated/SHA256         the license that a person stated for a file that was converted here
       unpacked/SHA256/      what an archive holds, and SHA256.json: the hash of each file
       cards/NAME.json       the ledger
       architectures/        networks of sets that have no name of their own
@@ -123,6 +124,18 @@ class Store:
         """Remember that a set is used now."""
         with contextlib.suppress(OSError):
             os.utime(self.card_file(name))
+
+    def state_license(self, sha256: str, license_id: str) -> None:
+        """Remember the license that a person stated for the file with that hash; no matter if it cannot be kept."""
+        with contextlib.suppress(StorageError, OSError):
+            write_atomic(self.folder / "stated" / sha256, license_id)
+
+    def stated_license(self, sha256: str) -> str:
+        """That license; empty if nobody on this machine stated one."""
+        try:
+            return (self.folder / "stated" / sha256).read_text("utf-8")
+        except OSError:
+            return ""
 
     def downloads(self, name: str) -> Path:
         """The folder where the file of a set arrives, and may be saved by hand. It need not exist."""

@@ -1,56 +1,49 @@
-"""PyTorch's files of tensors. They are pickles, which may hold code: only plain tensors are unpickled."""
+"""PyTorch's files of tensors. They are pickles, which may hold code: only plain tensors are read, without torch."""
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
+from lungfish.weights.formats.pickle_machine import NotPlainError
+from lungfish.weights.formats.stored_tensors import StoredTensor
+from lungfish.weights.formats.torch_stream import open_torch_stream
+from lungfish.weights.formats.torch_zip import MAGIC, PLAIN_HINT, open_torch_zip
 from lungfish.weights.limits import check_size, unreadable
 
 PARTS = ("state_dict", "model", "ema", "state_dict_ema", "model_ema")  # where training scripts put the tensors
 PARALLEL = "module."  # before every name, from DataParallel
-PLAIN_HINT = "Weights are read as plain tensors only. Ask its author for safetensors, or for the state dict by itself."
 
 
 def read_torch(path: Path) -> dict[str, object]:
-    """Tensors by name, of a state dict or of a checkpoint that holds one.
+    """Read the tensors of a state dict, or of a checkpoint that holds one, as arrays by name.
+
+    Only the part that holds them is read from the disk. bfloat16 becomes float32, which holds the same numbers. A
+    tensor that no array can be, sparse or quantized, is a `NoPlainTensor`.
 
     Raises:
         WeightsError: it holds anything but plain tensors, is no such file, or too large.
     """
-    import torch
-
-    check_size(path)
+    size = check_size(path)
     try:
-        if zipfile.is_zipfile(path):
-            _check_archive(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old formats; what matters is raised
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            is_zip = file.read(len(MAGIC)) == MAGIC
+            file.seek(0)
+            content = open_torch_zip(path, file) if is_zip else open_torch_stream(file, size)
+            state = _named(path, content.value)
+            return {
+                name: content.array(tensor) if isinstance(tensor, StoredTensor) else tensor
+                for name, tensor in state.items()
+            }
     except WeightsError:
         raise
-    except pickle.UnpicklingError as error:
-        code = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
-        problem = f"it is not plain tensors{f', it would run {code[1]}' if code else ''}"
+    except NotPlainError as error:
+        problem = f"it is not plain tensors{f', it would run {error.code}' if error.code else ''}"
         raise WeightsError(f"cannot read {printable(path.name)}: {problem}", PLAIN_HINT) from None
     except Exception as error:  # noqa: BLE001  a broken or hostile file can make the reader raise anything
         raise unreadable(path, error) from None
-    return _named(path, found)
-
-
-def _check_archive(path: Path) -> None:
-    """The usual format is a zip archive whose members are not compressed."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    if any(member.filename.endswith("/constants.pkl") or "/code/" in member.filename for member in members):
-        raise WeightsError(f"{printable(path.name)} is a TorchScript archive: a program, not plain tensors", PLAIN_HINT)
-    check_size(path, sum(member.file_size for member in members))
 
 
 def _named(path: Path, found: object) -> dict[str, object]:

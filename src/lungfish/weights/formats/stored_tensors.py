@@ -1,0 +1,195 @@
+"""Tensors as files of torch describe them: views of storages. Nothing is read until an array is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.weights.formats.pickle_machine import DamagedError
+from lungfish.weights.limits import MAX_BYTES
+
+MAX_DIMENSIONS = 64  # NumPy's limit and torch's
+BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True)
+class DType:
+    """A type of numbers.
+
+    Args:
+        name: torch's.
+        stored: how NumPy reads it; None if it has no such numbers.
+        bytes: of one number.
+    """
+
+    name: str
+    stored: np.dtype[Any] | None
+    bytes: int
+
+
+def _numpy(name: str, stored: str = "") -> DType:
+    dtype = np.dtype(stored or name)
+    return DType(name, dtype, dtype.itemsize)
+
+
+DTYPES = {
+    dtype.name: dtype
+    for dtype in (
+        *map(_numpy, ("float64", "float32", "float16", "complex128", "complex64", "int64", "int32", "int16", "int8")),
+        *map(_numpy, ("uint64", "uint32", "uint16", "uint8", "bool")),
+        _numpy(BFLOAT16, "uint16"),  # read as their bits
+        *(DType(name, None, 1) for name in ("qint8", "quint8", "float8_e4m3fn", "float8_e5m2")),
+        *(DType(name, None, 1) for name in ("float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")),
+        DType("qint32", None, 4),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Bytes that tensors view.
+
+    Args:
+        key: its name in the file.
+        dtype: of the numbers in it.
+        bytes: its size.
+    """
+
+    key: str
+    dtype: DType
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a storage, or the whole.
+
+    Args:
+        storage: the storage.
+        first: byte of the storage at which it begins.
+        bytes: its size.
+    """
+
+    storage: Storage
+    first: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A strided view of a stretch. It lies within.
+
+    Args:
+        stretch: the bytes.
+        dtype: of the numbers.
+        offset: of the first number, in numbers.
+        shape: of the tensor.
+        stride: from one number to the next along each axis, in numbers.
+    """
+
+    stretch: Stretch
+    dtype: DType
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NoPlainTensor:
+    """A tensor that is no array: sparse, quantized, without data, or a small storage repeated to an absurd size.
+
+    Args:
+        shape: of the tensor.
+        dtype: torch's name of its numbers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def view(stretch: object, dtype: DType, offset: object, shape: object, stride: object) -> StoredTensor | NoPlainTensor:
+    """The tensor that a file describes. Raises `DamagedError`: it does not lie within its storage."""
+    if not isinstance(stretch, Stretch):
+        raise DamagedError("a tensor has no storage")
+    start, sizes, steps = counts((offset,))[0], counts(shape), counts(stride)
+    if len(sizes) != len(steps):
+        raise DamagedError(f"a tensor has {len(sizes)} axes and {len(steps)} strides")
+    if 0 not in sizes:
+        last = start + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
+        if (last + 1) * dtype.bytes > stretch.bytes:
+            raise DamagedError(f"a tensor of shape {list(sizes)} reaches past its storage of {stretch.bytes:,} bytes")
+    elif start * dtype.bytes > stretch.bytes:
+        raise DamagedError("an empty tensor begins past its storage")
+    if dtype.stored is None or prod(sizes) * max(dtype.bytes, 4) > MAX_BYTES:  # 4: of a bfloat16, once it is read
+        return NoPlainTensor(sizes, dtype.name)
+    return StoredTensor(stretch, dtype, start, sizes, steps)
+
+
+def counts(values: object) -> tuple[int, ...]:
+    """`values` as a shape or strides. Raises `DamagedError`: they are none."""
+    if type(values) not in (tuple, list) or len(values) > MAX_DIMENSIONS:  # type: ignore[arg-type]
+        raise DamagedError("a tensor has no shape, or too many axes")
+    found: tuple[Any, ...] = tuple(values)  # type: ignore[arg-type]
+    if not all(type(count) is int and 0 <= count < 2**63 for count in found):
+        raise DamagedError("a tensor has an axis, stride or offset that is no count")
+    return found
+
+
+@dataclass(frozen=True)
+class TorchContent:
+    """What a file of torch holds.
+
+    Args:
+        value: the object that was saved, with a `StoredTensor` for each tensor.
+        file: open, for the numbers.
+        starts: where in the file each storage is, by its key.
+        byte_order: of the numbers, `<` or `>`.
+    """
+
+    value: object
+    file: IO[bytes]
+    starts: Mapping[str, int]
+    byte_order: Literal["<", ">"] = "<"
+    _read: dict[tuple[str, str], NDArray[Any]] = field(default_factory=dict)
+
+    def array(self, tensor: StoredTensor) -> NDArray[Any]:
+        """The numbers, in native byte order; tensors of one storage share memory. bfloat16 becomes float32, exactly.
+
+        Raises:
+            DamagedError: the file is cut short.
+        """
+        numbers = self._numbers(tensor.stretch.storage, tensor.dtype)
+        first, unit = tensor.stretch.first // tensor.dtype.bytes + tensor.offset, numbers.itemsize
+        if 0 in tensor.shape:
+            return np.empty(tensor.shape, numbers.dtype)
+        strides = tuple(
+            step * unit if size > 1 else unit for size, step in zip(tensor.shape, tensor.stride, strict=True)
+        )
+        return np.ndarray(tensor.shape, numbers.dtype, numbers, first * unit, strides)
+
+    def _numbers(self, storage: Storage, dtype: DType) -> NDArray[Any]:
+        """All numbers of a storage."""
+        key = storage.key, dtype.name
+        if key not in self._read:
+            assert dtype.stored
+            raw = np.empty(storage.bytes // dtype.bytes, dtype.stored.newbyteorder(self.byte_order))
+            self.file.seek(self.starts[storage.key])
+            if self.file.readinto(raw.view(np.uint8)) != raw.nbytes:  # type: ignore[attr-defined]
+                raise DamagedError("it is cut short")
+            self._read[key] = _native(raw, dtype)
+        return self._read[key]
+
+
+def _native(raw: NDArray[Any], dtype: DType) -> NDArray[Any]:
+    if dtype.name == BFLOAT16:  # the upper half of a float32
+        bits = raw.astype(np.uint32)
+        bits <<= 16
+        return bits.view(np.float32)
+    if dtype.name == "bool":
+        return np.not_equal(raw.view(np.uint8), 0)
+    return raw.astype(raw.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,80 @@
+"""PyTorch's format before 1.6: five pickles, then each storage as its count of numbers and the numbers.
+
+Source: `torch.serialization._legacy_load` of torch 2.14.
+"""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from lungfish.core.names import printable
+from lungfish.weights.formats.pickle_machine import DamagedError
+from lungfish.weights.formats.stored_tensors import DType, Storage, Stretch, TorchContent
+from lungfish.weights.formats.torch_objects import Objects
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+COUNT_BYTES = 8  # of the count before the numbers of a storage
+
+
+def open_torch_stream(file: IO[bytes], size: int) -> TorchContent:
+    """What a file holds.
+
+    Args:
+        file: open at its beginning, seekable.
+        size: of the file, in bytes.
+
+    Raises:
+        NotPlainError: it holds more than plain tensors.
+        ValueError, KeyError and what `Objects.load` raises: it is damaged, or no such file.
+    """
+    storages: dict[str, Storage] = {}
+
+    def find(saved_id: tuple[Any, ...]) -> Stretch:
+        return _stretch(saved_id, storages, size)
+
+    if Objects(find).load(file) != MAGIC_NUMBER or Objects(find).load(file) != PROTOCOL:
+        raise DamagedError("it does not begin as torch's files do")
+    Objects(find).load(file)  # of the machine that wrote it; the numbers are little-endian whatever it says
+    value = Objects(find).load(file)
+    keys = Objects(find).load(file)
+    return TorchContent(value, file, _starts(file, storages, keys, size))
+
+
+def _starts(file: IO[bytes], storages: dict[str, Storage], keys: object, size: int) -> dict[str, int]:
+    """Where the numbers of each storage begin."""
+    if type(keys) is not list or sorted(keys, key=str) != sorted(storages):
+        raise DamagedError("the storages that follow are not those of its pickle")
+    starts, place = {}, file.tell()
+    for key in keys:
+        storage = storages[key]
+        file.seek(place)
+        count = int.from_bytes(file.read(COUNT_BYTES), "little")
+        if count * storage.dtype.bytes != storage.bytes:
+            raise DamagedError(f"storage {printable(key)} is not as large as its pickle says")
+        starts[key] = place + COUNT_BYTES
+        place += COUNT_BYTES + storage.bytes
+        if place > size:
+            raise DamagedError("it is cut short")
+    return starts
+
+
+def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], size: int) -> Stretch:
+    """The storage, or the part of one, that a persistent id stands for; the storage is entered in `storages`."""
+    kind, dtype, key, _location, count, part = saved_id
+    if kind != "storage" or not isinstance(dtype, DType) or type(key) is not str or type(count) is not int:
+        raise DamagedError("its pickle refers to what is no storage")
+    storage = Storage(key, dtype, count * dtype.bytes)
+    if not 0 <= storage.bytes <= size:
+        raise DamagedError(f"storage {printable(key)} is larger than the file")
+    if storages.setdefault(key, storage) != storage:
+        raise DamagedError(f"storage {printable(key)} is described twice")
+    if part is None:
+        return Stretch(storage, 0, storage.bytes)
+    _key, first, part_count = part
+    if type(first) is not int or type(part_count) is not int or min(first, part_count) < 0:
+        raise DamagedError(f"a part of storage {printable(key)} has no place")
+    stretch = Stretch(storage, first * dtype.bytes, part_count * dtype.bytes)
+    if stretch.first + stretch.bytes > storage.bytes:
+        raise DamagedError(f"a part of storage {printable(key)} reaches past it")
+    return stretch
