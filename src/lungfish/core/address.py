@@ -11,7 +11,19 @@ from lungfish.core.errors import DownloadError
 from lungfish.core.names import printable
 
 # Strict, so that every parser of addresses that comes later reads the same host out of it.
-LOCAL_NETWORKS = tuple(map(ipaddress.ip_network, ("fec0::/10", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
+# Networks that are not globally reachable, but count as global in some version of `ipaddress` that is supported: they
+# were assigned, or corrected there, after it.
+# Source: IANA IPv4 and IPv6 Special-Purpose Address Registries, of 2025-10; the last three are older local forms.
+NOT_GLOBAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("192.0.0.0/24", "192.88.99.0/24"),  # IETF protocols; the deprecated relays of 6to4
+            *("64:ff9b:1::/48", "100:0:0:1::/64", "2001::/23", "3fff::/20", "5f00::/16"),
+            *("fec0::/10", "::/96", "::ffff:0:0:0/96"),
+        ),
+    )
+)
 _FORM = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?#][!-~]*)?", re.IGNORECASE)
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)  # 127.1, 2130706433, 0x7f000001: IPv4 as well
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -92,8 +104,7 @@ class Route:
 
 
 def _is_public(peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Python counts some old or local IPv6 networks, which may lead to private hosts, as global."""
-    return peer.is_global and not peer.is_multicast and not any(peer in network for network in LOCAL_NETWORKS)
+    return peer.is_global and not peer.is_multicast and not any(peer in network for network in NOT_GLOBAL)
 
 
 def check_address(url: str, *, chosen: bool = False) -> None:

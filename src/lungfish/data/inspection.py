@@ -17,8 +17,9 @@ from lungfish.core.hashing import sha256_json
 from lungfish.data.row_store import RowStore
 from lungfish.runtime.preprocess import Preprocess
 
-# Raise it when a field below is computed differently: older cache entries are then left alone.
-VERSION = 3
+# Raise it when a field below is computed differently, or a photo is refused that was read before: older cache entries
+# are then left alone.
+VERSION = 4
 SIGNATURE_SIDE = 8
 _importing = threading.Lock()
 ROW = np.dtype([("phash", "<u8"), ("signature", "u1", (SIGNATURE_SIDE, SIGNATURE_SIDE, 3))])

@@ -13,6 +13,8 @@ from lungfish.core.files import open_regular, write_atomic
 from lungfish.core.names import printable
 from lungfish.data.photos import SPLITS
 
+# The largest file to read: a row of 200 bytes for each of a million photos. Read, it takes about five times as much.
+MAX_SPLIT_BYTES = 200 << 20
 HEADER = ("sha256", "file", "label", "split", "reason")
 # A spreadsheet runs a cell that begins with one of the first six. Such a text, or one that begins with an apostrophe
 # itself, is written behind an apostrophe; reading takes one apostrophe away.
@@ -72,7 +74,10 @@ def read_split(path: Path) -> list[SplitRow]:
     hint = "Give the photos.csv of a bundle."
     try:
         with open_regular(path) as file:
-            text = file.read().decode("utf-8-sig", "surrogateescape")
+            data = file.read(MAX_SPLIT_BYTES + 1)
+        if len(data) > MAX_SPLIT_BYTES:
+            raise UsageError(f"the split {printable(str(path))} has more than {MAX_SPLIT_BYTES:,} bytes", hint)
+        text = data.decode("utf-8-sig", "surrogateescape")
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise UsageError(f"cannot read the split {printable(str(path))}: {error.strerror or error}", hint) from error

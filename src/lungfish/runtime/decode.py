@@ -17,14 +17,14 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.files import NotRegularError, open_regular
 from lungfish.core.names import in_short
+from lungfish.runtime.jpeg_end import check_whole
+from lungfish.runtime.photo_limits import MAX_EXIF_BYTES, MAX_PIXELS, check_decoder, check_header, decoded_pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 EXTRA_FORMATS = ("HEIF", "AVIF")
 EXTRA_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
 
-# Twice the size at which Pillow warns, and the size at which it refuses.
-MAX_PIXELS = 178_956_970
 MAX_PHOTO_BYTES = 512 * 2**20
 # A picture with more pixels than this is huge: it takes up to 4 bytes a pixel, and one is decoded at a time.
 HUGE_PIXELS = 25_000_000
@@ -43,6 +43,8 @@ FILMS = (b"iso", b"mp4", b"qt ", b"M4V", b"3gp", b"avc1", b"dash")
 _one_huge = threading.Lock()
 # Our own limit above is checked from the header of every photo; Pillow's earlier warning would say the same twice.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# A photo may hold thousands of tags that Pillow warns of, one by one.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def decode(data: bytes, draft_px: int = 0) -> Image.Image:
@@ -58,14 +60,17 @@ def decode(data: bytes, draft_px: int = 0) -> Image.Image:
         An RGB image.
 
     Raises:
-        UnreadablePhotoError: empty, not a picture, truncated, broken, more than `MAX_PIXELS` pixels, or pixels of 32
-            bits, which have no known range.
+        UnreadablePhotoError: empty, not a picture, truncated, broken, more than `MAX_PIXELS` pixels, beyond another of
+            the limits in `photo_limits`, or pixels of 32 bits, which have no known range.
     """
     if not data:
         raise UnreadablePhotoError("empty file")
+    check_header(data)
     formats = _formats(data)
     with _unreadable(_not_a_picture(data)), Image.open(io.BytesIO(data), formats=formats) as image:
-        return _upright_rgb(image, draft_px)
+        _check_size(image)
+        check_decoder(image)
+        return _upright_rgb(image, draft_px, data)
 
 
 def read_photo(path: Path) -> bytes:
@@ -96,6 +101,7 @@ def read_photo(path: Path) -> bytes:
 def from_image(image: Image.Image) -> Image.Image:
     """Any Pillow image as `decode` would give it. Raises `UnreadablePhotoError`."""
     with _unreadable("not a picture"):
+        _check_size(image)
         return _upright_rgb(image)
 
 
@@ -127,20 +133,27 @@ def _unreadable(not_a_picture: str) -> Iterator[None]:
         raise UnreadablePhotoError(f"broken or truncated: {in_short(error)}") from None
 
 
-def _upright_rgb(image: Image.Image, draft_px: int = 0) -> Image.Image:
-    _check_size(image.size)
+def _upright_rgb(image: Image.Image, draft_px: int = 0, data: bytes = b"") -> Image.Image:
     if draft_px:
         _draft(image, draft_px)
-    if image.width * image.height <= HUGE_PIXELS:
-        image.load()
+    if decoded_pixels(image) <= HUGE_PIXELS:
+        _load(image, data)
         return _turned(_to_rgb(image), image)
     with _one_huge:
-        image.load()
+        _load(image, data)
         return _turned(_rgb_in_strips(image, draft_px), image)
+
+
+def _load(image: Image.Image, data: bytes) -> None:
+    image.load()
+    if image.format in ("JPEG", "MPO") and data:
+        check_whole(image, data)
 
 
 def _turned(rgb: Image.Image, image: Image.Image) -> Image.Image:
     """The pixels of an image, upright. EXIF that cannot be read says nothing: the pixels may be sound."""
+    if len(image.info.get("exif", b"")) > MAX_EXIF_BYTES:
+        return rgb
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001  as of pixels, see `_unreadable`
@@ -149,9 +162,11 @@ def _turned(rgb: Image.Image, image: Image.Image) -> Image.Image:
     return rgb if turn is None else rgb.transpose(turn)
 
 
-def _check_size(size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise UnreadablePhotoError(f"{size[0]} x {size[1]} is more than the {MAX_PIXELS:,} pixels allowed")
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadablePhotoError(f"{image.width} x {image.height} is more than the {MAX_PIXELS:,} pixels allowed")
+    if (pixels := decoded_pixels(image)) > MAX_PIXELS:
+        raise UnreadablePhotoError(f"tiles of {pixels:,} pixels together; at most {MAX_PIXELS:,} are allowed")
 
 
 def _draft(image: Image.Image, draft_px: int) -> None:

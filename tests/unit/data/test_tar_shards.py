@@ -15,7 +15,7 @@ import pytest
 
 from lungfish.core.errors import PhotosError, UnreadablePhotoError
 from lungfish.data.photos import Skipped
-from lungfish.data.sources import open_photos, tar_index
+from lungfish.data.sources import open_photos, tar_headers, tar_index
 
 
 def write(path, members):
@@ -204,7 +204,7 @@ def test_hostile_headers(tmp_path, block, why):
 
 
 def test_absurd_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(tar_index, "MAX_MEMBERS", 10)
+    monkeypatch.setattr(tar_headers, "MAX_MEMBERS", 10)
     photos = open_photos(write(tmp_path / "x.tar", samples(0, 20)))
     assert "more than 10 members" in reason(photos, "x.tar")
 

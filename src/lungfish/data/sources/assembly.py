@@ -6,12 +6,17 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import Photo, PhotoSet, Skipped
 from lungfish.runtime.manifest import MAX_LABEL_CHARACTERS
 
+# A row takes about 300 bytes, its photo some of them again: 2 GB. ImageNet-1k has 1.3 million photos, Places365 1.8.
+MAX_PHOTOS = 5_000_000
+# Characters of the different labels, groups, splits and paths of a table: 50 for each of as many photos.
+MAX_TEXT_CHARACTERS = 50 * MAX_PHOTOS
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
 
@@ -77,6 +82,44 @@ def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence
     if len(labels) == 1:
         raise OneClassError(listed)
     return listed
+
+
+def check_count(photos: int, where: str) -> None:
+    """Raise `PhotosError` if there are more photos than `MAX_PHOTOS`."""
+    if photos > MAX_PHOTOS:
+        raise PhotosError(
+            f"{where} lists more than the {MAX_PHOTOS:,} photos allowed", "Give fewer: a part of them trains as well."
+        )
+
+
+class Texts:
+    """Each different text of a table, held once.
+
+    Args:
+        where: the table, for messages.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._known: dict[object, object] = {}
+        self._left = MAX_TEXT_CHARACTERS
+
+    def once(self, value: Any) -> Any:
+        """The value, or the equal one that was given before.
+
+        Raises:
+            PhotosError: the different texts have more than `MAX_TEXT_CHARACTERS` together.
+        """
+        if not isinstance(value, str | bytes):
+            return value
+        known = self._known.setdefault(value, value)
+        if known is value:
+            self._left -= len(value)
+            if self._left < 0:
+                raise PhotosError(
+                    f"{self._where}: its texts have more than the {MAX_TEXT_CHARACTERS:,} characters allowed"
+                )
+        return known
 
 
 def label_text(value: object) -> str:

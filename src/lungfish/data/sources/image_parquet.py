@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -13,20 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import LungfishError, PhotosError, UnreadablePhotoError
-from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, Skipped
-from lungfish.data.sources.assembly import Listing, Row, assemble, label_text, split_named
+from lungfish.data.sources.assembly import Listing, Row, assemble, check_count, label_text, split_named
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
+from lungfish.data.sources.parquet_file import MAX_GROUP_BYTES, opened
 from lungfish.data.sources.place import Place
 from lungfish.data.sources.shards import splits_of
+
+MAX_FEATURES_BYTES = 8 << 20  # of JSON that names the classes: 100,000 names of 80 characters
 
 
 def holds_images(place: Place, name: str) -> bool:
     """Whether a Parquet file holds pictures themselves (a struct with `bytes`) and not only their paths."""
-    with _opened(place, name) as file:
-        return bool(_image_column(file.schema_arrow))
+    with opened(place, name) as table:
+        return bool(_image_column(table.schema))
 
 
 def open_image_parquet(place: Place, names: Sequence[str]) -> PhotoSet:
@@ -46,26 +48,27 @@ def open_image_parquet(place: Place, names: Sequence[str]) -> PhotoSet:
     start = 0
     tables: list[_Table] = []
     for name, split in zip(files, splits_of(files), strict=True):
-        with _opened(place, name) as file:
-            schema = file.schema_arrow
-            image = _image_column(schema)
+        with opened(place, name) as file:
+            check_count(start + file.metadata.num_rows, place.shown())
+            image = _image_column(file.schema)
             if not image:
                 raise PhotosError(f"{printable(name)} has no column of images", "Give a Hugging Face image dataset.")
-            label, classes = _label_column(schema, name)
+            label, classes = _label_column(file.schema, name)
             if order is not None and classes != order:
                 raise PhotosError(f"{printable(name)} names other classes than {printable(files[0])}")
             order = classes
             tables.append(_Table(name, image, file.metadata))
-            columns = _columns(file, (label.lower(), "split", "group"))
+            tables[-1].check_groups()
+            columns = file.columns((label.lower(), "split", "group"))
         _list_rows(listing, columns, _Listed(name, label.lower(), classes, split, start))
         start += tables[-1].metadata.num_rows
     return assemble(listing, _reader(place, tables, listing), order or ())
 
 
 def read_columns(place: Place, name: str, wanted: Sequence[str]) -> dict[str, list[Any]]:
-    """Those of the wanted columns that the file has, as lists; names compare in lower case."""
-    with _opened(place, name) as file:
-        return _columns(file, wanted)
+    """Those of the wanted columns that the file has, as lists; names compare in lower case. Raises `LungfishError`."""
+    with opened(place, name) as table:
+        return table.columns(wanted)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,20 @@ class _Table:
 
     def image_bytes(self) -> int:
         """What all pictures take, about."""
-        leaves = (group.column(k) for group in self.groups() for k in range(group.num_columns))
+        return sum(map(self._group_bytes, self.groups()))
+
+    def check_groups(self) -> None:
+        """Raise `PhotosError` if a row group says that its pictures take more than `MAX_GROUP_BYTES`."""
+        for number, group in enumerate(self.groups()):
+            if (bytes_ := self._group_bytes(group)) > MAX_GROUP_BYTES:
+                raise PhotosError(
+                    f"{printable(self.name)}: the pictures of row group {number} take {bytes_:,} bytes;"
+                    f" at most {MAX_GROUP_BYTES:,} are read together",
+                    "Write the file again with fewer rows in each group: write_table(..., row_group_size=100).",
+                )
+
+    def _group_bytes(self, group: Any) -> int:
+        leaves = (group.column(k) for k in range(group.num_columns))
         return sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema == self.image)
 
 
@@ -126,11 +142,8 @@ class RowGroups:
         number = int(np.searchsorted(self.first_groups, group, "right")) - 1
         table = self.tables[number]
         try:
-            with _opened(self.place, table.name, table.metadata) as file:
-                read = file.read_row_group(group - int(self.first_groups[number]), columns=[table.image])
-                column = read.column(0)
-                leaf = column.flatten()[0] if table.image.endswith(".bytes") else column
-                pictures = leaf.to_pylist()
+            with opened(self.place, table.name, table.metadata) as file:
+                pictures = file.pictures(group - int(self.first_groups[number]), table.image)
         except LungfishError:
             raise
         except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
@@ -179,10 +192,10 @@ def _image_column(schema: Any) -> str:
 
     images = {}
     for field in schema:
-        if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
-            images[field.name] = f"{field.name}.bytes"
-        elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            images[field.name] = field.name
+        is_struct = pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
+        held = field.type.field("bytes").type if is_struct else field.type
+        if pa.types.is_binary(held) or pa.types.is_large_binary(held):
+            images[field.name] = f"{field.name}.bytes" if is_struct else field.name
     return images.get("image") or next(iter(images.values()), "")
 
 
@@ -191,8 +204,12 @@ def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
     import pyarrow as pa
 
     named = {}
-    with suppress(ValueError, KeyError, TypeError, AttributeError):  # others may write there what they like
-        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+    written = (schema.metadata or {}).get(b"huggingface", b"{}")
+    if len(written) > MAX_FEATURES_BYTES:
+        raise PhotosError(f"{printable(file)} describes its columns in {len(written):,} bytes of JSON")
+    # others may write there what they like
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        features = json.loads(written)["info"]["features"]
         named = {
             name: feature["names"]
             for name, feature in features.items()
@@ -206,25 +223,3 @@ def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
         )
     are_numbers = pa.types.is_integer(schema.field(column).type)
     return column, [str(name) for name in named.get(column, [])] if are_numbers else []
-
-
-def _columns(file: Any, wanted: Sequence[str]) -> dict[str, list[Any]]:
-    present = [column for column in file.schema_arrow.names if column.lower() in wanted]
-    table = file.read(columns=present)
-    return {column.lower(): table.column(column).to_pylist() for column in present}
-
-
-@contextmanager
-def _opened(place: Place, name: str, metadata: Any = None) -> Iterator[Any]:
-    """A `pyarrow.parquet.ParquetFile`; `metadata` is its footer, if it was read before."""
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "reading Parquet") from None
-    with place.open(name) as source:
-        try:
-            file = parquet.ParquetFile(source, metadata=metadata)
-        except pa.ArrowInvalid as error:
-            raise PhotosError(f"{printable(name)} is not a Parquet file: {error}") from error
-        yield file

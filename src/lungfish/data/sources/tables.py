@@ -8,16 +8,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
+from typing import TextIO
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, Skipped
-from lungfish.data.sources.assembly import Listing, Row, assemble, label_text, split_named
+from lungfish.data.sources.assembly import Listing, Row, Texts, assemble, check_count, label_text, split_named
 from lungfish.data.sources.image_parquet import read_columns
 from lungfish.data.sources.place import LocalPlace, Place
 from lungfish.data.sources.tree import suffix_of
 
 COLUMNS = ("image", "label", "split", "group")
+MAX_CSV_BYTES = 256 << 20  # 50 for each of `assembly.MAX_PHOTOS`
+MAX_ROW_CHARACTERS = 1 << 20
 TEMPLATE = "The first lines should read like this:\nimage,label\ncats/one.jpg,cat\ndogs/two.jpg,dog"
 
 
@@ -106,16 +109,22 @@ class _Places:
         return image
 
     def is_file(self, name: str) -> bool:
-        return self.root is None or (self.root / name).is_file()
+        try:
+            return self.root is None or (self.root / name).is_file()
+        except OSError:  # a name that is longer than any file's
+            return False
 
     def _holds(self, posix: PurePosixPath) -> bool:
         if self.root is None or self.real_root is None or self.follow_links:
             return True
         folder = str(posix.parent)
-        if folder not in self.inside:
-            self.inside[folder] = (self.root / folder).resolve().is_relative_to(self.real_root)
         path = self.root / posix
-        return self.inside[folder] and (not path.is_symlink() or path.resolve().is_relative_to(self.real_root))
+        try:
+            if folder not in self.inside:
+                self.inside[folder] = path.parent.resolve().is_relative_to(self.real_root)
+            return self.inside[folder] and (not path.is_symlink() or path.resolve().is_relative_to(self.real_root))
+        except OSError:  # a name that is longer than any file's: there is no such file
+            return True
 
 
 def is_anchored(path: str, flavour: type[PurePath] = PurePath) -> bool:
@@ -125,24 +134,71 @@ def is_anchored(path: str, flavour: type[PurePath] = PurePath) -> bool:
 
 def _read_csv(place: Place, name: str) -> Table:
     with place.open(name) as file:
-        data = file.read()
+        data = file.read(MAX_CSV_BYTES + 1)
+    if len(data) > MAX_CSV_BYTES:
+        raise PhotosError(f"{printable(name)} has more than the {MAX_CSV_BYTES:,} bytes allowed", "Save it as Parquet.")
     try:
-        text = data.decode("utf-8-sig")
+        return _parse_csv(name, data)
     except UnicodeDecodeError as error:
-        raise PhotosError(f"{printable(name)} is not UTF-8 (byte {error.start})", "Save it as 'CSV UTF-8'.") from error
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)  # spreadsheets of many countries write semicolons
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+        raise PhotosError(
+            f"{printable(name)} is not UTF-8 (byte {_bad_byte(data)})", "Save it as 'CSV UTF-8'."
+        ) from error
     except csv.Error as error:
         raise PhotosError(f"{printable(name)} is not a CSV: {error}", TEMPLATE) from error
-    names = [column.strip().lower() for column in rows[0]] if rows else []
+
+
+def _parse_csv(name: str, data: bytes) -> Table:
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    header = text.readline(MAX_ROW_CHARACTERS)
+    delimiter = max(",;\t", key=header.count)  # spreadsheets of many countries write semicolons
+    text.seek(0)
+    lines = _Lines(text)
+    rows = (row for row in csv.reader(lines, delimiter=delimiter) if row)
+    names = [column.strip().lower() for column in next(rows, [])]
     _check_columns(name, names)
-    for i, row in enumerate(rows[1:], start=2):
+    at = {column: names.index(column) for column in COLUMNS if column in names}
+    columns: dict[str, list[str]] = {column: [] for column in at}
+    texts = Texts(printable(name))
+    for i, row in enumerate(rows, start=2):
+        lines.begin_row()
         if len(row) != len(names):
             raise PhotosError(f"{printable(name)}, row {i}: {len(row)} values for {len(names)} columns", TEMPLATE)
-    at = {column: names.index(column) for column in COLUMNS if column in names}
-    return Table(name, {column: [row[k].strip() for row in rows[1:]] for column, k in at.items()}, first_line=2)
+        check_count(i - 1, printable(name))
+        for column, k in at.items():
+            columns[column].append(texts.once(row[k].strip()))
+    return Table(name, columns, first_line=2)
+
+
+class _Lines:
+    """The lines of a CSV, which holds a whole row in memory, however many lines and values it has."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self.begin_row()
+
+    def begin_row(self) -> None:
+        self._left = MAX_ROW_CHARACTERS
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise csv.Error(f"a row has more than the {MAX_ROW_CHARACTERS:,} characters allowed")
+        if not line:
+            raise StopIteration
+        return line
+
+
+def _bad_byte(data: bytes) -> int:
+    """Where bytes stop to be UTF-8."""
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
 
 
 def _read_parquet(place: Place, name: str) -> Table:

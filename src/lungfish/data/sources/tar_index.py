@@ -8,11 +8,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import StorageError
@@ -21,14 +19,13 @@ from lungfish.core.hashing import sha256_json
 from lungfish.core.names import printable
 from lungfish.data import space
 from lungfish.data.sources.place import Place
+from lungfish.data.sources.tar_headers import DamagedTarError, Member, members
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, is_junk
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
 
-VERSION = 1  # raise it when a shard would be read otherwise
+VERSION = 2  # raise it when a shard would be read otherwise
 LABELS = ("cls", "json", "txt")  # the first that is there counts
 MAX_LABEL_BYTES = 1 << 16
-MAX_MEMBERS = 5_000_000
-LARGEST_READ = 1 << 20  # by which tarfile reads a member's long name or extended header whole
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _STEM = re.compile(r"((?:.*/)?[^/.][^/.]*)\.([^/]+)", re.DOTALL)
 
@@ -79,28 +76,6 @@ def read_shard(place: Place, name: str) -> Shard:
     return shard
 
 
-class _DamagedError(Exception):
-    """What is wrong with a tar."""
-
-
-@dataclass
-class _Careful:
-    """A file of which a hostile header cannot have much read into memory."""
-
-    file: BinaryIO
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= LARGEST_READ:
-            raise _DamagedError("a header of an absurd size")
-        return self.file.read(size)
-
-    def seek(self, offset: int) -> int:
-        return self.file.seek(offset)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-
 @dataclass
 class _Parts:
     """The members of one sample so far."""
@@ -122,7 +97,7 @@ def _index(file: BinaryIO) -> Shard:
         shard.skipped.append(("", "compressed: a photo cannot be read alone; decompress it first"))
         return shard
     try:
-        for member in _members(file, bytes_):
+        for member in members(file, bytes_):
             matched = _STEM.fullmatch(member.name)
             if matched is None or is_junk(PurePosixPath(member.name).name):
                 continue
@@ -131,46 +106,22 @@ def _index(file: BinaryIO) -> Shard:
                 parts = _Parts(matched[1])
             _add(parts, member, matched[2].lower(), file)
         _finish(shard, parts)
-    except (_DamagedError, tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
+    except (DamagedTarError, ValueError, OverflowError) as error:
         _finish(shard, parts)
         shard.skipped.append(("", f"damaged behind {len(shard.samples):,} samples: {printable(str(error))}"))
     return shard
 
 
-def _members(file: BinaryIO, bytes_: int) -> Iterator[tarfile.TarInfo]:
-    """Plain files, one at a time."""
-    with tarfile.open(fileobj=cast("IO[bytes]", _Careful(file)), mode="r:") as tar:
-        for _ in range(MAX_MEMBERS):
-            member = tar.next()
-            tar.__dict__["members"] = []  # tarfile would hold them all
-            if member is None:
-                _check_end(file, tar.offset)
-                break
-            if member.size < 0 or member.offset_data + member.size > bytes_:
-                raise _DamagedError(f"{printable(member.name[:80])} ends behind the end of the file")
-            if member.isreg() and not member.issparse():
-                yield member
-        else:
-            raise _DamagedError(f"more than {MAX_MEMBERS:,} members")
-
-
-def _check_end(file: BinaryIO, offset: int) -> None:
-    """A tar ends with zeros, or with the file; tarfile takes whatever is no header for an end."""
-    file.seek(offset)
-    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise _DamagedError(f"no header at byte {offset:,}")
-
-
-def _add(parts: _Parts, member: tarfile.TarInfo, extension: str, file: BinaryIO) -> None:
+def _add(parts: _Parts, member: Member, extension: str, file: BinaryIO) -> None:
     if f".{extension.rpartition('.')[2]}" in PHOTO_SUFFIXES:
         if not parts.pictures:
-            parts.picture = member.name.removeprefix("./"), member.offset_data, member.size
+            parts.picture = member.name.removeprefix("./"), member.start, member.size
         parts.pictures += 1
     elif extension in LABELS:
         if member.size > MAX_LABEL_BYTES:
             parts.fault = f"a .{extension} of {member.size:,} bytes"
             return
-        file.seek(member.offset_data)
+        file.seek(member.start)
         parts.labels[extension] = _label(extension, file.read(member.size))
 
 

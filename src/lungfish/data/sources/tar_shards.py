@@ -14,7 +14,7 @@ from lungfish.core.cache import cache_folder
 from lungfish.core.errors import LungfishError, UnreadablePhotoError
 from lungfish.data import space
 from lungfish.data.photos import Photo, PhotoSet, Skipped
-from lungfish.data.sources.assembly import Listing, Row, assemble
+from lungfish.data.sources.assembly import Listing, Row, assemble, check_count
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
 from lungfish.data.sources.place import LocalPlace, Place
@@ -42,6 +42,8 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
     labels: dict[str, str] = {}  # one text for each class, however many photos it has
     shards = map_ahead(partial(read_shard, place), files, SHARDS_AT_ONCE, SHARDS_AT_ONCE)
     for number, (file, split, shard) in enumerate(zip(files, splits_of(files), shards, strict=True)):
+        check_count(len(listing.rows) + len(shard.samples), place.shown())
+        check_count(len(listing.skipped) + len(shard.skipped), place.shown())
         stem = file.removesuffix(".tar")
         seen: set[str] = set()
         listing.skipped += [Skipped(f"{stem}/{name}" if name else file, why) for name, why in shard.skipped]

@@ -1,0 +1,155 @@
+"""Parquet from strangers: columns read in batches, dictionaries kept as they are encoded, everything counted.
+
+A few bytes of Parquet can stand for gigabytes: a dictionary holds a value once, however many rows repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lungfish.core.errors import PhotosError, UnreadablePhotoError
+from lungfish.core.extras import missing_extra
+from lungfish.core.names import printable
+from lungfish.data.sources.assembly import Texts, check_count
+from lungfish.data.sources.place import Place
+
+# Of the pictures of a row group, each counted as often as it occurs: they are held, and copied to the disk, together.
+# Files of the Hugging Face hub have 100 to 1000 photos in a group; its viewer takes groups of up to 300 MB.
+MAX_GROUP_BYTES = 1 << 30
+TEXT_ROWS = 4096  # of a batch of labels
+PICTURE_ROWS = 64  # of a batch of pictures
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """An open Parquet file.
+
+    Args:
+        name: of the file, for messages.
+        source: its bytes; can be read anywhere.
+        metadata: its footer.
+        schema: of its columns, in Arrow's types.
+    """
+
+    name: str
+    source: Any
+    metadata: Any
+    schema: Any
+
+    def columns(self, wanted: Sequence[str]) -> dict[str, list[Any]]:
+        """Those of the wanted columns that the file has, as lists; names compare in lower case.
+
+        Raises:
+            PhotosError: too many rows, too much text, values that are no single text or number, or a damaged file.
+        """
+        check_count(self.metadata.num_rows, printable(self.name))
+        present = [column for column in self.schema.names if column.lower() in wanted]
+        for column in present:
+            self._check_type(column)
+        texts = Texts(printable(self.name))
+        values: dict[str, list[Any]] = {column: [] for column in present}
+        with self._damaged():
+            for batch in self._encoded(present).iter_batches(TEXT_ROWS, columns=present):
+                for column in present:
+                    values[column] += map(texts.once, _values(batch.column(column)))
+                check_count(max(map(len, values.values()), default=0), printable(self.name))
+        return {column.lower(): each for column, each in values.items()}
+
+    def pictures(self, group: int, image: str) -> list[bytes | None]:
+        """The pictures of a row group.
+
+        Args:
+            group: its number.
+            image: the column of bytes, as pyarrow names what is inside a struct.
+
+        Raises:
+            UnreadablePhotoError: they take more than `MAX_GROUP_BYTES`, or the file is damaged.
+        """
+        pictures: list[bytes | None] = []
+        left_bytes = MAX_GROUP_BYTES
+        rows = self.metadata.row_group(group).num_rows
+        for batch in self._encoded([image]).iter_batches(PICTURE_ROWS, row_groups=[group], columns=[image]):
+            column = batch.column(0)
+            found = _values(column.flatten()[0] if image.endswith(".bytes") else column)
+            left_bytes -= sum(len(each) for each in found if each is not None)
+            if left_bytes < 0:
+                raise UnreadablePhotoError(
+                    f"the pictures of its row group take more than the {MAX_GROUP_BYTES:,} bytes allowed"
+                )
+            pictures += found
+        if len(pictures) != rows:
+            raise UnreadablePhotoError(f"its row group holds {len(pictures):,} pictures for {rows:,} rows")
+        return pictures
+
+    def _encoded(self, columns: Sequence[str]) -> Any:
+        """The file, opened so that dictionaries of these columns are kept."""
+        from pyarrow import parquet
+
+        leaves = (self.metadata.schema.column(i) for i in range(self.metadata.num_columns))
+        texts = [leaf.path for leaf in leaves if leaf.path in columns and leaf.physical_type == "BYTE_ARRAY"]
+        return parquet.ParquetFile(self.source, metadata=self.metadata, read_dictionary=texts)
+
+    def _check_type(self, column: str) -> None:
+        import pyarrow as pa
+
+        kind = self.schema.field(column).type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        checks = (pa.types.is_primitive, pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+        checks = (*checks, pa.types.is_large_binary, pa.types.is_null, pa.types.is_decimal)
+        if not any(check(kind) for check in checks):
+            raise PhotosError(
+                f"{printable(self.name)}: column {printable(column)} holds {printable(str(kind)[:80])}",
+                "Labels, splits, groups and paths are texts or numbers.",
+            )
+
+    @contextmanager
+    def _damaged(self) -> Iterator[None]:
+        import pyarrow as pa
+
+        try:
+            yield
+        except pa.ArrowException as error:
+            raise PhotosError(f"{printable(self.name)} is damaged: {printable(_first_line(error))}") from error
+
+
+@contextmanager
+def opened(place: Place, name: str, metadata: Any = None) -> Iterator[ParquetTable]:
+    """A Parquet file; `metadata` is its footer, if it was read before.
+
+    Raises:
+        PhotosError: it is none.
+        MissingExtraError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "reading Parquet") from None
+    with place.open(name) as source:
+        try:
+            file = parquet.ParquetFile(source, metadata=metadata)
+            schema = file.schema_arrow
+        except pa.ArrowException as error:
+            raise PhotosError(f"{printable(name)} is not a Parquet file: {printable(_first_line(error))}") from error
+        yield ParquetTable(name, source, file.metadata, schema)
+
+
+def _values(array: Any) -> list[Any]:
+    """The values of an Arrow array; one that a dictionary holds once is one object, however often it occurs."""
+    import pyarrow as pa
+
+    if not isinstance(array, pa.DictionaryArray):
+        values: list[Any] = array.to_pylist()
+        return values
+    indices = array.indices
+    used = indices.unique().drop_null()
+    known = dict(zip(used.to_pylist(), array.dictionary.take(used).to_pylist(), strict=True))
+    return [known.get(index) for index in indices.to_pylist()]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

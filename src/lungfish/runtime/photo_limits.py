@@ -1,0 +1,216 @@
+"""Limits on what a photo's decoder may be led to do, checked before the pixels are decoded.
+
+The number of pixels alone does not bound the work: a TIFF may hold a tile that is larger than its picture, a
+progressive JPEG thousands of scans of all its pixels, a header millions of empty segments.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Literal
+
+from PIL import Image
+
+from lungfish.core.errors import UnreadablePhotoError
+
+# Twice the size at which Pillow warns, and the size at which it refuses.
+MAX_PIXELS = 178_956_970
+# Progressive JPEGs have 10 scans, those of optimizing encoders up to 20. libtiff and libvips stop at 100 as well.
+MAX_SCANS = 100
+# Each scan visits every pixel, in about 0.7 ms a million: 16 scans of the largest picture, 100 of 30 million pixels.
+MAX_SCANNED_PIXELS = 3_000_000_000
+# Of memory, where a decoder holds more than the picture: then 4 bytes a pixel are not all.
+MAX_DECODER_BYTES = 1_000_000_000
+# Pillow's WebP decoder holds the canvas four times (measured: 15.9 bytes a pixel), those of AVIF and HEIF three times.
+DECODER_BYTES = {"WEBP": 16, "AVIF": 12, "HEIF": 12}
+# Pillow looks at each in Python, 1 to 3 us: 0.3 s. A PNG of 512 MiB in libpng's pieces of 8 KiB has 65,536.
+MAX_SEGMENTS = 100_000
+# A PNG has one color profile; each takes up to 1 ms to unpack.
+MAX_PROFILES = 10
+# EXIF has at most 64 KiB in a JPEG, unless it is cut into several segments, which Pillow joins one by one.
+MAX_EXIF_BYTES = 1 << 20
+# Directory entries of a classic TIFF are counted in 16 bits; those of a BigTIFF in 64.
+MAX_TIFF_TAGS = 65_535
+# Bytes between one segment and the next, where there should be none; Pillow skips them one by one.
+MAX_JUNK_BYTES = 1 << 16
+
+_TILE_WIDTH, _TILE_LENGTH, _ROWS_PER_STRIP = 322, 323, 278
+_SOS, _EOI, _EXIF = 0xDA, 0xD9, 0xE1
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEGMENT = struct.Struct(">BBH")
+_NO_MARKER = frozenset({0x00, 0xFF})
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+_MARKER = re.compile(rb"\xff+[^\x00\xff]")
+_GIF_BLOCK = re.compile(rb"[!,;]")
+_END_OF_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # not a zero that stands for 0xFF itself, not a restart
+
+
+def check_header(data: bytes) -> None:
+    """Check the structure of a photo's file before Pillow reads it.
+
+    Raises:
+        UnreadablePhotoError: more segments, profiles, EXIF or tags than a photo has.
+    """
+    if data.startswith(b"\xff\xd8"):
+        _check_jpeg(data)
+    elif data.startswith(b"\x89PNG"):
+        _check_png(data)
+    elif data.startswith(b"GIF8"):
+        _check_count(_gif_blocks(data))
+    elif data[:4] in (b"II+\0", b"MM\0+"):
+        _check_bigtiff(data)
+
+
+def decoded_pixels(image: Image.Image) -> int:
+    """The number of pixels that decoding an opened image brings about: those of whole tiles, for a TIFF."""
+    width, height = image.size
+    tags = getattr(image, "tag_v2", None)
+    if image.format != "TIFF" or tags is None:
+        return width * height
+    tile_width, tile_height = _tag(tags, _TILE_WIDTH, 0), _tag(tags, _TILE_LENGTH, 0)
+    if not (tile_width or tile_height):
+        tile_width, tile_height = width, min(max(_tag(tags, _ROWS_PER_STRIP, height), 1), height)
+    return _whole(width, tile_width) * _whole(height, tile_height)
+
+
+def check_decoder(image: Image.Image) -> None:
+    """Check the memory that the decoder of an opened image needs beyond the picture. Raises `UnreadablePhotoError`."""
+    _check_bytes(image.size, DECODER_BYTES.get(image.format or "", 0), image.format or "")
+
+
+def end_of_scans(data: bytes) -> int:
+    """Where the pixels of a JPEG's first picture end: at its end marker, or at the end of the bytes."""
+    return next((start for marker, start in _jpeg_markers(data) if marker == _EOI), len(data))
+
+
+def _jpeg_markers(data: bytes, at: int = 2) -> Iterator[tuple[int, int]]:
+    """Marker and place of each segment, from the first to the end marker; restarts inside scans are left out."""
+    pattern = _MARKER
+    while found := pattern.search(data, at):
+        marker, at = data[found.end() - 1], found.end()
+        yield marker, at - 2
+        if marker == _EOI:
+            return
+        if marker not in _ALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+        pattern = _END_OF_SCAN if marker == _SOS else _MARKER
+
+
+def _check_jpeg(data: bytes) -> None:
+    at, frame, exif_bytes = 2, -1, 0
+    for _ in range(MAX_SEGMENTS):
+        if at + 4 > len(data):
+            return
+        first, marker, length = _SEGMENT.unpack_from(data, at)
+        if first != 0xFF or marker in _NO_MARKER:
+            found = _MARKER.search(data, at)
+            start = found.end() - 2 if found else len(data)
+            _check_junk(start - at)
+            at = start
+            continue
+        if marker == _SOS:
+            if frame >= 0:
+                _check_scans(data, frame, at)
+            return
+        if marker in _FRAMES:
+            frame = at
+        elif marker == _EXIF and data.startswith(b"Exif", at + 4):
+            exif_bytes += length
+            if exif_bytes > MAX_EXIF_BYTES:
+                raise UnreadablePhotoError(f"more than the {MAX_EXIF_BYTES:,} bytes of EXIF allowed")
+        at += 2 if marker in _ALONE else 2 + length
+    raise _too_many()
+
+
+def _check_scans(data: bytes, frame: int, scan: int) -> None:
+    """Check a JPEG whose frame and first scan begin at these places, if the decoder has to keep its coefficients."""
+    components = data[frame + 9]
+    if data[frame + 1] not in _PROGRESSIVE and data[scan + 4 : scan + 5] == data[frame + 9 : frame + 10]:
+        return  # the first scan is the only one
+    height, width = (int.from_bytes(data[frame + at : frame + at + 2], "big") for at in (5, 7))
+    most = max(min(MAX_SCANS, MAX_SCANNED_PIXELS // max(width * height, 1)), 1)
+    # thumbnails and further pictures count here as well, but no scan is missed
+    if data.count(b"\xff\xda") > most:
+        further = (marker for marker, _ in _jpeg_markers(data, scan) if marker == _SOS)
+        if sum(1 for _ in islice(further, most + 1)) > most:
+            raise UnreadablePhotoError(f"more than {most} scans of {width} x {height} pixels")
+    factors = data[frame + 11 : frame + 10 + 3 * components : 3]  # horizontal and vertical, 4 bits each
+    samples = [(each >> 4) * (each & 15) for each in factors]
+    # every coefficient takes two bytes until the last scan
+    bytes_ = 4 + 2 * -(-sum(samples) // max(*samples, 1)) if samples else 0
+    _check_bytes((width, height), bytes_, "a JPEG of several scans")
+
+
+def _check_bytes(size: tuple[int, int], bytes_per_pixel: int, kind: str) -> None:
+    needed_bytes = size[0] * size[1] * bytes_per_pixel
+    if needed_bytes > MAX_DECODER_BYTES:
+        raise UnreadablePhotoError(
+            f"{size[0]} x {size[1]} pixels as {kind} take {needed_bytes / 1e9:.1f} GB to decode;"
+            f" at most {MAX_DECODER_BYTES / 1e9:.1f} are allowed: make it smaller, or save it as baseline JPEG"
+        )
+
+
+def _check_png(data: bytes) -> None:
+    profiles, at = 0, 8
+    for _ in range(MAX_SEGMENTS):
+        kind = data[at + 4 : at + 8]
+        if len(kind) < 4 or kind == b"IEND":
+            return
+        profiles += kind == b"iCCP"
+        if profiles > MAX_PROFILES:
+            raise UnreadablePhotoError(f"more than the {MAX_PROFILES} color profiles allowed")
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    raise _too_many()
+
+
+def _gif_blocks(data: bytes) -> Iterator[int]:
+    """Where the blocks before a GIF's first picture begin."""
+    at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    while found := _GIF_BLOCK.search(data, at):
+        _check_junk(found.start() - at)
+        if found[0] != b"!":
+            return
+        at = found.start() + 2
+        while length := int.from_bytes(data[at : at + 1], "big"):
+            yield at
+            at += 1 + length
+        yield at
+        at += 1
+    _check_junk(len(data) - at)
+
+
+def _check_junk(bytes_: int) -> None:
+    if bytes_ > MAX_JUNK_BYTES:
+        raise UnreadablePhotoError(f"{bytes_:,} bytes that belong to no segment")
+
+
+def _check_count(segments: Iterator[int]) -> None:
+    if next(islice(segments, MAX_SEGMENTS, None), None) is not None:
+        raise _too_many()
+
+
+def _check_bigtiff(data: bytes) -> None:
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    directory = int.from_bytes(data[8:16], order)
+    count = int.from_bytes(data[directory : directory + 8], order)
+    if count > MAX_TIFF_TAGS:
+        raise UnreadablePhotoError(f"{count:,} tags; at most {MAX_TIFF_TAGS:,} are allowed")
+
+
+def _too_many() -> UnreadablePhotoError:
+    return UnreadablePhotoError(f"more than the {MAX_SEGMENTS:,} segments allowed")
+
+
+def _tag(tags: Mapping[int, object], number: int, otherwise: int) -> int:
+    value = tags.get(number, otherwise)
+    value = value[0] if isinstance(value, tuple) and value else value
+    return value if isinstance(value, int) else otherwise
+
+
+def _whole(side: int, tile: int) -> int:
+    """The pixels along a side that whole tiles cover."""
+    return -(-side // max(tile, 1)) * max(tile, 1)
