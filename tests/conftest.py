@@ -102,12 +102,14 @@ def _color_model(labels: Sequence[str] = tuple(COLORS), sharpness: float = 0.02)
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = sharpness * np.array([COLORS[label] for label in labels], np.float32).T / 255
+    weights = sharpness * np.array([COLORS[label] for label in labels], np.float32) / 255
     nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
-        helper.make_node("Gemm", ["mean", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("Transpose", ["image"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["nchw"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("GlobalAveragePool", ["pixels"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weights", "bias"], ["logits"], transB=1),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
     ]
     side = PREPROCESS.resolution_px
     graph = helper.make_graph(
@@ -115,9 +117,12 @@ def _color_model(labels: Sequence[str] = tuple(COLORS), sharpness: float = 0.02)
         "color",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(labels)])],
-        [numpy_helper.from_array(np.array([1, 2]), "axes"), numpy_helper.from_array(weights, "weights")],
+        [
+            numpy_helper.from_array(np.zeros(len(labels), np.float32), "bias"),
+            numpy_helper.from_array(weights, "weights"),
+        ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, graph_metadata(labels, PREPROCESS))
     onnx.checker.check_model(model)
     return model

@@ -7,6 +7,7 @@ from pathlib import Path
 from lungfish.architecture.arch import Arch
 from lungfish.architecture.families import NAMED
 from lungfish.core.errors import ArchitectureError, UsageError
+from lungfish.core.files import TooLargeError, read_at_most
 from lungfish.core.names import choose, printable
 
 MAX_FILE_BYTES = 1_000_000
@@ -59,9 +60,9 @@ def _apply(arch: Arch, key: str, value: float) -> Arch:
 
 def _read(path: Path) -> Arch:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ArchitectureError(f"{printable(str(path))} is larger than the {MAX_FILE_BYTES:,} bytes allowed")
-        return Arch.from_json(path.read_text(encoding="utf-8"))
+        return Arch.from_json(read_at_most(path, MAX_FILE_BYTES).decode())
+    except TooLargeError:
+        raise ArchitectureError(f"{printable(str(path))} is larger than the {MAX_FILE_BYTES:,} bytes allowed") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
     except UnicodeDecodeError:

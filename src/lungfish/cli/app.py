@@ -24,6 +24,7 @@ from lungfish.cli.models import models
 from lungfish.cli.output import print_error, warn
 from lungfish.cli.predict import predict
 from lungfish.cli.scale import scale
+from lungfish.cli.signals import end_soon_after_signals
 from lungfish.cli.train import train
 from lungfish.cli.weights import weights
 from lungfish.core.errors import LungfishError, MachineError, StorageError, UsageError, WorkerError
@@ -33,6 +34,7 @@ from lungfish.core.names import in_short, printable
 
 COMMANDS = (demo, train, predict, evaluate, explain, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
+WATCHED = (predict, evaluate, explain)  # run what strangers made, and have nothing to save when a signal comes
 # typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 
@@ -78,6 +80,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # labels may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
+    if sys.argv[1:] and sys.argv[1] in [command.__name__ for command in WATCHED]:
+        end_soon_after_signals({signal.SIGINT: INTERRUPTED, signal.SIGTERM: STOPPED})
     code = run(sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # there is nothing left to stop
     if "RANK" in os.environ:  # torchrun started us

@@ -73,6 +73,31 @@ def open_regular(path: Path) -> BinaryIO:
     return io.BytesIO()
 
 
+class TooLargeError(OSError):
+    """A file has more bytes than may be read."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(errno.EFBIG, f"more than the {most:,} bytes allowed")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """Read a regular file that may come from anyone: no more than `most` bytes, whatever its size is said to be.
+
+    Raises:
+        TooLargeError: there are more.
+        NotRegularError: it is not a regular file.
+        OSError: not there, or not allowed.
+    """
+    with open_regular(path) as file:
+        data = file.read(min(path.stat().st_size, most) + 1)  # no buffer beyond what is needed
+    if len(data) > most:
+        raise TooLargeError(most)
+    return data
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write `data` to `path` through a temporary file beside it, flushed to disk, then renamed.
 

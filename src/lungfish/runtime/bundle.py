@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
@@ -56,6 +57,7 @@ class Bundle:
         self.folder = folder
         self.manifest = manifest
         self._sessions: dict[tuple[str, int], Session] = {}
+        self._opening: dict[tuple[str, int], Lock] = {}
 
     def __repr__(self) -> str:
         return f"<Bundle of {plural(len(self.labels), 'class', 'classes')}, default artefact {self.manifest.default}>"
@@ -78,9 +80,10 @@ class Bundle:
             BundleError: the file is missing or altered, or does not keep to the contract of a bundle's graph.
         """
         key = (self.manifest.artifact(artifact).file, threads or physical_cores())
-        if key not in self._sessions:
-            self._sessions[key] = self._open(*key)
-        return self._sessions[key]
+        with self._opening.setdefault(key, Lock()):  # threads that come together open it once
+            if key not in self._sessions:
+                self._sessions[key] = self._open(*key)
+            return self._sessions[key]
 
     def probabilities(
         self, pixels: NDArray[np.uint8], artifact: str | None = None, threads: int | None = None

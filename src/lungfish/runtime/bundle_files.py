@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungfish.core.errors import BundleError, StorageError
-from lungfish.core.files import open_regular
+from lungfish.core.files import TooLargeError, open_regular, read_at_most
 from lungfish.core.hashing import sha256_bytes, sha256_file
 from lungfish.core.names import printable
 from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRow, Manifest
@@ -40,10 +40,10 @@ def read_manifest(folder: Path) -> Manifest:
                 "lungfish train PHOTOS --out DIR makes a bundle.",
             )
         _check_inside(folder, MANIFEST_NAME)
-        size = path.stat().st_size
-        if size > MAX_MANIFEST_BYTES:
-            raise BundleError(f"{MANIFEST_NAME} has {size:,} bytes; at most {MAX_MANIFEST_BYTES:,} are allowed", HINT)
-        return Manifest.from_json(path.read_bytes())
+        try:
+            return Manifest.from_json(read_at_most(path, MAX_MANIFEST_BYTES))
+        except TooLargeError as error:
+            raise BundleError(f"{MANIFEST_NAME} has {error}", HINT) from None
 
 
 def file_rows(folder: Path, artifacts: Collection[str]) -> dict[str, FileRow]:
@@ -128,7 +128,10 @@ def read_artifact(folder: Path, manifest: Manifest, file: str) -> bytes:
     """
     with _reading(file):
         _check_there(folder, file)
-        data = (folder / file).read_bytes()
+        try:
+            data = read_at_most(folder / file, manifest.artifact(file).bytes)
+        except TooLargeError:
+            raise _altered(file) from None
     if sha256_bytes(data) != manifest.artifact(file).sha256:
         raise _altered(file)
     return data

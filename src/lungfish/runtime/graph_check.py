@@ -1,114 +1,184 @@
-"""Refuse what a bundle's ONNX file must not hold, before onnxruntime parses it.
+"""Refuse what a bundle's ONNX file must not hold, before onnxruntime sees it.
 
-onnxruntime follows external tensor data from the working directory when it loads a model from bytes, and from the
-model's folder when it loads a path, so the file itself must be looked into. The `onnx` package is not part of the base
-install; an ONNX file is plain protobuf, and the few fields that matter are found by walking its wire format.
+A graph may hold the operators that our exporters write, with their attributes, and nothing that computes another graph
+or reads another file. Every shape is inferred here, so memory and arithmetic are bounded before the session opens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lungfish.core.errors import BundleError
+from lungfish.runtime.onnx_message import OnnxFile, RefusedError, parse_onnx
+from lungfish.runtime.operators import ITEM_BYTES, MAX_RANK, OPERATORS, Attributes, Operator, Value
 from lungfish.runtime.untrusted import HINT, shortened
 
 MAX_MODEL_BYTES = 2**31 - 1  # protobuf's own limit
-MAX_FIELDS = 2_000_000
-MAX_DEPTH = 32
-STANDARD_DOMAINS = (b"", b"ai.onnx")
-
-_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
-# message -> field number -> the message in that field (onnx/onnx.proto); fields not listed hold no tensor and no node
-_MESSAGES = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute", 7: "domain"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "external", 14: "external"},
-}
-_REFUSED = {
-    "training": "holds training steps",
-    "function": "defines operators of its own",
-    "external": "keeps tensors in other files",
-}
+MAX_NODES = 10_000  # onnxruntime opens that many in a second; EfficientNet-B7 in INT8 has 2,534
+MAX_LIVE_BYTES = 2**31  # of activations held at once for a batch; EfficientNet-B7 at 600 px holds 1.7 GB
+MAX_MULTIPLY_ADDS = 2**40  # of a batch; EfficientNet-B7 at 600 px has 3e11
+OPSETS = ((b"", 17),)  # domain and version
+IR_VERSION = 8
+BATCH = b"batch"
+_INT, _INTS = 2, 7  # of onnx.AttributeProto.AttributeType
 
 
-def check_graph(data: bytes, what: str = "the model") -> None:
-    """Check that an ONNX file stands alone: no external data, standard operators only, well-formed protobuf.
+def checked_graph(data: bytes, batch_size: int, what: str = "the model") -> bytes:
+    """Check that an ONNX file stands alone and can be computed in bounded memory and time.
+
+    Args:
+        data: the file.
+        batch_size: of the largest batch that will be computed.
+        what: name of the file in messages.
+
+    Returns:
+        The bytes to give to onnxruntime, which hold what was checked and nothing else.
 
     Raises:
-        BundleError: it does not.
+        BundleError: the file breaks a rule.
     """
     if len(data) > MAX_MODEL_BYTES:
         raise BundleError(f"{what} has {len(data):,} bytes; at most {MAX_MODEL_BYTES:,} are allowed", HINT)
     try:
-        _Walk().visit("model", memoryview(data), 0)
-    except _RefusedError as reason:
+        file = parse_onnx(data)
+        _check_model(file.model)
+        _Check(file, batch_size).run()
+        return file.serialized()
+    except RefusedError as reason:
         raise BundleError(f"{what} {reason}", HINT) from None
 
 
-class _RefusedError(Exception):
-    pass
+def _check_model(model: Any) -> None:
+    opsets = tuple((each.domain, each.version) for each in model.opset_import)
+    if opsets != OPSETS or model.ir_version != IR_VERSION:
+        raise RefusedError(
+            f"is written for operator sets {shortened(opsets)} and ONNX version {model.ir_version}; "
+            f"allowed are {OPSETS} and {IR_VERSION}"
+        )
+    for entry in model.metadata_props:
+        _text(entry.key)
+        _text(entry.value)
 
 
-class _Walk:
-    def __init__(self) -> None:
-        self.fields = 0
+class _Check:
+    """One walk over the nodes, in the order in which they are computed."""
 
-    def visit(self, message: str, data: memoryview, depth: int) -> None:
-        if depth > MAX_DEPTH:
-            raise _RefusedError(f"is nested more than {MAX_DEPTH} deep")
-        children = _MESSAGES[message]
-        for number, wire, value in _wire_fields(data):
-            self.fields += 1
-            if self.fields > MAX_FIELDS:
-                raise _RefusedError(f"has more than {MAX_FIELDS:,} fields")
-            child = children.get(number)
-            if child in _REFUSED:
-                if number == 14 and wire == _VARINT and bytes(value) == b"\0":  # data_location: DEFAULT
-                    continue
-                raise _RefusedError(_REFUSED[child])
-            if child is None:
-                continue
-            if wire != _LENGTH:
-                raise _RefusedError("is not a valid ONNX file")
-            if child == "domain":
-                _check_domain(bytes(value))
-            else:
-                self.visit(child, value, depth + 1)
+    def __init__(self, file: OnnxFile, batch_size: int) -> None:
+        self._graph = file.model.graph
+        self._raw_bytes = [end - start for start, end in (span or (0, 0) for span in file.raw)]
+        self._batch_size = batch_size
+        self._values: dict[bytes, Value] = {}
+
+    def run(self) -> None:
+        graph = self._graph
+        if len(graph.node) > MAX_NODES:
+            raise RefusedError(f"has {len(graph.node):,} operators; at most {MAX_NODES:,} are allowed")
+        for info in graph.input:
+            self._add(info.name, self._declared(info))
+        for tensor, raw_bytes in zip(graph.initializer, self._raw_bytes, strict=True):
+            self._add(tensor.name, _initializer(tensor, raw_bytes))
+        self._infer_nodes()
+        notes = [info for info in graph.value_info if info.name in self._values]  # the quantizer leaves others, too
+        for info in (*graph.output, *notes):
+            if self._values.get(info.name) != self._declared(info):
+                raise RefusedError(f"declares {_shown(info.name)} as something that it does not compute")
+            _text(info.name)
+
+    def _infer_nodes(self) -> None:
+        nodes = self._graph.node
+        last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
+        last_use |= dict.fromkeys((info.name for info in self._graph.output), len(nodes))
+        dies: dict[int, list[bytes]] = {}
+        for name, i in last_use.items():
+            dies.setdefault(i, []).append(name)
+        live_bytes = sum(self._values[info.name].bytes for info in self._graph.input)
+        multiply_adds = 0
+        for i, node in enumerate(nodes):
+            value, cost = _infer(node, self._inputs(node))
+            self._add(node.output[0], value)
+            live_bytes += value.bytes
+            multiply_adds += cost * value.elements
+            if live_bytes > MAX_LIVE_BYTES:
+                raise RefusedError(f"holds {live_bytes:,} bytes of activations; at most {MAX_LIVE_BYTES:,} are allowed")
+            if multiply_adds > MAX_MULTIPLY_ADDS:
+                raise RefusedError(f"has {multiply_adds:,} multiply-adds; at most {MAX_MULTIPLY_ADDS:,} are allowed")
+            freed = (self._values[name] for name in dies.get(i, ()))
+            live_bytes -= sum(each.bytes for each in freed if not each.is_constant)
+
+    def _inputs(self, node: Any) -> list[Value]:
+        try:
+            return [self._values[name] for name in node.input]
+        except KeyError as missing:
+            raise RefusedError(f"computes from {_shown(missing.args[0])} before it is there") from None
+
+    def _add(self, name: bytes, value: Value) -> None:
+        if name in self._values or not name:
+            raise RefusedError(f"defines {_shown(name)} twice" if name else "leaves a value without a name")
+        self._values[name] = value
+
+    def _declared(self, info: Any) -> Value:
+        """What an input or output is said to be."""
+        tensor = info.type.tensor_type
+        sides = tuple(self._batch_size if dim.dim_param == BATCH else dim.dim_value for dim in tensor.shape.dim)
+        return _value(info.name, tensor.elem_type, sides)
 
 
-def _check_domain(domain: bytes) -> None:
-    if domain not in STANDARD_DOMAINS:
-        raise _RefusedError(f"uses custom operators: domain {shortened(domain.decode('utf-8', 'replace'))}")
+def _initializer(tensor: Any, raw_bytes: int) -> Value:
+    value = _value(tensor.name, tensor.data_type, tensor.dims, is_constant=True)
+    floats, integers = (len(values) * ITEM_BYTES[value.dtype] for values in (tensor.float_data, tensor.int32_data))
+    if sorted((raw_bytes, floats, integers)) != [0, 0, value.bytes] or tensor.data_location != 0:
+        raise RefusedError(f"does not hold the numbers of {_shown(tensor.name)}")
+    return value
 
 
-def _wire_fields(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """The fields of one protobuf message: number, wire type, content (a varint's own bytes)."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        start = at
-        if wire == _VARINT:
-            _, at = _varint(data, at)
-        elif wire == _LENGTH:
-            length, start = _varint(data, at)
-            at = start + length
-        elif wire in (_EIGHT_BYTES, _FOUR_BYTES):
-            at = start + (8 if wire == _EIGHT_BYTES else 4)
-        else:  # groups are not used by ONNX
-            raise _RefusedError("is not a valid ONNX file")
-        if at > len(data):
-            raise _RefusedError("is truncated or not an ONNX file")
-        yield number, wire, data[start:at]
+def _value(name: bytes, dtype: int, shape: Iterable[int], *, is_constant: bool = False) -> Value:
+    sides = tuple(shape)
+    if dtype not in ITEM_BYTES or len(sides) > MAX_RANK or not all(0 < side <= MAX_MODEL_BYTES for side in sides):
+        raise RefusedError(
+            f"has {_shown(name)} of ONNX's type {dtype} and shape {shortened(list(sides))}; "
+            f"allowed are the types {', '.join(map(str, ITEM_BYTES))} and up to {MAX_RANK} sides of 1 or more"
+        )
+    return Value(dtype, sides, is_constant)
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for index, byte in enumerate(data[at : at + 10]):
-        value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return value, at + index + 1
-    raise _RefusedError("is truncated or not an ONNX file")
+def _infer(node: Any, inputs: Sequence[Value]) -> tuple[Value, int]:
+    """Return what an operator computes, and the multiply-adds for each of its numbers."""
+    try:
+        operators = OPERATORS[_text(node.op_type)]
+    except KeyError:
+        raise RefusedError(f"uses the operator {_shown(node.op_type)}; allowed are {', '.join(OPERATORS)}") from None
+    try:
+        operator, attributes = _operator(operators, node)
+        return operator.infer(inputs, attributes)
+    except RefusedError as reason:
+        raise RefusedError(f"has {node.op_type.decode()} {_shown(node.name)} that is not allowed: {reason}") from None
+
+
+def _operator(operators: Sequence[Operator], node: Any) -> tuple[Operator, Attributes]:
+    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    for attribute in node.attribute:
+        name = _text(attribute.name)
+        if attribute.type == _INT and not attribute.ints:
+            found[name] = attributes[name] = attribute.i
+        elif attribute.type == _INTS and not attribute.HasField("i"):
+            attributes[name] = list(attribute.ints)
+            found[f"{name}[{len(attributes[name])}]"] = None
+    for operator in operators:
+        expected = (sorted(operator.attributes), len(operator.attributes), operator.inputs, 1)
+        if (sorted(found), len(node.attribute), len(node.input), len(node.output)) == expected:
+            return operator, attributes
+    allowed = " or ".join(f"{each.inputs} inputs and attributes {list(each.attributes)}" for each in operators)
+    raise RefusedError(f"it must have 1 output, {allowed}")
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(f"holds {_shown(data)}, which is not UTF-8") from None
+
+
+def _shown(data: bytes) -> str:
+    return shortened(data.decode("utf-8", "backslashreplace"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from lungfish.core.errors import BundleError
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.runtime.untrusted import HINT
+from lungfish.runtime.untrusted import HINT, check_values
 
 
 def graph_metadata(labels: Sequence[str], preprocess: Preprocess) -> dict[str, str]:
@@ -32,6 +32,7 @@ def check_metadata(metadata: Mapping[str, str], labels: Sequence[str], preproces
 
 def _value(text: str) -> object:
     try:
+        check_values(text)
         return json.loads(text)
     except (ValueError, RecursionError):
         return None

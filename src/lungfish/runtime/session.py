@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import BundleError, MachineError
-from lungfish.runtime.graph_check import MAX_MODEL_BYTES, check_graph
+from lungfish.core.files import TooLargeError, read_at_most
+from lungfish.runtime.graph_check import MAX_MODEL_BYTES, checked_graph
 from lungfish.runtime.untrusted import HINT, shortened
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ class Session:
     """An ONNX graph that keeps to the bundle's contract, on the CPU of this machine.
 
     Args:
-        model: a path, or the file's bytes. It may come from anyone: it is checked before it is parsed.
+        model: a path, or the file's bytes. It may come from anyone: onnxruntime sees what has passed `checked_graph`.
         threads: that compute one run; by default as many as there are physical cores.
         output: name of the output; `probabilities` in a bundle.
+        trusted: open whatever graph it is, unchecked; for what this process has exported itself, never for a bundle.
 
     Attributes:
         resolution_px: side of the square pictures that go in.
@@ -41,10 +43,13 @@ class Session:
         MachineError: onnxruntime does not work here.
     """
 
-    def __init__(self, model: Path | bytes, threads: int | None = None, output: str = "probabilities") -> None:
+    def __init__(
+        self, model: Path | bytes, threads: int | None = None, output: str = "probabilities", *, trusted: bool = False
+    ) -> None:
         name = "the model" if isinstance(model, bytes) else model.name
         data = model if isinstance(model, bytes) else _read(model)
-        check_graph(data, name)
+        if not trusted:
+            data = checked_graph(data, BATCH_SIZE, name)
         self.threads = threads or physical_cores()
         self.output = output
         self._session = _open(data, self.threads, name)
@@ -121,6 +126,7 @@ def _open(data: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
     options.use_deterministic_compute = True
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # by its bytes, it might be one of ORT's own
     try:
         return engine.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
@@ -129,9 +135,9 @@ def _open(data: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_MODEL_BYTES:
-            raise BundleError(f"{path.name} is larger than the {MAX_MODEL_BYTES:,} bytes allowed", HINT)
-        return path.read_bytes()
+        return read_at_most(path, MAX_MODEL_BYTES)
+    except TooLargeError as error:
+        raise BundleError(f"{path.name} has {error}", HINT) from None
     except OSError as error:
         raise BundleError(f"cannot read {path.name}: {error.strerror}", HINT) from None
 

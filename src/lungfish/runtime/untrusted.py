@@ -13,6 +13,7 @@ from lungfish.core.names import printable
 
 HINT = "Copy the bundle again from where it came from, or make it again with lungfish train."
 MAX_DEPTH = 32
+MAX_VALUES = 500_000  # parsed, a value takes up to 300 bytes; bundle.json has one for each label, and few others
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RESERVED = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))})
 _FORBIDDEN = frozenset('<>:"/\\|?*')
@@ -25,6 +26,7 @@ def parse_object(text: str | bytes, what: str) -> Fields:
         BundleError: it is anything else.
     """
     try:
+        check_values(text)
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
         depth = _depth(value)
     except (ValueError, RecursionError) as error:
@@ -35,6 +37,13 @@ def parse_object(text: str | bytes, what: str) -> Fields:
     if depth > MAX_DEPTH:
         raise BundleError(f"{what} is nested more than {MAX_DEPTH} deep", HINT)
     return Fields(value, what)
+
+
+def check_values(text: str | bytes) -> None:
+    """Raise `ValueError` if a JSON text may hold more than `MAX_VALUES` values: before each is a comma or bracket."""
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise ValueError(f"it holds more than {MAX_VALUES:,} values")
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lungfish.core.errors import UsageError
+from lungfish.core.files import read_at_most
 from lungfish.core.names import choose, printable
 from lungfish.training.tuning import Finetune, Full, check_ranges
+
+MAX_FILE_BYTES = 100_000  # ours have a thousand; TOML is parsed at about 1 MB/s
 
 
 @dataclass(frozen=True)
@@ -133,9 +136,9 @@ def read_recipe(name: str) -> Recipe:
     if not name.endswith(".toml"):
         return RECIPES[choose(name, RECIPES, "recipe")]
     try:
-        values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the recipe {printable(name)}: {error}") from None
+        values = tomllib.loads(read_at_most(Path(name), MAX_FILE_BYTES).decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"cannot read the recipe {printable(name)}: {printable(str(error))}") from None
     return _from_values({"name": Path(name).stem} | values)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.names import printable
-from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
+from lungfish.runtime.bundle_files import read_manifest
+from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.weights.checkpoint import read_checkpoint
 from lungfish.weights.completion import arch_name
 from lungfish.weights.convert.detection import OURS
@@ -138,7 +139,7 @@ def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:
     if "padding" in metadata and "bn_eps" in metadata:
         padding, bn_eps = metadata["padding"], metadata["bn_eps"]
     elif bundle.is_file():
-        row = Manifest.from_json(bundle.read_bytes()).flavour
+        row = read_manifest(bundle.parent).flavour
         padding, bn_eps = row.padding, str(row.bn_eps)
     else:
         return Flavour()

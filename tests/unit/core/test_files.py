@@ -1,11 +1,19 @@
 import errno
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 from lungfish.core import files
 from lungfish.core.errors import StorageError
-from lungfish.core.files import NotRegularError, open_regular, storage_errors, write_atomic
+from lungfish.core.files import (
+    NotRegularError,
+    TooLargeError,
+    open_regular,
+    read_at_most,
+    storage_errors,
+    write_atomic,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -59,3 +67,20 @@ def test_a_file_that_the_system_makes_up_is_not_read() -> None:
     assert Path("/proc/self/status").read_bytes()
     with open_regular(Path("/proc/self/status")) as file:
         assert file.read() == b""
+
+
+def test_no_more_than_is_allowed_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_at_most(tmp_path / "a", 5) == read_at_most(tmp_path / "a", 10**12) == b"12345"
+    with pytest.raises(TooLargeError, match="more than the 4 bytes allowed"):
+        read_at_most(tmp_path / "a", 4)
+
+
+def test_a_size_that_is_not_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = MagicMock()
+    endless.__enter__.return_value.read = lambda size: b"x" * size
+    (tmp_path / "a").write_bytes(b"1234")
+    monkeypatch.setattr(files, "open_regular", lambda _: endless)
+    assert read_at_most(tmp_path / "a", 10) == b"x" * 5  # it has grown since: no more than one byte of that
+    with pytest.raises(TooLargeError):
+        read_at_most(tmp_path / "a", 4)

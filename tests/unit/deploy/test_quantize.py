@@ -11,8 +11,9 @@ from lungfish.architecture import parse_arch
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.quantize import FLOAT_BLOCKS, quantize_int8
 from lungfish.nn import build
+from lungfish.runtime.graph_check import checked_graph
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.runtime.session import Session
+from lungfish.runtime.session import BATCH_SIZE, Session
 from lungfish.weights.catalogue import find_entry
 
 
@@ -93,6 +94,7 @@ def test_every_family_can_be_quantized(name: str, pixels: np.ndarray, tmp_path: 
     exact, rounded = Session(fp32).run(pixels), Session(int8).run(pixels)
     assert np.ptp(exact) > 0.01
     assert np.abs(exact - rounded).mean() < 0.2 * np.ptp(exact)
+    assert checked_graph(int8.read_bytes(), BATCH_SIZE) == int8.read_bytes()
 
 
 def test_metadata_is_kept(fp32: Path, int8: Path) -> None:

@@ -13,8 +13,11 @@ from torch import nn
 from lungfish.architecture import INPUT, Arch, Flavour, lower, parse_arch
 from lungfish.architecture.table import ACTIVATIONS, Activation
 from lungfish.core.errors import ArchitectureError
-from lungfish.export.onnx_graph import OPSET, GraphSpec, boundary_graph, classifier_graph, trunk_graph
+from lungfish.export.onnx_graph import IR_VERSION, OPSET, GraphSpec, boundary_graph, classifier_graph, trunk_graph
 from lungfish.nn import Network, build
+from lungfish.runtime import graph_check
+from lungfish.runtime.graph_check import checked_graph
+from lungfish.runtime.session import BATCH_SIZE
 
 SPEC = GraphSpec(mean=(127.0, 120.0, 110.0), std=(128.0, 60.0, 50.0), metadata={"labels": '["a", "b"]', "a": "1"})
 
@@ -85,6 +88,15 @@ def test_the_graph_computes_what_torch_computes(arch: Arch, flavour: Flavour, si
     np.testing.assert_allclose(of_graph, probabilities, atol=1e-5)
 
 
+def test_what_is_written_may_stand_in_a_bundle(arch: Arch) -> None:
+    network = random_network(arch.scale(resolution=32), Flavour("same", 1e-3))
+    arguments = (network.arch, network.flavour, state(network), SPEC)
+    for model in (classifier_graph(*arguments), trunk_graph(*arguments), boundary_graph(*arguments, block=3)):
+        data = model.SerializeToString()
+        assert checked_graph(data, BATCH_SIZE) is data
+    assert (((b"", OPSET),), IR_VERSION) == (graph_check.OPSETS, graph_check.IR_VERSION)
+
+
 @pytest.mark.parametrize("act", ACTIVATIONS)
 def test_every_activation(act: Activation) -> None:
     """Whatever a table may name: no published one names plain ReLU."""
@@ -93,8 +105,9 @@ def test_every_activation(act: Activation) -> None:
     x_nhwc = pixels(32)
     with torch.inference_mode():
         probabilities = network(normalized(x_nhwc)).softmax(1).numpy()
-    of_graph = run(classifier_graph(network.arch, network.flavour, state(network), SPEC), x_nhwc)
-    np.testing.assert_allclose(of_graph, probabilities, atol=1e-5)
+    model = classifier_graph(network.arch, network.flavour, state(network), SPEC)
+    np.testing.assert_allclose(run(model, x_nhwc), probabilities, atol=1e-5)
+    assert checked_graph(model.SerializeToString(), BATCH_SIZE) == model.SerializeToString()
 
 
 @pytest.mark.parametrize("flavour", [Flavour("same", 1e-3), Flavour("symmetric", 1e-5)], ids=str)

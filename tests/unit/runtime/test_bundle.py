@@ -1,7 +1,10 @@
 import io
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from lungfish.core.hashing import sha256_bytes
 from lungfish.runtime.bundle import Bundle, load
 from lungfish.runtime.bundle_files import check_files
 from lungfish.runtime.prediction import Prediction
-from lungfish.runtime.session import BATCH_SIZE, physical_cores
+from lungfish.runtime.session import BATCH_SIZE, Session, physical_cores
 
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 
@@ -237,6 +240,35 @@ def test_a_path_that_no_folder_can_have() -> None:
         load("x" * 300)
 
 
+def test_threads_that_come_together_open_an_artifact_once(color_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    ready = threading.Barrier(8)
+
+    def slowly(data: bytes, threads: int) -> Session:
+        opened.append(threads)
+        time.sleep(0.05)
+        return Session(data, threads)
+
+    monkeypatch.setattr("lungfish.runtime.bundle.Session", slowly)
+    bundle = load(color_bundle)
+
+    def first_prediction(_: int) -> str | None:
+        ready.wait()
+        return bundle.predict([png("red")])[0].label
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(first_prediction, range(8))) == ["red"] * 8
+    assert len(opened) == 1
+
+
+def test_an_artifact_that_grew_after_loading(color_bundle: Path) -> None:
+    bundle = load(color_bundle)
+    with (color_bundle / "model.onnx").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(BundleError, match=r"model.onnx was altered"):
+        bundle.predict([])
+
+
 def test_repr(color_bundle: Path) -> None:
     assert repr(load(color_bundle)) == "<Bundle of 3 classes, default artefact model.onnx>"
 
@@ -329,7 +361,8 @@ def test_values_that_are_no_probabilities(
     color_bundle: Path, rewrite: Rewrite, color_model: Callable[..., Any]
 ) -> None:
     model = color_model()
-    model.graph.node[-1].op_type = "LogSoftmax"
+    model.graph.node[-1].op_type = "Relu"
+    del model.graph.node[-1].attribute[:]
     with pytest.raises(BundleError, match="for probabilities"):
         replace_model(color_bundle, rewrite, model.SerializeToString()).predict([png("red")])
 

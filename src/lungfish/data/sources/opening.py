@@ -7,7 +7,6 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from urllib.request import url2pathname
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
@@ -99,6 +98,8 @@ def _as_path(text: str) -> str:
             f"{printable(text)} names a file of the machine {printable(host)!r}",
             "Write file:///PATH with the whole path, or the path alone.",
         )
+    from urllib.request import url2pathname  # it imports http and email, which predict need not wait for
+
     return url2pathname(f"/{path}")
 
 
