@@ -26,7 +26,7 @@ from lungfish.core.errors import LungfishError
 from lungfish.data.capture_time import capture_time
 from lungfish.data.sources.opening import open_photos
 from lungfish.data.split_file import read_split
-from lungfish.runtime.decode import MAX_PIXELS
+from lungfish.runtime.photo_limits import MAX_PIXELS
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.runtime.session import Session
 from lungfish.weights.checkpoint import read_checkpoint

@@ -98,9 +98,8 @@ class ParquetTable:
         kind = self.schema.field(column).type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
-        checks = (pa.types.is_primitive, pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
-        checks = (*checks, pa.types.is_large_binary, pa.types.is_null, pa.types.is_decimal)
-        if not any(check(kind) for check in checks):
+        kinds = "primitive string large_string binary large_binary null decimal"
+        if not any(getattr(pa.types, f"is_{name}")(kind) for name in kinds.split()):
             raise PhotosError(
                 f"{printable(self.name)}: column {printable(column)} holds {printable(str(kind)[:80])}",
                 "Labels, splits, groups and paths are texts or numbers.",
