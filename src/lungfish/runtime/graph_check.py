@@ -100,9 +100,15 @@ class _Check:
             live_bytes += value.bytes
             multiply_adds += cost * value.elements
             if live_bytes > MAX_LIVE_BYTES:
-                raise RefusedError(f"holds {live_bytes:,} bytes of activations; at most {MAX_LIVE_BYTES:,} are allowed")
+                raise RefusedError(
+                    f"holds {live_bytes:,} bytes of activations for {self._batch_size} photos; "
+                    f"at most {MAX_LIVE_BYTES:,} are allowed"
+                )
             if multiply_adds > MAX_MULTIPLY_ADDS:
-                raise RefusedError(f"has {multiply_adds:,} multiply-adds; at most {MAX_MULTIPLY_ADDS:,} are allowed")
+                raise RefusedError(
+                    f"has {multiply_adds:,} multiply-adds for {self._batch_size} photos; "
+                    f"at most {MAX_MULTIPLY_ADDS:,} are allowed"
+                )
             freed = (self._values[name] for name in dies.get(i, ()))
             live_bytes -= sum(each.bytes for each in freed if not each.is_constant)
 

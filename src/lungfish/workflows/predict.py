@@ -9,7 +9,6 @@ from pathlib import Path
 from lungfish.core.errors import StorageError, UnknownNameError, UsageError
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
-from lungfish.data.sources.tree import LINK_OUT, read_tree, why_not_photo
 from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.prediction import Prediction
 from lungfish.workflows.open_bundle import open_bundle
@@ -93,6 +92,8 @@ def _pictures(images: Iterable[str | Path | bytes], follow_links: bool) -> Itera
 
 def _pictures_in(folder: Path, follow_links: bool) -> Iterator[Path | Prediction]:
     """What training would take as a photo; the rows of links that are not followed, or of a folder without photos."""
+    from lungfish.data.sources.tree import LINK_OUT, read_tree, why_not_photo  # a single photo need not wait for it
+
     try:
         tree = read_tree(folder, follow_links=follow_links)
     except StorageError as error:

@@ -37,7 +37,7 @@ def artifacts(color_model: Callable[..., Any], tmp_path: Path) -> dict[str, Path
     """An `fp32` that is always right and a smaller `int8` that is always wrong."""
     files = {"fp32": tmp_path / "model.onnx", "int8": tmp_path / "model-int8.onnx"}
     right, wrong = color_model(), color_model(sharpness=-0.02)
-    right.doc_string = "some bytes more"
+    right.producer_name = "some bytes more"
     files["fp32"].write_bytes(right.SerializeToString())
     files["int8"].write_bytes(wrong.SerializeToString())
     return files
