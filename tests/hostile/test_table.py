@@ -67,7 +67,9 @@ def value_of(constant: str) -> float:
     for node in body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == names[-1] for target in targets):
-            return float(eval(ast.unparse(node.value), {"__builtins__": {}}))  # numbers and their operators
+            others = {name.id for name in ast.walk(node.value) if isinstance(name, ast.Name)}
+            known = {name: value_of(f"{module}.{name}") for name in others}
+            return float(eval(ast.unparse(node.value), {"__builtins__": {}}, known))  # numbers and their operators
     raise AssertionError(f"{constant} is no constant of the code")
 
 
