@@ -16,7 +16,7 @@ from lungfish.runtime.untrusted import HINT, shortened
 
 MAX_MODEL_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_NODES = 10_000  # onnxruntime opens that many in a second; EfficientNet-B7 in INT8 has 2,534
-MAX_LIVE_BYTES = 2**31  # of activations held at once for a batch; EfficientNet-B7 at 600 px holds 1.7 GB
+MAX_LIVE_BYTES = 2**31  # of activations held at once; EfficientNet-B7 at 600 px holds 0.2 GB of one photo
 MAX_MULTIPLY_ADDS = 2**40  # of a batch; EfficientNet-B7 at 600 px has 3e11
 OPSETS = ((b"", 17),)  # domain and version
 IR_VERSION = 8
@@ -24,7 +24,7 @@ BATCH = b"batch"
 _INT, _INTS = 2, 7  # of onnx.AttributeProto.AttributeType
 
 
-def checked_graph(data: bytes, batch_size: int, what: str = "the model") -> bytes:
+def checked_graph(data: bytes, batch_size: int, what: str = "the model") -> tuple[bytes, int]:
     """Check that an ONNX file stands alone and can be computed in bounded memory and time.
 
     Args:
@@ -33,7 +33,8 @@ def checked_graph(data: bytes, batch_size: int, what: str = "the model") -> byte
         what: name of the file in messages.
 
     Returns:
-        The bytes to give to onnxruntime, which hold what was checked and nothing else.
+        The bytes to give to onnxruntime, which hold what was checked and nothing else; and the largest batch whose
+        activations fit into `MAX_LIVE_BYTES`, at most `batch_size`.
 
     Raises:
         BundleError: the file breaks a rule.
@@ -43,8 +44,8 @@ def checked_graph(data: bytes, batch_size: int, what: str = "the model") -> byte
     try:
         file = parse_onnx(data)
         _check_model(file.model)
-        _Check(file, batch_size).run()
-        return file.serialized()
+        live_bytes = _Check(file, batch_size).run()
+        return file.serialized(), min(batch_size, batch_size * MAX_LIVE_BYTES // live_bytes)
     except RefusedError as reason:
         raise BundleError(f"{what} {reason}", HINT) from None
 
@@ -70,7 +71,8 @@ class _Check:
         self._batch_size = batch_size
         self._values: dict[bytes, Value] = {}
 
-    def run(self) -> None:
+    def run(self) -> int:
+        """Return the bytes of activations that are held at once for a batch."""
         graph = self._graph
         if len(graph.node) > MAX_NODES:
             raise RefusedError(f"has {len(graph.node):,} operators; at most {MAX_NODES:,} are allowed")
@@ -78,30 +80,32 @@ class _Check:
             self._add(info.name, self._declared(info))
         for tensor, raw_bytes in zip(graph.initializer, self._raw_bytes, strict=True):
             self._add(tensor.name, _initializer(tensor, raw_bytes))
-        self._infer_nodes()
+        live_bytes = self._infer_nodes()
         notes = [info for info in graph.value_info if info.name in self._values]  # the quantizer leaves others, too
         for info in (*graph.output, *notes):
             if self._values.get(info.name) != self._declared(info):
                 raise RefusedError(f"declares {_shown(info.name)} as something that it does not compute")
             _text(info.name)
+        return live_bytes
 
-    def _infer_nodes(self) -> None:
+    def _infer_nodes(self) -> int:
         nodes = self._graph.node
         last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
         last_use |= dict.fromkeys((info.name for info in self._graph.output), len(nodes))
         dies: dict[int, list[bytes]] = {}
         for name, i in last_use.items():
             dies.setdefault(i, []).append(name)
-        live_bytes = sum(self._values[info.name].bytes for info in self._graph.input)
+        most_bytes = live_bytes = sum(self._values[info.name].bytes for info in self._graph.input)
         multiply_adds = 0
         for i, node in enumerate(nodes):
             value, cost = _infer(node, self._inputs(node))
             self._add(node.output[0], value)
             live_bytes += value.bytes
+            most_bytes = max(most_bytes, live_bytes)
             multiply_adds += cost * value.elements
-            if live_bytes > MAX_LIVE_BYTES:
+            if live_bytes > MAX_LIVE_BYTES * self._batch_size:
                 raise RefusedError(
-                    f"holds {live_bytes:,} bytes of activations for {self._batch_size} photos; "
+                    f"holds {live_bytes // self._batch_size:,} bytes of activations for a photo; "
                     f"at most {MAX_LIVE_BYTES:,} are allowed"
                 )
             if multiply_adds > MAX_MULTIPLY_ADDS:
@@ -111,6 +115,7 @@ class _Check:
                 )
             freed = (self._values[name] for name in dies.get(i, ()))
             live_bytes -= sum(each.bytes for each in freed if not each.is_constant)
+        return most_bytes
 
     def _inputs(self, node: Any) -> list[Value]:
         try:

@@ -48,8 +48,9 @@ class Session:
     ) -> None:
         name = "the model" if isinstance(model, bytes) else model.name
         data = model if isinstance(model, bytes) else _read(model)
+        self._batch_size = BATCH_SIZE
         if not trusted:
-            data = checked_graph(data, BATCH_SIZE, name)
+            data, self._batch_size = checked_graph(data, BATCH_SIZE, name)
         self.threads = threads or physical_cores()
         self.output = output
         self._session = _open(data, self.threads, name)
@@ -63,7 +64,8 @@ class Session:
         return self.shape[0]
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        """Compute the output of a batch; large batches are run in parts of `BATCH_SIZE`.
+        """Compute the output of a batch; large batches are run in parts of `BATCH_SIZE`, or of
+        fewer where that many need more than `graph_check.MAX_LIVE_BYTES`.
 
         Args:
             pixels: uint8 `[batch, resolution, resolution, 3]`, RGB.
@@ -80,7 +82,8 @@ class Session:
                 f"expected uint8 pixels {['batch', *expected]}, got {pixels.dtype} {list(pixels.shape)}",
                 "Resize with the bundle's preprocess rule.",
             )
-        parts = [self._run(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
+        size = self._batch_size
+        parts = [self._run(pixels[start : start + size]) for start in range(0, len(pixels), size)]
         return np.concatenate(parts) if parts else np.empty((0, *self.shape), _dtype(self.output))
 
     def _run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:

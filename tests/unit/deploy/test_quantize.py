@@ -94,7 +94,7 @@ def test_every_family_can_be_quantized(name: str, pixels: np.ndarray, tmp_path: 
     exact, rounded = Session(fp32).run(pixels), Session(int8).run(pixels)
     assert np.ptp(exact) > 0.01
     assert np.abs(exact - rounded).mean() < 0.2 * np.ptp(exact)
-    assert checked_graph(int8.read_bytes(), BATCH_SIZE) == int8.read_bytes()
+    assert checked_graph(int8.read_bytes(), BATCH_SIZE) == (int8.read_bytes(), BATCH_SIZE)
 
 
 def test_metadata_is_kept(fp32: Path, int8: Path) -> None:
