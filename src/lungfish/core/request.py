@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,11 +22,15 @@ from lungfish.core.names import printable
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from httpx2 import BaseTransport, Response
+    from httpx2 import BaseTransport, Client, Response
 
 OFFLINE = ("LUNGFISH_OFFLINE", "HF_HUB_OFFLINE")
 MAX_REDIRECTS = 10
 TIMEOUT_S = 30.0  # to connect, and for each next piece of the body
+ANSWER_S = 60.0  # to connect and for all of an answer's head
+# A body that is read whole must come at this rate, over all, after the first seconds: a photo of 5 MB within 530 s.
+LEAST_BYTES_PER_S = 10_000
+GRACE_S = 30.0
 
 
 def is_offline() -> bool:
@@ -42,32 +49,120 @@ def get(route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[R
 
     Raises:
         DownloadError: offline, an address that must not be fetched, too many redirects, settings that cannot be used.
-        httpx2.TransportError: the network failed.
+        httpx2.TransportError: the network failed, or no answer has begun after `ANSWER_S`.
         MissingExtraError: httpx2 is not installed.
     """
-    try:
-        import httpx2
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "fetching a file") from None
+    with Connection() as connection, connection.get(route, headers, token) as response:
+        yield response
 
-    if is_offline():
-        raise DownloadError(f"{shown(route.start)} is not asked: {' or '.join(OFFLINE)} is set", "Unset it to go on.")
-    headers = {"User-Agent": f"lungfish/{version('lungfish')}"} | dict(headers)
-    url = route.start
-    for _ in range(MAX_REDIRECTS + 1):
-        proxy = _proxy(url)
-        route.check(url, proxied=proxy is not None)
-        secret = _authorization(token) if token and parse_address(url) == parse_address(route.start) else {}
-        trace = {} if proxy else {"trace": _PeerCheck(route, url)}
-        with (
-            httpx2.Client(transport=_transport(proxy), timeout=TIMEOUT_S) as client,
-            client.stream("GET", url, headers=headers | secret, extensions=trace) as response,
-        ):
-            if not response.has_redirect_location:
-                yield response
-                return
-            url = _redirected(url, response.headers["location"])
-    raise DownloadError(f"{shown(route.start)} redirects more than {MAX_REDIRECTS} times")
+
+class Connection:
+    """Requests one after the other, over connections that stay open. For one thread, and for routes that start alike:
+    whether an address may be reached is checked when a connection to it is made."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str | None, Client] = {}
+        self._stream: Any = None
+        self._is_late = False
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    @contextmanager
+    def get(self, route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[Response]:
+        """As `get` of this module."""
+        try:
+            import httpx2  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "fetching a file") from None
+
+        if is_offline():
+            raise DownloadError(
+                f"{shown(route.start)} is not asked: {' or '.join(OFFLINE)} is set", "Unset it to go on."
+            )
+        headers = {"User-Agent": f"lungfish/{version('lungfish')}"} | dict(headers)
+        url = route.start
+        for _ in range(MAX_REDIRECTS + 1):
+            proxy = _proxy(url)
+            route.check(url, proxied=proxy is not None)
+            secret = _authorization(token) if token and parse_address(url) == parse_address(route.start) else {}
+            check = None if proxy else _PeerCheck(route, url)
+            with self._answer(proxy, url, headers | secret, check) as response:
+                if not response.has_redirect_location:
+                    yield response
+                    return
+                url = _redirected(url, response.headers["location"])
+        raise DownloadError(f"{shown(route.start)} redirects more than {MAX_REDIRECTS} times")
+
+    @contextmanager
+    def _answer(
+        self, proxy: str | None, url: str, headers: Mapping[str, str], check: _PeerCheck | None
+    ) -> Iterator[Response]:
+        """One response, whose head came in time: each of its bytes may come just before the time for one is over."""
+        import httpx2
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+                self._stream = info["return_value"]
+            if check:
+                check(event, info)
+
+        if proxy not in self._clients:
+            self._clients[proxy] = httpx2.Client(transport=_transport(proxy), timeout=TIMEOUT_S)
+        self._is_late = False
+        timer = threading.Timer(ANSWER_S, self._give_up)
+        timer.daemon = True
+        timer.start()
+        with ExitStack() as stack:
+            try:
+                answer = self._clients[proxy].stream("GET", url, headers=headers, extensions={"trace": trace})
+                response = stack.enter_context(answer)
+            except httpx2.TransportError as error:
+                if self._is_late:
+                    raise httpx2.ReadTimeout(f"no answer within {ANSWER_S:g} s") from error
+                raise
+            finally:
+                timer.cancel()
+            yield response
+
+    def _give_up(self) -> None:
+        self._is_late = True
+        if self._stream is not None:
+            with suppress(OSError):  # closed already. The method of a plain socket: that of TLS belongs to its thread
+                socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
+
+
+def read_steadily(response: Response, most: int, take: Callable[[int], None] | None = None) -> bytes:
+    """The bytes of a body as they are sent; more than `most` if there are more, but not all.
+
+    Args:
+        response: not read yet.
+        most: how many may be wanted.
+        take: called with the size of each piece before the next is read.
+
+    Raises:
+        httpx2.TransportError: the network failed, or brought less than `LEAST_BYTES_PER_S` over all.
+    """
+    import httpx2
+
+    body = bytearray()
+    began = time.monotonic()
+    for piece in response.iter_raw():
+        body += piece
+        if take:
+            take(len(piece))
+        if len(body) > most:
+            break
+        if time.monotonic() - began > GRACE_S + len(body) / LEAST_BYTES_PER_S:
+            raise httpx2.ReadTimeout(f"slower than {LEAST_BYTES_PER_S:,} bytes a second")
+    return bytes(body)
 
 
 def _redirected(url: str, location: str) -> str:

@@ -14,8 +14,8 @@ from threading import Thread
 import pytest
 
 from lungfish.core.errors import DownloadError, MissingExtraError, PhotosError, UnknownNameError, UnreadablePhotoError
-from lungfish.data.sources import open_photos, remote
-from lungfish.data.sources.remote import RemoteFiles
+from lungfish.data.sources import open_photos, remote, remote_files
+from lungfish.data.sources.remote_files import RemoteFiles
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -104,7 +104,7 @@ def test_without_room_each_photo_is_fetched_alone(memory, loads, monkeypatch):
 
 
 def test_what_fails_is_tried_again_and_a_file_that_is_gone_is_not(memory, monkeypatch):
-    monkeypatch.setattr(remote, "BACKOFF_S", 0.0)
+    monkeypatch.setattr(remote_files, "BACKOFF_S", 0.0)
     fill(memory, ["ant/1.jpg", "ant/2.jpg", "bee/1.jpg"])
     photos = open_photos("memory://bucket")
     memory.rm("/bucket/ant/2.jpg")
@@ -113,7 +113,7 @@ def test_what_fails_is_tried_again_and_a_file_that_is_gone_is_not(memory, monkey
 
     def shaky(self, path, *arguments, **options):
         asked.append(path)
-        if path.endswith("bee/1.jpg") and asked.count(path) < remote.TRIES:
+        if path.endswith("bee/1.jpg") and asked.count(path) < remote_files.TRIES:
             raise ConnectionResetError("reset")
         return fetch(self, path, *arguments, **options)
 
@@ -126,7 +126,7 @@ def test_what_fails_is_tried_again_and_a_file_that_is_gone_is_not(memory, monkey
 
 
 def test_large_files_are_not_fetched_together(memory, loads, monkeypatch):
-    monkeypatch.setattr(remote, "TOGETHER_BYTES", 100)
+    monkeypatch.setattr(remote_files, "TOGETHER_BYTES", 100)
     monkeypatch.setattr(remote, "MAX_PHOTO_BYTES", 200)
     for label, size in (("ant", 60), ("bee", 30), ("cat", 150), ("dog", 201)):
         for i in range(3):
@@ -233,7 +233,6 @@ def site(tmp_path, monkeypatch):
 
 
 def test_a_web_server(tmp_path, site, write_classes):
-    pytest.importorskip("aiohttp")
     write_classes(tmp_path / "site" / "set", {"ant": 3, "two words": 3})
     photos = open_photos(f"{site}/set/")
     assert photos.labels == ("ant", "two words")

@@ -98,8 +98,10 @@ class ParquetTable:
         kind = self.schema.field(column).type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
-        kinds = "primitive string large_string binary large_binary null decimal"
-        if not any(getattr(pa.types, f"is_{name}")(kind) for name in kinds.split()):
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        is_number = pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
+        if not (is_text or is_bytes or is_number):
             raise PhotosError(
                 f"{printable(self.name)}: column {printable(column)} holds {printable(str(kind)[:80])}",
                 "Labels, splits, groups and paths are texts or numbers.",
