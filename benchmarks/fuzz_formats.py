@@ -26,7 +26,7 @@ from lungfish.core.errors import LungfishError
 from lungfish.data.capture_time import capture_time
 from lungfish.data.sources.opening import open_photos
 from lungfish.data.split_file import read_split
-from lungfish.runtime.photo_limits import MAX_PIXELS
+from lungfish.runtime.photo_limits import DECODER_BYTES, MAX_PIXELS
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.runtime.session import Session
 from lungfish.weights.checkpoint import read_checkpoint
@@ -48,6 +48,7 @@ class Format:
         read: Reads a case from its file, as a command would; raises a `LungfishError` if it refuses it.
         structured: Mutations that know the format.
         is_picture: Whether a case declares pixels, which it may take time and memory for.
+        bytes_a_pixel: Memory for each; 4 but where Pillow's decoder alone takes more (`photo_limits.DECODER_BYTES`).
     """
 
     file: str
@@ -55,6 +56,7 @@ class Format:
     read: Callable[[Path], object]
     structured: tuple[Mutation, ...] = ()
     is_picture: bool = False
+    bytes_a_pixel: int = 4
 
 
 def declared_pixels(data: bytes) -> int:
@@ -111,7 +113,9 @@ def _unpack(path: Path) -> None:
 
 
 def _picture(kind: str, *structured: Mutation) -> Format:
-    return Format(f"case.{kind.lower()}", partial(seeds.image_seeds, kind=kind), _read_picture, structured, True)
+    bytes_a_pixel = DECODER_BYTES.get(kind, 4)
+    make = partial(seeds.image_seeds, kind=kind)
+    return Format(f"case.{kind.lower()}", make, _read_picture, structured, is_picture=True, bytes_a_pixel=bytes_a_pixel)
 
 
 FORMATS = {

@@ -20,7 +20,7 @@ from lungfish.core.errors import LungfishError
 from lungfish.core.hashing import sha256_bytes, sha256_json
 
 SECONDS, PIXELS_A_SECOND = 2.0, 50e6
-BYTES, BYTES_A_PIXEL = 256_000_000, 4
+BYTES = 256_000_000
 PATIENCE = 5  # by the clock it may take so many times longer: other work is in the way
 ADDRESS_SPACE = 24 << 30
 PASSED = ("accepted", "refused")
@@ -92,7 +92,7 @@ class Reader:
         if status in ("accepted", "refused"):
             if seconds > SECONDS + pixels / PIXELS_A_SECOND:
                 status = "slow"
-            elif grown > BYTES + BYTES_A_PIXEL * pixels:
+            elif grown > BYTES + self.format.bytes_a_pixel * pixels:
                 status = "large"
         return Outcome(number, status, seconds, grown, detail)
 

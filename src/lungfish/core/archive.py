@@ -11,10 +11,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Protocol, Self, cast
 
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import plural, printable
@@ -22,6 +22,8 @@ from lungfish.core.staging import staged_folder
 from lungfish.core.zip_directory import open_zip
 
 PIECE_BYTES = 1 << 20
+# Of an extended header. Python 3.11's tarfile searches it with a pattern whose time grows with the square: 1 ms for this.
+LARGEST_HEADER_BYTES = 1024
 LARGEST_READ = 16 << 20  # by which a tar file's own headers are read whole into memory
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\:]|[. ]$")  # backslash, drive and stream; Windows drops a dot or space at the end
 # Windows takes these for devices whatever follows a dot, and drops spaces before it: `aux .txt` is the device AUX.
@@ -101,19 +103,43 @@ class _Metered:
 
     file: IO[bytes]
     room: _Room
+    peeked: bytes = b""
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= LARGEST_READ:
             raise _RefusedError("has a header of an absurd size")
-        data = self.file.read(size)
+        data, self.peeked = self.peeked[:size], self.peeked[size:]
+        data += self.file.read(size - len(data))
         self.room.take(len(data))
         return data
 
+    def peek(self, size: int) -> bytes:
+        """The next bytes, which `read` returns again."""
+        self.peeked += self.file.read(size - len(self.peeked))
+        return self.peeked
+
     def seek(self, offset: int) -> int:
+        if offset == self.tell():
+            return offset
+        self.peeked = b""
         return self.file.seek(offset)
 
     def tell(self) -> int:
-        return self.file.tell()
+        return self.file.tell() - len(self.peeked)
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is looked at before `tarfile` parses what follows it."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        with suppress(tarfile.HeaderError):  # tarfile says what is wrong, or that this is the end
+            block = cast("_Metered", tar.fileobj).peek(tarfile.BLOCKSIZE)
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            is_extended = info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+            if is_extended and not 0 <= info.size <= LARGEST_HEADER_BYTES:
+                raise _RefusedError("has a header of an absurd size")
+        return super().fromtarfile(tar)
 
 
 def _tar_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | None]]:
@@ -122,7 +148,7 @@ def _tar_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | 
         packed = file.read(2) == b"\x1f\x8b"
     with (gzip.open if packed else open)(archive, "rb") as file:
         metered = cast("IO[bytes]", _Metered(cast("IO[bytes]", file), room))
-        with tarfile.open(fileobj=metered, mode="r:") as tar:
+        with tarfile.open(fileobj=metered, mode="r:", tarinfo=_Header) as tar:
             for member in tar:
                 if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
                     raise _RefusedError(f"holds a link, device or other special file: {printable(member.name)!r}")

@@ -18,7 +18,14 @@ from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.files import NotRegularError, open_regular
 from lungfish.core.names import in_short
 from lungfish.runtime.jpeg_end import check_whole
-from lungfish.runtime.photo_limits import MAX_EXIF_BYTES, MAX_PIXELS, check_decoder, check_header, decoded_pixels
+from lungfish.runtime.photo_limits import (
+    MAX_EXIF_BYTES,
+    MAX_PIXELS,
+    check_aspect,
+    check_decoder,
+    check_header,
+    decoded_pixels,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -139,6 +146,7 @@ def _upright_rgb(image: Image.Image, draft_px: int = 0, data: bytes = b"") -> Im
     if decoded_pixels(image) <= HUGE_PIXELS:
         _load(image, data)
         return _turned(_to_rgb(image), image)
+    check_aspect(image)
     with _one_huge:
         _load(image, data)
         return _turned(_rgb_in_strips(image, draft_px), image)

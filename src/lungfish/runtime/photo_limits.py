@@ -18,6 +18,9 @@ from lungfish.core.errors import UnreadablePhotoError
 
 # Twice the size at which Pillow warns, and the size at which it refuses.
 MAX_PIXELS = 178_956_970
+# Of the longer to the shorter side, where a picture is huge: such a strip cannot be reduced by a whole factor, so that
+# it would be held twice. A panorama once around has 10 to 1.
+MAX_HUGE_ASPECT = 20
 # Progressive JPEGs have 10 scans, those of optimizing encoders up to 20. libtiff and libvips stop at 100 as well.
 MAX_SCANS = 100
 # Each scan visits every pixel, in about 0.7 ms a million: 16 scans of the largest picture, 100 of 30 million pixels.
@@ -75,6 +78,19 @@ def decoded_pixels(image: Image.Image) -> int:
     if not (tile_width or tile_height):
         tile_width, tile_height = width, min(max(_tag(tags, _ROWS_PER_STRIP, height), 1), height)
     return _whole(width, tile_width) * _whole(height, tile_height)
+
+
+def check_aspect(image: Image.Image) -> None:
+    """Check the sides of a huge picture.
+
+    Raises:
+        UnreadablePhotoError: one is more than `MAX_HUGE_ASPECT` times the other.
+    """
+    if max(image.size) > MAX_HUGE_ASPECT * min(image.size):
+        raise UnreadablePhotoError(
+            f"{image.width} x {image.height} pixels, of which one side is more than {MAX_HUGE_ASPECT} times the other; "
+            "cut it into photos"
+        )
 
 
 def check_decoder(image: Image.Image) -> None:

@@ -129,6 +129,16 @@ def test_a_zip_that_lies_about_its_size(folder: Path) -> None:
     refused(archive, r"a\.zip")
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE])
+def test_digits_that_take_hours_to_search(folder: Path, kind: bytes) -> None:
+    """A megabyte of them, in the header before a member, which Python 3.11's tarfile searches with a slow pattern."""
+    info = tarfile.TarInfo("header")
+    info.type, info.size = kind, 1 << 20
+    data = info.tobuf(tarfile.USTAR_FORMAT) + b"1" * info.size + tarfile.TarInfo("a").tobuf() + bytes(1024)
+    (folder / "a.tar").write_bytes(data)
+    refused(folder / "a.tar", "a header of an absurd size")
+
+
 def test_a_bomb_of_headers(folder: Path) -> None:
     info = tarfile.TarInfo("x")
     info.pax_headers = {"comment": "0" * (20 << 20)}
