@@ -62,13 +62,19 @@ def value_of(constant: str) -> float:
     """The value that the source gives to `package.module.NAME` or `package.module.Class.name`; nothing is imported."""
     module, *names = re.split(r"\.(?=[A-Z])|(?<=Limits)\.", constant)
     body = ast.parse((SOURCE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")).body
+    homes = {
+        alias.name: node.module.removeprefix("lungfish.")
+        for node in body
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lungfish.")
+        for alias in node.names
+    }
     for name in names[:-1]:
         body = next(node.body for node in body if isinstance(node, ast.ClassDef) and node.name == name)
     for node in body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == names[-1] for target in targets):
             others = {name.id for name in ast.walk(node.value) if isinstance(name, ast.Name)}
-            known = {name: value_of(f"{module}.{name}") for name in others}
+            known = {name: value_of(f"{homes.get(name, module)}.{name}") for name in others}
             return float(eval(ast.unparse(node.value), {"__builtins__": {}}, known))  # numbers and their operators
     raise AssertionError(f"{constant} is no constant of the code")
 

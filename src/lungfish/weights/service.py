@@ -14,7 +14,7 @@ from lungfish.core.address import Route, shown
 from lungfish.core.errors import DownloadError, UnknownNameError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
-from lungfish.core.request import get
+from lungfish.core.request import get, read_steadily
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -76,14 +76,16 @@ def read_json(service: Service, path: str, what: str, parameters: Sequence[tuple
 
 
 def _ask(service: Service, route: Route) -> tuple[int, Mapping[str, str], bytes]:
-    """Status, headers and body of one answer."""
+    """Status and headers of one answer, and its body if it is what was asked for."""
     try:
         import httpx2
     except ModuleNotFoundError as error:
         raise missing_extra(error, f"asking {service.name}") from None
+    accept = {"Accept": "application/json", "Accept-Encoding": "identity"}  # what is read is what is counted
     try:
-        with get(route, {"Accept": "application/json", **service.headers}, service.token) as response:
-            return response.status_code, response.headers, _read(service, response)
+        with get(route, accept | dict(service.headers), service.token) as response:
+            body = _read(service, response) if response.status_code == 200 else b""
+            return response.status_code, response.headers, body
     except httpx2.HTTPError as error:
         raise DownloadError(
             f"{service.name} cannot be reached at {shown(service.url)}: "
@@ -93,12 +95,15 @@ def _ask(service: Service, route: Route) -> tuple[int, Mapping[str, str], bytes]
 
 
 def _read(service: Service, response: Response) -> bytes:
-    body = bytearray()
-    for piece in response.iter_bytes():
-        body += piece
-        if len(body) > MAX_BYTES:
-            raise DownloadError(f"{service.name} answers with more than {MAX_BYTES:,} bytes")
-    return bytes(body)
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise DownloadError(
+            f"{service.name} sends its answer compressed, which was not asked for",
+            f"Is {shown(service.url)} the address of its API, or a proxy between?",
+        )
+    body = read_steadily(response, MAX_BYTES)
+    if len(body) > MAX_BYTES:
+        raise DownloadError(f"{service.name} answers with more than {MAX_BYTES:,} bytes")
+    return body
 
 
 def _parsed(service: Service, body: bytes) -> Any:

@@ -1,11 +1,14 @@
 """Questions to a service: what it answers, and what a person is told when it does not."""
 
+import gzip
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from lungfish.core import request
 from lungfish.core.errors import DownloadError, UnknownNameError
 from lungfish.weights import service as module
 from lungfish.weights.service import Service, read_json
@@ -100,6 +103,29 @@ def test_an_answer_without_end(server: Any, reply: Any) -> None:
     server.answer("/api", reply(200, [b" " * (1 << 20)] * 20))
     with pytest.raises(DownloadError, match="more than 16,777,216 bytes"):
         ask(server.url)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "gzip, gzip", "br"])
+def test_a_compressed_answer_is_refused(server: Any, reply: Any, coding: str) -> None:
+    """What is counted is what was sent, whatever some decoder holds while it unpacks."""
+    server.answer("/api", reply(200, gzip.compress(b"1"), {"Content-Encoding": coding}))
+    with pytest.raises(DownloadError, match="compressed, which was not asked for"):
+        ask(server.url)
+    assert server.seen[0].headers["accept-encoding"] == "identity"
+
+
+def test_an_answer_that_trickles(server: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "GRACE_S", 0.05)
+    server.answer("/api", reply(200, trickle()))
+    with pytest.raises(DownloadError, match="slower than 10,000 bytes a second"):
+        ask(server.url)
+
+
+def trickle() -> Iterator[bytes]:
+    pause = threading.Event()
+    for _ in range(200):
+        pause.wait(0.01)
+        yield b" "
 
 
 def test_no_connection(server: Any) -> None:
