@@ -4,11 +4,10 @@ Run: python benchmarks/fuzz.py [DATA] [--formats NAME ...] [--cases 10000] [--mi
      python benchmarks/fuzz.py --case FORMAT NUMBER
 
 A case passes if it is read or a `LungfishError` refuses it, within 2 s and 1 s for each 50 million pixels that it
-declares, and within 256 MB and 4 bytes for each declared pixel (16 of a WebP, 12 of an AVIF: Pillow's decoders hold
-them). Another exception, the end of the process, or more than
-that, is a finding: its file is kept in `--work` (fastest on a RAM disk) with a traceback, and the exit code is 1. Since
-a machine may be busy, seconds are those of the CPU, or a fifth of those by the clock if that is more; and a case above
-a limit is run twice more, so that its least figures count.
+declares, and within 256 MB and 4 bytes for each declared pixel (16 of a WebP and 12 of an AVIF, which Pillow's decoders
+hold). Another exception, the end of the process, or more than that, is a finding: its file is kept in `--work` (fastest
+on a RAM disk) with a traceback, and the exit code is 1. Since a machine may be busy, seconds are those of the CPU, or a
+fifth of those by the clock if that is more; a case above a limit is run twice more, and its least figures count.
 
 Cases run in a process for each format, 2,500 at a time. What case N is depends on the seed, its number and the sound
 files alone, so one command shows it again. fuzz.json beside this file says how far each format got; the same command

@@ -243,3 +243,12 @@ def test_a_photo_that_truly_ends_in_gray_is_read(mode: str, options: dict[str, A
 def test_only_the_first_picture_of_several_counts() -> None:
     image = with_gray_end()
     assert decode(encoded(image, "MPO", save_all=True, append_images=[photo()])).size == image.size
+
+
+@pytest.mark.parametrize("size", [(8, 200), (200, 8)])
+def test_a_huge_strip(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No whole factor reduces it, so that turning it would hold it twice; 20 to 1 is read."""
+    monkeypatch.setattr(decoder, "HUGE_PIXELS", 1000)
+    with pytest.raises(UnreadablePhotoError, match=f"{size[0]} x {size[1]} pixels, of which one side is more than 20"):
+        decode(encoded(photo(*size), "PNG"))
+    assert decode(encoded(photo(10, 200), "PNG")).size == (10, 200)

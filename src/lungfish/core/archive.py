@@ -22,7 +22,7 @@ from lungfish.core.staging import staged_folder
 from lungfish.core.zip_directory import open_zip
 
 PIECE_BYTES = 1 << 20
-# Of an extended header. Python 3.11's tarfile searches it with a pattern whose time grows with the square: 1 ms for this.
+# Of an extended header. Python 3.11's tarfile searches it in a time that grows with the square: 1 ms for this.
 LARGEST_HEADER_BYTES = 1024
 LARGEST_READ = 16 << 20  # by which a tar file's own headers are read whole into memory
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\:]|[. ]$")  # backslash, drive and stream; Windows drops a dot or space at the end
