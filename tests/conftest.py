@@ -83,6 +83,19 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.fixture(scope="session")
+def every_case(request: pytest.FixtureRequest) -> bool:
+    """Whether to try what `make test` has no time for."""
+    return bool(request.config.getoption("--every-case"))
+
+
+@pytest.fixture
+def on_demand(every_case: bool) -> None:
+    """Skip a test that takes long, unless it is asked for."""
+    if not every_case:
+        pytest.skip("takes long; --every-case runs it")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _memory_given_back() -> Iterator[None]:
     """Return freed memory to the system after each test file, if workers share the machine: glibc would keep it."""

@@ -97,7 +97,7 @@ def test_two_processes_make_what_one_makes(
         assert np.abs(tensor - two[name]).max() <= 1e-4, name
 
 
-@pytest.mark.usefixtures("several_processes")
+@pytest.mark.usefixtures("on_demand", "several_processes")
 def test_one_is_killed(pair: WarmJob, photos: Path, tiny: Path, tmp_path: Path) -> None:
     """PyTorch's launcher restarts both; they resume, and produce the same bytes as an uninterrupted job."""
     job = WarmJob(tmp_path / "killed" / "job", photos, tiny, SHARED + STEPS)
