@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lungfish.core.progress import Lines
-from lungfish.data.augmentation import Augmentation, augmented, view_rng
+from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.deploy.classifier import Classifier
 from lungfish.runtime.decode import decode
 from lungfish.runtime.measure import machine, versions

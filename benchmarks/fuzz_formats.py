@@ -23,16 +23,16 @@ from lungfish.architecture import parse_arch
 from lungfish.core.archive import unpack
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import LungfishError
-from lungfish.data.capture_time import capture_time
+from lungfish.data.scan.capture_time import capture_time
 from lungfish.data.sources.opening import open_photos
-from lungfish.data.split_file import read_split
+from lungfish.data.split.file import read_split
+from lungfish.deploy.open_bundle import open_bundle
 from lungfish.runtime.photo_limits import DECODER_BYTES, MAX_PIXELS
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.runtime.session import Session
-from lungfish.weights.checkpoint import read_checkpoint
-from lungfish.weights.convert import detect_source
-from lungfish.weights.local_entry import bundle_entry
-from lungfish.workflows.open_bundle import open_bundle
+from lungfish.weights.formats.checkpoint import read_checkpoint
+from lungfish.weights.layouts import detect_source
+from lungfish.weights.resolve.local import bundle_entry
 
 RULES = Preprocess(224), Preprocess(32)
 PIXELS = np.zeros((1, 32, 32, 3), np.uint8)

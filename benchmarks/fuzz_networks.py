@@ -24,8 +24,8 @@ def graphs(data: Path) -> dict[str, bytes]:
     from lungfish.architecture import parse_arch
     from lungfish.deploy.classifier import Classifier
     from lungfish.deploy.quantize import quantize_int8
+    from lungfish.job.start import INITIAL
     from lungfish.runtime.preprocess import Preprocess
-    from lungfish.workflows.starting_point import INITIAL
 
     pixels = np.stack([np.asarray(photo.resize((32, 32))) for photo in photos(data)])
     with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +45,7 @@ def bundle_seeds(data: Path) -> Seeds:
     from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
     from lungfish.runtime.preprocess import Preprocess
     from lungfish.weights.catalogue import find_entry
-    from lungfish.weights.ledger import Card
+    from lungfish.weights.store.ledger import Card
 
     around = {"model.onnx": graphs(data)["model.onnx"], "weights.safetensors": safetensors_seeds(data).files["plain"]}
     model, weights = around.values()
@@ -79,7 +79,7 @@ def tensors() -> dict[str, Any]:
     import torch
 
     from lungfish.weights.catalogue import find_entry
-    from lungfish.weights.package import packaged_file
+    from lungfish.weights.fetch.package import packaged_file
 
     file = packaged_file(find_entry("efficientnet_lite0.in1k"))
     state: dict[str, Any] = dict(list(torch.load(file, map_location="cpu", weights_only=True).items())[:14])

@@ -41,11 +41,12 @@ from torch import Tensor
 from gpu_peer import PAIR_OF, Setting, peer_turn
 from lungfish import nn
 from lungfish.architecture import parse_arch
-from lungfish.data.examination import Record, examine
-from lungfish.data.fresh_augmentation import FreshAugmentation
-from lungfish.data.photo_batches import PhotoBatches, plain_batches
-from lungfish.data.photo_loader import PhotoLoader
+from lungfish.data.augment.fresh import FreshAugmentation
+from lungfish.data.loading.batches import PhotoBatches, plain_batches
+from lungfish.data.loading.loader import PhotoLoader
+from lungfish.data.scan.examination import Record, examine
 from lungfish.data.sources import open_photos
+from lungfish.job.start import INITIAL
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.full import full
@@ -55,7 +56,6 @@ from lungfish.training.loop import Batch, Positions, Run, fit
 from lungfish.training.state import Score
 from lungfish.training.tuning import Full
 from lungfish.training.validation import Validation
-from lungfish.workflows.starting_point import INITIAL
 
 HERE = Path(__file__).parent
 RECORD = HERE / "gpu.json"

@@ -51,7 +51,7 @@ RECIPES = {
 MODEL_FILES = ("weights.safetensors", "model.onnx")
 PRELUDE = """
 from lungfish.cli.app import main
-from lungfish.data import views
+from lungfish.data.loading import activations as views
 from lungfish.training import saving
 saving.EVERY_S, saving.SHARE, views.FLUSH_EVERY_S = 0.15, 0.5, 0.05
 main()

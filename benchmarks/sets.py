@@ -3,7 +3,7 @@
 Each is `train/`, maybe `validation/`, and `test/` folders of class folders:
 
 clothing       clothing-small as it is.
-trashnet-K     trashnet-small, K from 0 to 2; no scene (`lungfish.data.scenes`) is in training and test photos both.
+trashnet-K     trashnet-small, K from 0 to 2; no scene (`data.scan.scenes`) is in training and test photos both.
 cifar-shift    CIFAR-10 with a natural shift: of each class, 8 k-means clusters of EfficientNet-Lite2 features; 120
                training photos from 6 of them, 60 test photos from the other 2.
 """
@@ -21,11 +21,11 @@ from PIL import Image
 from lungfish.architecture import parse_arch
 from lungfish.core.progress import Silent
 from lungfish.data.sources import open_photos
+from lungfish.job.dataset import GatherOptions, gather
 from lungfish.training.descriptor import open_descriptor
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
-from lungfish.workflows.gather import GatherOptions, gather
 
 SETS = ("clothing", "trashnet-0", "trashnet-1", "trashnet-2", "cifar-shift")
 TEST_SHARE = 0.25  # of trashnet's scenes

@@ -26,7 +26,7 @@ from timm.scheduler import create_scheduler_v2
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.session import physical_cores
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.fetch import at_hand
+from lungfish.weights.fetch.fetch import at_hand
 
 HERE = Path(__file__).parent
 SETTINGS: dict[str, Any] = {

@@ -113,11 +113,11 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
     import torch
 
     import lungfish
+    from lungfish.job.stages import attempt, judge
+    from lungfish.job.stages.stage import Setting
     from lungfish.runtime.measure import machine
     from lungfish.runtime.session import physical_cores
     from lungfish.training.layers import from_pixels
-    from lungfish.workflows import attempt, judge
-    from lungfish.workflows.step import Setting
 
     watched: dict[str, Any] = {"networks": [], "seconds": 0.0}
 

@@ -281,7 +281,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_descriptor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Whole jobs look for no scenes: the network that finds them takes longer than a tiny job. Tests of it open it."""
     if "lungfish" in request.fixturenames:
-        monkeypatch.setattr("lungfish.workflows.gather.open_descriptor", lambda *_: None)
+        monkeypatch.setattr("lungfish.job.dataset.open_descriptor", lambda *_: None)
 
 
 @pytest.fixture
@@ -381,5 +381,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Trained:
 @pytest.fixture
 def copied_int8(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare a job of a real network the arithmetic of INT8: its `model-int8.onnx` is a copy of the FP32 file."""
-    quantize = "lungfish.workflows.export_artifacts.quantize_int8"
+    quantize = "lungfish.job.bundle.export.quantize_int8"
     monkeypatch.setattr(quantize, lambda source, target, _pixels: shutil.copy(source, target))

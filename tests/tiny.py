@@ -15,8 +15,8 @@ from PIL import Image
 
 from lungfish.architecture import parse_arch
 from lungfish.core.hashing import sha256_file
-from lungfish.weights.ledger import Card
-from lungfish.workflows.starting_point import INITIAL
+from lungfish.job.start import INITIAL
+from lungfish.weights.store.ledger import Card
 
 if TYPE_CHECKING:
     from torch import nn

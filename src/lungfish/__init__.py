@@ -9,23 +9,23 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from lungfish.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from lungfish.architecture import Arch as Arch
     from lungfish.architecture import parse_arch as arch
     from lungfish.core.errors import LungfishError as LungfishError
     from lungfish.costs import cost as cost
+    from lungfish.job.spec import TrainResult as TrainResult
     from lungfish.runtime.bundle import Bundle as Bundle
     from lungfish.runtime.bundle import load as load
     from lungfish.runtime.prediction import Prediction as Prediction
-    from lungfish.weights.exchange import export_weights as export_weights
-    from lungfish.weights.exchange import import_weights as import_weights
+    from lungfish.weights.convert.exchange import export_weights as export_weights
+    from lungfish.weights.convert.exchange import import_weights as import_weights
     from lungfish.weights.load import build as build
     from lungfish.workflows.evaluate import evaluate as evaluate
-    from lungfish.workflows.job import TrainResult as TrainResult
     from lungfish.workflows.predict import predict as predict
     from lungfish.workflows.train import train as train
-
-__version__ = "0.1.0.dev0"
 
 # public name -> (module, name in it)
 _PUBLIC = {
@@ -33,13 +33,13 @@ _PUBLIC = {
     "Bundle": ("lungfish.runtime.bundle", "Bundle"),
     "LungfishError": ("lungfish.core.errors", "LungfishError"),
     "Prediction": ("lungfish.runtime.prediction", "Prediction"),
-    "TrainResult": ("lungfish.workflows.train", "TrainResult"),
+    "TrainResult": ("lungfish.job.spec", "TrainResult"),
     "arch": ("lungfish.architecture", "parse_arch"),
     "build": ("lungfish.weights.load", "build"),
     "cost": ("lungfish.costs", "cost"),
     "evaluate": ("lungfish.workflows.evaluate", "evaluate"),
-    "export_weights": ("lungfish.weights.exchange", "export_weights"),
-    "import_weights": ("lungfish.weights.exchange", "import_weights"),
+    "export_weights": ("lungfish.weights.convert.exchange", "export_weights"),
+    "import_weights": ("lungfish.weights.convert.exchange", "import_weights"),
     "load": ("lungfish.runtime.bundle", "load"),
     "predict": ("lungfish.workflows.predict", "predict"),
     "train": ("lungfish.workflows.train", "train"),

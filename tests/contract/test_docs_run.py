@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 
+from lungfish.job import start as starting_point
 from lungfish.training.recipe import RECIPES
-from lungfish.workflows import starting_point, yardstick
+from lungfish.workflows import yardstick
 
 DOCS = Path(__file__).parents[2] / "docs"
 LEARN = DOCS / "learn"

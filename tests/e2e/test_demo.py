@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import lungfish as lf
-from lungfish.workflows import starting_point
+from lungfish.job import start as starting_point
 
 
 @pytest.mark.usefixtures("copied_int8")

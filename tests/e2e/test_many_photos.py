@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lungfish.data.split_file import read_split
-from lungfish.workflows import gather
+from lungfish.data.split.file import read_split
+from lungfish.job import dataset as gather
 
 RECIPE = """name = "own"
 few_photos = 0

@@ -15,8 +15,8 @@ from lungfish.core import renames
 from lungfish.core.errors import LungfishError
 from lungfish.core.progress import Silent
 from lungfish.core.staging import Identity
+from lungfish.job.replace_bundle import restore_bundle, staged_bundle
 from lungfish.runtime.bundle_files import check_files
-from lungfish.workflows.replace_bundle import restore_bundle, staged_bundle
 
 from ..power_cut import Disk, Recording, recording
 

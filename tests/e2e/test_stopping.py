@@ -42,7 +42,7 @@ def stop_at(job: WarmJob, module: str, function: str, number: signal.Signals, ca
 
 @pytest.mark.usefixtures("cached")
 def test_while_the_head_is_fitted(job: WarmJob) -> None:
-    stop_at(job, "lungfish.workflows.head_stage", "fit_probe", signal.SIGTERM)
+    stop_at(job, "lungfish.job.stages.head", "fit_probe", signal.SIGTERM)
     assert "Fitting the head" in job.log
     assert {path.name for path in job.bundle.parent.iterdir()} == {"own.toml", "log"}
 
@@ -64,7 +64,7 @@ def test_while_features_are_made_they_are_kept(
 def test_while_artifacts_are_made_and_the_next_run_ends_well(
     trained: Any, job: WarmJob, model_bytes: Callable[[Path], Any]
 ) -> None:
-    stop_at(job, "lungfish.workflows.export_artifacts", "quantize_int8", signal.SIGTERM)
+    stop_at(job, "lungfish.job.bundle.export", "quantize_int8", signal.SIGTERM)
     assert "Exporting and quantizing" in job.log
     assert {path.name for path in job.bundle.parent.iterdir()} == {"own.toml", "log"}
     assert job.ended(job.start()) == 0, job.log
@@ -74,6 +74,6 @@ def test_while_artifacts_are_made_and_the_next_run_ends_well(
 @pytest.mark.usefixtures("cached")
 def test_while_the_bundle_is_written_the_one_to_be_replaced_stays(job: WarmJob, color_bundle: Path) -> None:
     shutil.copytree(color_bundle, job.bundle)
-    stop_at(job, "lungfish.workflows.write_bundle", "render_report", signal.SIGINT)
+    stop_at(job, "lungfish.job.bundle.write", "render_report", signal.SIGINT)
     assert lf.load(job.bundle).labels == ("red", "green", "blue")
     assert {path.name for path in job.bundle.parent.iterdir()} == {"own.toml", "log", "bundle"}

@@ -45,7 +45,7 @@ os.environ["LUNGFISH_CACHE"] = cache
 for stream in (1, 2):
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
 from lungfish.cli.app import main
-from lungfish.data import views
+from lungfish.data.loading import activations as views
 from lungfish.runtime import measure
 from lungfish.training import saving
 saving.EVERY_S, saving.SHARE, views.FLUSH_EVERY_S = 0.1, 0.5, 0.0

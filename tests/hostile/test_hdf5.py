@@ -16,7 +16,7 @@ import pytest
 from lungfish.core.errors import WeightsError, WorkerError
 from lungfish.weights.formats import hdf5_process
 from lungfish.weights.formats.hdf5_process import Hdf5Process
-from lungfish.weights.limits import MAX_TENSORS
+from lungfish.weights.formats.limits import MAX_TENSORS
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'lungfish[keras]'")
 

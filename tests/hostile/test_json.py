@@ -9,11 +9,11 @@ import pytest
 
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import BundleError, LungfishError
+from lungfish.core.untrusted import MAX_VALUES
 from lungfish.runtime.bundle import load
 from lungfish.runtime.manifest import MAX_MANIFEST_BYTES
 from lungfish.runtime.metadata import check_metadata, graph_metadata
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.runtime.untrusted import MAX_VALUES
 from lungfish.training.recipe import read_recipe
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from lungfish.core.errors import WeightsError
-from lungfish.weights import safetensors_file
-from lungfish.weights.limits import MAX_TENSORS
-from lungfish.weights.safetensors_file import read_safetensors
+from lungfish.weights.formats import safetensors as safetensors_file
+from lungfish.weights.formats.limits import MAX_TENSORS
+from lungfish.weights.formats.safetensors import read_safetensors
 
 QUICK_S = 2.0
 

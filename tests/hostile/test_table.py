@@ -22,17 +22,17 @@ PARSERS = re.compile(
 OWN = {
     "core/own_files.py": "lists of unpacked files, in the cache",
     "core/partial.py": "records of downloads, in the cache",
-    "data/growing_array.py": "activations, in the cache",
-    "data/row_store.py": "features, in the cache",
+    "data/loading/growing_array.py": "activations, in the cache",
+    "data/scan/row_store.py": "features, in the cache",
     "deploy/weight_rounding.py": "the graph that was just exported",
     "training/checkpoint.py": "checkpoints of a run, in the cache",
     "training/loop.py": "the journal of a run, in the cache",
     "training/recipe.py": "the user's recipe",
     "weights/catalogue/schema.py": "the catalogue, which is a part of the package",
-    "weights/keras_reference.py": "what its own process sends",
-    "weights/recorded.py": "recorded logits, which are a part of the package",
-    "weights/store.py": "records of weights, in the cache",
-    "workflows/climb.py": "notes of a run, in the cache",
+    "weights/verify/keras_reference.py": "what its own process sends",
+    "weights/verify/recorded.py": "recorded logits, which are a part of the package",
+    "weights/store/store.py": "records of weights, in the cache",
+    "job/stages/run.py": "notes of a run, in the cache",
     "workflows/doctor.py": "a graph that it has just made",
 }
 

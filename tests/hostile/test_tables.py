@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lungfish.core.errors import LungfishError, PhotosError, UnreadablePhotoError, UsageError
-from lungfish.data import split_file
 from lungfish.data.sources import assembly, image_parquet, open_photos, parquet_file, tables
+from lungfish.data.split import file as split_file
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -14,8 +14,8 @@ import pytest
 from lungfish.core import zip_directory
 from lungfish.core.errors import WeightsError
 from lungfish.weights.formats import pickle_machine, torch_objects, torch_zip
+from lungfish.weights.formats.pytorch import read_torch
 from lungfish.weights.formats.torch_stream import MAGIC_NUMBER
-from lungfish.weights.torch_file import read_torch
 
 resource = pytest.importorskip("resource", reason="the peak of memory is asked of POSIX")
 SEVERAL_S = 5.0  # an attack that works takes a minute, or a gigabyte

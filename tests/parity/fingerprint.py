@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 ROOTS = (
     *("lungfish.architecture", "lungfish.costs", "lungfish.nn", "lungfish.export"),
-    *("lungfish.weights.convert", "lungfish.weights.exchange", "lungfish.weights.checkpoint"),
-    *("lungfish.weights.reference", "lungfish.weights.keras_reference"),
+    *("lungfish.weights.layouts", "lungfish.weights.convert.exchange", "lungfish.weights.formats.checkpoint"),
+    *("lungfish.weights.verify.reference", "lungfish.weights.verify.keras_reference"),
 )
 LEFT_OUT = "lungfish.core"
 PACKAGES = ("torch", "torchvision", "timm", "keras", "tensorflow-cpu", "h5py", "onnx", "onnxruntime", "numpy")

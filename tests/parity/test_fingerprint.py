@@ -106,8 +106,8 @@ def test_it_changes_with_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_it_covers() -> None:
     names = {file.relative_to(module.SOURCE / "lungfish").as_posix() for file in proven_files()}
     covered = {"architecture/lowering.py", "costs/count.py", "nn/blocks.py", "export/onnx_graph.py"}
-    assert covered | {"weights/convert/keras.py", "weights/torch_file.py", "weights/keras_file.py"} <= names
-    assert not {name.partition("/")[0] for name in names} & {"core", "cli", "workflows", "training", "data", "deploy"}
+    assert covered | {"weights/layouts/keras.py", "weights/formats/pytorch.py", "weights/formats/keras.py"} <= names
+    assert not {name.partition("/")[0] for name in names} & {"core", "cli", "workflows", "training", "data", "deploy", "job"}
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import WeightsError
 from lungfish.core.hashing import sha256_file
-from lungfish.weights.keras_reference import KerasReference
+from lungfish.weights.verify.keras_reference import KerasReference
 
 pytestmark = [
     pytest.mark.parity,

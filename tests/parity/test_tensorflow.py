@@ -19,8 +19,8 @@ from torch import nn
 
 import lungfish as lf
 from lungfish.core.errors import WeightsError
-from lungfish.weights.checkpoint import read_checkpoint
-from lungfish.weights.convert_file import Provenance, convert_file
+from lungfish.weights.convert.file import Provenance, convert_file
+from lungfish.weights.formats.checkpoint import read_checkpoint
 
 pytestmark = [
     pytest.mark.parity,
@@ -170,7 +170,7 @@ STEM = "MobilenetV1/Conv2d_0/weights"
 
 
 def plain_variables(arch: lf.Arch) -> dict[str, Any]:
-    from lungfish.weights.convert import find_layout, places
+    from lungfish.weights.layouts import find_layout, places
 
     rng = np.random.default_rng(0)
     where = places(arch, find_layout("slim", arch)).values()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import lungfish as lf
 from lungfish.nn.layers import Dropout, DropPath
-from lungfish.weights.convert import find_layout, places
+from lungfish.weights.layouts import find_layout, places
 
 BOUND = 1e-8
 NAMES = ("mobilenet_v2", "efficientnet_b0")

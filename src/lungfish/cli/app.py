@@ -52,7 +52,7 @@ app.add_typer(weights)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from lungfish import __version__
+        from lungfish.core.version import __version__
 
         print(f"lungfish {__version__}")
         raise typer.Exit

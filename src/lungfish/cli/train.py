@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lungfish.workflows.job import TrainResult
+    from lungfish.job.spec import TrainResult
 
 
 def train(  # noqa: PLR0913  one parameter for each option
@@ -67,9 +67,9 @@ def train(  # noqa: PLR0913  one parameter for each option
     """Make a small, proven classifier from labelled photos."""
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
+    from lungfish.job.run import run_job
+    from lungfish.job.spec import Job
     from lungfish.training.group import is_leader
-    from lungfish.workflows.job import Job
-    from lungfish.workflows.train import run_job
 
     if cache_gb is not None:
         os.environ["LUNGFISH_CACHE_GB"] = str(cache_gb)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lungfish.runtime.manifest import WeightsOrigin
-from lungfish.weights.ledger import Card
 from lungfish.weights.scheme import FILE
+from lungfish.weights.store.ledger import Card
 
 
 def origin(card: Card) -> WeightsOrigin:

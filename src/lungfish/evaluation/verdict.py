@@ -6,7 +6,7 @@ Labels in them are as users wrote them: whoever displays a sentence escapes it.
 from __future__ import annotations
 
 from lungfish.core.names import plural
-from lungfish.data.problems import IMBALANCE
+from lungfish.data.split.problems import IMBALANCE
 from lungfish.evaluation.confusion import most_confused
 from lungfish.evaluation.headline import CrossValidation
 from lungfish.evaluation.report_data import Report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lungfish.runtime.untrusted import Fields, is_plain_name
+from lungfish.core.untrusted import Fields, is_plain_name
 
 MAX_FILE_BYTES = 2 * 2**30  # what one protobuf message can hold
 STATUSES = ("pass", "fail", "not_measured")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from lungfish.core.errors import BundleError, UnreadablePhotoError, UsageError
 from lungfish.core.names import plural, printable
+from lungfish.core.untrusted import HINT
 from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.bundle_files import check_present_files, read_artifact, read_manifest
 from lungfish.runtime.decode import from_array, from_image, read_photo
@@ -22,7 +23,6 @@ from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.runtime.metadata import check_metadata
 from lungfish.runtime.prediction import Prediction, rank
 from lungfish.runtime.session import BATCH_SIZE, Session, physical_cores
-from lungfish.runtime.untrusted import HINT
 
 Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 

@@ -13,8 +13,8 @@ from lungfish.core.errors import BundleError, StorageError
 from lungfish.core.files import TooLargeError, open_regular, read_at_most
 from lungfish.core.hashing import sha256_bytes, sha256_file
 from lungfish.core.names import printable
+from lungfish.core.untrusted import HINT
 from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRow, Manifest
-from lungfish.runtime.untrusted import HINT
 
 # What operating systems put beside the files of any folder that is looked at.
 SYSTEM_FILES = re.compile(

@@ -8,9 +8,9 @@ from typing import Any
 
 from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
+from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 from lungfish.runtime.artifact import MAX_FILE_BYTES, ArtifactRow
 from lungfish.runtime.preprocess import INTERPOLATIONS, Preprocess
-from lungfish.runtime.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 
 SCHEMA = 1
 MANIFEST_NAME = "bundle.json"

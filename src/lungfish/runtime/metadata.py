@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from lungfish.core.errors import BundleError
+from lungfish.core.untrusted import HINT, check_values
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.runtime.untrusted import HINT, check_values
 
 
 def graph_metadata(labels: Sequence[str], preprocess: Preprocess) -> dict[str, str]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import BundleError, MachineError
 from lungfish.core.files import TooLargeError, read_at_most
+from lungfish.core.untrusted import HINT, shortened
 from lungfish.runtime.graph_check import MAX_MODEL_BYTES, checked_graph
-from lungfish.runtime.untrusted import HINT, shortened
 
 if TYPE_CHECKING:
     import onnxruntime

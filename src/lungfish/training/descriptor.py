@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import LungfishError
-from lungfish.data.features import Trunk
-from lungfish.data.scenes import Descriptor
+from lungfish.data.scan.features import Trunk
+from lungfish.data.scan.scenes import Descriptor
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import at_hand
+from lungfish.weights.fetch.fetch import at_hand
 from lungfish.weights.load import load_network
 
 NAME = "efficientnet_lite0.in1k"  # ships with the training install

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
 from lungfish.costs import Layer, cost
-from lungfish.data.views import bytes_needed
+from lungfish.data.loading.activations import bytes_needed
 from lungfish.training.group import Group
 from lungfish.training.loop import Fitted, Run, fit, with_tensors
 from lungfish.training.tuning import Finetune

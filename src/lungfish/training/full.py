@@ -115,7 +115,7 @@ class _Batches:
             yield self._mixed(epoch, chunk, inputs, labels) if self._mixup or self._cutmix else (inputs, labels)
 
     def _mixed(self, epoch: int, chunk: Positions, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        from lungfish.data.mixing import Mixing, mixed
+        from lungfish.data.augment.mixing import Mixing, mixed
 
         rng = np.random.default_rng((self._seed, epoch, MIXING_STREAM, *chunk[:1].tolist()))
         mixing = Mixing(self._mixup, self._cutmix)

@@ -17,8 +17,8 @@ from lungfish.weights.entry import WeightsEntry
 if TYPE_CHECKING:
     import torch
 
-    from lungfish.data.features import Trunk
-    from lungfish.data.views import FrozenPart
+    from lungfish.data.loading.activations import FrozenPart
+    from lungfish.data.scan.features import Trunk
     from lungfish.nn import Network
 
 

@@ -11,18 +11,18 @@ from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.names import printable
 from lungfish.runtime.bundle_files import read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME
-from lungfish.weights.checkpoint import read_checkpoint
-from lungfish.weights.completion import arch_name
-from lungfish.weights.convert.detection import OURS
-from lungfish.weights.converted import converted_file
+from lungfish.weights.convert.exchange import fill
+from lungfish.weights.convert.fit import check_fit
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.exchange import fill
-from lungfish.weights.fetch import at_hand, fetch
-from lungfish.weights.fit import check_fit
-from lungfish.weights.identity import identify
-from lungfish.weights.package import PACKAGE, packaged_file
-from lungfish.weights.resolve import resolve
-from lungfish.weights.safetensors_file import read_safetensors
+from lungfish.weights.fetch.converted import converted_file
+from lungfish.weights.fetch.fetch import at_hand, fetch
+from lungfish.weights.fetch.identity import identify
+from lungfish.weights.fetch.package import PACKAGE, packaged_file
+from lungfish.weights.formats.checkpoint import read_checkpoint
+from lungfish.weights.formats.safetensors import read_safetensors
+from lungfish.weights.layouts.detection import OURS
+from lungfish.weights.resolve.completion import arch_name
+from lungfish.weights.resolve.names import resolve
 from lungfish.weights.scheme import split_scheme
 
 if TYPE_CHECKING:

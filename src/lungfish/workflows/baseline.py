@@ -9,12 +9,12 @@ from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
 from lungfish.data.photos import Photo, PhotoSet
+from lungfish.deploy.bundle_answers import ArtifactMetrics, BundleAnswers, answer, artifact_metrics, watched
+from lungfish.deploy.known_photos import KnownPhotos, known_photos
+from lungfish.deploy.pairing import against, pair_bundles, shared_labels
 from lungfish.evaluation.metrics import Metrics, score
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.bundle import Bundle
-from lungfish.workflows.bundle_answers import ArtifactMetrics, BundleAnswers, answer, artifact_metrics, watched
-from lungfish.workflows.known_photos import KnownPhotos, known_photos
-from lungfish.workflows.pairing import against, pair_bundles, shared_labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,19 +11,19 @@ from lungfish.core.hashing import sha256_bytes
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.photos import Photo, PhotoSet
+from lungfish.deploy.bundle_answers import answer
+from lungfish.deploy.known_photos import KnownPhotos, known_photos
+from lungfish.deploy.open_bundle import open_one_of_two
+from lungfish.deploy.pairing import against, nothing_compared, pair_bundles, shared_labels
 from lungfish.evaluation.what_changed import Against
 from lungfish.runtime.artifact import Latency
 from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.runtime.measure import latencies
 from lungfish.workflows.baseline import of_shared_classes
-from lungfish.workflows.bundle_answers import answer
 from lungfish.workflows.bundle_comparison import BundleComparison, BundleRow
 from lungfish.workflows.compare import Timing
-from lungfish.workflows.known_photos import KnownPhotos, known_photos
 from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
-from lungfish.workflows.open_bundle import open_one_of_two
-from lungfish.workflows.pairing import against, nothing_compared, pair_bundles, shared_labels
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from lungfish.core.errors import MissingExtraError, OutputError, UnreadablePhoto
 from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
+from lungfish.job.replace_bundle import next_free, stands
+from lungfish.job.run import run_job
+from lungfish.job.spec import Job, TrainResult
 from lungfish.runtime.decode import decode, read_photo
-from lungfish.workflows.job import Job, TrainResult
-from lungfish.workflows.replace_bundle import next_free, stands
-from lungfish.workflows.train import run_job
 
 PHOTOS, BUNDLE = "digits", "digits-bundle"
 

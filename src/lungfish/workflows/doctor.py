@@ -20,7 +20,7 @@ from lungfish.core.cache import MARKER, cache_home, cache_path, is_marked, stand
 from lungfish.core.errors import LungfishError
 from lungfish.core.names import printable
 from lungfish.core.own_files import FORMS
-from lungfish.data.space import cache_bytes, old_cache_bytes
+from lungfish.core.space import cache_bytes, old_cache_bytes
 from lungfish.runtime.decode import EXTRA_FORMATS, FORMATS, decode
 from lungfish.runtime.measure import machine
 from lungfish.runtime.preprocess import Preprocess

@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
-from lungfish.data.features import open_features
-from lungfish.data.problem_list import list_problems
-from lungfish.data.problems import Problem
+from lungfish.core.space import nothing_deleted
+from lungfish.data.scan.features import open_features
 from lungfish.data.sources import open_photos
-from lungfish.data.space import nothing_deleted
+from lungfish.data.split.problem_list import list_problems
+from lungfish.data.split.problems import Problem
 from lungfish.evaluation.rejection import LEAST_ANSWERS
 from lungfish.evaluation.wording import sentence
+from lungfish.job.dataset import Gathered, gather, gather_options
+from lungfish.job.run import resolve
+from lungfish.job.run_dir import run_folder
+from lungfish.job.spec import Job
+from lungfish.job.stages.budget import open_steps, plan_steps
+from lungfish.job.stages.head import open_network
+from lungfish.job.stages.speed import measure_pace
+from lungfish.job.stages.stage import Setting
+from lungfish.job.start import Start
+from lungfish.job.target import choose_target
 from lungfish.training.attach import attach
 from lungfish.training.group import alone
 from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import open_trunk
-from lungfish.workflows.gather import Gathered, gather, gather_options
-from lungfish.workflows.head_stage import open_network
-from lungfish.workflows.job import Job
-from lungfish.workflows.pace import measure_pace
-from lungfish.workflows.plan import open_steps, plan_steps
-from lungfish.workflows.run_folder import run_folder
-from lungfish.workflows.starting_point import Start
-from lungfish.workflows.step import Setting
-from lungfish.workflows.target import choose_target
-from lungfish.workflows.train import resolve
 
 if TYPE_CHECKING:
     from lungfish.nn import Network

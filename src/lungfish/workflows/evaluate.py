@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress, Silent
 from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.deploy.bundle_answers import ArtifactMetrics, answer, artifact_metrics, watched
+from lungfish.deploy.known_photos import known_photos
+from lungfish.deploy.open_bundle import open_bundle, open_one_of_two
 from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, per_class
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.bundle_files import check_files
 from lungfish.workflows.baseline import Own, measure_baseline, of_shared_classes
-from lungfish.workflows.bundle_answers import ArtifactMetrics, answer, artifact_metrics, watched
 from lungfish.workflows.gates import Gates, gate_warnings, missed_gates
-from lungfish.workflows.known_photos import known_photos
 from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
-from lungfish.workflows.open_bundle import open_bundle, open_one_of_two
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,10 @@ from lungfish.core.errors import OutputError, UnreadablePhotoError
 from lungfish.core.extras import missing_extra
 from lungfish.core.files import write_atomic
 from lungfish.core.names import choose, printable
+from lungfish.deploy.open_bundle import open_bundle
 from lungfish.evaluation.explanation import Said, explanation_png
 from lungfish.runtime.decode import read_photo
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.workflows.open_bundle import open_bundle
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def explain(bundle: str | Path, image: str | Path, out: Path | None = None, labe
     _check_packages()
     from lungfish.training.grad_cam import grad_cam
     from lungfish.weights.load import load_network
-    from lungfish.weights.local_entry import bundle_entry
+    from lungfish.weights.resolve.local import bundle_entry
 
     entry = bundle_entry(str(bundle))
     pixels = opened.manifest.preprocess.pixels(_read(image, opened.manifest.preprocess))[None]

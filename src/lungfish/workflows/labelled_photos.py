@@ -10,9 +10,9 @@ from lungfish.core.names import choose, printable
 from lungfish.core.progress import Progress
 from lungfish.data.photos import SPLITS, Photo, PhotoSet
 from lungfish.data.sources import OneClassError, open_photos
+from lungfish.deploy.known_photos import KnownPhotos
 from lungfish.evaluation.wording import listed
 from lungfish.runtime.bundle import Bundle
-from lungfish.workflows.known_photos import KnownPhotos
 
 ALL = "all"
 MOST_NAMED = 20  # classes

@@ -9,9 +9,9 @@ from pathlib import Path
 from lungfish.core.errors import StorageError, UnknownNameError, UsageError
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress, Silent
+from lungfish.deploy.open_bundle import open_bundle
 from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.prediction import Prediction
-from lungfish.workflows.open_bundle import open_bundle
 
 
 def predict(

@@ -8,25 +8,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungfish import __version__
 from lungfish.architecture import parse_arch
+from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import BundleError, StorageError, WeightsError
 from lungfish.core.hashing import sha256_file, sha256_json
 from lungfish.core.own_files import clear_place
 from lungfish.core.progress import Progress
 from lungfish.core.staging import put, staged_folder
-from lungfish.data import space
+from lungfish.core.version import __version__
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocess import Preprocess
-from lungfish.weights.converted import fetch_converted
-from lungfish.weights.fetch import FetchOptions
+from lungfish.weights.fetch.converted import fetch_converted
+from lungfish.weights.fetch.fetch import FetchOptions
 from lungfish.weights.imagenet import imagenet_names
-from lungfish.weights.ledger import Card
-from lungfish.weights.resolve import resolve
+from lungfish.weights.resolve.names import resolve
+from lungfish.weights.store.ledger import Card
 
 if TYPE_CHECKING:
     from lungfish.deploy.classifier import Classifier

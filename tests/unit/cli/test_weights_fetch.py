@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.store import Store
+from lungfish.weights.store.store import Store
 
 Command = Callable[..., Any]
 LITE0 = find_entry("efficientnet_lite0.in1k")

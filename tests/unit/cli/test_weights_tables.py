@@ -13,8 +13,8 @@ import pytest
 
 from lungfish.core.hashing import sha256_bytes
 from lungfish.weights.catalogue import catalogue, find_entry
-from lungfish.weights.ledger import Card, Verification
-from lungfish.weights.store import Store
+from lungfish.weights.store.ledger import Card, Verification
+from lungfish.weights.store.store import Store
 
 Lungfish = Callable[..., Any]
 LEGEND = 3

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungfish.data.examination import Record
-from lungfish.data.inspection import Inspection
 from lungfish.data.photos import Photo
+from lungfish.data.scan.examination import Record
+from lungfish.data.scan.inspection import Inspection
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 

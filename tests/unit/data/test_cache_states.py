@@ -23,16 +23,16 @@ from lungfish.core.cache import FOLDER, MARKER, cache_folder, cache_path
 from lungfish.core.errors import LungfishError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.partial import Partial, Version
+from lungfish.core.space import cache_bytes, folder_lock, in_use, make_room, nothing_deleted, old_cache_bytes
 from lungfish.core.staging import staged_folder
-from lungfish.data.growing_array import GrowingArray
-from lungfish.data.row_store import RowStore
-from lungfish.data.space import cache_bytes, folder_lock, in_use, make_room, nothing_deleted, old_cache_bytes
+from lungfish.data.loading.growing_array import GrowingArray
+from lungfish.data.scan.row_store import RowStore
+from lungfish.job.run_dir import begin_run, end_run
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.fetch import forget
-from lungfish.weights.ledger import Card
-from lungfish.weights.pruning import prune
-from lungfish.weights.store import Store
-from lungfish.workflows.run_folder import begin_run, end_run
+from lungfish.weights.fetch.fetch import forget
+from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.pruning import prune
+from lungfish.weights.store.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills need fork")
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from lungfish.core.errors import PhotosError
-from lungfish.data.near_duplicates import NearDuplicates, join
-from lungfish.data.scenes import Scenes
-from lungfish.data.split import assign_splits
-from lungfish.data.split_balance import Piece, even_out_class
-from lungfish.data.split_file import SplitRow, saved_split
+from lungfish.data.scan.near_duplicates import NearDuplicates, join
+from lungfish.data.scan.scenes import Scenes
+from lungfish.data.split.assign import assign_splits
+from lungfish.data.split.balance import Piece, even_out_class
+from lungfish.data.split.file import SplitRow, saved_split
 
 LABELS = ("cat", "dog")
 

@@ -11,8 +11,8 @@ from lungfish.evaluation.metrics import Metrics
 from lungfish.evaluation.rejection import Threshold
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.ledger import Card
-from lungfish.weights.package import packaged_file
+from lungfish.weights.fetch.package import packaged_file
+from lungfish.weights.store.ledger import Card
 
 ENTRY = find_entry("efficientnet_lite0.in1k")
 CHOSEN = Threshold(0.5, 0.95, 60, 57, 60)

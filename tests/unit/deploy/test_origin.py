@@ -8,7 +8,7 @@ import pytest
 
 from lungfish.deploy.origin import origin
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.ledger import Card, Verification
+from lungfish.weights.store.ledger import Card, Verification
 
 ENTRY = replace(find_entry("mobilenet_v2.ra_in1k"), sha256="ab" * 32, bytes=7)
 VERIFIED = Verification("timm 1.0", 4, 0.0, 1.0, "2026-01-01T00:00:00+00:00", {"timm": "1.0"})

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lungfish.core.errors import BundleError, UnknownNameError
+from lungfish.core.untrusted import is_plain_name
 from lungfish.runtime.manifest import Manifest
-from lungfish.runtime.untrusted import is_plain_name
 
 HASH = "0" * 64
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from lungfish.job.start import choose_start
 from lungfish.training import descriptor as module
 from lungfish.training.descriptor import NAME, open_descriptor
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.load import load_network
-from lungfish.workflows.starting_point import choose_start
 
 
 def test_the_default_job_has_its_features_already() -> None:

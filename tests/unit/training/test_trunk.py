@@ -7,7 +7,7 @@ import torch
 
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import DivergedError
-from lungfish.data.views import FrozenPart
+from lungfish.data.loading.activations import FrozenPart
 from lungfish.nn import Network, build
 from lungfish.training import trunk as trunks
 from lungfish.training.trunk import (

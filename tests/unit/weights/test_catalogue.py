@@ -15,8 +15,8 @@ from lungfish.costs import cost
 from lungfish.weights import catalogue as room
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.catalogue.schema import CONVERTERS, read_entries
-from lungfish.weights.convert.sources import SOURCES
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.layouts.sources import SOURCES
 from lungfish.weights.license import NOASSERTION, is_permissive
 
 ROW = {

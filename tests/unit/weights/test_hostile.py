@@ -15,9 +15,9 @@ import torch
 
 import lungfish as lf
 from lungfish.core.errors import WeightsError
-from lungfish.weights import limits
-from lungfish.weights.checkpoint import read_checkpoint
-from lungfish.weights.convert import find_layout, places
+from lungfish.weights.formats import limits
+from lungfish.weights.formats.checkpoint import read_checkpoint
+from lungfish.weights.layouts import find_layout, places
 
 ARCH = lf.arch("mobilenet_v1:width=0.25,resolution=32,classes=5")
 

@@ -12,8 +12,8 @@ import torch
 
 import lungfish as lf
 from lungfish.core.errors import WeightsError
-from lungfish.weights.checkpoint import read_checkpoint
-from lungfish.weights.convert import find_layout, places
+from lungfish.weights.formats.checkpoint import read_checkpoint
+from lungfish.weights.layouts import find_layout, places
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'lungfish[keras]'")
 ARCH = lf.arch("mobilenet_v1:width=0.25,resolution=32,classes=5")
@@ -150,7 +150,7 @@ def test_hdf5(change: Callable[[Any], None], why: str, published: Path, refused:
 
 
 def test_a_crowd_of_objects(published: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
-    from lungfish.weights import keras_file
+    from lungfish.weights.formats import keras as keras_file
 
     monkeypatch.setattr(keras_file, "MAX_TENSORS", 300)
     with h5py.File(published, "r+") as file:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lungfish.data.problems import Problem
+from lungfish.data.split.problems import Problem
 from lungfish.training.recipe import RECIPES
 from lungfish.workflows import dry_run as module
 from lungfish.workflows.dry_run import Plan

@@ -1,6 +1,6 @@
 """What a report says about how the photos were divided."""
 
-from lungfish.workflows.write_bundle import split_sentence
+from lungfish.job.bundle.write import split_sentence
 
 
 def test_one_way_is_named_alone() -> None:

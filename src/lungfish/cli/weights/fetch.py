@@ -25,7 +25,7 @@ def fetch(
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
-    from lungfish.weights.fetch import FetchOptions
+    from lungfish.weights.fetch.fetch import FetchOptions
     from lungfish.workflows.weights import fetch as workflow
 
     fetched = workflow.fetch(name, arch, FetchOptions(offline, accept_license, for_stderr()))

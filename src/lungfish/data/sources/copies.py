@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import MachineError, UnreadablePhotoError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_json
-from lungfish.data import space
 from lungfish.data.sources.assembly import Listing
 
 VERSION = 1  # raise it when a file would be laid out otherwise

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import StorageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import printable
-from lungfish.data import space
 from lungfish.data.sources.place import Place
 from lungfish.data.sources.tar_headers import DamagedTarError, Member, members
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, is_junk

@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import LungfishError, UnreadablePhotoError
-from lungfish.data import space
 from lungfish.data.photos import Photo, PhotoSet, Skipped
 from lungfish.data.sources.assembly import Listing, Row, assemble, check_count
 from lungfish.data.sources.copies import plan_copies

@@ -23,7 +23,7 @@ import numpy as np
 from lungfish.core.errors import LungfishError, WeightsError
 from lungfish.core.names import printable
 from lungfish.core.zip_directory import open_zip
-from lungfish.weights.limits import check_size, unreadable
+from lungfish.weights.formats.limits import check_size, unreadable
 
 LENGTH_BYTES = 8  # of a header, before it
 INSIDE_KERAS = "model.weights.h5"

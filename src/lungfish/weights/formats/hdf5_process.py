@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from lungfish.core.errors import WeightsError, WorkerError
 from lungfish.core.names import printable
 from lungfish.weights.formats.hdf5_child import LENGTH_BYTES
-from lungfish.weights.limits import check_size, unreadable
+from lungfish.weights.formats.limits import check_size, unreadable
 
 CHILD = (sys.executable, "-P", "-m", "lungfish.weights.formats.hdf5_child")
 ENVIRONMENT = {  # one thread, and no filters from folders of this machine

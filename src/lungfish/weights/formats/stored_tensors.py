@@ -10,8 +10,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.weights.formats.limits import MAX_BYTES
 from lungfish.weights.formats.pickle_machine import DamagedError
-from lungfish.weights.limits import MAX_BYTES
 
 MAX_DIMENSIONS = 64  # NumPy's limit and torch's
 BFLOAT16 = "bfloat16"

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from lungfish.core.names import printable
+from lungfish.weights.formats.limits import MAX_TENSORS
 from lungfish.weights.formats.pickle_machine import Call, DamagedError, NotPlainError, PickleMachine, checked_key
 from lungfish.weights.formats.stored_tensors import DTYPES, DType, NoPlainTensor, StoredTensor, Stretch, counts, view
-from lungfish.weights.limits import MAX_TENSORS
 
 Tensor = StoredTensor | NoPlainTensor
 

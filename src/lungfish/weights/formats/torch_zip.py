@@ -18,10 +18,10 @@ from typing import IO, Any, Literal
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
 from lungfish.core.zip_directory import open_zip
+from lungfish.weights.formats.limits import MAX_TENSORS, check_size
 from lungfish.weights.formats.pickle_machine import MAX_PICKLE_BYTES, DamagedError
 from lungfish.weights.formats.stored_tensors import DType, Storage, Stretch, TorchContent
 from lungfish.weights.formats.torch_objects import Objects
-from lungfish.weights.limits import MAX_TENSORS, check_size
 
 MAGIC = b"PK\x03\x04"
 PLAIN_HINT = "Weights are read as plain tensors only. Ask its author for safetensors, or for the state dict by itself."

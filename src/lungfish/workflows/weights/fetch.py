@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lungfish.weights.converted import fetch_converted
-from lungfish.weights.fetch import FetchOptions, file_of
-from lungfish.weights.ledger import Card
+from lungfish.weights.fetch.converted import fetch_converted
+from lungfish.weights.fetch.fetch import FetchOptions, file_of
 from lungfish.weights.load import load_network
-from lungfish.weights.resolve import resolve
+from lungfish.weights.resolve.names import resolve
+from lungfish.weights.store.ledger import Card
 from lungfish.workflows.weights.rows import entry_row
 
 

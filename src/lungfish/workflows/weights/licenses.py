@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lungfish.core.errors import BundleError
+from lungfish.deploy.open_bundle import open_bundle
 from lungfish.runtime.manifest import WeightsOrigin
-from lungfish.workflows.open_bundle import open_bundle
 
 NOTICE = "NOTICE"
 MAX_NOTICE_BYTES = 1_000_000

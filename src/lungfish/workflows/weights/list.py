@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lungfish.architecture import NAMED, parse_arch
+from lungfish.weights.convert.fit import same_layers
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fit import same_layers
 from lungfish.workflows.weights.rows import Row, arch_of, entry_row, known_entries, sorted_rows
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lungfish.core.errors import UsageError
-from lungfish.weights.pruning import Pruned
-from lungfish.weights.pruning import prune as prune_store
-from lungfish.weights.store import Store
+from lungfish.weights.store.pruning import Pruned
+from lungfish.weights.store.pruning import prune as prune_store
+from lungfish.weights.store.store import Store
 
 
 def prune(*, everything: bool = False, older_than_days: float | None = None) -> list[Pruned]:

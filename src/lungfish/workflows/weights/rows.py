@@ -12,9 +12,9 @@ from lungfish.core.errors import LungfishError, UsageError
 from lungfish.costs import op_params
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import at_hand, card_of
+from lungfish.weights.fetch.fetch import at_hand, card_of
 from lungfish.weights.license import NOASSERTION, is_permissive
-from lungfish.weights.store import Store
+from lungfish.weights.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lungfish.core.errors import LungfishError
-from lungfish.weights.github import search_repositories
-from lungfish.weights.hub import HubModel, search_models
-from lungfish.weights.hub_entry import catalogued
+from lungfish.weights.resolve.hub import catalogued
 from lungfish.weights.scheme import HubName
+from lungfish.weights.services.github import search_repositories
+from lungfish.weights.services.hub import HubModel, search_models
 from lungfish.workflows.weights.rows import Row, sorted_rows
 from lungfish.workflows.weights.search import search_catalogue
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from lungfish.costs import Cost, cost
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import at_hand, card_of
-from lungfish.weights.ledger import Card
+from lungfish.weights.fetch.fetch import at_hand, card_of
 from lungfish.weights.license import is_permissive
-from lungfish.weights.resolve import resolve
+from lungfish.weights.resolve.names import resolve
+from lungfish.weights.store.ledger import Card
 from lungfish.workflows.weights.rows import arch_of
 
 

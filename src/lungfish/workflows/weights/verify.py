@@ -26,16 +26,16 @@ from lungfish.runtime.decode import read_photo
 from lungfish.runtime.measure import versions
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.trunk import normalized
-from lungfish.weights.converted import fetch_converted
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch import FetchOptions, card_of, file_of
+from lungfish.weights.fetch.converted import fetch_converted
+from lungfish.weights.fetch.fetch import FetchOptions, card_of, file_of
 from lungfish.weights.imagenet import imagenet_wnids
-from lungfish.weights.ledger import Card, Verification
 from lungfish.weights.load import load_network
-from lungfish.weights.recorded import RECORDED, recorded_logits
-from lungfish.weights.reference import MODELS, Logits, open_reference
-from lungfish.weights.resolve import resolve
-from lungfish.weights.store import Store
+from lungfish.weights.resolve.names import resolve
+from lungfish.weights.store.ledger import Card, Verification
+from lungfish.weights.store.store import Store
+from lungfish.weights.verify.recorded import RECORDED, recorded_logits
+from lungfish.weights.verify.reference import MODELS, Logits, open_reference
 
 if TYPE_CHECKING:
     from lungfish.nn import Network

@@ -12,14 +12,14 @@ from lungfish.architecture import parse_arch
 from lungfish.core.errors import MissingExtraError, UnreadablePhotoError, UsageError
 from lungfish.core.progress import Silent
 from lungfish.nn import Network
-from lungfish.weights import reference
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.convert_file import Provenance, convert_file
+from lungfish.weights.convert.file import Provenance, convert_file
+from lungfish.weights.fetch.package import packaged_file
 from lungfish.weights.imagenet import imagenet_wnids
 from lungfish.weights.load import load_network
-from lungfish.weights.package import packaged_file
-from lungfish.weights.recorded import RECORDED, recorded_logits
-from lungfish.weights.store import Store
+from lungfish.weights.store.store import Store
+from lungfish.weights.verify import reference
+from lungfish.weights.verify.recorded import RECORDED, recorded_logits
 from lungfish.workflows.weights import verify as module
 from lungfish.workflows.weights.verify import verify
 

@@ -1,0 +1,1 @@
+"""Batches of photos, and activations of augmented views, for training."""

@@ -1,0 +1,242 @@
+"""Activations at a frozen boundary for augmented views of photos: computed once, kept on disk within the budget."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from lungfish.core import space
+from lungfish.core.cache import cache_folder
+from lungfish.core.errors import UnreadablePhotoError, UsageError
+from lungfish.core.hashing import sha256_bytes, sha256_json
+from lungfish.core.progress import Progress, Silent
+from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
+from lungfish.data.loading.growing_array import GrowingArray
+from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.decode import decode
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.session import physical_cores
+
+VERSION = 1  # raise it when the same key would stand for other activations
+DTYPE = np.dtype("<f2")
+CHUNK_VIEWS = 32  # that go through the trunk together
+FLUSH_EVERY_S = 2.0  # what a kill may lose
+RESIDENT_BYTES = 1 << 30  # pages of the file that are held in memory at most, about
+
+Shape = tuple[int, int, int]  # channels, height, width
+Positions = NDArray[np.int64]
+
+
+class FrozenPart(Protocol):
+    """The frozen part of a network. Called from several threads at once; a row must not depend on the others."""
+
+    @property
+    def key(self) -> str:
+        """Hash of all that decides what is computed: weights, architecture, boundary, engine."""
+        ...
+
+    @property
+    def shape(self) -> Shape:
+        """Of what comes out for one photo."""
+        ...
+
+    def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
+        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """Which views of each photo to compute.
+
+    Args:
+        views: augmented ones, beside the plain one.
+        augmentation: how far they may differ from the photo.
+        seed: of what they show.
+
+    Raises:
+        UsageError: `views` is negative.
+    """
+
+    views: int = 4
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views < 0:
+            raise UsageError(f"views is {self.views}; it must be 0 or more")
+
+
+class Views:
+    """Activations of photos, in a file. Thread-safe.
+
+    Attributes:
+        photos: how many.
+        views: of each, the plain one included; view 0 is what inference sees.
+        shape: of one view's activations.
+    """
+
+    def __init__(self, array: GrowingArray) -> None:
+        self._mapped, self._activations = array.read()
+        self.photos, self.views, *_ = array.shape
+        self.shape = array.shape[2:]
+        self._resident_bytes = 0
+        self._in_use = space.in_use(array.folder)
+
+    def rows(self, photos: Positions, views: Positions, /) -> NDArray[np.float16]:
+        """A copy of some activations: float16 `[n, channels, height, width]`.
+
+        Args:
+            photos: int64 `[n]`, positions in the order in which they were given.
+            views: int64 `[n]`, which view of each.
+        """
+        rows: NDArray[np.float16] = self._activations[photos, views]
+        self._resident_bytes += rows.nbytes
+        if self._resident_bytes > RESIDENT_BYTES and hasattr(self._mapped, "madvise"):  # not on Windows
+            self._resident_bytes = 0
+            self._mapped.madvise(mmap.MADV_DONTNEED)  # they stay in the system's cache while there is room
+        return rows
+
+
+def bytes_needed(shape: Shape, photos: int, views: int) -> int:
+    """What the activations take on disk.
+
+    Args:
+        shape: of one photo's at the boundary.
+        photos: how many.
+        views: augmented ones of each, beside the plain one.
+    """
+    channels, height, width = shape
+    return photos * (1 + views) * channels * height * width * DTYPE.itemsize
+
+
+def bytes_available() -> int:
+    """What activations may take: see `lungfish.core.space`. Raises `UsageError`."""
+    return space.bytes_available(_folder())
+
+
+def compute_views(
+    readers: Sequence[Callable[[], bytes]],
+    hashes: Sequence[str],
+    trunk: FrozenPart,
+    preprocess: Preprocess,
+    settings: ViewSettings,
+    progress: Progress | None = None,
+) -> Views:
+    """Compute the activations of all views of all photos, or what is missing of them.
+
+    Every few seconds what is done is written down: after a kill the next run goes on from there. A second process that
+    wants the same waits, and then finds it done.
+
+    Args:
+        readers: of the photos' bytes, called on several threads; each may raise `UnreadablePhotoError`.
+        hashes: SHA-256 of each photo's bytes, in hexadecimal.
+        trunk: the frozen part of the network.
+        preprocess: the resize rule of the plain view; resolution and interpolation of all.
+        settings: which views.
+        progress: told of every few photos.
+
+    Raises:
+        UnreadablePhotoError: a photo that vanished, changed or broke after it was hashed; the others are kept.
+        StorageError: more than the cache's budget or the disk holds, or a place that cannot be written.
+        MissingExtraError: filelock is not installed.
+    """
+    progress = progress or Silent()
+    work = _Work(readers, hashes, trunk, preprocess, settings)
+    folder = _folder() / work.key
+    array_shape = (len(hashes), 1 + settings.views, *trunk.shape)
+    with space.folder_lock(folder, lambda: progress.say("Waiting for another process with the same activations")):
+        array = GrowingArray(folder, work.key, array_shape, DTYPE)
+        if not array.exists:
+            space.make_room(folder, bytes_needed(trunk.shape, len(hashes), settings.views))
+            array.create()
+        if array.done < len(hashes):
+            _fill(array, work, progress)
+        return Views(array)
+
+
+def _fill(array: GrowingArray, work: _Work, progress: Progress) -> None:
+    photos, views, *_ = array.shape
+    step = max(1, CHUNK_VIEWS // views)
+    chunks = (range(start, min(start + step, photos)) for start in range(array.done, photos, step))
+    cores = physical_cores()
+    try:
+        with (
+            progress.task("activations", photos - array.done) as advance,
+            closing(map_ahead(work, chunks, cores, 2 * cores)) as computed,
+        ):
+            flushed = time.monotonic()
+            for activations in computed:
+                array.append(activations)
+                advance(len(activations))
+                if time.monotonic() - flushed > FLUSH_EVERY_S:
+                    array.flush()
+                    flushed = time.monotonic()
+    finally:
+        array.flush()
+
+
+class _Work:
+    """The work on a few photos, done in any thread: called with their positions."""
+
+    def __init__(
+        self,
+        readers: Sequence[Callable[[], bytes]],
+        hashes: Sequence[str],
+        trunk: FrozenPart,
+        preprocess: Preprocess,
+        settings: ViewSettings,
+    ) -> None:
+        self._readers, self._hashes, self._trunk = readers, hashes, trunk
+        self._preprocess, self._settings = preprocess, settings
+        self._draft_px = settings.augmentation.draft_px(preprocess) if settings.views else preprocess.draft_px
+        self.key = sha256_json(
+            {
+                "version": VERSION,
+                "trunk": trunk.key,
+                "pillow": PIL.__version__,
+                "preprocess": preprocess.to_json(),
+                "settings": asdict(settings) if settings.views else None,  # a plain view knows no chance
+                "photos": sha256_json(list(hashes)),
+            }
+        )
+
+    def __call__(self, positions: range) -> NDArray[np.float16]:
+        """float16 `[n, 1 + views, channels, height, width]`."""
+        pixels = np.concatenate([self._views(i) for i in positions])
+        return self._trunk(pixels).reshape(len(positions), -1, *self._trunk.shape)
+
+    def _views(self, i: int) -> NDArray[np.uint8]:
+        """uint8 `[1 + views, resolution, resolution, 3]`."""
+        rule, settings, sha256 = self._preprocess, self._settings, self._hashes[i]
+        try:
+            data = _read(self._readers[i], sha256)
+            plain = rule.decode(data)
+            # the plain view must be what inference sees, though it may be decoded smaller than parts need
+            image = plain if self._draft_px == rule.draft_px else decode(data, self._draft_px)
+        except UnreadablePhotoError as error:
+            which = f"photo {i + 1} of {len(self._hashes)} (SHA-256 {sha256[:12]})"
+            hint = "Run the command again: it looks at all photos anew."
+            raise UnreadablePhotoError(f"{which}: {error.message}", hint) from None
+        rngs = (view_rng(settings.seed, sha256, view) for view in range(1, 1 + settings.views))
+        return np.stack([rule.pixels(plain), *(augmented(image, rule, settings.augmentation, rng) for rng in rngs)])
+
+
+def _read(reader: Callable[[], bytes], sha256: str) -> bytes:
+    data = reader()
+    if sha256_bytes(data) != sha256:
+        raise UnreadablePhotoError("it has changed since it was first read")
+    return data
+
+
+def _folder() -> Path:
+    return cache_folder() / "activations"

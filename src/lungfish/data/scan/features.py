@@ -1,0 +1,47 @@
+"""Features of a frozen trunk, computed once per photo content and kept on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from lungfish.core.cache import cache_folder
+from lungfish.core.hashing import sha256_json
+from lungfish.data.scan.row_store import RowStore
+from lungfish.runtime.preprocess import Preprocess
+
+
+class Trunk(Protocol):
+    """A frozen network up to its features. Called from several threads at once.
+
+    A row must not depend on the other rows of its batch: the same photo gets the same bits in any company.
+    """
+
+    @property
+    def key(self) -> str:
+        """Hash of weights, architecture and engine."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Length of a feature vector."""
+        ...
+
+    def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """uint8 `[n, height, width, 3]` to float32 `[n, width]`."""
+        ...
+
+
+def features_folder(trunk: Trunk, preprocess: Preprocess) -> Path:
+    """Where features of this trunk under this resize rule and this decoder are kept."""
+    key = sha256_json({"trunk": trunk.key, "pillow": PIL.__version__, "preprocess": preprocess.to_json()})
+    return cache_folder() / "features" / key
+
+
+def open_features(trunk: Trunk, preprocess: Preprocess) -> RowStore:
+    """The feature cache: SHA-256 of a photo's bytes to float32 `[trunk.width]`."""
+    return RowStore(features_folder(trunk, preprocess), np.dtype(("<f4", (trunk.width,))))

@@ -1,0 +1,88 @@
+"""What one look at a photo's pixels tells: that it decodes, and two signatures to find its copies by."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungfish.core.cache import cache_folder
+from lungfish.core.errors import MissingExtraError
+from lungfish.core.hashing import sha256_json
+from lungfish.data.scan.row_store import RowStore
+from lungfish.runtime.preprocess import Preprocess
+
+# Raise it when a field below is computed differently, or a photo is refused that was read before: older cache entries
+# are then left alone.
+VERSION = 4
+SIGNATURE_SIDE = 8
+_importing = threading.Lock()
+ROW = np.dtype([("phash", "<u8"), ("signature", "u1", (SIGNATURE_SIDE, SIGNATURE_SIDE, 3))])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """A photo that decodes.
+
+    Args:
+        sha256: hash of the file's bytes, hex.
+        phash: 64-bit perceptual hash of the preprocessed picture.
+        signature: the preprocessed picture at 8 x 8, uint8 `[8, 8, 3]`.
+    """
+
+    sha256: str
+    phash: int
+    signature: NDArray[np.uint8]
+
+
+def inspect(sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
+    """Describe a photo.
+
+    Args:
+        sha256: hash of the file's bytes, hex.
+        pixels: the preprocessed picture, uint8 `[resolution, resolution, 3]`.
+
+    Raises:
+        MissingExtraError: imagehash is not installed.
+    """
+    square = Image.fromarray(pixels)
+    signature = square.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX)
+    return Inspection(sha256, perceptual_hash(square), np.asarray(signature))
+
+
+def perceptual_hash(image: Image.Image) -> int:
+    """The 64-bit DCT hash of `imagehash.phash`, as an integer. Raises `MissingExtraError`."""
+    with _importing:  # many threads get here at once, and scipy is imported in pieces
+        try:
+            import imagehash
+            import scipy.fftpack  # noqa: F401 (imagehash imports it on use)
+        except ImportError as error:
+            hint = "pip install 'lungfish[train]'"
+            raise MissingExtraError("finding duplicate photos needs imagehash", hint) from error
+    return int.from_bytes(np.packbits(imagehash.phash(image).hash).tobytes(), "big")
+
+
+class InspectionCache:
+    """Inspections by content, kept on disk for one resize rule. Photos that fail are not kept: they fail fast, and an
+    installed extra or a newer Pillow may read them."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self.store = RowStore(inspections_folder(preprocess), ROW)
+
+    def get(self, sha256: str) -> Inspection | None:
+        row = self.store.get(sha256)
+        return None if row is None else Inspection(sha256, int(row["phash"]), np.array(row["signature"]))
+
+    def add(self, seen: Inspection) -> None:
+        self.store.add(seen.sha256, (seen.phash, seen.signature))
+
+
+def inspections_folder(preprocess: Preprocess) -> Path:
+    """Where inspections made with this resize rule and this decoder are kept."""
+    key = sha256_json({"version": VERSION, "pillow": PIL.__version__, "preprocess": preprocess.to_json()})
+    return cache_folder() / "inspections" / key

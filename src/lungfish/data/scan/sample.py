@@ -1,0 +1,79 @@
+"""Features of some photos only, for sets with more of them than a head on features can make use of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import UnreadablePhotoError
+from lungfish.core.names import printable
+from lungfish.core.progress import Progress
+from lungfish.data.photos import PhotoSet
+from lungfish.data.scan.examination import Examined, ExamineOptions, Record, examine
+from lungfish.data.scan.features import Trunk
+from lungfish.runtime.preprocess import Preprocess
+
+
+def sample_by_class(
+    records: Sequence[Record], positions: NDArray[np.int64], size: int, least: int
+) -> NDArray[np.int64]:
+    """About `size` of some photos, each class in proportion; all of them if they are no more.
+
+    Of each class those with the smallest content hashes are taken: a fixed choice that neither names nor the order of a
+    source can bias.
+
+    Args:
+        records: readable photos.
+        positions: int64 `[n]`, in `records`, of those to choose from.
+        size: how many to take.
+        least: of each class, should its share be less.
+
+    Returns:
+        int64 `[m]`, rising.
+    """
+    share = min(size / max(len(positions), 1), 1.0)
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for i in sorted(positions.tolist(), key=lambda i: records[i].seen.sha256):
+        by_class[records[i].photo.label].append(i)
+    taken = (of_class[: max(int(share * len(of_class)), least)] for of_class in by_class.values())
+    return np.sort(np.array([i for of_class in taken for i in of_class], np.int64))
+
+
+def embed_sample(
+    examined: Examined,
+    positions: NDArray[np.int64],
+    photos: PhotoSet,
+    preprocess: Preprocess,
+    trunk: Trunk,
+    progress: Progress,
+) -> Examined:
+    """The same, with the features of some photos, which are read again.
+
+    Args:
+        examined: of `photos`, without features.
+        positions: int64 `[m]`, rising, in its records.
+        photos, preprocess, trunk, progress: as for `examine`.
+
+    Raises:
+        UnreadablePhotoError: a photo that could be read before cannot be now.
+    """
+    chosen = tuple(examined.records[i].photo for i in positions)
+    sample = examine(
+        PhotoSet(photos.labels, chosen, photos.reader), preprocess, trunk, ExamineOptions(progress=progress)
+    )
+    for lost in sample.skipped:
+        raise UnreadablePhotoError(f"{printable(lost.file)}: {lost.reason}", "Put it back and run again.")
+    rows = np.full(len(examined.records), -1, np.int64)
+    rows[positions] = sample.feature_rows
+    return replace(
+        examined,
+        features=sample.features,
+        feature_rows=rows,
+        decoded=examined.decoded + sample.decoded,
+        embedded=sample.embedded,
+        warnings=tuple(dict.fromkeys(examined.warnings + sample.warnings)),
+    )

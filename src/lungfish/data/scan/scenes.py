@@ -1,0 +1,166 @@
+"""Scenes: photos of one class that were taken of the same thing at the same place, found without labels.
+
+Photos that follow each other by name or time are of one scene if they are also near in features; photos without any
+order, only if they look almost the same. Features come from one fixed network, whatever network is trained, so that
+splits do not depend on it. Decision 0019 says how the limits were measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.data.scan.examination import Record
+from lungfish.data.scan.features import Trunk
+from lungfish.data.scan.near_duplicates import NearDuplicates
+from lungfish.data.scan.sequences import consecutive_pairs
+from lungfish.runtime.preprocess import Preprocess
+
+# Cosine similarities. Two views of one photo (60 % of its area or more, turned by 10 degrees, a fifth darker) reach
+# 0.77 in 95 % of cases; photos of two classes in under 0.1 %, of one class in 0.2 % (objects) to 1.4 % (clothes).
+NEAR = 0.75
+STRICTER = 0.32  # share of NEAR's distance that photos without any order may have: 0.92
+LOOSER = 1.6  # the same for the mean over two parts of one scene: 0.6
+UNRELATED = 1e-3  # share of the pairs across classes that may be nearer than NEAR, else NEAR is raised
+LEAST_UNRELATED = 4  # pairs: a few labels are wrong
+UNRELATED_PHOTOS = 1000
+ALIKE = 0.9  # correlation of thumbnails, below which photos without any order are not looked at
+MOST_ALIKE = 8  # other photos that each photo is held against
+AT_ONCE = 1000
+MAX_SCENE = 2000  # photos; the distances between all of them are held in memory
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """The fixed network that tells whether photos are near, and the resize rule before it."""
+
+    trunk: Trunk
+    preprocess: Preprocess
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """What was found.
+
+    Args:
+        pairs: int64 `[m, 2]`, every photo of a scene with the scene's first; first index below second.
+        in_sequence: how many photos follow another one by name or time.
+        unknown: why scenes cannot be known, in words; empty if they were looked for.
+    """
+
+    pairs: NDArray[np.int64]
+    in_sequence: int
+    unknown: str = ""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Photos of each scene, the largest first."""
+        _, members = np.unique(self.pairs[:, 0], return_counts=True)
+        return tuple(sorted((members + 1).tolist(), reverse=True))
+
+
+def no_scenes(unknown: str) -> Scenes:
+    """None, because they cannot be known."""
+    return Scenes(np.empty((0, 2), np.int64), 0, unknown)
+
+
+def find_scenes(
+    records: Sequence[Record],
+    copies: NearDuplicates,
+    describe: Callable[[NDArray[np.int64]], NDArray[np.float32] | None],
+) -> Scenes:
+    """Find the photos that belong together. Copies count as one photo.
+
+    Args:
+        records: readable photos, sorted by name.
+        copies: near-duplicates among them.
+        describe: from int64 `[m]`, rising positions in `records`, to float32 `[m, width]`, their descriptors. Only
+            asked for photos that may be of a scene with another one; None if they cannot be had.
+    """
+    sequence = consecutive_pairs(records)
+    sequence = sequence[copies.groups[sequence[:, 0]] != copies.groups[sequence[:, 1]]]
+    in_sequence = len(np.unique(sequence))
+    alike = _alike_pairs(records, np.flatnonzero(copies.groups == np.arange(len(records))))
+    positions = np.unique(np.concatenate([sequence, alike]))
+    if not len(positions):
+        return Scenes(np.empty((0, 2), np.int64), in_sequence)
+    described = describe(positions)
+    if described is None:
+        return no_scenes("the network that tells whether photos are near is not on this machine")
+    vectors = described / np.maximum(np.linalg.norm(described, axis=1, keepdims=True), 1e-12)
+    near = _near_limit(vectors, np.array([records[i].photo.label for i in positions]))
+    links = np.concatenate(
+        [
+            _similar(np.searchsorted(positions, sequence), vectors, near),
+            _similar(np.searchsorted(positions, alike), vectors, _scaled(near, STRICTER)),
+        ]
+    )
+    pairs = [(part[0], i) for part in _parts(vectors, links, _scaled(near, LOOSER)) for i in part[1:]]
+    return Scenes(positions[np.array(pairs, np.int64).reshape(-1, 2)], in_sequence)
+
+
+def _scaled(near: float, share: float) -> float:
+    """The similarity at a share of the distance that `near` allows."""
+    return 1 - share * (1 - near)
+
+
+def _alike_pairs(records: Sequence[Record], distinct: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs of photos of one class whose thumbnails resemble each other most: int64 `[m, 2]`."""
+    labels = np.array([records[i].photo.label for i in distinct], np.int64)
+    pairs = [np.empty((0, 2), np.int64)]
+    for label in np.unique(labels):
+        mine = distinct[labels == label]
+        thumbnails = np.stack([records[i].seen.signature for i in mine]).reshape(len(mine), -1).astype(np.float32)
+        thumbnails -= thumbnails.mean(axis=1, keepdims=True)
+        thumbnails /= np.maximum(np.linalg.norm(thumbnails, axis=1, keepdims=True), 1e-6)
+        most = min(MOST_ALIKE, len(mine) - 1)
+        for start in range(0, len(mine), AT_ONCE) if most else ():
+            alike = thumbnails[start : start + AT_ONCE] @ thumbnails.T
+            rows = np.arange(len(alike))[:, None]
+            alike[rows, start + rows] = -1
+            nearest = np.argpartition(alike, -most, axis=1)[:, -most:]
+            row, column = np.nonzero(alike[rows, nearest] >= ALIKE)
+            pairs.append(np.sort(np.stack([mine[start + row], mine[nearest[row, column]]], axis=1), axis=1))
+    return np.unique(np.concatenate(pairs), axis=0)
+
+
+def _near_limit(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """`NEAR`, or what hardly any two photos of different classes reach: digits on white are alike without a scene."""
+    step = max(1, len(vectors) // UNRELATED_PHOTOS)
+    some, of = vectors[::step], labels[::step]
+    similar = (some @ some.T)[np.triu(of[:, None] != of[None], k=1)]
+    beyond = max(LEAST_UNRELATED, int(UNRELATED * len(similar)))
+    if len(similar) <= beyond:
+        return NEAR
+    return max(NEAR, float(np.partition(similar, -beyond)[-beyond]))
+
+
+def _similar(pairs: NDArray[np.int64], vectors: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
+    similarity = np.einsum("ij,ij->i", vectors[pairs[:, 0]], vectors[pairs[:, 1]])
+    similar: NDArray[np.int64] = pairs[similarity >= limit]
+    return similar
+
+
+def _parts(vectors: NDArray[np.float32], links: NDArray[np.int64], least: float) -> list[list[int]]:
+    """Linked photos, cut where two parts are on average too far apart: a chain of small steps is no scene."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial.distance import pdist
+
+    count = len(vectors)
+    graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), (count, count))
+    _, component = connected_components(graph, directed=False)
+    parts: list[list[int]] = []
+    order = np.argsort(component, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):
+        for some in np.split(members, range(MAX_SCENE, len(members), MAX_SCENE)):
+            if len(some) < 2:
+                continue
+            tree = linkage(pdist(vectors[some].astype(np.float64), "cosine"), "average")
+            cluster = fcluster(tree, 1 - least, "distance")
+            parts += [some[cluster == number].tolist() for number in np.unique(cluster)]
+    return [part for part in parts if len(part) > 1]

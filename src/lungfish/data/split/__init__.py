@@ -1,0 +1,1 @@
+"""Which photo trains, validates or tests, and what is wrong with the photos."""

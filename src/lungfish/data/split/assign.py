@@ -1,0 +1,297 @@
+"""Which photos train, validate and test: given splits kept, others decided by content, copies and scenes together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from lungfish.core.names import plural, printable
+from lungfish.data.photos import SPLITS
+from lungfish.data.scan.examination import Record
+from lungfish.data.scan.near_duplicates import NearDuplicates
+from lungfish.data.scan.scenes import Scenes, no_scenes
+from lungfish.data.split.assignment import Assignment
+from lungfish.data.split.balance import Piece, even_out_class, fraction
+from lungfish.data.split.class_names import likely_typos
+from lungfish.data.split.file import SavedSplit
+from lungfish.data.split.problems import Problem, stop_for
+from lungfish.data.split.review import (
+    bridge_warnings,
+    divided_warnings,
+    find_leaks,
+    group_ties,
+    group_warnings,
+    label_warnings,
+    leak_warnings,
+    missing_warnings,
+    saved_warnings,
+    scene_warnings,
+    shown_names,
+)
+from lungfish.data.split.units import Units, most_common_split, units_of
+
+# Shares of the space of content hashes; the rest trains.
+TEST_SHARE = 0.1
+VAL_SHARE = 0.1
+
+
+def assign_splits(
+    records: Sequence[Record],
+    labels: Sequence[str],
+    copies: NearDuplicates,
+    saved: SavedSplit | None = None,
+    scenes: Scenes | None = None,
+    *,
+    stop: bool = True,
+) -> Assignment:
+    """Put every photo on a side.
+
+    A saved side stands first, then a given one. The other photos are decided by thresholds on their content hash (about
+    80/10/10), so that adding photos moves none of them; copies of a photo, and photos of its group or scene, follow the
+    first of them by name. If `val` or `test` was not given, it is carved from `train` in the same way. A class that
+    would have nothing on an open side, or by its scenes far too little, gets what has the smallest hash moved there. If
+    a class has too few scenes for that, it is divided within its scenes, with a warning.
+
+    Args:
+        records: readable photos, sorted by name.
+        labels: class names.
+        copies: from `find_near_duplicates`, over the same records.
+        saved: an earlier assignment to keep.
+        scenes: from `find_scenes`, over the same records; None for none.
+        stop: whether the first problem is raised; else all are collected, and the sides are only a sketch.
+
+    Raises:
+        PhotosError: a class has too few distinct photos, or is validated or tested but never trained; or the saved
+            sides leave no photo to validate or test.
+    """
+    problems: list[Problem] = []
+
+    def note(found: list[Problem]) -> None:
+        if stop:
+            stop_for(found)
+        told = {label for problem in problems for label in problem.classes}
+        problems.extend(each for each in found if not each.classes or not told.issuperset(each.classes))
+
+    pairs = (scenes or no_scenes("")).pairs
+    strict = _Plan(records, labels, units_of(records, copies, pairs[:0]), saved)
+    note(strict.untrained())
+    note(strict.too_small())
+    plan, divided = strict, set[int]()
+    if len(pairs):
+        plan = _Plan(records, labels, units_of(records, copies, pairs), saved)
+        plan.place()
+        divided = plan.even_out()
+        if divided:
+            pairs = pairs[[records[i].photo.label not in divided for i in pairs[:, 0]]]
+            plan = _Plan(records, labels, units_of(records, copies, pairs), saved)
+    if not all(plan.splits):
+        plan.place()
+        plan.even_out()
+    note(plan.fill(must=saved is None))
+    if saved is not None:
+        note(plan.untrained())  # what was saved may leave nothing free to train a class on
+        note(plan.saved_gaps())
+    concerned = {label for problem in problems for label in problem.classes}
+    leaks = find_leaks(records, copies, plan.splits)
+    warnings = [
+        *(saved_warnings(records, plan.splits, plan.reasons, saved) if saved is not None else ()),
+        *leak_warnings(leaks),
+        *group_warnings(records, group_ties(records), plan.splits),
+        *bridge_warnings(plan.bridges),
+        *scene_warnings(records, pairs, copies, plan.splits),
+        *divided_warnings(labels, divided),
+        *label_warnings(records, labels, copies),
+        *missing_warnings(records, labels, plan.splits, concerned),
+    ]
+    return Assignment(
+        tuple(plan.splits), tuple(plan.reasons), plan.units.numbers, leaks, tuple(warnings), tuple(problems)
+    )
+
+
+class _Plan:
+    """Sides in the making."""
+
+    def __init__(
+        self, records: Sequence[Record], labels: Sequence[str], units: Units, saved: SavedSplit | None
+    ) -> None:
+        self.records = records
+        self.labels = labels
+        given = {record.photo.split for record in records} - {None}
+        self.open_sides = {"train"} | (set(SPLITS) - given)
+        self.splits, self.reasons = [""] * len(records), [""] * len(records)
+        for i, record in enumerate(records):
+            side = saved.side(record.seen.sha256, record.photo.name) if saved else None
+            fixed = record.photo.split and not (record.photo.split == "train" and len(self.open_sides) > 1)
+            if fixed and (side is None or (saved and saved.is_automatic)):
+                self.splits[i], self.reasons[i] = record.photo.split or "", "given"
+            elif side is not None:
+                self.splits[i], self.reasons[i] = side, "saved"
+        self.units = units
+        self.free = [unit for unit in units.members if not any(self.splits[i] for i in unit)]
+        self.bridges: list[tuple[str, str]] = []
+
+    def label_of(self, i: int) -> int:
+        return self.records[i].photo.label
+
+    def untrained(self) -> list[Problem]:
+        """The classes that are validated or tested but not trained, nor may yet be; at most one problem."""
+        trained = {self.label_of(i) for i, side in enumerate(self.splits) if side in ("", "train")}
+        untrained = {self.label_of(i) for i in range(len(self.records))} - trained
+        if not untrained:
+            return []
+        message = f"no training photos of {shown_names(self.labels, untrained)}, only photos to validate or test"
+        fix = "Add training photos of them, or move their other photos away."
+        names = tuple(self.labels[label] for label in sorted(untrained))
+        return [Problem("untrained", message, names, stops=True, fix=fix)]
+
+    def too_small(self) -> list[Problem]:
+        """The classes with too few free units for the open sides they do not stand on yet; a saved one may miss any."""
+        covered = {(self.label_of(i), side) for i, side in enumerate(self.splits) if side}
+        saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
+        units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
+        sides = " and ".join(side for side in SPLITS if side in self.open_sides)
+        rule = f"{sides} each need one of their own (copies, and photos of one group, count once)"
+        fix = "Add photos of it (30 make a fair start), merge it with another class, or move it away."
+        counts = Counter(record.photo.label for record in self.records)
+        typos = likely_typos(self.labels, [counts[i] for i in range(len(self.labels))])
+        meant = {typo.label: typo.meant for typo in typos}
+        small = []
+        for label in sorted({record.photo.label for record in self.records} - saved):
+            wanted = sum((label, side) not in covered for side in self.open_sides)
+            if units[label] < wanted:
+                message = f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}"
+                if label in meant:
+                    message += f", a typo of {printable(self.labels[meant[label]])!r}?"
+                small.append(Problem("too_few", message, (self.labels[label],), stops=True, rule=rule, fix=fix))
+        return small
+
+    def _what_it_has(self, label: int, units: int) -> str:
+        """How many photos of a class can still be put on a side, and why no more can."""
+        mine = {i for i, record in enumerate(self.records) if record.photo.label == label}
+        standing = sum(bool(self.splits[i]) for i in mine)
+        tied = len(mine) - standing - sum(i in mine for unit in self.free for i in unit)
+        text = plural(len(mine), "photo")
+        if units < len(mine):
+            text += f", {units:,} of them free and distinct"
+        why = [f"{standing:,} on a given side"] if standing else []
+        why += [f"{tied:,} tied to photos on a given side, as copies or by a group"] if tied else []
+        return f"{text} ({', '.join(why)})" if why else text
+
+    def place(self) -> None:
+        for unit in self.units.members:
+            standing = [i for i in unit if self.splits[i]]
+            if not standing:
+                side = self._side_by_hash(unit[0])
+                for i in unit:
+                    self.splits[i] = side
+                    self.reasons[i] = "content hash" if i == unit[0] else f"with {self.records[unit[0]].photo.name}"
+                continue
+            for i in sorted(set(unit) - set(standing)):
+                if self.records[i].photo.split:
+                    self.splits[i], self.reasons[i] = "train", "given"  # a leak: reported, not moved
+                else:
+                    self._join(i, standing)
+
+    def _join(self, i: int, standing: Sequence[int]) -> None:
+        """Put a photo where those are that it is tied to most; those of one scene may be on several sides."""
+        partners, only_scene = self.units.partners(i, standing)
+        sides = [self.splits[j] for j in partners]
+        side = most_common_split(sides) if only_scene else sides[0]
+        leader = partners[sides.index(side)]
+        self.splits[i], self.reasons[i] = side, f"with {self.records[leader].photo.name}"
+        if only_scene and len(set(sides)) > 1:
+            self.bridges.append((self.records[i].photo.name, side))
+
+    def even_out(self) -> set[int]:
+        """As `even_out_class`, for all classes with scenes but those that are saved; returns those where it failed."""
+        saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
+        covered = {(self.label_of(i), self.splits[i]) for i, why in enumerate(self.reasons) if why == "given"}
+        failed = set[int]()
+        for label in sorted({self.label_of(i) for i in self.units.in_scenes} - saved):
+            pieces = [
+                Piece(fraction(self.records[unit[0]].seen.sha256), self.splits[unit[0]], unit)
+                for unit in self.free
+                if {self.label_of(i) for i in unit} == {label}
+            ]
+            open_sides = [side for side in ("test", "val") if side in self.open_sides and (label, side) not in covered]
+            if not even_out_class(pieces, open_sides):
+                failed.add(label)
+            for piece in pieces:
+                for i in piece.unit:
+                    if self.splits[i] != piece.split:
+                        self.splits[i], self.reasons[i] = piece.split, "class needs it"
+        return failed
+
+    def fill(self, *, must: bool) -> list[Problem]:
+        """Move free units so that every class has one on every open side.
+
+        Args:
+            must: whether to do so for every side; else a class whose photos do not suffice is trained above all.
+
+        Returns:
+            The classes for which that cannot be done though it `must`.
+        """
+        tied = {}
+        count = Counter((label, side) for unit in self.units.members for label, side in self._covers(unit))
+        for label in sorted({self.label_of(i) for i in range(len(self.records))}):
+            for side in sorted(self.open_sides, key=("test", "val", "train").index):
+                if count[label, side]:
+                    continue
+                unit = self._spare(label, count, at_any_cost=side == "train" and not must)
+                if unit is None:
+                    if must and label not in tied:
+                        tied[label] = self._tied(label, side)
+                    continue
+                count.subtract(self._covers(unit))
+                for i in unit:
+                    self.splits[i], self.reasons[i] = side, "class needs it"
+                count.update(self._covers(unit))
+        return list(tied.values())
+
+    def _tied(self, label: int, side: str) -> Problem:
+        message = (
+            f"class {printable(self.labels[label])!r} cannot have a {side} photo: its photos are tied to other classes"
+            " by copies or groups"
+        )
+        return Problem("tied", message, (self.labels[label],), stops=True, fix="Add photos of it, or untie the groups.")
+
+    def saved_gaps(self) -> list[Problem]:
+        """An earlier assignment may come from other photos: some must be left to validate and to test."""
+        fix = "Run with --split none, or give the photos.csv of a bundle made from these photos."
+        return [
+            Problem(
+                "saved_split",
+                f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
+                f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
+                stops=True,
+                fix=fix,
+            )
+            for side in ("test", "val")
+            if side not in self.splits
+        ]
+
+    def _side_by_hash(self, i: int) -> str:
+        share = fraction(self.records[i].seen.sha256)
+        if share < TEST_SHARE and "test" in self.open_sides:
+            return "test"
+        if TEST_SHARE <= share < TEST_SHARE + VAL_SHARE and "val" in self.open_sides:
+            return "val"
+        return "train"
+
+    def _covers(self, unit: Sequence[int]) -> set[tuple[int, str]]:
+        return {(self.label_of(i), self.splits[i]) for i in unit}
+
+    def _spare(self, label: int, count: Counter[tuple[int, str]], *, at_any_cost: bool) -> list[int] | None:
+        """The free unit of a class that can leave its side without emptying it, or at any cost: of the fullest side,
+        with the smallest hash."""
+        spare = [
+            unit
+            for unit in self.free
+            if any(self.label_of(i) == label for i in unit)
+            and (at_any_cost or all(count[covered] > 1 for covered in self._covers(unit)))
+        ]
+        return min(
+            spare,
+            key=lambda unit: (-count[label, self.splits[unit[0]]], fraction(self.records[unit[0]].seen.sha256)),
+            default=None,
+        )

@@ -1,0 +1,50 @@
+"""Judge the photos taken together: how many were lost, and whether a class lost all."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from lungfish.core.names import plural, printable
+from lungfish.data.photos import Photo, PhotoSet
+from lungfish.data.scan.examination import Examined
+from lungfish.data.split.problems import Problem, stop_for
+
+SKIPPED_SHARE = 0.05
+
+
+def check_photos(photos: PhotoSet, examined: Examined, *, stop: bool = True) -> tuple[str, ...]:
+    """Warnings about skipped files.
+
+    Raises:
+        PhotosError: no photo of a class is readable, and that is to `stop` the job.
+    """
+    if stop:
+        stop_for(unreadable(photos, examined))
+    reasons = [skipped.reason for skipped in examined.skipped]
+    skipped, total = len(reasons), len(reasons) + len(examined.records)
+    if skipped <= SKIPPED_SHARE * total:
+        return ()
+    most, count = Counter(reasons).most_common(1)[0]
+    return (f"{skipped:,} of {total:,} files were skipped ({skipped / total:.0%}); most often ({count:,}): {most}",)
+
+
+def unreadable(photos: PhotoSet, examined: Examined) -> list[Problem]:
+    """The classes with photos that cannot be read, in the order of their indices; one that lost all of them stops."""
+    reasons = {skipped.file: skipped.reason for skipped in examined.skipped}
+    listed = Counter(photo.label for photo in photos.photos)
+    lost: dict[int, list[Photo]] = defaultdict(list)
+    for photo in photos.photos:
+        if photo.name in reasons:
+            lost[photo.label].append(photo)
+    problems = []
+    for label, bad in sorted(lost.items()):
+        name, count = printable(photos.labels[label]), listed[label]
+        example = f"for instance {printable(bad[0].name)}: {reasons[bad[0].name]}"
+        if len(bad) == count:
+            message = f"none of the {plural(count, 'photo')} of class {name!r} can be read, {example}"
+            fix = "Replace them, or move the class away."
+        else:
+            message = f"{len(bad):,} of the {plural(count, 'photo')} of class {name!r} cannot be read, {example}"
+            fix = "Replace them if they matter; they are left out."
+        problems.append(Problem("unreadable", message, (photos.labels[label],), len(bad) == count, fix=fix))
+    return problems

@@ -1,0 +1,93 @@
+"""All that is wrong with the photos of a job: what would stop it, and what a person should know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import PhotosError
+from lungfish.core.names import plural, printable
+from lungfish.data.split.class_names import likely_typos
+
+IMBALANCE = 5.0  # times as many photos in the largest class as in the smallest
+SHOWN = 10  # classes in one message
+OPENINGS = {"too_few": "too few photos in a class: "}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Args:
+        kind: `unreadable`, `untrained`, `too_few`, `tied`, `saved_split`, `typo`, `uneven`, `no_threshold`, or
+            `warning` for what the job itself warns of.
+        message: what is wrong, in one line.
+        classes: names of the classes concerned; empty if it concerns all or none.
+        stops: whether the job would end because of it.
+        rule: what must hold instead, where the message does not say; the same for all problems of the kind.
+        fix: what to do.
+    """
+
+    kind: str
+    message: str
+    classes: tuple[str, ...] = ()
+    stops: bool = False
+    rule: str = ""
+    fix: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def stop_for(problems: Iterable[Problem]) -> None:
+    """Do nothing if no problem stops a job.
+
+    Raises:
+        PhotosError: one does; says all of its kind.
+    """
+    stopping = [problem for problem in problems if problem.stops]
+    if stopping:
+        first = stopping[0]
+        same = [problem.message for problem in stopping if problem.kind == first.kind]
+        rule = f"; {first.rule}" if first.rule else ""
+        raise PhotosError(f"{OPENINGS.get(first.kind, '')}{'; '.join(same[:SHOWN])}{rule}", first.fix)
+
+
+def typos(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
+    """Class names that look like another's typo.
+
+    Args:
+        labels: class names.
+        photos: int `[n]`, the class of each photo.
+    """
+    counts = np.bincount(photos, minlength=len(labels)).tolist()
+    return [
+        Problem(
+            "typo",
+            found.warning(labels),
+            (labels[found.label], labels[found.meant]),
+            fix="If so, put its photos into the other class.",
+        )
+        for found in likely_typos(labels, counts)
+        if found.count
+    ]
+
+
+def uneven(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
+    """At most one: how far apart the largest and the smallest class are. Arguments as for `typos`."""
+    counts = np.bincount(photos, minlength=len(labels))
+    present = np.flatnonzero(counts)
+    if not len(present):
+        return []
+    least, most = present[counts[present].argmin()], present[counts[present].argmax()]
+    if counts[most] < IMBALANCE * counts[least]:
+        return []
+    message = (
+        f"classes are uneven: {plural(int(counts[most]), 'photo')} of {printable(labels[most])!r}, "
+        f"{counts[least]:,} of {printable(labels[least])!r}"
+    )
+    return [Problem("uneven", message, (labels[most], labels[least]), fix="Add photos of the smaller classes.")]

@@ -1,0 +1,188 @@
+"""What is wrong with sides that were given or saved: ties across them, classes in dispute, classes missing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.names import plural, printable
+from lungfish.data.photos import SPLITS
+from lungfish.data.scan.examination import Record
+from lungfish.data.scan.near_duplicates import NearDuplicates
+from lungfish.data.split.file import SavedSplit
+
+PAIRS_SHOWN = 5
+NAMES_SHOWN = 10
+FEW_SAVED = 0.5  # of the photos: below it, the saved split is probably another folder's
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Two copies on different sides."""
+
+    file: str
+    split: str
+    copy: str
+    copy_split: str
+    exact: bool
+
+
+def find_leaks(records: Sequence[Record], copies: NearDuplicates, splits: Sequence[str]) -> tuple[Leak, ...]:
+    """The copies on different sides."""
+    return tuple(
+        Leak(
+            records[a].photo.name,
+            splits[a],
+            records[b].photo.name,
+            splits[b],
+            records[a].seen.sha256 == records[b].seen.sha256,
+        )
+        for a, b in _across(copies.pairs, splits)
+    )
+
+
+def leak_warnings(leaks: Sequence[Leak]) -> list[str]:
+    """At most one: how many copies are on two sides, and the first of them."""
+    return _across_warning("copies", [(leak.file, leak.split, leak.copy, leak.copy_split) for leak in leaks])
+
+
+def group_warnings(records: Sequence[Record], ties: NDArray[np.int64], splits: Sequence[str]) -> list[str]:
+    """At most one: how many photos are on another side than the first of their group.
+
+    Args:
+        records: all photos.
+        ties: from `group_ties`.
+        splits: the side of each photo.
+    """
+    across = [(records[a].photo.name, splits[a], records[b].photo.name, splits[b]) for a, b in _across(ties, splits)]
+    return _across_warning("photos of one group", across)
+
+
+def group_ties(records: Sequence[Record]) -> NDArray[np.int64]:
+    """Every photo of a group with the group's first: int64 `[m, 2]`."""
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(r.photo.group, i), i) for i, r in enumerate(records) if r.photo.group is not None]
+    return np.array([pair for pair in pairs if pair[0] != pair[1]], np.int64).reshape(-1, 2)
+
+
+def label_warnings(records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates) -> list[str]:
+    """At most one: how many copies are in two classes, and the first of them."""
+    pairs = [
+        (records[a].photo, records[b].photo)
+        for a, b in copies.pairs.tolist()
+        if records[a].photo.label != records[b].photo.label
+    ]
+    if not pairs:
+        return []
+    shown = "; ".join(
+        f"{printable(a.name)} ({printable(labels[a.label])}) and {printable(b.name)} ({printable(labels[b.label])})"
+        for a, b in pairs[:PAIRS_SHOWN]
+    )
+    return [f"{plural(len(pairs), 'pair')} of copies in two classes: {shown}"]
+
+
+def missing_warnings(
+    records: Sequence[Record], labels: Sequence[str], splits: Sequence[str], told: Collection[str] = ()
+) -> list[str]:
+    """One for each side that lacks classes that have photos.
+
+    Args:
+        records, labels: all photos, and the class names.
+        splits: the side of each photo.
+        told: names of classes that need no such warning.
+    """
+    warnings = []
+    present = {record.photo.label for record in records if labels[record.photo.label] not in told}
+    for side in SPLITS:
+        there = {record.photo.label for record, split in zip(records, splits, strict=True) if split == side}
+        missing = present - there
+        if missing:
+            warnings.append(f"no {side} photos of {shown_names(labels, missing)}")
+    return warnings
+
+
+def scene_warnings(
+    records: Sequence[Record], pairs: NDArray[np.int64], copies: NearDuplicates, splits: Sequence[str]
+) -> list[str]:
+    """At most one: how many photos are on another side than the first of their scene.
+
+    A photo with a copy on that side is left out: `leak_warnings` tells of it.
+    """
+    sides: dict[int, set[str]] = defaultdict(set)
+    for group, split in zip(copies.groups.tolist(), splits, strict=True):
+        sides[group].add(split)
+    across = [
+        (records[a].photo.name, splits[a], records[b].photo.name, splits[b])
+        for a, b in _across(pairs, splits)
+        if splits[b] not in sides[int(copies.groups[a])] and splits[a] not in sides[int(copies.groups[b])]
+    ]
+    return _across_warning("photos of one scene", across)
+
+
+def bridge_warnings(bridges: Sequence[tuple[str, str]]) -> list[str]:
+    """At most one: which new photos, with the split they join, are of scenes that are in two splits already."""
+    if not bridges:
+        return []
+    shown = "; ".join(f"{printable(name)} (joins {split})" for name, split in bridges[:PAIRS_SHOWN])
+    what = plural(len(bridges), "new photo belongs", "new photos belong")
+    return [f"{what} to photos of one scene in two splits; nothing was moved: {shown}"]
+
+
+def divided_warnings(labels: Sequence[str], divided: Collection[int]) -> list[str]:
+    """At most one: the classes whose scenes are in several splits."""
+    if not divided:
+        return []
+    shown = shown_names(labels, divided)
+    return [f"too few scenes to keep each in one split: {shown}; divided within scenes, so figures read high"]
+
+
+def saved_warnings(
+    records: Sequence[Record], splits: Sequence[str], reasons: Sequence[str], saved: SavedSplit
+) -> list[str]:
+    """At most one: that a saved split is about other photos than these; or was not kept, as these come with one."""
+    if saved.is_automatic:
+        trained = [
+            record.photo.name
+            for record, split in zip(records, splits, strict=True)
+            if split == "train" and saved.side(record.seen.sha256, record.photo.name) == "test"
+        ]
+        if not trained:
+            return []
+        shown = ", ".join(map(printable, trained[:PAIRS_SHOWN]))
+        what = plural(
+            len(trained),
+            "photo that the previous bundle was tested on trains",
+            "photos that the previous bundle was tested on train",
+        )
+        return [f"{what} now, as given: {shown}"]
+    count = reasons.count("saved")
+    if count >= FEW_SAVED * len(reasons):
+        return []
+    photos = plural(len(reasons), "photo")
+    return [
+        f"the saved split holds {f'{count:,}' if count else 'none'} of {photos}; the others are divided as without it"
+    ]
+
+
+def shown_names(labels: Sequence[str], indices: Collection[int]) -> str:
+    """The first class names of a set."""
+    shown = ", ".join(printable(labels[i]) for i in sorted(indices)[:NAMES_SHOWN])
+    return shown if len(indices) <= NAMES_SHOWN else f"{shown} and {len(indices) - NAMES_SHOWN} more"
+
+
+def _across(pairs: NDArray[np.int64], splits: Sequence[str]) -> list[tuple[int, int]]:
+    return [(a, b) for a, b in pairs.tolist() if splits[a] != splits[b]]
+
+
+def _across_warning(what: str, across: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    if not across:
+        return []
+    shown = "; ".join(
+        f"{printable(a)} ({a_split}) and {printable(b)} ({b_split})" for a, a_split, b, b_split in across[:PAIRS_SHOWN]
+    )
+    verb = "is" if len(across) == 1 else "are"
+    return [f"{plural(len(across), 'pair')} of {what} {verb} on different sides, so figures read high: {shown}"]

@@ -1,0 +1,72 @@
+"""What goes to one split together: copies, photos of one group, photos of one scene."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.data.scan.examination import Record
+from lungfish.data.scan.near_duplicates import NearDuplicates, join
+from lungfish.data.scan.sequences import natural_key
+from lungfish.data.split.review import group_ties
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Photos that are decided together.
+
+    Args:
+        members: indices of each unit, the first by name first (`a9` before `a10`).
+        levels: int64 `[n]` each, from the tightest to the widest tie; photos with one number are copies; or copies or
+            of one group; or these or of one scene.
+    """
+
+    members: tuple[list[int], ...]
+    levels: tuple[NDArray[np.int64], ...]
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """int64 `[n]`, the unit of each photo."""
+        numbers = np.empty(len(self.levels[0]), np.int64)
+        for number, unit in enumerate(self.members):
+            numbers[unit] = number
+        return numbers
+
+    @property
+    def in_scenes(self) -> NDArray[np.int64]:
+        """Photos that are tied to others by nothing but a scene, but for the first of each."""
+        return np.flatnonzero(self.levels[-1] != self.levels[-2])
+
+    def partners(self, i: int, others: Sequence[int]) -> tuple[list[int], bool]:
+        """Return those of `others`, photos of the same unit, that have the tightest tie to a photo.
+
+        Returns:
+            Their indices, and whether the tie is only a scene.
+        """
+        for number, level in enumerate(self.levels):
+            tied = [j for j in others if level[j] == level[i]]
+            if tied:
+                return tied, number == len(self.levels) - 1
+        raise AssertionError("photos of another unit")
+
+
+def units_of(records: Sequence[Record], copies: NearDuplicates, scene_pairs: NDArray[np.int64]) -> Units:
+    """Return what must stay together; with no `scene_pairs`, by copies and groups only."""
+    ties = np.concatenate([copies.pairs, group_ties(records)])
+    levels = [join(len(records), pairs) for pairs in (copies.pairs, ties, np.concatenate([ties, scene_pairs]))]
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, unit in enumerate(levels[-1].tolist()):
+        members[unit].append(i)
+    for unit in members.values():
+        if len(unit) > 1:
+            unit.sort(key=lambda i: natural_key(records[i].photo.name))
+    return Units(tuple(members.values()), tuple(levels))
+
+
+def most_common_split(splits: Sequence[str]) -> str:
+    """Return the split that most of some photos are in; the first of equals."""
+    return Counter(splits).most_common(1)[0][0]

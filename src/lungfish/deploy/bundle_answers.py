@@ -1,0 +1,101 @@
+"""What the artefacts of a bundle answer on labelled photos, through `runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import PhotosError
+from lungfish.core.names import plural
+from lungfish.core.progress import Progress
+from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.deploy.known_photos import KnownPhotos
+from lungfish.evaluation.metrics import Metrics, score
+from lungfish.runtime.answering import Reader, answer_photos
+from lungfish.runtime.bundle import Bundle
+
+
+@dataclass(frozen=True, eq=False)
+class BundleAnswers:
+    """What the artefacts of one bundle made of the photos that can be read.
+
+    Args:
+        probabilities: float32 `[n, classes]` by file name.
+        truth: int `[n]`, index of the true class in the bundle's labels.
+        photos: the `n` photos.
+        skipped: those that cannot be read.
+    """
+
+    probabilities: dict[str, NDArray[np.float32]]
+    truth: NDArray[np.int64]
+    photos: tuple[Photo, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class ArtifactMetrics:
+    """The figures of one artefact."""
+
+    file: str
+    precision: str
+    metrics: Metrics
+
+    def to_json(self) -> dict[str, Any]:
+        return {"file": self.file, "precision": self.precision, **self.metrics.to_json()}
+
+
+def artifact_metrics(bundle: Bundle, file: str, answers: BundleAnswers) -> ArtifactMetrics:
+    """The figures of an artefact on what it answered; macro-F1 is over the classes that have photos."""
+    precision = bundle.manifest.artifact(file).precision
+    return ArtifactMetrics(file, precision, score(answers.probabilities[file], answers.truth, present_only=True))
+
+
+def answer(
+    bundle: Bundle, files: Sequence[str], photos: PhotoSet, chosen: Sequence[Photo], progress: Progress
+) -> BundleAnswers:
+    """Let artefacts of a bundle answer photos of classes that it knows.
+
+    Raises:
+        PhotosError: no photo can be read.
+        BundleError: an artefact fails.
+    """
+    readers = [partial(photos.read, photo) for photo in chosen]
+    probabilities, unreadable = answer_readers(bundle, files, readers, progress)
+    skipped = tuple(Skipped(chosen[i].name, reason) for i, reason in sorted(unreadable.items()))
+    if len(skipped) == len(chosen):
+        raise PhotosError(
+            f"none of the {plural(len(chosen), 'photo')} can be read: {skipped[0].reason}", "Look at the files."
+        )
+    index = {label: i for i, label in enumerate(bundle.labels)}
+    readable = tuple(photo for i, photo in enumerate(chosen) if i not in unreadable)
+    truth = np.array([index[photos.labels[photo.label]] for photo in readable], np.int64)
+    return BundleAnswers(probabilities, truth, readable, skipped)
+
+
+def answer_readers(
+    bundle: Bundle, files: Sequence[str], readers: Sequence[Reader], progress: Progress
+) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
+    """Probabilities float32 `[readable, classes]` by file, and why a photo cannot be read, by its position."""
+    for file in files:
+        bundle.session(file, threads=1)  # opened before the threads that share it begin
+    models = {file: partial(bundle.probabilities, artifact=file, threads=1) for file in files}
+    with progress.task("Evaluate", len(readers)) as advance:
+        answered = answer_photos(models, readers, bundle.manifest.preprocess, advance)
+    return answered.probabilities, answered.unreadable
+
+
+def watched(photos: PhotoSet, known: KnownPhotos, seen: set[Photo]) -> PhotoSet:
+    """The same photos; reading one that a bundle was trained on puts it into `seen`."""
+
+    def read(photo: Photo) -> bytes:
+        data = photos.read(photo)
+        if known.was_trained_on(data):
+            seen.add(photo)
+        return data
+
+    return replace(photos, reader=read)

@@ -1,0 +1,64 @@
+"""The photos that a bundle was made from, recognized by their content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lungfish.core.errors import BundleError, UnreadablePhotoError, UsageError
+from lungfish.core.hashing import sha256_bytes
+from lungfish.core.progress import Progress
+from lungfish.core.untrusted import HINT
+from lungfish.data.photos import Photo, PhotoSet
+from lungfish.data.split.file import read_split, saved_split
+from lungfish.runtime.bundle import Bundle
+
+PHOTOS_NAME = "photos.csv"
+
+
+@dataclass(frozen=True)
+class KnownPhotos:
+    """What a bundle tells of its photos, by SHA-256.
+
+    Args:
+        sides: `train`, `val` or `test`; that of the first by name, if copies were on several. Empty if none is told.
+        trained: those that were trained on, wherever their copies were.
+    """
+
+    sides: dict[str, str]
+    trained: frozenset[str]
+
+    def was_trained_on(self, data: bytes) -> bool:
+        """Whether a photo with this content was."""
+        return sha256_bytes(data) in self.trained
+
+    def select(self, photos: PhotoSet, split: str, progress: Progress) -> list[Photo]:
+        """The photos that were on one side; reads them all."""
+        chosen = []
+        with progress.task(f"Find the {split} photos", len(photos.photos)) as advance:
+            for photo in photos.photos:
+                if self._side_of(photos, photo) == split:
+                    chosen.append(photo)
+                advance(1)
+        return chosen
+
+    def _side_of(self, photos: PhotoSet, photo: Photo) -> str | None:
+        try:
+            return self.sides.get(sha256_bytes(photos.read(photo)))
+        except UnreadablePhotoError:
+            return None
+
+
+def known_photos(bundle: Bundle) -> KnownPhotos:
+    """Read the bundle's `photos.csv`, if it has one: a slimmed bundle has not.
+
+    Raises:
+        BundleError: it is no list of photos.
+    """
+    if PHOTOS_NAME not in bundle.manifest.files or not (bundle.folder / PHOTOS_NAME).exists():
+        return KnownPhotos({}, frozenset())
+    try:
+        rows = read_split(bundle.folder / PHOTOS_NAME)
+    except UsageError as error:
+        raise BundleError(error.message, HINT) from None
+    trained = frozenset(row.sha256 for row in rows if row.split == "train")
+    return KnownPhotos(saved_split(rows).by_content, trained)

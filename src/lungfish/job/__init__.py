@@ -1,0 +1,1 @@
+"""The training job: photos in, proven bundle out."""

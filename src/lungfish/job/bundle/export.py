@@ -1,0 +1,46 @@
+"""The artefacts of a trained classifier: FP32, held against torch, and INT8 made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.data.photos import Photo
+from lungfish.data.scan.examination import Record
+from lungfish.deploy.classifier import Classifier
+from lungfish.deploy.golden import golden_pixels
+from lungfish.deploy.proof import check_parity
+from lungfish.deploy.quantize import quantize_int8
+from lungfish.job.dataset import Gathered
+from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.session import physical_cores
+from lungfish.training.recipe import Recipe
+
+PARITY_PHOTOS = 16
+
+
+def export_artifacts(stage: Path, classifier: Classifier, gathered: Gathered, recipe: Recipe) -> dict[str, Path]:
+    """Write the artefacts by precision; FP32 is held against torch before anything is made from it."""
+    fp32, int8 = stage / "model.onnx", stage / "model-int8.onnx"
+    classifier.write_onnx(fp32)
+    val = _pixels(gathered, gathered.records("val"), PARITY_PHOTOS, classifier.preprocess)
+    check_parity(classifier, fp32, np.concatenate([golden_pixels(classifier.preprocess), val]))
+    train = _pixels(gathered, gathered.records("train"), recipe.calibration_photos, classifier.preprocess)
+    quantize_int8(fp32, int8, train)
+    return {"fp32": fp32, "int8": int8}
+
+
+def _pixels(gathered: Gathered, records: Sequence[Record], count: int, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Some photos, those with the smallest content hashes: a fixed choice that no order of names can bias."""
+    chosen = {record.photo.name for record in sorted(records, key=lambda record: record.seen.sha256)[:count]}
+    photos = [record.photo for record in records if record.photo.name in chosen]  # read in the source's order
+
+    def read(photo: Photo) -> NDArray[np.uint8]:
+        return preprocess.pixels(preprocess.decode(gathered.read(photo)))
+
+    cores = physical_cores()
+    return np.stack(list(map_ahead(read, photos, cores, 2 * cores)))

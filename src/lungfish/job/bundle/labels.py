@@ -1,0 +1,56 @@
+"""Are the labels right? Those of the training and validation photos, held against what the photos look like."""
+
+from __future__ import annotations
+
+from lungfish.core.errors import MissingExtraError
+from lungfish.data.scan.sample import sample_by_class
+from lungfish.evaluation.report_data import LabelReview, SuspectLabel
+from lungfish.evaluation.thumbnail import thumbnail
+from lungfish.job.dataset import HEAD_PHOTOS, LEAST_OF_CLASS, Gathered
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.training.label_errors import Suspect, find_label_errors
+from lungfish.training.probe import Head
+
+PICTURES = 24
+
+
+def review_labels(gathered: Gathered, head: Head, preprocess: Preprocess, seed: int) -> LabelReview:
+    """Find labels that are probably wrong, with thumbnails of the most doubtful.
+
+    Test photos are left out: those whose label contradicts the answer are among the report's mistakes, and whoever
+    mends test labels by what the model says makes its figures better than they are. Of very many photos a sample is
+    looked at: a head is fitted on it five times.
+
+    Args:
+        gathered: the photos and their features.
+        head: that was fitted on the features.
+        preprocess: the resize rule.
+        seed: of the job.
+
+    Raises:
+        UnreadablePhotoError: a photo that could be read before cannot be now.
+    """
+    embedded = gathered.embedded_indices("train", "val")
+    positions = sample_by_class(gathered.examined.records, embedded, HEAD_PHOTOS, LEAST_OF_CLASS)
+    try:
+        suspects = find_label_errors(gathered.samples(positions), gathered.sides.units[positions], head, seed)
+    except MissingExtraError as error:
+        return LabelReview(0, why_not=f"Nobody looked: {error.message}. {error.hint}, and train again.")
+    rows = [
+        _row(gathered, int(positions[suspect.index]), suspect, preprocess if rank < PICTURES else None)
+        for rank, suspect in enumerate(suspects)
+    ]
+    return LabelReview(len(positions), tuple(rows))
+
+
+def _row(gathered: Gathered, position: int, suspect: Suspect, preprocess: Preprocess | None) -> SuspectLabel:
+    """What there is to say of one photo; with its thumbnail if a `preprocess` is given."""
+    photo = gathered.examined.records[position].photo
+    return SuspectLabel(
+        file=photo.name,
+        label=gathered.labels[photo.label],
+        suggested=gathered.labels[suspect.suggested],
+        probability=suspect.probability,
+        split=gathered.sides.splits[position],
+        thumbnail_jpeg=thumbnail(preprocess.decode(gathered.read(photo))) if preprocess else None,
+    )

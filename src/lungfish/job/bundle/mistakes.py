@@ -1,0 +1,63 @@
+"""The worst mistakes of a job, with pictures for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungfish.core.errors import MissingExtraError
+from lungfish.deploy.classifier import Classifier
+from lungfish.deploy.proof import Proof
+from lungfish.evaluation.answers import top_answers
+from lungfish.evaluation.heat_map import overlay
+from lungfish.evaluation.report_data import Mistake
+from lungfish.evaluation.thumbnail import thumbnail
+from lungfish.job.dataset import Gathered
+
+
+def worst_mistakes(classifier: Classifier, gathered: Gathered, proof: Proof) -> tuple[Mistake, ...]:
+    """The most confident wrong answers on test photos, worst first, with thumbnails and heat maps.
+
+    Args:
+        classifier: whose artefacts answered.
+        gathered: the photos.
+        proof: the answers of the default artefact.
+
+    Raises:
+        UnreadablePhotoError: a photo that could be read before cannot be now.
+    """
+    labels, records = gathered.labels, gathered.records("test")
+    answers = top_answers(proof.test, gathered.to_prove("test").truth)
+    worst = answers.worst_mistakes()
+    images = [classifier.preprocess.decode(gathered.read(records[i].photo)) for i in worst]
+    heats = _heats(classifier, images, answers.predicted[worst])
+    return tuple(
+        Mistake(
+            name=records[i].photo.name,
+            truth=labels[records[i].photo.label],
+            predicted=labels[answers.predicted[i]],
+            probability=float(answers.confidence[i]),
+            thumbnail_jpeg=thumbnail(image),
+            heat_jpeg=heat,
+        )
+        for i, image, heat in zip(worst, images, heats, strict=True)
+    )
+
+
+def _heats(
+    classifier: Classifier, images: Sequence[Image.Image], predicted: NDArray[np.int64]
+) -> Sequence[bytes | None]:
+    """JPEGs of what spoke for the answers; nothing where the extra `explain` is not installed."""
+    from lungfish.training.grad_cam import grad_cam
+
+    if not images:
+        return ()
+    pixels = np.stack([classifier.preprocess.pixels(image) for image in images])
+    try:
+        heats = grad_cam(classifier.network, classifier.entry, pixels, predicted)
+    except MissingExtraError:
+        return (None,) * len(images)
+    return [thumbnail(overlay(seen, heat)) for seen, heat in zip(pixels, heats, strict=True)]

@@ -1,0 +1,110 @@
+"""What changed since the previous bundle, for the report of the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import LungfishError
+from lungfish.core.hashing import sha256_bytes
+from lungfish.core.names import printable
+from lungfish.core.progress import Progress
+from lungfish.deploy.bundle_answers import answer_readers
+from lungfish.deploy.known_photos import KnownPhotos, known_photos
+from lungfish.deploy.open_bundle import open_bundle
+from lungfish.deploy.pairing import Answered, against, nothing_compared, pair, shared_labels
+from lungfish.deploy.proof import Proof
+from lungfish.evaluation.what_changed import WhatChanged
+from lungfish.job.dataset import Gathered
+from lungfish.runtime.answering import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class NewAnswers:
+    """A job's test photos, and what its default artefact answered.
+
+    Args:
+        labels: class names of the job.
+        readers: of the test photos' bytes.
+        truth: int `[n]`, index of the true class in `labels`.
+        probabilities: float `[n, classes]`, of the default artefact.
+    """
+
+    labels: Sequence[str]
+    readers: Sequence[Reader]
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def what_changed_since(previous: Path, new: NewAnswers, progress: Progress) -> WhatChanged:
+    """Let the previous bundle's default artefact answer the new job's test photos, and compare.
+
+    Photos of classes that the previous bundle does not know are left out and counted, and so are those that it was
+    trained on. The new job has trained on none of its test photos.
+
+    Args:
+        previous: folder of the previous bundle.
+        new: the new job's test photos and answers.
+        progress: told of the pass.
+
+    Raises:
+        UsageError: no such folder.
+        BundleError: it is not a sound bundle, of a newer schema, or its artefact fails.
+    """
+    bundle = open_bundle(previous)
+    known, shared = known_photos(bundle), shared_labels(bundle.labels, new.labels)
+    numbers = {i for i, label in enumerate(new.labels) if label in set(shared)}
+    comparable = [i for i, label in enumerate(new.truth.tolist()) if label in numbers]
+    terms = against(bundle, new.labels, () if known.sides else (bundle,))
+    terms = replace(terms, other_classes=len(new.truth) - len(comparable))
+    if not comparable:
+        return nothing_compared(shared, terms)
+    trained: set[int] = set()
+    readers = [_watched(new.readers[i], i, known, trained) for i in comparable]
+    probabilities, unreadable = answer_readers(bundle, [bundle.manifest.default], readers, progress)
+    readable = [i for at, i in enumerate(comparable) if at not in unreadable]
+    kept = [at for at, i in enumerate(readable) if i not in trained]
+    terms = replace(terms, trained_on=len(readable) - len(kept))
+    if not kept:
+        return nothing_compared(shared, terms)
+    rows = [readable[at] for at in kept]
+    return pair(
+        Answered(bundle.labels, probabilities[bundle.manifest.default][kept]),
+        Answered(new.labels, new.probabilities[rows]),
+        [new.labels[label] for label in new.truth[rows].tolist()],
+        terms,
+    )
+
+
+def _watched(reader: Reader, position: int, known: KnownPhotos, trained: set[int]) -> Callable[[], bytes]:
+    """The same reader; reading a photo that the bundle was trained on puts its position into `trained`."""
+
+    def read() -> bytes:
+        data = reader()
+        if known.trained and sha256_bytes(data) in known.trained:
+            trained.add(position)
+        return data
+
+    return read
+
+
+def changed_since(
+    previous: Path | None, gathered: Gathered, proof: Proof, progress: Progress
+) -> tuple[WhatChanged | None, str]:
+    """Compare the new default artifact with that of the last bundle, on the new test photos.
+
+    Returns:
+        What changed, and why there is nothing to compare with, in words; either is None or empty.
+    """
+    if previous is None:
+        return None, ""
+    test = gathered.to_prove("test")
+    answers = NewAnswers(gathered.labels, test.readers, test.truth, proof.test)
+    try:
+        return what_changed_since(previous, answers, progress), ""
+    except LungfishError as error:
+        return None, f"not compared with {printable(previous.name)}: {error.message}"

@@ -1,0 +1,132 @@
+"""The bundle that a job follows: its split is kept, so that no photo it was tested on is ever trained on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungfish.core.errors import LungfishError
+from lungfish.core.names import plural, printable
+from lungfish.data.split.file import SavedSplit, SplitRow, read_split, saved_split
+from lungfish.deploy.known_photos import PHOTOS_NAME
+from lungfish.job.target import Target
+from lungfish.runtime.bundle import load
+from lungfish.runtime.manifest import MANIFEST_NAME
+
+NONE = "none"
+MOST_BUNDLES = 20  # that are opened, the newest first
+LEAST_SHARED = 0.5  # of its photos, or of these, that a bundle of another name must hold
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Bundles whose split may be kept, the newest first.
+
+    Args:
+        folders: where they are.
+        same_name: those that this job's bundle replaces or follows by number.
+    """
+
+    folders: tuple[Path, ...] = ()
+    same_name: frozenset[Path] = frozenset()
+
+
+@dataclass(frozen=True)
+class PreviousSplit:
+    """The split of an earlier bundle.
+
+    Args:
+        bundle: its folder.
+        split: what it says.
+        shared: how many contents of these photos are in it.
+    """
+
+    bundle: Path
+    split: SavedSplit
+    shared: int
+
+
+def split_source(split: Path | None, target: Target) -> tuple[Path | None, Candidates]:
+    """Return the file whose split the user asks for, and the bundles to take it from if there is none.
+
+    Args:
+        split: of the command; a file, `none` for a new split, or None.
+        target: where the new bundle goes.
+    """
+    if split is not None:
+        return (None if str(split) == NONE else split), Candidates()
+    return None, _candidates(target)
+
+
+def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[PreviousSplit | None, list[str]]:
+    """Choose the bundle that holds most of some photos, of equals the newest.
+
+    A bundle that cannot be read is left alone, with a warning. So is one of the same name that was made from other
+    photos; others of that kind are not mentioned.
+
+    Args:
+        candidates: from `split_source`.
+        contents: SHA-256 of every photo.
+
+    Returns:
+        The split, if there is one to keep, and warnings.
+    """
+    wanted = frozenset(contents)
+    best: PreviousSplit | None = None
+    warnings: list[str] = []
+    for folder in candidates.folders:
+        name = printable(folder.name)
+        try:
+            rows = _rows(folder)
+        except LungfishError as error:
+            warnings.append(f"the split of {name} is not kept: {printable(error.message)}")
+            continue
+        known = {row.sha256 for row in rows}
+        shared = len(known & wanted)
+        same_name = folder in candidates.same_name
+        if shared and (same_name or shared >= LEAST_SHARED * min(len(known), len(wanted))):
+            if best is None or shared > best.shared:
+                best = PreviousSplit(folder, saved_split(rows, is_automatic=True), shared)
+        elif same_name:
+            why = "it was made from other photos" if known else f"it has no {PHOTOS_NAME}"
+            warnings.append(f"the split of {name} is not kept: {why}")
+    return best, warnings
+
+
+def kept_in_words(previous: PreviousSplit, photos: int) -> str:
+    """Return what a person should know when an earlier split is kept."""
+    return (
+        f"Keeping the split of {printable(previous.bundle.name)}, which holds {previous.shared:,} of "
+        f"{plural(photos, 'photo')} (--split none starts over)"
+    )
+
+
+def _rows(folder: Path) -> Sequence[SplitRow]:
+    """The divided photos of a bundle, which may come from anyone."""
+    bundle = load(folder)
+    if PHOTOS_NAME not in bundle.manifest.files or not (folder / PHOTOS_NAME).exists():
+        return ()
+    return [row for row in read_split(folder / PHOTOS_NAME) if row.sha256 and row.split]
+
+
+def _candidates(target: Target) -> Candidates:
+    """The bundles in the folder that the new one goes to."""
+    same_name = {target.previous} if target.previous else set[Path]()
+    if target.replaced:
+        same_name.add(target.folder)
+    found: list[tuple[float, Path]] = []
+    for folder in _folders(target.folder.parent):
+        with contextlib.suppress(OSError):
+            found.append((os.lstat(folder / MANIFEST_NAME).st_mtime, folder))
+    newest = [folder for _, folder in sorted(found, reverse=True)]
+    return Candidates(tuple(newest[:MOST_BUNDLES]), frozenset(same_name))
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_dir():
+                yield parent / entry.name

@@ -1,0 +1,193 @@
+"""A training job, read from top to bottom: photos in, proven bundle out."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from lungfish.core.cache import advice_on_cache
+from lungfish.core.errors import UsageError
+from lungfish.core.extras import missing_extra
+from lungfish.core.progress import Progress, Silent
+from lungfish.data.sources import open_photos
+from lungfish.job.bundle.finish import Trained, finish
+from lungfish.job.bundle.write import Made
+from lungfish.job.dataset import Gathered, gather, gather_options
+from lungfish.job.replace_bundle import staged_bundle
+from lungfish.job.run_dir import check_resumable, end_run, identify, only_run, run_folder
+from lungfish.job.spec import Job, TrainResult
+from lungfish.job.stages.head import HeadStage, fit_head, open_network
+from lungfish.job.stages.previous import better_start, last_weights
+from lungfish.job.stages.run import climb
+from lungfish.job.stages.speed import Pace, measure_pace
+from lungfish.job.stages.stage import Setting
+from lungfish.job.start import Start, choose_start, initial_start
+from lungfish.job.stopwatch import Stopwatch
+from lungfish.job.target import Target, choose_target
+from lungfish.runtime.manifest import Manifest
+from lungfish.runtime.measure import peak_rss_bytes
+from lungfish.training.attach import attach
+from lungfish.training.group import Group, advice_on_restarts, first_leads, join_group
+from lungfish.training.recipe import Recipe, read_recipe, with_limits
+from lungfish.training.trunk import open_trunk
+
+
+def run_job(job: Job, progress: Progress) -> TrainResult:
+    """Run a job. Under `torchrun` every process gets the result; the first one writes and speaks.
+
+    Raises: as `lungfish.train`.
+    """
+    clock, began = Stopwatch(), time.monotonic()
+    start, recipe = resolve(job)
+    photos = open_photos(job.photos, follow_links=job.follow_links)
+    target = choose_target(job.photos, job.out, force=job.force)
+
+    with join_group() as group, only_run(target.folder) if group.leads and recipe.tables else nullcontext():
+        progress = progress if group.leads else Silent()
+        _check_group(group, recipe)
+        for line in (target.to_say(), advice_on_cache(), advice_on_restarts()):
+            if line:
+                progress.say(line)
+        with clock.step("photos_and_features"), first_leads(group):
+            network, weights = open_network(start, recipe, job.seed, progress)
+            start = replace(start, entry=weights.entry)  # with what only the file could tell
+            trunk = open_trunk(network, start.entry)
+            options = gather_options(job, target, recipe.cross_validate_below, (trunk, start.entry))
+            gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
+            recipe = recipe.for_photos(len(gathered.indices("train")))
+        _check_same(gathered, group)
+
+        last = last_weights(gathered.previous, start, job, recipe, progress)
+        identity = identify(gathered, recipe, (start, last), job.seed, group.device)
+        folder = run_folder(target.folder, identity)
+        if job.resume and group.leads and not folder.exists():
+            check_resumable(target.folder, identity)
+            progress.say("Nothing to resume: the job begins anew")
+
+        with clock.step("head"):
+            head, folds = fit_head(gathered, recipe, job.seed, progress)
+            attach(network, head, len(gathered.labels))
+            stage = HeadStage(network, head, start, weights, trunk, gathered)
+            better = better_start(last, stage, recipe, progress) if last else None
+            if better and group.agree(True):
+                stage, folds = better, None  # its trunk has seen the photos of every fold
+        setting = _setting(job, stage, recipe, (folder, identity, began), group, progress)
+        with clock.step("training"):
+            learned = climb(stage.network, stage.head, setting)
+
+        result = None
+        if group.leads:
+            trained = Trained(job.seed, recipe, stage, head, folds, learned, gathered)
+            with staged_bundle(target.folder, target.replaced, progress) as files:
+                made, manifest = finish(trained, files, target, clock, progress)
+            result = _result(target, manifest, made, clock)
+            if recipe.tables:
+                end_run(folder)
+        shared: TrainResult = group.agree(result)
+        return shared
+
+
+def resolve(job: Job) -> tuple[Start, Recipe]:
+    """The architecture, weights and recipe that a job names.
+
+    Raises:
+        UnknownNameError: one of the names is not known.
+        UsageError: a recipe that needs no weights got some, or a limit is out of range.
+        WeightsError: no weights fit the architecture.
+        MissingExtraError: this is the base install, which does not train.
+    """
+    if find_spec("torch") is None:
+        raise missing_extra(ModuleNotFoundError("No module named 'torch'", name="torch"), "training")
+    recipe = with_limits(read_recipe(job.recipe), job.epochs, job.minutes)
+    if recipe.pretrained:
+        return choose_start(job.arch, job.weights), recipe
+    if job.weights:
+        raise UsageError(
+            f"recipe {recipe.name} starts without weights", "Leave --weights out, or choose --recipe full."
+        )
+    return initial_start(job.arch), recipe
+
+
+def _setting(
+    job: Job,
+    stage: HeadStage,
+    recipe: Recipe,
+    run: tuple[Path, dict[str, str], float],
+    group: Group,
+    progress: Progress,
+) -> Setting:
+    gathered, (folder, identity, began) = stage.gathered, run
+    pace = measure_pace(gathered, stage.start, stage.network, stage.trunk) if recipe.tables else Pace()
+    return Setting(
+        gathered=gathered,
+        recipe=recipe,
+        entry=stage.start.entry,
+        preprocess=stage.start.preprocess,
+        seed=job.seed,
+        folder=folder,
+        job=identity,
+        began=began,
+        deadline=began + 60 * (recipe.minutes or math.inf) - pace.finish_s(gathered, recipe),
+        pace=pace,
+        group=group,
+        progress=progress,
+    )
+
+
+def _check_group(group: Group, recipe: Recipe) -> None:
+    learns = any(step.batch_norm == "batch" for step in recipe.tables.values())
+    if learns and group.size > 1 and group.device == "cpu":
+        raise UsageError(
+            "several processes on CPUs cannot learn batch norm's statistics together: torch has no such layer",
+            "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
+        )
+
+
+def _check_same(gathered: Gathered, group: Group) -> None:
+    fingerprint = gathered.ordered_fingerprint()
+    if group.agree(fingerprint) != fingerprint:
+        raise UsageError(
+            "this process sees other photos than the first one, or under other names",
+            "Give every machine the same photos.",
+        )
+
+
+def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
+    entry, network, beside = made.classifier.entry, made.classifier.network, made.beside
+    candidates = tuple(
+        {"arch": network.arch.name, "weights": entry.name} | rung.to_json() for rung in made.learned.rungs
+    )
+    return TrainResult(
+        bundle=str(target.folder),
+        previous=str(target.previous) if target.previous else None,
+        split_from=made.gathered.previous.name if made.gathered.previous else None,
+        arch=network.arch.name,
+        weights=entry.name,
+        recipe=made.recipe.name,
+        classes=manifest.labels,
+        counts=made.gathered.counts(),
+        test=manifest.test,
+        notes=beside.notes(manifest.test["n"]),
+        val=manifest.val,
+        artifacts=tuple(row.to_json() for row in manifest.artifacts),
+        default=manifest.default,
+        seconds=clock.seconds(),
+        skipped=tuple({"file": each.file, "reason": each.reason} for each in made.gathered.examined.skipped),
+        warnings=(*made.warnings, *filter(None, [beside.no_threshold()])),
+        what_changed=made.what_changed.to_json() if made.what_changed else None,
+        leaks=tuple(asdict(leak) for leak in made.gathered.sides.leaks),
+        cross_validation=made.folds.top1 if made.folds else (),
+        cross_validated=beside.cross_validation.to_json() if beside.cross_validation else None,
+        val_given=beside.given_val is not None,
+        thresholds=manifest.thresholds,
+        known_threshold=beside.threshold.to_json(),
+        temperature=manifest.temperature,
+        epochs=tuple(map(dict, made.learned.history)),
+        peak_rss_bytes=peak_rss_bytes(),
+        candidates=candidates,
+        suspect_labels=tuple(each.to_json() for each in made.review.suspects) if made.review else (),
+    )

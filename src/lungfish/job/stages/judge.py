@@ -1,0 +1,97 @@
+"""Whether a step is kept: by validation photos, and by changed views of them where those cannot decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.names import plural
+from lungfish.job.stages.stage import Setting
+from lungfish.job.stages.tie_break import ChangedPhotos
+from lungfish.training.judging import Gain, gain, losses
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lungfish.nn import Network
+
+Logits = NDArray[np.float32]  # [n, classes], on validation photos
+CLEAR = 2.0  # standard errors by which a gain on few photos must exceed nothing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a step is kept, why in words, and the gain that decided."""
+
+    kept: bool
+    why: str
+    gain: Gain | None = None
+
+
+class Judge:
+    """Compares a network with what it was before a step.
+
+    Args:
+        setting: The photos, whose scenes count as one.
+        few: Whether there are so few photos that a gain must be clear.
+    """
+
+    def __init__(self, setting: Setting, *, few: bool) -> None:
+        val = setting.gathered.indices("val")
+        self._truth, self._units = setting.gathered.truth[val], setting.gathered.sides.units[val]
+        self._few = few
+        self._changed = ChangedPhotos(setting)
+
+    def __call__(
+        self, network: Network, start: Mapping[str, Tensor], logits: tuple[Logits, Logits], trial: Gain | None
+    ) -> Verdict:
+        """Decide; the network stays as it is.
+
+        Args:
+            network: After the step.
+            start: Its tensors before.
+            logits: On validation photos before and after.
+            trial: What cross-validation has shown; with few photos the gain must be clear there or on validation.
+        """
+        before, after = (losses(each, self._truth) for each in logits)
+        found = gain(before, after, self._units)
+        words = fall(found, "validation photo")
+        if trial:
+            kept = found.mean >= -found.error
+            return Verdict(kept, f"cross-validated, {fall(trial, 'training photo')}; then {words}", trial)
+        if self._few:
+            clear = found.is_clear(CLEAR)
+            return Verdict(clear, words if clear else f"{words}{or_chance(found)}", found)
+        if abs(found.mean) > found.error:
+            return Verdict(found.mean > 0, words, found)
+        changed = self._gain_on_changed(network, start)
+        views = "cropped, turned, darker, warmer and blurred views"
+        why = f"{words}, which cannot decide; on {views} {fall(changed, 'photo')}"
+        return Verdict(changed.mean > 0, why, changed)
+
+    def _gain_on_changed(self, network: Network, start: Mapping[str, Tensor]) -> Gain:
+        end, after = copied(network), self._changed.losses(network)
+        network.load_state_dict(start)
+        before = self._changed.losses(network)
+        network.load_state_dict(end)
+        return self._changed.gain(before, after)
+
+
+def copied(network: Network) -> dict[str, Tensor]:
+    """Return copies of the network's tensors, on the CPU."""
+    return {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
+
+
+def fall(found: Gain, noun: str) -> str:
+    """Return by how much the loss is lower, in words."""
+    way = "lower" if found.mean >= 0 else "higher"
+    return f"the loss is {abs(found.mean):.3f} {way} on {plural(found.photos, noun)} (standard error {found.error:.3f})"
+
+
+def or_chance(found: Gain) -> str:
+    """Return what to add where a gain is not clear."""
+    return ": that may be chance" if found.mean > 0 else ""

@@ -1,0 +1,106 @@
+"""The next bundle of a folder that grew: start from what the last one learned, if that validates better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.core.errors import LungfishError
+from lungfish.core.names import plural, printable
+from lungfish.core.progress import Progress
+from lungfish.data.scan.sample import embed_sample
+from lungfish.job.dataset import Gathered
+from lungfish.job.spec import Job
+from lungfish.job.stages.head import HeadStage
+from lungfish.job.start import Start, choose_start
+from lungfish.training.attach import attach
+from lungfish.training.judging import Losses, gain, losses
+from lungfish.training.probe import Head, fit_probe
+from lungfish.training.recipe import Recipe
+from lungfish.training.trunk import open_trunk
+from lungfish.weights.convert.fit import same_layers
+from lungfish.weights.fetch.converted import fetch_converted
+from lungfish.weights.fetch.fetch import FetchOptions
+from lungfish.weights.load import load_network
+
+
+def last_weights(previous: Path | None, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
+    """Return what the last bundle learned, as a start; None if there is nothing that this job could go on from.
+
+    It must be of the same network and resize rule, and trained from the weights that the job names, if it names any.
+
+    Args:
+        previous: Folder of the last bundle.
+        start: Of this job.
+        job: This one.
+        recipe: Of this job.
+        progress: Told why a bundle is left alone.
+    """
+    if previous is None or not recipe.tables or not recipe.pretrained:
+        return None
+    try:
+        last = choose_start(None, str(previous))
+    except LungfishError as error:
+        progress.say(f"Not starting from {printable(previous.name)}: {error.message}")
+        return None
+    fits = same_layers(start.arch, last.arch) and last.preprocess == start.preprocess
+    is_wanted = job.weights is None or last.entry.trained_from == start.entry.sha256
+    return Start(start.arch, last.entry) if fits and is_wanted else None
+
+
+def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progress) -> HeadStage | None:
+    """Fit a head on what the last bundle learned; None unless its loss on validation photos is clearly lower.
+
+    With few photos a job starts from the pretrained weights: photos that the last one was tuned on would make
+    cross-validation, which few photos need, read too high.
+
+    Args:
+        last: From `last_weights`.
+        fresh: The head stage on the pretrained weights.
+        recipe: Of the job.
+        progress: Told of the outcome.
+
+    Raises:
+        UnreadablePhotoError: A photo that could be read before cannot be now.
+    """
+    gathered = fresh.gathered
+    train, val = (gathered.embedded_indices(split) for split in ("train", "val"))
+    if fresh.head is None or len(gathered.indices("train")) < recipe.few_photos:
+        return None
+    try:
+        card = fetch_converted(last.entry, FetchOptions(progress=progress))
+        network = load_network(card.entry, last.arch)
+        trunk = open_trunk(network, card.entry)
+    except LungfishError as error:
+        progress.say(f"Not starting from {last.entry.name}: {error.message}")
+        return None
+    if trunk.key == fresh.trunk.key:
+        return None  # it had trained a head alone, as this job has by now
+    positions = gathered.embedded_indices("train", "val")
+    rule = last.preprocess
+    examined = embed_sample(gathered.examined, positions, gathered.photos, rule, trunk, progress)
+    gathered = replace(gathered, examined=examined)
+    head = fit_probe(gathered.samples(train), gathered.samples(val), recipe)
+    before, after, units = _losses(fresh, gathered, head)
+    words = (
+        f"on {plural(len(units), 'validation photo')} a head on its weights has a loss of {after.mean():.3f}, on the "
+        f"pretrained ones {before.mean():.3f}"
+    )
+    if not gain(before, after, units).is_clear(1.0):
+        progress.say(f"Not starting from {last.entry.name}: {words}")
+        return None
+    progress.say(f"Starting from {last.entry.name}: {words}")
+    attach(network, head, len(gathered.labels))
+    return HeadStage(network, head, Start(last.arch, card.entry), card, trunk, gathered)
+
+
+def _losses(fresh: HeadStage, gathered: Gathered, head: Head) -> tuple[Losses, Losses, NDArray[np.int64]]:
+    """Return the losses on validation photos of the head of `fresh` and of `head`, and the photos' scenes."""
+    val = gathered.embedded_indices("val")
+    truth = gathered.truth[val]
+    assert fresh.head
+    before = losses(fresh.head.logits(fresh.gathered.samples(val).features), truth)
+    return before, losses(head.logits(gathered.samples(val).features), truth), gathered.sides.units[val]

@@ -1,0 +1,80 @@
+"""How long the parts of a job will take on this machine, from a sample of its photos."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.data.scan.features import Trunk
+from lungfish.job.dataset import HEAD_PHOTOS, Gathered
+from lungfish.job.start import Start
+from lungfish.runtime.session import physical_cores
+from lungfish.training.recipe import Recipe
+from lungfish.training.trunk import OnnxTrunk
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+
+SAMPLE_PHOTOS = 16
+ARTIFACTS = 2
+# As measured on clothing-small: relative to an answer of the exported file, for each photo, and at all events.
+CALIBRATION_FACTOR = 4.0
+LABELS_S = 1e-3
+FIXED_S = 14.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds for one photo, with all cores at work.
+
+    Args:
+        decode_s: from the file to pixels.
+        trunk_s: through the network as far as its features, on the fastest engine.
+        answer_s: through the exported file, which runs on the CPU.
+    """
+
+    decode_s: float = 0.0
+    trunk_s: float = 0.0
+    answer_s: float = 0.0
+
+    def gather_s(self, photos: int) -> float:
+        """Looking at photos, and their features."""
+        return photos * (self.decode_s + self.trunk_s)
+
+    def views_s(self, photos: int, views: int, share: float) -> float:
+        """Activations of views, the plain one included, after a share of the trunk."""
+        return photos * (self.decode_s + views * share * self.trunk_s)
+
+    def finish_s(self, gathered: Gathered, recipe: Recipe) -> float:
+        """Export, quantization, proof on validation and test photos, review of labels, and the bundle."""
+        counts = gathered.counts()
+        proof_s = (counts["val"] + counts["test"]) * (self.decode_s + ARTIFACTS * self.answer_s)
+        calibration_s = CALIBRATION_FACTOR * self.answer_s * recipe.calibration_photos
+        reviewed = min(len(gathered.embedded_indices("train", "val")), HEAD_PHOTOS)
+        return proof_s + calibration_s + LABELS_S * reviewed + FIXED_S
+
+
+def measure_pace(gathered: Gathered, start: Start, network: Network, trunk: Trunk) -> Pace:
+    """On a sample spread over all photos."""
+    records, cores = gathered.examined.records, physical_cores()
+    sample = [records[i] for i in np.linspace(0, len(records) - 1, SAMPLE_PHOTOS).astype(int)]
+    began = time.perf_counter()
+    pixels = np.stack([start.preprocess.pixels(start.preprocess.decode(gathered.read(each.photo))) for each in sample])
+    decode_s = (time.perf_counter() - began) / len(sample) / cores
+    if isinstance(trunk, OnnxTrunk):  # one thread for each photo
+        trunk_s = answer_s = _seconds(trunk, pixels) / cores
+    else:
+        trunk_s, answer_s = _seconds(trunk, pixels), _seconds(OnnxTrunk(network, start.entry), pixels) / cores
+    return Pace(decode_s, trunk_s, answer_s)
+
+
+def _seconds(trunk: Trunk, pixels: NDArray[np.uint8]) -> float:
+    """For one photo of a batch, once the engine is warm."""
+    trunk(pixels)
+    began = time.perf_counter()
+    trunk(pixels)
+    return (time.perf_counter() - began) / len(pixels)

@@ -1,0 +1,66 @@
+"""Validation photos under fixed changes: what breaks a tie between two networks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.data.augment.changed_views import CHANGES, changed_views
+from lungfish.job.stages.stage import Setting
+from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.session import physical_cores
+from lungfish.training.judging import Gain, gain, losses
+
+if TYPE_CHECKING:
+    from lungfish.nn import Network
+
+PHOTOS = 128  # at most: each is answered under every change
+BATCH = 16  # views at once: all activations of an eager pass are held
+
+
+class ChangedPhotos:
+    """Changed views of a sample of the validation photos, made when they are first needed."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        indices = setting.gathered.indices("val")
+        spread = np.linspace(0, len(indices) - 1, min(PHOTOS, len(indices))).astype(np.int64)
+        self._indices = indices[spread]
+
+    def losses(self, network: Network) -> NDArray[np.float64]:
+        """Return the mean loss of each photo over its changed views, float64 `[n]`; the network ends on the CPU."""
+        import torch
+
+        from lungfish.training.layers import from_pixels
+
+        labels = self._setting.gathered.truth[self._indices].repeat(len(CHANGES))
+        layers = from_pixels(network, self._setting.entry.normalization).to(self._setting.group.device).eval()
+        with torch.inference_mode():
+            parts = [
+                layers(torch.from_numpy(self._pixels[first : first + BATCH]).to(self._setting.group.device)).cpu()
+                for first in range(0, len(self._pixels), BATCH)
+            ]
+        network.cpu()
+        each = losses(torch.cat(parts).numpy(), labels).reshape(len(self._indices), len(CHANGES))
+        mean: NDArray[np.float64] = each.mean(axis=1)
+        return mean
+
+    def gain(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
+        """Compare two networks by what `losses` returned for them."""
+        return gain(before, after, self._setting.gathered.sides.units[self._indices])
+
+    @cached_property
+    def _pixels(self) -> NDArray[np.uint8]:
+        """uint8 `[photos * changes, 3, side, side]`."""
+        gathered, preprocess = self._setting.gathered, self._setting.preprocess
+        photos = [gathered.examined.records[i].photo for i in self._indices]
+
+        def views(position: int) -> NDArray[np.uint8]:
+            return changed_views(preprocess.pixels(preprocess.decode(gathered.read(photos[position]))))
+
+        cores = physical_cores()
+        made = np.concatenate(list(map_ahead(views, range(len(photos)), cores, 2 * cores)))
+        return np.ascontiguousarray(made.transpose(0, 3, 1, 2))

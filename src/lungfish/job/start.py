@@ -1,0 +1,115 @@
+"""The weights that a job starts from, and the network that they are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lungfish.architecture import Arch, Flavour, parse_arch
+from lungfish.core.errors import ArchitectureError, WeightsError
+from lungfish.core.names import plural, printable
+from lungfish.runtime.preprocess import Preprocess
+from lungfish.weights.catalogue import catalogue
+from lungfish.weights.convert.fit import same_layers
+from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.weights.fetch.fetch import at_hand
+from lungfish.weights.license import is_permissive
+from lungfish.weights.resolve.names import resolve
+
+DEFAULT_ARCH = "efficientnet_lite0"
+AUTO = "auto"
+SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network, at the job's resolution, and the weights for it."""
+
+    arch: Arch
+    entry: WeightsEntry
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The weights' resize rule at the network's resolution."""
+        return Preprocess(self.arch.resolution_px, self.entry.crop_fraction, self.entry.interpolation)
+
+
+def choose_start(arch: str | None, weights: str | None) -> Start:
+    """What the names of a command stand for.
+
+    Args:
+        arch: an architecture's name or JSON file; that of the weights if None, `DEFAULT_ARCH` without either.
+        weights: a set's name, or a scheme such as `hf:` or `file:`. `auto` or None: of those for `arch` that this
+            machine holds and whose license was passed, the one with the best published top-1.
+
+    Raises:
+        UnknownNameError: one of the names is not known.
+        ArchitectureError: the network does not take photos.
+        WeightsError: the weights are of another network, or none for it is at hand.
+    """
+    if weights is None or weights == AUTO:
+        wanted = _of_photos(arch or DEFAULT_ARCH)
+        return Start(wanted, _best_at_hand(wanted, arch or DEFAULT_ARCH))
+    entry = resolve(weights, arch)
+    return Start(_of_photos(arch or entry.arch), entry)
+
+
+def initial_start(arch: str | None) -> Start:
+    """A network without weights.
+
+    Args:
+        arch: an architecture's name or JSON file; `DEFAULT_ARCH` if None.
+
+    Raises:
+        UnknownNameError: the name is not known.
+        ArchitectureError: the network does not take photos.
+    """
+    wanted = _of_photos(arch or DEFAULT_ARCH)
+    return Start(wanted, replace(INITIAL, arch=wanted.name))
+
+
+INITIAL = WeightsEntry(
+    name="random",
+    arch="",
+    converter="lungfish",
+    location="",
+    source="the authors' random initialization",
+    license="CC0-1.0",
+    license_source="random numbers are nobody's",
+    url="",
+    training_data="",
+    flavour=Flavour(),
+    normalization=Normalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+    crop_fraction=0.875,
+    interpolation="bicubic",
+    paper="",
+)
+
+
+def _of_photos(name: str) -> Arch:
+    arch = parse_arch(name)
+    if arch.in_channels != 3:
+        raise ArchitectureError(
+            f"{printable(arch.name)} takes {plural(arch.in_channels, 'channel')}; photos have 3",
+            "Set in_channels to 3.",
+        )
+    return arch
+
+
+def _best_at_hand(arch: Arch, typed: str) -> WeightsEntry:
+    fitting = [entry for entry in catalogue().values() if same_layers(arch, parse_arch(entry.arch))]
+    fitting.sort(key=lambda entry: (not is_permissive(entry.license), -(entry.top1 or 0)))
+    if not fitting:
+        raise WeightsError(
+            f"no pretrained weights fit {printable(arch.name)}: none is known for its widths and depths",
+            f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
+            f"Or begin from random weights: --recipe scratch --arch {printable(typed)}.",
+        )
+    held = [entry for entry in fitting if at_hand(entry)]
+    if not held:
+        known = ", ".join(f"{entry.name} ({entry.license})" for entry in fitting[:SHOWN])
+        more = f" and {len(fitting) - SHOWN} more" if len(fitting) > SHOWN else ""
+        raise WeightsError(
+            f"weights for {printable(arch.name)} are known, but none is on this machine: {known}{more}",
+            f"Run: lungfish weights fetch {fitting[0].name}",
+        )
+    return max(held, key=lambda entry: entry.top1 or 0)

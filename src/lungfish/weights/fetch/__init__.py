@@ -1,0 +1,1 @@
+"""Files of weights onto this machine: license first, then the file, checked."""

@@ -1,0 +1,121 @@
+"""Where the file of an entry comes from: this machine if it is anywhere on it, else the network."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lungfish.core.address import Route, shown
+from lungfish.core.download import Remote, download
+from lungfish.core.errors import DownloadError, WeightsError
+from lungfish.core.files import storage_errors
+from lungfish.core.folders import make_folder
+from lungfish.core.names import printable
+from lungfish.core.progress import Progress
+from lungfish.core.untrusted import is_plain_name
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch.caches import Candidate, cached_elsewhere
+from lungfish.weights.fetch.identity import identify
+from lungfish.weights.fetch.package import PACKAGE, packaged_file
+from lungfish.weights.scheme import FILE, parse_hub
+from lungfish.weights.services.hub import access_token, file_url, pin
+from lungfish.weights.store.store import Store
+
+
+def is_in_place(entry: WeightsEntry) -> bool:
+    """Whether the file is used where it is, not copied into the store."""
+    return entry.location.startswith((PACKAGE, FILE))
+
+
+def place(entry: WeightsEntry) -> Path:
+    """Where the file of such an entry is. Raises `MissingExtraError`: its package is not installed."""
+    return packaged_file(entry) if entry.location.startswith(PACKAGE) else Path(entry.location.removeprefix(FILE))
+
+
+def obtain(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bool) -> tuple[Candidate, WeightsEntry]:
+    """The file of an entry, outside the store unless it is there already. The set's lock is held.
+
+    Returns:
+        The file, and the entry with its hash, size and revision.
+
+    Raises:
+        WeightsError: it is not the file that was published.
+        DownloadError: it cannot be had.
+        StorageError: the cache cannot be written.
+        MissingExtraError: a package that is needed is not installed.
+    """
+    if is_in_place(entry):
+        origin = "a Python package" if entry.location.startswith(PACKAGE) else "a file of this machine"
+        found = Candidate(place(entry), origin, entry.location)
+        return found, identify(entry, found.file)
+    target = store.downloads(entry.name) / _file_name(entry)
+    for candidate in _on_this_machine(store, entry, target):
+        try:
+            held = identify(replace(entry, location=candidate.location), candidate.file)
+        except WeightsError as error:
+            progress.say(f"{candidate.origin} is passed over: {error.message}")
+            continue
+        progress.say(f"{printable(entry.name)}: taken from {candidate.origin}")
+        return candidate, held
+    if offline:
+        raise DownloadError(
+            f"{printable(entry.name)} is not on this machine, and being offline nobody is asked",
+            f"Fetch {_address(entry)} elsewhere and save it as {printable(str(target))}",
+        )
+    return _over_the_network(entry, target, progress)
+
+
+def _on_this_machine(store: Store, entry: WeightsEntry, target: Path) -> Iterator[Candidate]:
+    blob = store.blob(entry.sha256) if entry.sha256 else None
+    if blob:
+        yield Candidate(blob, "this cache", entry.location)
+    if target.is_file():  # saved by hand, or whole when its download was killed
+        yield Candidate(target, "the download folder", entry.location)
+    yield from cached_elsewhere(entry)
+
+
+def _over_the_network(entry: WeightsEntry, target: Path, progress: Progress) -> tuple[Candidate, WeightsEntry]:
+    address = entry.location.partition("!")[0]
+    if address.startswith("git+"):
+        from lungfish.weights.services.git import clone_file
+
+        with storage_errors(target.parent):
+            make_folder(target.parent)
+        target, origin = clone_file(address, target.parent), shown(address)
+    elif address.startswith("hf:"):
+        entry = entry if parse_hub(address).is_pinned else pin(entry)
+        route = Route(file_url(entry.location), chosen=bool(os.environ.get("HF_ENDPOINT")))
+        origin = shown(route.start)
+        download(Remote(route, access_token(), entry.bytes), target, progress)
+    else:
+        route = _mirrored(address)
+        origin = shown(route.start)
+        download(Remote(route, bytes=entry.bytes), target, progress)
+    try:
+        return Candidate(target, origin, entry.location), identify(entry, target)
+    except WeightsError:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _address(entry: WeightsEntry) -> str:
+    """What would be asked for, to be shown; of a file on the hub, where a browser finds it."""
+    address = entry.location.partition("!")[0]
+    if address.startswith("git+"):
+        return printable(address)  # its path stands behind #
+    return shown(file_url(address) if address.startswith("hf:") else _mirrored(address).start)
+
+
+def _mirrored(url: str) -> Route:
+    """The address, or its place on the mirror that the user set."""
+    mirror = os.environ.get("LUNGFISH_MIRROR", "").rstrip("/")
+    return Route(f"{mirror}/{url.partition('://')[2]}", chosen=True) if mirror else Route(url)
+
+
+def _file_name(entry: WeightsEntry) -> str:
+    """The name of the published file; its ending tells readers what it is."""
+    name = re.split(r"[/#]", entry.location.partition("!")[0])[-1]
+    return name if is_plain_name(name) else "weights"

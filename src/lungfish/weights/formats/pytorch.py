@@ -1,0 +1,65 @@
+"""PyTorch's files of tensors. They are pickles, which may hold code: only plain tensors are read, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lungfish.core.errors import WeightsError
+from lungfish.core.names import printable
+from lungfish.weights.formats.limits import check_size, unreadable
+from lungfish.weights.formats.pickle_machine import NotPlainError
+from lungfish.weights.formats.stored_tensors import StoredTensor
+from lungfish.weights.formats.torch_stream import open_torch_stream
+from lungfish.weights.formats.torch_zip import MAGIC, PLAIN_HINT, open_torch_zip
+
+PARTS = ("state_dict", "model", "ema", "state_dict_ema", "model_ema")  # where training scripts put the tensors
+PARALLEL = "module."  # before every name, from DataParallel
+
+
+def read_torch(path: Path) -> dict[str, object]:
+    """Read the tensors of a state dict, or of a checkpoint that holds one, as arrays by name.
+
+    Only the part that holds them is read from the disk. bfloat16 becomes float32, which holds the same numbers. A
+    tensor that no array can be, sparse or quantized, is a `NoPlainTensor`.
+
+    Raises:
+        WeightsError: it holds anything but plain tensors, is no such file, or too large.
+    """
+    size = check_size(path)
+    try:
+        with path.open("rb") as file:
+            is_zip = file.read(len(MAGIC)) == MAGIC
+            file.seek(0)
+            content = open_torch_zip(path, file) if is_zip else open_torch_stream(file, size)
+            state = _named(path, content.value)
+            return {
+                name: content.array(tensor) if isinstance(tensor, StoredTensor) else tensor
+                for name, tensor in state.items()
+            }
+    except WeightsError:
+        raise
+    except NotPlainError as error:
+        problem = f"it is not plain tensors{f', it would run {error.code}' if error.code else ''}"
+        raise WeightsError(f"cannot read {printable(path.name)}: {problem}", PLAIN_HINT) from None
+    except Exception as error:  # noqa: BLE001  a broken or hostile file can make the reader raise anything
+        raise unreadable(path, error) from None
+
+
+def _named(path: Path, found: object) -> dict[str, object]:
+    """The tensors, out of the one part of a checkpoint that holds them."""
+    shown = printable(path.name)
+    if isinstance(found, Mapping):
+        parts = [part for part in PARTS if isinstance(found.get(part), Mapping)]
+        if len(parts) > 1:
+            raise WeightsError(
+                f"{shown} holds {' and '.join(parts)}: nothing tells which is meant",
+                f'Save one by itself: torch.save(torch.load(FILE)["{parts[0]}"], "one.pth").',
+            )
+        found = found[parts[0]] if parts else found
+    if not isinstance(found, Mapping):
+        raise WeightsError(f"{shown} holds a {type(found).__name__}, not tensors by name")
+    state = {str(name): tensor for name, tensor in found.items()}
+    if state and all(name.startswith(PARALLEL) for name in state):
+        return {name.removeprefix(PARALLEL): tensor for name, tensor in state.items()}
+    return state

@@ -1,0 +1,21 @@
+"""State dicts of other libraries, and ours: one table of names for each library and kind of network."""
+
+from lungfish.weights.layouts.detection import detect_source
+from lungfish.weights.layouts.layout import Layout, Place, places
+from lungfish.weights.layouts.preprocessing import Preprocessing, usual_preprocessing
+from lungfish.weights.layouts.selection import select
+from lungfish.weights.layouts.sources import SOURCES, Source, find_layout, find_source
+
+__all__ = [
+    "SOURCES",
+    "Layout",
+    "Place",
+    "Preprocessing",
+    "Source",
+    "detect_source",
+    "find_layout",
+    "find_source",
+    "places",
+    "select",
+    "usual_preprocessing",
+]

@@ -1,0 +1,1 @@
+"""Files of weights in the cache, and their records."""

@@ -1,0 +1,130 @@
+"""What is kept of each set of weights that was fetched: origin, license, hashes, and how it was verified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from lungfish.architecture import Flavour
+from lungfish.core.errors import BundleError, WeightsError
+from lungfish.core.untrusted import Fields
+from lungfish.runtime.preprocess import INTERPOLATIONS
+from lungfish.weights.entry import Normalization, WeightsEntry
+
+SCHEMA = 1
+PADDINGS = ("same", "symmetric")
+LONGEST = 10_000  # characters
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a set was held against a reference.
+
+    Args:
+        reference: library, version and model.
+        images: how many were compared.
+        max_abs_diff: of the logits.
+        top1_agreement: share of the images with the same first class.
+        when: time, ISO 8601 in UTC.
+        packages: versions that took part, by name.
+    """
+
+    reference: str
+    images: int
+    max_abs_diff: float
+    top1_agreement: float
+    when: str
+    packages: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One set of weights, as it was fetched.
+
+    Args:
+        entry: what was published, with the hash and size of the file that came.
+        fetched: time, ISO 8601 in UTC.
+        accepted_license: what a person accepted; empty if the license is permissive.
+        converted_sha256: of the file with our own names made from it; empty if there is none.
+        verified: the last verification, or None.
+        origin: where the file came from, as a text without folders or credentials.
+    """
+
+    entry: WeightsEntry
+    fetched: str
+    accepted_license: str = ""
+    converted_sha256: str = ""
+    verified: Verification | None = None
+    origin: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, for a file of its own or inside a bundle."""
+        value: dict[str, Any] = json.loads(json.dumps({"schema": SCHEMA} | asdict(self)))  # tuples become lists
+        return value
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Card:
+        """Read a JSON object that nobody vouches for.
+
+        Raises:
+            WeightsError: a key is missing or out of range, or the schema is newer. Unknown keys are ignored.
+        """
+        try:
+            return _card(Fields(dict(values), "the card"))
+        except BundleError as error:
+            raise WeightsError(
+                error.message, "If a newer lungfish wrote it, upgrade; else fetch the set again."
+            ) from None
+
+
+def _card(row: Fields) -> Card:
+    schema = row.integer("schema", 1, 10**6)
+    if schema > SCHEMA:
+        raise WeightsError(f"the card has schema {schema}; this lungfish reads up to {SCHEMA}", "Upgrade lungfish.")
+    texts = _texts(row, Card)
+    verified = _verification(row.object("verified")) if row.has("verified") else None
+    return Card(entry=_entry(row.object("entry")), verified=verified, **texts)
+
+
+def _verification(row: Fields) -> Verification:
+    return Verification(
+        reference=row.text("reference", LONGEST),
+        images=row.integer("images", 0, 2**63),
+        max_abs_diff=row.number("max_abs_diff", 0, 1e30),
+        top1_agreement=row.number("top1_agreement", 0, 1),
+        when=row.text("when"),
+        packages=row.texts("packages"),
+    )
+
+
+def _entry(row: Fields) -> WeightsEntry:
+    texts = _texts(row, WeightsEntry)
+    flavour, pixels = row.object("flavour"), row.object("normalization")
+    unverified = row.indexed("unverified", 100) if row.has("unverified") else None
+    values: dict[str, Any] = texts | {
+        "flavour": Flavour(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 1e-12, 1)),  # type: ignore[arg-type]  # checked here
+        "normalization": Normalization(_channels(pixels, "mean", -1e6), _channels(pixels, "std", 1e-6)),
+        "crop_fraction": row.number("crop_fraction", 0.01, 1),
+        "interpolation": row.one_of("interpolation", tuple(INTERPOLATIONS)),
+        "sha256": row.sha256("sha256"),
+        "bytes": row.integer("bytes", 0, 2**63) if row.has("bytes") else None,
+        "top1": row.number_or_none("top1", 0, 100),
+        "unverified": tuple(unverified.text(index) for index in unverified.values) if unverified else (),
+    }
+    return WeightsEntry(**values)
+
+
+def _channels(row: Fields, key: str, low: float) -> tuple[float, float, float]:
+    values = row.indexed(key, 3)
+    return values.number("0", low, 1e6), values.number("1", low, 1e6), values.number("2", low, 1e6)
+
+
+def _texts(row: Fields, kind: type[Any]) -> dict[str, str]:
+    """The fields of `kind` that are texts; one that was not known when the card was written has its default."""
+    texts = {}
+    for field in fields(kind):
+        if field.type == "str" and (field.name in row.values or field.default is MISSING):
+            texts[field.name] = row.text(field.name, LONGEST)
+    return texts

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from lungfish.architecture import parse_arch
+from lungfish.core.progress import Silent
+from lungfish.data.sources import open_photos
+from lungfish.deploy.classifier import Classifier
+from lungfish.job.dataset import Gathered, GatherOptions, gather
+from lungfish.job.start import Start
+from lungfish.training.probe import Head, fit_penalty
+from lungfish.training.trunk import open_trunk
+from lungfish.weights.catalogue import find_entry
+from lungfish.weights.load import load_network
+
+SWAPPED = ("0/one-of-1.png", "2/one-of-0.png")
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Handwritten digits that went through a small network, and the head that was fitted on them."""
+
+    gathered: Gathered
+    classifier: Classifier
+    head: Head
+
+
+@pytest.fixture
+def embedded(write_digits: Callable[..., Path], tmp_path: Path) -> Embedded:
+    """Two of the training photos lie in the folder of another class, see `SWAPPED`."""
+    folder = write_digits(tmp_path / "digits" / "train", count=30)
+    for split, count in (("val", 4), ("test", 6)):
+        for name in ("0", "1", "2"):
+            (tmp_path / "digits" / split / name).mkdir(parents=True)
+            for photo in sorted((folder / name).iterdir())[-count:]:
+                shutil.move(photo, tmp_path / "digits" / split / name)
+    for moved in SWAPPED:
+        shutil.move(min((folder / moved[-5]).glob("0*.png")), folder / moved)
+
+    entry = find_entry("efficientnet_lite0.in1k")
+    assert entry is not None
+    start = Start(parse_arch("efficientnet_lite0:resolution=64"), entry)
+    network = load_network(entry, start.arch)
+    photos = open_photos(tmp_path / "digits")
+    gathered = gather(photos, start.preprocess, open_trunk(network, entry), GatherOptions(), Silent())
+    head = fit_penalty(gathered.samples(gathered.indices("train")), 0.1, balanced=False)
+    network.classifier = torch.nn.Linear(network.classifier.in_features, 3)
+    with torch.no_grad():
+        network.classifier.weight.copy_(torch.from_numpy(head.weight))
+        network.classifier.bias.copy_(torch.from_numpy(head.bias))
+    return Embedded(gathered, Classifier(network.eval(), 1.0, gathered.labels, start.preprocess, entry), head)
+
+
+@pytest.fixture
+def swapped() -> tuple[str, ...]:
+    return tuple(f"train/{name}" for name in SWAPPED)

@@ -1,0 +1,97 @@
+"""Which steps count; the steps themselves are tested by `tests/e2e`."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from lungfish.job.stages import judge as module
+from lungfish.job.stages.judge import Judge, Verdict
+from lungfish.training.judging import Gain
+
+CANNOT_DECIDE = "which cannot decide; on cropped, turned, darker, warmer and blurred views the loss is"
+
+
+def verdict(
+    right: int, photos: int, *, few: bool = False, trial: Gain | None = None, changed: float = 0.0, scenes: int = 0
+) -> Verdict:
+    """Of a step from a network that knows nothing to one that answers with the same certainty, `right` times well.
+
+    The best temperature makes that certainty p, the share of right answers but for a doubt of 1 / (n + 2): each right
+    answer gains log(2 p), each wrong one log(2 (1 - p)). On changed views it gains `changed`.
+    """
+    before, after = np.zeros((photos, 2), np.float32), np.tile(np.float32([1, -1]), (photos, 1))
+    truth = (np.arange(photos) >= right).astype(np.int64)
+    units = np.arange(photos) * scenes // photos if scenes else np.arange(photos)
+    gathered = SimpleNamespace(indices=lambda _: np.arange(photos), truth=truth, sides=SimpleNamespace(units=units))
+    network: Any = nn.Linear(1, 1)
+    start = {name: tensor * 0 for name, tensor in network.state_dict().items()}
+    judge = Judge(SimpleNamespace(gathered=gathered), few=few)  # type: ignore[arg-type]
+    judge._changed = SimpleNamespace(  # type: ignore[assignment]
+        losses=lambda network: np.full(
+            photos, 1.0 if not any(each.any() for each in network.parameters()) else 1 - changed
+        ),
+        gain=lambda before, after: Gain(float((before - after).mean()), 0.01, photos),
+    )
+    kept = module.copied(network)
+    found = judge(network, start, (before, after), trial)
+    assert all((tensor == kept[name]).all() for name, tensor in network.state_dict().items())
+    return found
+
+
+@pytest.mark.parametrize(("right", "photos"), [(17, 20), (140, 200)])
+def test_a_clear_gain_on_few_photos_counts(right: int, photos: int) -> None:
+    """2.2 and 3.0 standard errors."""
+    assert verdict(right, photos, few=True).kept
+
+
+@pytest.mark.parametrize(("right", "photos", "gain", "error"), [(16, 20, "0.191", "0.112"), (14, 20, "0.082", "0.080")])
+def test_a_gain_on_few_photos_may_be_chance(right: int, photos: int, gain: str, error: str) -> None:
+    """1.7 and 1.0 standard errors. With more photos it would count."""
+    words = f"the loss is {gain} lower on {photos} validation photos (standard error {error})"
+    found = verdict(right, photos, few=True)
+    assert (found.kept, found.why) == (False, f"{words}: that may be chance")
+    found = verdict(right, photos)
+    assert (found.kept, found.why) == (True, words)
+
+
+def test_photos_of_one_scene_show_less() -> None:
+    """150 of 200 is clear, unless the fifty that are wrong, and the others, are pictures of four things."""
+    assert verdict(150, 200, few=True).kept
+    assert not verdict(150, 200, few=True, scenes=4).kept
+
+
+def test_one_photo_shows_nothing() -> None:
+    found = verdict(1, 1, few=True)
+    assert not found.kept
+    assert "on 1 validation photo (standard error inf): that may be chance" in found.why
+
+
+def test_two_photos_that_gain_alike_show_something() -> None:
+    """Two gains have a standard error, here of 0."""
+    assert verdict(2, 2, few=True).kept
+
+
+@pytest.mark.parametrize(("changed", "kept", "words"), [(0.3, True, "0.300 lower"), (-0.2, False, "0.200 higher")])
+def test_changed_views_decide_within_one_standard_error(changed: float, kept: bool, words: str) -> None:
+    found = verdict(11, 20, changed=changed)
+    assert found.kept is kept
+    assert f"{CANNOT_DECIDE} {words} on 20 photos" in found.why
+
+
+@pytest.mark.parametrize(("right", "kept"), [(140, True), (20, False)])
+def test_changed_views_do_not_overrule(right: int, kept: bool) -> None:
+    found = verdict(right, 200, changed=-1.0 if kept else 1.0)
+    assert found.kept is kept
+    assert CANNOT_DECIDE not in found.why
+
+
+def test_what_cross_validation_has_shown_stands_unless_validation_denies_it() -> None:
+    trial = Gain(0.3, 0.1, 400)
+    found = verdict(11, 20, few=True, trial=trial)
+    assert found.kept
+    assert found.why.startswith("cross-validated, the loss is 0.300 lower on 400 training photos")
+    assert found.gain == trial
+    assert not verdict(2, 20, few=True, trial=trial).kept
