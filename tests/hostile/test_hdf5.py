@@ -99,6 +99,17 @@ def test_one_process_reads_until_it_ends(file: Path, process: Hdf5Process) -> No
     assert pids[0] == pids[1] != pids[2]
 
 
+def test_a_file_that_is_refused_ends_no_process(file: Path, process: Hdf5Process) -> None:
+    process.read(file, MAX_TENSORS)
+    before = process._process
+    broken = file.with_name("broken.h5")
+    broken.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="truncated"):
+        process.read(broken, MAX_TENSORS)
+    assert process._process is before is not None
+    assert before.poll() is None
+
+
 def absurd_name(file: Any) -> None:
     """A name of a layer that is a megabyte of numbers."""
     del file.attrs["layer_names"]

@@ -92,14 +92,17 @@ class Hdf5Process:
                     request = {"path": str(path.absolute()), "max_tensors": max_tensors}
                     process.stdin.write(json.dumps(request).encode() + b"\n")  # type: ignore[union-attr]
                     process.stdin.flush()  # type: ignore[union-attr]
-                    return _content(path, process.stdout)  # type: ignore[arg-type]
+                    content = _content(path, process.stdout)  # type: ignore[arg-type]
             except (OSError, EOFError, ValueError, TypeError, KeyError):
                 code = self._end()
                 reason = bounds.passed or f"the library crashed on it, {_how(code)}"
                 raise unreadable(path, RuntimeError(reason)) from None
-            except BaseException:  # Ctrl-C: what is still on its way is of no use
+            except BaseException:  # too large, or Ctrl-C: what is still on its way is of no use
                 self._end()
                 raise
+        if isinstance(content, WeightsError):
+            raise content
+        return content
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The process, or a new one if it is none or has ended since."""
@@ -174,11 +177,16 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _content(path: Path, answers: IO[bytes]) -> Hdf5Content:
-    """The answer to a request. Raises `WeightsError`, or, of a process that is out of order, others."""
+def _content(path: Path, answers: IO[bytes]) -> Hdf5Content | WeightsError:
+    """The answer to a request: what the file holds, or what is wrong with it.
+
+    Raises:
+        WeightsError: its arrays are too large; they are still on their way.
+        Exception: the process is out of order.
+    """
     header = _header(answers)
     if "error" in header:
-        raise WeightsError(printable(header["error"]["message"]), printable(header["error"]["hint"]))
+        return WeightsError(printable(header["error"]["message"]), printable(header["error"]["hint"]))
     rows = [(str(key), _dtype(dtype), _shape(shape)) for key, dtype, shape in header["arrays"]]
     check_size(path, sum(prod(shape) * dtype.itemsize for _, dtype, shape in rows))
     arrays = {}
