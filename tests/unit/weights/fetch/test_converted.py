@@ -15,8 +15,9 @@ from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.hashing import sha256_bytes, sha256_file
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch import converted
 from lungfish.weights.fetch.converted import convert_fetched, converted_file, fetch_converted
-from lungfish.weights.fetch import converted, fetch, file_of
+from lungfish.weights.fetch.fetch import fetch, file_of
 from lungfish.weights.formats.safetensors import read_safetensors
 from lungfish.weights.load import load_network
 from lungfish.weights.store.ledger import Card

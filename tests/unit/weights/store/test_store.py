@@ -17,10 +17,10 @@ from lungfish.core.cache import MARKER
 from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.weights.catalogue import find_entry
+from lungfish.weights.store import store as module
 from lungfish.weights.store.ledger import Card
 from lungfish.weights.store.pruning import DAY_S, prune
 from lungfish.weights.store.store import Store
-from lungfish.weights.store import store as module
 
 DATA, HASH = b"weights", sha256_bytes(b"weights")
 ENTRY = replace(
