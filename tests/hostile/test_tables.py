@@ -155,6 +155,12 @@ def test_json_in_the_footer(tmp_path: Path, text: str, reason: str) -> None:
         assert opened(tmp_path, "x.parquet", data).labels == ("0", "1")
 
 
+def test_names_of_columns_that_are_no_text(tmp_path: Path) -> None:
+    data = written(pa.table({"label": ["a"], "weird": [1]})).replace(b"weird", b"\xff\xfeird")
+    with pytest.raises(PhotosError, match="is not a Parquet file: 'utf-8' codec can't decode"):
+        opened(tmp_path, "a.parquet", data)
+
+
 def test_damaged_pages_are_named(tmp_path: Path) -> None:
     data = bytearray(parquet_with_labels(["a", "b"] * 100))
     data[4:200] = bytes(196)

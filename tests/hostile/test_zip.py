@@ -51,12 +51,21 @@ def console() -> bytes:
     return archive("folder/CONIN$")
 
 
+def a_member_before_the_file() -> bytes:
+    """The directory says that it begins 100 bytes later than it does, so all else seems to be 100 bytes earlier."""
+    data = bytearray(archive("a"))
+    (place,) = struct.unpack_from("<I", data, len(data) - 6)
+    struct.pack_into("<I", data, len(data) - 6, place + 100)
+    return bytes(data)
+
+
 ATTACKS: dict[Callable[[], bytes], str] = {
     a_name_that_is_a_zero_byte: r"holds '\\\\x00', which is no path",
     no_name: "holds '', which is no path",
     device_with_a_space: "holds 'aux .txt', which is no path inside it on every system",
     device_with_spaces_and_endings: r"holds 'NuL   \.tar\.gz', which is no path",
     device_with_a_superscript: r"holds 'COM¹\.txt', which is no path",
+    a_member_before_the_file: "a member begins before the file",
     console: r"holds 'folder/CONIN\$', which is no path",
 }
 

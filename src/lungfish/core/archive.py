@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import re
@@ -205,3 +206,7 @@ def _explained(archive: Path) -> Iterator[None]:
         raise WeightsError(f"refused to unpack {name}: it {error}", "Nothing of it was kept.") from None
     except _DAMAGED as error:
         raise WeightsError(f"cannot unpack {name}: {printable(str(error))}", "Fetch it again.") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what the system answers to a place before the file's first byte
+            raise
+        raise WeightsError(f"cannot unpack {name}: a member begins before the file", "Fetch it again.") from None

@@ -6,9 +6,8 @@ import sys
 import zipfile
 from typing import IO, cast
 
-MAX_DIRECTORY_BYTES = (
-    8 << 20
-)  # 80,000 members of usual names; what Python keeps of each entry takes up to 13 times more
+# 80,000 members of usual names; what Python keeps of each entry takes up to 13 times more.
+MAX_DIRECTORY_BYTES = 8 << 20
 
 
 class _Bounded:

@@ -113,7 +113,7 @@ class ParquetTable:
 
         try:
             yield
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeDecodeError) as error:  # names of columns need not be text
             raise PhotosError(f"{printable(self.name)} is damaged: {printable(_first_line(error))}") from error
 
 
@@ -134,7 +134,7 @@ def opened(place: Place, name: str, metadata: Any = None) -> Iterator[ParquetTab
         try:
             file = parquet.ParquetFile(source, metadata=metadata)
             schema = file.schema_arrow
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeDecodeError) as error:  # names of columns need not be text
             raise PhotosError(f"{printable(name)} is not a Parquet file: {printable(_first_line(error))}") from error
         yield ParquetTable(name, source, file.metadata, schema)
 
