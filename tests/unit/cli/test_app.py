@@ -13,6 +13,7 @@ from PIL import Image
 import lungfish as lf
 from lungfish.cli import app as app_module
 from lungfish.core.errors import MachineError
+from lungfish.job import run as job
 from lungfish.workflows import doctor, predict
 
 Run = Callable[..., Any]
