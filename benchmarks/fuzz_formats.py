@@ -25,7 +25,7 @@ from lungfish.core.cache import cache_folder
 from lungfish.core.errors import LungfishError
 from lungfish.data.scan.capture_time import capture_time
 from lungfish.data.sources.opening import open_photos
-from lungfish.data.split.file import read_split
+from lungfish.data.split.photos_csv import read_split
 from lungfish.deploy.open_bundle import open_bundle
 from lungfish.runtime.photo_limits import DECODER_BYTES, MAX_PIXELS
 from lungfish.runtime.preprocess import Preprocess

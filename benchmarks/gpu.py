@@ -53,8 +53,8 @@ from lungfish.training.full import full
 from lungfish.training.group import Group
 from lungfish.training.layers import from_pixels
 from lungfish.training.loop import Batch, Positions, Run, fit
+from lungfish.training.stage_settings import Full
 from lungfish.training.state import Score
-from lungfish.training.tuning import Full
 from lungfish.training.validation import Validation
 
 HERE = Path(__file__).parent

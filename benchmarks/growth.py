@@ -17,7 +17,7 @@ from lungfish.core.names import plural
 from lungfish.core.progress import Silent
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.data.sources import open_photos
-from lungfish.data.split.file import write_split
+from lungfish.data.split.photos_csv import write_split
 from lungfish.job.dataset import Gathered, GatherOptions, gather
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.descriptor import open_descriptor

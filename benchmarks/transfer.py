@@ -34,7 +34,7 @@ from lungfish.training.finetune import choose_boundary, tail_of
 from lungfish.training.layers import from_pixels
 from lungfish.training.loop import optimizer_of
 from lungfish.training.memory import kept_memory
-from lungfish.training.tuning import Finetune, Full, Tuning
+from lungfish.training.stage_settings import Finetune, Full, Tuning
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
 from transfer_peer import SETTINGS, peer_network, peer_step

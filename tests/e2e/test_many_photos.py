@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lungfish.data.split.file import read_split
+from lungfish.data.split.photos_csv import read_split
 from lungfish.job import dataset as gather
 
 RECIPE = """name = "own"

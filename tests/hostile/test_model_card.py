@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from lungfish.deploy.model_card import model_card
-from lungfish.evaluation.headline import Beside
+from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.rejection import Threshold
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import DataSummary, FlavourRow, Manifest, WeightsOrigin

@@ -11,7 +11,7 @@ import pytest
 
 from lungfish.core.errors import LungfishError, PhotosError, UnreadablePhotoError, UsageError
 from lungfish.data.sources import assembly, image_parquet, open_photos, parquet_file, tables
-from lungfish.data.split import file as split_file
+from lungfish.data.split import photos_csv as split_file
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -19,7 +19,7 @@ from torch import nn
 
 import lungfish as lf
 from lungfish.core.errors import WeightsError
-from lungfish.weights.convert.file import Provenance, convert_file
+from lungfish.weights.convert.to_file import Provenance, convert_file
 from lungfish.weights.formats.checkpoint import read_checkpoint
 
 pytestmark = [

@@ -9,7 +9,7 @@ from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress
 from lungfish.core.untrusted import HINT
 from lungfish.data.photos import Photo, PhotoSet
-from lungfish.data.split.file import read_split, saved_split
+from lungfish.data.split.photos_csv import read_split, saved_split
 from lungfish.runtime.bundle import Bundle
 
 PHOTOS_NAME = "photos.csv"

@@ -7,7 +7,7 @@ import re
 from importlib import resources
 
 from lungfish.core.names import printable
-from lungfish.evaluation.headline import Beside
+from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.wording import sentence
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.entry import WeightsEntry

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from lungfish.deploy.weight_rounding import round_weights
 
-ROUNDING_PHOTOS = 32  # twice as many did no better: docs/decisions/0014
+# Of the photos that ranges are measured on (`Recipe.calibration_photos`); twice as many did no better: decision 0014.
+ROUNDING_PHOTOS = 32
 CALIBRATION_BATCH = 8
 # What runs in integers; the normalization of the pixels and the final softmax stay in floats.
 INTEGER_OPERATORS = ("Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm")

@@ -11,9 +11,10 @@ from typing import Any
 
 from lungfish.core.errors import MissingExtraError
 from lungfish.core.names import plural, printable
-from lungfish.evaluation import charts, verdict, what_changed_text, wording
+from lungfish.evaluation import charts, what_changed_text, wording
+from lungfish.evaluation import report_text as verdict
+from lungfish.evaluation.beside import about
 from lungfish.evaluation.confusion import most_confused
-from lungfish.evaluation.headline import about
 from lungfish.evaluation.metrics import per_class
 from lungfish.evaluation.rejection import CoverageRow
 from lungfish.evaluation.report_data import Report

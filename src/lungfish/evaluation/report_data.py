@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import Figures
-from lungfish.evaluation.headline import Beside
 from lungfish.evaluation.metrics import Metrics
 from lungfish.evaluation.rejection import CoverageRow
 from lungfish.evaluation.what_changed import WhatChanged

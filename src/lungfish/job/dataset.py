@@ -22,11 +22,11 @@ from lungfish.data.scan.sample import embed_sample, sample_by_class
 from lungfish.data.scan.scenes import Descriptor, Scenes, no_scenes
 from lungfish.data.split.assign import assign_splits
 from lungfish.data.split.assignment import Assignment
-from lungfish.data.split.file import SplitRow, read_split, saved_split
 from lungfish.data.split.integrity import check_photos
+from lungfish.data.split.photos_csv import SplitRow, read_split, saved_split
 from lungfish.data.split.problems import typos
 from lungfish.deploy.proof import LabelledPhotos
-from lungfish.job.previous_bundle import Candidates, kept_in_words, previous_split, split_source
+from lungfish.job.previous_split import Candidates, kept_in_words, previous_split, split_source
 from lungfish.job.scenes import describe_scenes
 from lungfish.job.spec import Job
 from lungfish.job.target import Target

@@ -21,7 +21,7 @@ from lungfish.job.replace_bundle import staged_bundle
 from lungfish.job.run_dir import check_resumable, end_run, identify, only_run, run_folder
 from lungfish.job.spec import Job, TrainResult
 from lungfish.job.stages.head import HeadStage, fit_head, open_network
-from lungfish.job.stages.previous import better_start, last_weights
+from lungfish.job.stages.previous_weights import better_start, last_weights
 from lungfish.job.stages.run import climb
 from lungfish.job.stages.speed import Pace, measure_pace
 from lungfish.job.stages.stage import Setting

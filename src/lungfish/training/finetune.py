@@ -14,7 +14,7 @@ from lungfish.costs import Layer, cost
 from lungfish.data.loading.activations import bytes_needed
 from lungfish.training.group import Group
 from lungfish.training.loop import Fitted, Run, fit, with_tensors
-from lungfish.training.tuning import Finetune
+from lungfish.training.stage_settings import Finetune
 from lungfish.training.validation import Validation
 
 if TYPE_CHECKING:

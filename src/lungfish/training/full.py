@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import Arch
 from lungfish.costs import cost
 from lungfish.training.loop import Fitted, Run, fit, with_tensors
-from lungfish.training.tuning import Full
+from lungfish.training.stage_settings import Full
 from lungfish.training.validation import Validation
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.training.judging import Losses, gain, losses
+from lungfish.training.paired_gain import Losses, gain, losses
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

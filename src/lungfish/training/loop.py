@@ -22,9 +22,9 @@ from lungfish.training.group import Group
 from lungfish.training.memory import kept_memory
 from lungfish.training.meter import Meter
 from lungfish.training.saving import Saves
+from lungfish.training.stage_settings import Tuning
 from lungfish.training.state import Score, State, Tally
 from lungfish.training.stopping import StopsBetweenSteps
-from lungfish.training.tuning import Tuning
 
 if TYPE_CHECKING:
     import torch

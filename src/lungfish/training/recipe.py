@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lungfish.core.errors import UsageError
 from lungfish.core.files import read_at_most
 from lungfish.core.names import choose, printable
-from lungfish.training.tuning import Finetune, Full, check_ranges
+from lungfish.training.stage_settings import Finetune, Full, check_ranges
 
 MAX_FILE_BYTES = 100_000  # ours have a thousand; TOML is parsed at about 1 MB/s
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.training.group import Group
-from lungfish.training.judging import losses
+from lungfish.training.paired_gain import losses
 from lungfish.training.state import Score
 
 if TYPE_CHECKING:

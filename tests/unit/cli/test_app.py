@@ -13,7 +13,8 @@ from PIL import Image
 import lungfish as lf
 from lungfish.cli import app as app_module
 from lungfish.core.errors import MachineError
-from lungfish.workflows import doctor, predict, train
+from lungfish.job import run as job
+from lungfish.workflows import doctor, predict
 
 Run = Callable[..., Any]
 
@@ -116,7 +117,7 @@ def test_a_stopped_job_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise stop
 
-    monkeypatch.setattr(train, "run_job", interrupted)
+    monkeypatch.setattr(job, "run_job", interrupted)
     outcome = lungfish("train", "photos")
     assert outcome.code == code
     assert outcome.err == "stopped: run the same command again to resume\n"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lungfish.core.hashing import sha256_file
-from lungfish.data.split.file import SplitRow, write_split
+from lungfish.data.split.photos_csv import SplitRow, write_split
 
 Run = Callable[..., Any]
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lungfish.core.hashing import sha256_file
-from lungfish.data.split.file import SplitRow, read_split, write_split
+from lungfish.data.split.photos_csv import SplitRow, read_split, write_split
 
 Run = Callable[..., Any]
 

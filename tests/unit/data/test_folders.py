@@ -9,7 +9,7 @@ from lungfish.core.errors import PhotosError, StorageError, UsageError
 from lungfish.data.photos import Skipped
 from lungfish.data.sources import open_photos
 from lungfish.data.sources.assembly import Listing, Row, assemble
-from lungfish.data.split.file import read_split
+from lungfish.data.split.photos_csv import read_split
 
 
 def names(photos):

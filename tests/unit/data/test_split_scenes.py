@@ -12,7 +12,7 @@ from lungfish.data.scan.near_duplicates import NearDuplicates, join
 from lungfish.data.scan.scenes import Scenes
 from lungfish.data.split.assign import assign_splits
 from lungfish.data.split.balance import Piece, even_out_class
-from lungfish.data.split.file import SplitRow, saved_split
+from lungfish.data.split.photos_csv import SplitRow, saved_split
 
 LABELS = ("cat", "dog")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lungfish.deploy.model_card import model_card, notice
-from lungfish.evaluation.headline import Beside, CrossValidation
+from lungfish.evaluation.beside import Beside, CrossValidation
 from lungfish.evaluation.metrics import Metrics
 from lungfish.evaluation.rejection import Threshold
 from lungfish.runtime.manifest import Manifest

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungfish.evaluation.beside import Beside, CrossValidation
 from lungfish.evaluation.figures import figures
-from lungfish.evaluation.headline import Beside, CrossValidation
 from lungfish.evaluation.metrics import score
 from lungfish.evaluation.rejection import choose_threshold, coverage_table
 from lungfish.evaluation.report_data import ClassCount, Making, Mistake, PhotosSummary, Report

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lungfish.core.names import printable
+from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import figures
-from lungfish.evaluation.headline import Beside
 from lungfish.evaluation.rejection import Threshold, coverage_table
 from lungfish.evaluation.report import MATRIX_CLASSES, render_report
 from lungfish.evaluation.report_data import Epoch, LabelReview, Mistake, PhotoPair, SkippedFile, SuspectLabel

@@ -12,7 +12,7 @@ from lungfish.nn import Network, build
 from lungfish.training.finetune import LabelledViews, choose_boundary, finetune, tail_of, validation
 from lungfish.training.group import Group
 from lungfish.training.loop import Run
-from lungfish.training.tuning import Finetune
+from lungfish.training.stage_settings import Finetune
 from lungfish.training.validation import score
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=32,classes=3")

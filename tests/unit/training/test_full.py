@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lungfish.training.full import SIDE_STEP_PX, sides_px
-from lungfish.training.tuning import Full
+from lungfish.training.stage_settings import Full
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from torch import nn
 from lungfish.nn.layers import Dropout, DropPath
 from lungfish.training.group import join_group
 from lungfish.training.loop import Run, fit
-from lungfish.training.tuning import Tuning
+from lungfish.training.stage_settings import Tuning
 from lungfish.training.validation import Validation
 from safetensors.torch import save_file
 

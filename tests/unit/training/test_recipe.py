@@ -6,7 +6,7 @@ import pytest
 
 from lungfish.core.errors import UnknownNameError, UsageError
 from lungfish.training.recipe import RECIPES, Recipe, read_recipe
-from lungfish.training.tuning import Tuning
+from lungfish.training.stage_settings import Tuning
 
 OTHER = Recipe(
     name="my “recipe” 🫁",

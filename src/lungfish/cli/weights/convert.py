@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lungfish.weights.convert.file import Converted
+    from lungfish.weights.convert.to_file import Converted
 
 
 def convert(  # noqa: PLR0913  one parameter for each option

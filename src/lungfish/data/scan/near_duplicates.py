@@ -88,18 +88,13 @@ def are_copies(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def join(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Connected groups: int64 `[count]`, the smallest index of each group."""
-    parent = list(range(count))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in pairs.tolist():
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-    return np.array([root(i) for i in range(count)], np.int64)
+    links = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    _, group = connected_components(links, directed=False)
+    _, smallest, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return smallest[inverse].astype(np.int64)
 
 
 def _batches(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:

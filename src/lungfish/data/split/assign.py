@@ -13,7 +13,7 @@ from lungfish.data.scan.scenes import Scenes, no_scenes
 from lungfish.data.split.assignment import Assignment
 from lungfish.data.split.balance import Piece, even_out_class, fraction
 from lungfish.data.split.class_names import likely_typos
-from lungfish.data.split.file import SavedSplit
+from lungfish.data.split.photos_csv import SavedSplit
 from lungfish.data.split.problems import Problem, stop_for
 from lungfish.data.split.review import (
     bridge_warnings,

@@ -13,7 +13,7 @@ from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS
 from lungfish.data.scan.examination import Record
 from lungfish.data.scan.near_duplicates import NearDuplicates
-from lungfish.data.split.file import SavedSplit
+from lungfish.data.split.photos_csv import SavedSplit
 
 PAIRS_SHOWN = 5
 NAMES_SHOWN = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lungfish.deploy.proof import Proof
-from lungfish.evaluation.headline import Beside, CrossValidation
+from lungfish.evaluation.beside import Beside, CrossValidation
 from lungfish.evaluation.rejection import LabelledAnswers, choose_supported
 from lungfish.job.dataset import Gathered
 from lungfish.training.crossvalidation import HeldOut

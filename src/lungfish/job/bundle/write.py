@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from lungfish.core.version import __version__
-from lungfish.data.split.file import write_split
+from lungfish.data.split.photos_csv import write_split
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
 from lungfish.deploy.model_card import OURS, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
+from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import figures
-from lungfish.evaluation.headline import Beside
 from lungfish.evaluation.rejection import coverage_table
 from lungfish.evaluation.report import render_report
 from lungfish.evaluation.report_data import (

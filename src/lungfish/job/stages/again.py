@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.job.stages.finetune import FinetuneStep
-from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
+from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
-from lungfish.training.tuning import Finetune
+from lungfish.training.stage_settings import Finetune
 
 LEAST_SHARE = 0.75  # of the epochs of the first run: a run that learned much less makes the average worse
 SEED_STEP = 2**32  # between the seeds of two runs; those of jobs are below

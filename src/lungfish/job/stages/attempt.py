@@ -17,11 +17,11 @@ from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, fall, or_ch
 from lungfish.job.stages.stage import Setting, Step
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.interpolation import Validated, averaged, move_to_best
-from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
+from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head, is_balanced
+from lungfish.training.stage_settings import Tuning
 from lungfish.training.state import Score
-from lungfish.training.tuning import Tuning
 from lungfish.training.validation import score
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from lungfish.job.stages.finetune import FinetuneStep
 from lungfish.job.stages.full import FullStep
 from lungfish.job.stages.stage import Setting, Step, T
 from lungfish.training.recipe import Recipe
-from lungfish.training.tuning import Full, Tuning
+from lungfish.training.stage_settings import Full, Tuning
 
 if TYPE_CHECKING:
     from lungfish.nn import Network

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from lungfish.training.attach import attach
 from lungfish.training.finetune import LabelledViews, Positions, ViewsOfPhotos, finetune, tail_of, validation
 from lungfish.training.interpolation import Validated, move_to_best
-from lungfish.training.judging import Gain, gain, losses
 from lungfish.training.loop import Run
+from lungfish.training.paired_gain import Gain, gain, losses
 from lungfish.training.probe import Head, Samples, fit_penalty, fit_temperature
-from lungfish.training.tuning import Finetune
+from lungfish.training.stage_settings import Finetune
 
 if TYPE_CHECKING:
     from lungfish.nn import Network

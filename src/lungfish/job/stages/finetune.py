@@ -15,7 +15,7 @@ from lungfish.core.errors import StorageError
 from lungfish.data.augment.augmentation import Augmentation
 from lungfish.data.loading.activations import FrozenPart, ViewSettings, bytes_available, compute_views
 from lungfish.job.stages.cross_fit import Photos, cross_fit
-from lungfish.job.stages.stage import LEAST_EPOCHS, RESERVE, Setting
+from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Setting
 from lungfish.training.checkpoint import read_job
 from lungfish.training.finetune import (
     LabelledViews,
@@ -28,12 +28,12 @@ from lungfish.training.finetune import (
     validation,
 )
 from lungfish.training.group import first_leads
-from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.pace import seconds_per_photo
+from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
+from lungfish.training.stage_settings import Finetune
+from lungfish.training.step_time import seconds_per_photo
 from lungfish.training.trunk import open_boundary
-from lungfish.training.tuning import Finetune
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -108,7 +108,7 @@ class FinetuneStep:
 
     def _ways(self, tuning: Finetune) -> Iterator[Finetune]:
         """The settings, then shorter ones: fewer epochs with fewer views, then fewer blocks."""
-        least = min(tuning.epochs, LEAST_EPOCHS)
+        least = min(tuning.epochs, SHORTEST_EPOCHS)
         yield tuning
         for epochs in range(tuning.epochs - 1, least - 1, -1):
             yield replace(tuning, epochs=epochs, views=min(tuning.views, max(epochs // 2, 1)))

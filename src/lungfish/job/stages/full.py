@@ -16,14 +16,14 @@ from lungfish.costs import cost
 from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
-from lungfish.job.stages.stage import LEAST_EPOCHS, RESERVE, Setting
+from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Setting
 from lungfish.runtime.session import physical_cores
 from lungfish.training.full import full, sides_px
-from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.pace import seconds_per_photo
+from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
-from lungfish.training.tuning import Full
+from lungfish.training.stage_settings import Full
+from lungfish.training.step_time import seconds_per_photo
 from lungfish.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class FullStep:
         return 0
 
     def shortened(self, left_s: float) -> tuple[Full | None, float]:
-        possible = range(min(self.tuning.epochs, LEAST_EPOCHS), self.tuning.epochs + 1)
+        possible = range(min(self.tuning.epochs, SHORTEST_EPOCHS), self.tuning.epochs + 1)
         fitting = bisect_right(possible, left_s, key=self._needed_s)
         if not fitting:
             return None, self._needed_s(possible[0])

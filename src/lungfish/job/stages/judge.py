@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lungfish.core.names import plural
 from lungfish.job.stages.stage import Setting
 from lungfish.job.stages.tie_break import ChangedPhotos
-from lungfish.training.judging import Gain, gain, losses
+from lungfish.training.paired_gain import Gain, gain, losses
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ from lungfish.job.stages.budget import fit_to_time, open_steps, plan_steps
 from lungfish.job.stages.stage import Setting, Step
 from lungfish.training.checkpoint import Checkpoints, read_job
 from lungfish.training.probe import Head, fit_temperature
-from lungfish.training.tuning import Tuning
+from lungfish.training.stage_settings import Tuning
 from lungfish.training.validation import score
 
 if TYPE_CHECKING:

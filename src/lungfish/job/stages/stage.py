@@ -15,15 +15,15 @@ from lungfish.job.dataset import Gathered
 from lungfish.job.stages.speed import Pace
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.group import Group
-from lungfish.training.judging import Gain
 from lungfish.training.loop import Fitted, Run
+from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe
-from lungfish.training.tuning import Tuning
+from lungfish.training.stage_settings import Tuning
 from lungfish.weights.entry import WeightsEntry
 
 T = TypeVar("T", bound=Tuning)
-LEAST_EPOCHS = 3  # of a step that is shortened: a schedule needs room to rise and fall
+SHORTEST_EPOCHS = 3  # of a step that is shortened: a schedule needs room to rise and fall
 # Of the time that training is expected to take: a machine does not keep its pace, and a learning rate that has not come
 # down when the time is up has wasted what went before.
 RESERVE = 1.15

@@ -12,7 +12,7 @@ from lungfish.data.augment.changed_views import CHANGES, changed_views
 from lungfish.job.stages.stage import Setting
 from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.session import physical_cores
-from lungfish.training.judging import Gain, gain, losses
+from lungfish.training.paired_gain import Gain, gain, losses
 
 if TYPE_CHECKING:
     from lungfish.nn import Network

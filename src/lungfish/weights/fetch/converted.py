@@ -10,7 +10,7 @@ from lungfish.architecture import parse_arch
 from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.files import storage_errors
 from lungfish.core.folders import make_folder
-from lungfish.weights.convert.file import Provenance, convert_file
+from lungfish.weights.convert.to_file import Provenance, convert_file
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.fetch import FetchOptions, fetch, file_of, forget
 from lungfish.weights.fetch.obtain import is_in_place

@@ -9,7 +9,7 @@ from pathlib import Path
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import OutputError, UsageError
 from lungfish.core.names import printable
-from lungfish.weights.convert.file import Converted, Provenance, convert_file
+from lungfish.weights.convert.to_file import Converted, Provenance, convert_file
 
 ENDING = ".safetensors"
 SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,99}")

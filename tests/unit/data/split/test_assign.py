@@ -9,7 +9,7 @@ from lungfish.core.errors import PhotosError
 from lungfish.data.scan.near_duplicates import NearDuplicates, find_near_duplicates, join
 from lungfish.data.split.assign import TEST_SHARE, assign_splits
 from lungfish.data.split.balance import fraction
-from lungfish.data.split.file import SplitRow, saved_split
+from lungfish.data.split.photos_csv import SplitRow, saved_split
 from lungfish.data.split.review import Leak
 
 LABELS = ("cat", "dog")

@@ -10,7 +10,7 @@ import pytest
 from lungfish.core.errors import BundleError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_file
 from lungfish.core.progress import Silent
-from lungfish.data.split.file import SplitRow, write_split
+from lungfish.data.split.photos_csv import SplitRow, write_split
 from lungfish.job.bundle.what_changed import NewAnswers, what_changed_since
 
 

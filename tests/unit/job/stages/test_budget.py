@@ -23,7 +23,7 @@ from lungfish.training.checkpoint import JOB
 from lungfish.training.finetune import activation_bytes
 from lungfish.training.group import Group
 from lungfish.training.recipe import Recipe
-from lungfish.training.tuning import Finetune, Full
+from lungfish.training.stage_settings import Finetune, Full
 from lungfish.weights.entry import Normalization
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=128,classes=3")

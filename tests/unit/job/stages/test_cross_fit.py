@@ -13,8 +13,8 @@ from lungfish.nn import Network, build
 from lungfish.training.finetune import LabelledViews
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Samples, fit_penalty
+from lungfish.training.stage_settings import Finetune
 from lungfish.training.state import Score
-from lungfish.training.tuning import Finetune
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=32,classes=3")
 BLOCK = 12

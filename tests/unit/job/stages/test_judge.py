@@ -9,7 +9,7 @@ from torch import nn
 
 from lungfish.job.stages import judge as module
 from lungfish.job.stages.judge import Judge, Verdict
-from lungfish.training.judging import Gain
+from lungfish.training.paired_gain import Gain
 
 CANNOT_DECIDE = "which cannot decide; on cropped, turned, darker, warmer and blurred views the loss is"
 

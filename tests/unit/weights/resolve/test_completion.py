@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import UsageError, WeightsError
 from lungfish.nn import build
-from lungfish.weights.convert.file import Provenance, convert_file
+from lungfish.weights.convert.to_file import Provenance, convert_file
 from lungfish.weights.entry import Normalization, WeightsEntry
 from lungfish.weights.layouts import find_layout, places
 from lungfish.weights.resolve.completion import INCOMPLETE, arch_name, complete

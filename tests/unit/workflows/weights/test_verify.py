@@ -13,7 +13,7 @@ from lungfish.core.errors import MissingExtraError, UnreadablePhotoError, UsageE
 from lungfish.core.progress import Silent
 from lungfish.nn import Network
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.convert.file import Provenance, convert_file
+from lungfish.weights.convert.to_file import Provenance, convert_file
 from lungfish.weights.fetch.package import packaged_file
 from lungfish.weights.imagenet import imagenet_wnids
 from lungfish.weights.load import load_network

@@ -15,9 +15,9 @@ from lungfish.core.hashing import sha256_file
 from lungfish.core.progress import Silent
 from lungfish.core.staging import Identity
 from lungfish.data.sources import open_photos
-from lungfish.data.split.file import SplitRow, write_split
+from lungfish.data.split.photos_csv import SplitRow, write_split
 from lungfish.job.dataset import Gathered, GatherOptions, gather
-from lungfish.job.previous_bundle import Candidates, kept_in_words, previous_split, split_source
+from lungfish.job.previous_split import Candidates, kept_in_words, previous_split, split_source
 from lungfish.job.target import Target
 from lungfish.runtime.preprocess import Preprocess
 

@@ -3,7 +3,7 @@ import torch
 
 from lungfish.architecture import parse_arch
 from lungfish.nn import build
-from lungfish.training.pace import seconds_per_photo
+from lungfish.training.step_time import seconds_per_photo
 
 
 @pytest.mark.parametrize("learns_statistics", [True, False])

@@ -17,7 +17,7 @@ from lungfish.job.spec import Job
 from lungfish.job.stages.head import HeadStage
 from lungfish.job.start import Start, choose_start
 from lungfish.training.attach import attach
-from lungfish.training.judging import Losses, gain, losses
+from lungfish.training.paired_gain import Losses, gain, losses
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import open_trunk

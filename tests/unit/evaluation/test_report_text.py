@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import figures
-from lungfish.evaluation.headline import Beside
 from lungfish.evaluation.rejection import Threshold
 from lungfish.evaluation.report_data import ClassCount, SkippedFile
-from lungfish.evaluation.verdict import (
+from lungfish.evaluation.report_text import (
     cautions,
     chance,
     cross_validation_reading,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from lungfish.core.names import plural
 from lungfish.data.split.problems import IMBALANCE
+from lungfish.evaluation.beside import CrossValidation
 from lungfish.evaluation.confusion import most_confused
-from lungfish.evaluation.headline import CrossValidation
 from lungfish.evaluation.report_data import Report
 from lungfish.evaluation.wording import listed, milliseconds, percent, points, sentence, size
 

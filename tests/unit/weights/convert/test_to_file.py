@@ -16,7 +16,7 @@ from lungfish.core.errors import UnknownNameError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_file
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.convert.exchange import fill
-from lungfish.weights.convert.file import Converted, Provenance, convert_file
+from lungfish.weights.convert.to_file import Converted, Provenance, convert_file
 from lungfish.weights.entry import Normalization
 from lungfish.weights.fetch.package import packaged_file
 from lungfish.weights.layouts import Preprocessing, find_layout, places

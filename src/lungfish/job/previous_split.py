@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lungfish.core.errors import LungfishError
 from lungfish.core.names import plural, printable
-from lungfish.data.split.file import SavedSplit, SplitRow, read_split, saved_split
+from lungfish.data.split.photos_csv import SavedSplit, SplitRow, read_split, saved_split
 from lungfish.deploy.known_photos import PHOTOS_NAME
 from lungfish.job.target import Target
 from lungfish.runtime.bundle import load

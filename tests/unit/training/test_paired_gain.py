@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lungfish.training.judging import Gain, gain, losses
+from lungfish.training.paired_gain import Gain, gain, losses
 
 RNG = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from lungfish.core.errors import StorageError, UsageError
-from lungfish.data.split.file import SplitRow, read_split, saved_split, write_split
+from lungfish.data.split.photos_csv import SplitRow, read_split, saved_split, write_split
 
 NAMES = [
     "plain.jpg",
