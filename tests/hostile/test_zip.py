@@ -52,7 +52,7 @@ def console() -> bytes:
 
 
 def a_member_before_the_file() -> bytes:
-    """The directory says that it begins 100 bytes later than it does, so all else seems to be 100 bytes earlier."""
+    """The directory claims an offset 100 bytes too large, which moves every member 100 bytes toward the front."""
     data = bytearray(archive("a"))
     (place,) = struct.unpack_from("<I", data, len(data) - 6)
     struct.pack_into("<I", data, len(data) - 6, place + 100)

@@ -94,8 +94,8 @@ def _notes(manifest: Manifest, beside: Beside) -> str:
 
 
 def _limit(entry: WeightsEntry) -> str:
-    told = plain(entry.training_data)
-    return f"- The trunk was trained on {told}; what that data lacks or distorts, the trunk does too.\n" if told else ""
+    data = plain(entry.training_data)
+    return f"- The trunk was trained on {data}; what that data lacks or distorts, the trunk does too.\n" if data else ""
 
 
 def _derived(entry: WeightsEntry) -> str:

@@ -28,7 +28,7 @@ class ParquetTable:
     """An open Parquet file.
 
     Args:
-        name: of the file, for messages.
+        name: Name of the file, for error messages.
         source: its bytes; can be read anywhere.
         metadata: its footer.
         schema: of its columns, in Arrow's types.

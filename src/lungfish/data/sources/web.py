@@ -27,7 +27,7 @@ CONNECTIONS = 8  # at once
 BLOCK_BYTES = 1 << 20  # of a table or a tar, by which it is read
 # Of the list of one folder. A link takes 50 bytes or more: 300,000 files.
 MAX_LISTING_BYTES = 16 << 20
-# Of photos that are fetched together: 32, 32 MiB each, of which a list told no size.
+# Total size of the photos fetched in one go: 32 photos of 32 MiB, where the listing gives no sizes.
 MAX_TOGETHER_BYTES = 1 << 30
 # Of a file that the server does not give out in parts: it is held in memory while it is read.
 MAX_WHOLE_BYTES = MAX_PHOTO_BYTES
@@ -42,7 +42,7 @@ class WebFiles:
     """Files below the address that the user gave. Thread-safe, and can be pickled; the methods are those of fsspec."""
 
     def ls(self, path: str, detail: bool = True) -> list[dict[str, Any]]:  # noqa: ARG002
-        """What the page of a folder links to below itself; sizes are not told."""
+        """Return the entries that a directory page links to; it gives no sizes."""
         with Connection() as connection, self._answer(connection, path) as response:
             page = read_steadily(response, MAX_LISTING_BYTES)
         if len(page) > MAX_LISTING_BYTES:
@@ -209,7 +209,7 @@ def _links(page: str, base: str) -> Iterator[str]:
 
 
 def _total(response: Response) -> int | None:
-    """The size of the whole file that an answer is about, if the server tells."""
+    """Return the total size of the file, or None if the response does not state it."""
     if response.status_code == 206:
         found = _TOTAL.fullmatch(response.headers.get("content-range", ""))
         return int(found[2]) if found else None

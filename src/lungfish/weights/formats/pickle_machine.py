@@ -192,7 +192,7 @@ class PickleMachine:
         """The opcodes that change what is there."""
         take = self._take
         return {
-            0x80: lambda: take(1),  # the version, which the opcodes tell
+            0x80: lambda: take(1),  # the protocol version; the opcodes themselves are enough
             ord("("): lambda: self._marks.append(len(self._stack)),
             ord("a"): lambda: self._extend(self._pop(1)),
             ord("e"): lambda: self._extend(self._since_mark()),

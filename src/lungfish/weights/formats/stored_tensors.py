@@ -56,7 +56,7 @@ class Storage:
 
     Args:
         key: its name in the file.
-        dtype: of the numbers in it.
+        dtype: Data type of its elements.
         bytes: its size.
     """
 
@@ -86,9 +86,9 @@ class StoredTensor:
 
     Args:
         stretch: the bytes.
-        dtype: of the numbers.
+        dtype: Data type of the elements.
         offset: of the first number, in numbers.
-        shape: of the tensor.
+        shape: Shape of the tensor.
         stride: from one number to the next along each axis, in numbers.
     """
 
@@ -104,7 +104,7 @@ class NoPlainTensor:
     """A tensor that is no array: sparse, quantized, without data, or a small storage repeated to an absurd size.
 
     Args:
-        shape: of the tensor.
+        shape: Shape of the tensor.
         dtype: torch's name of its numbers.
     """
 

@@ -68,10 +68,10 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
         raise _unnamed(entry)
     state, header = _read(path, parse_arch(entry.arch or NEVER_ASKED))
     if "architecture" in header:
-        told = _with_header(entry, header, path)
+        described = _with_header(entry, header, path)
         if entry.arch:
-            check_network(entry.name, parse_arch(told.arch), parse_arch(entry.arch))
-        return told
+            check_network(entry.name, parse_arch(described.arch), parse_arch(entry.arch))
+        return described
     source = _source(state, path)
     if source == OURS:
         flavour = _flavour(header, path.name) if "padding" in header else entry.flavour

@@ -189,6 +189,6 @@ def test_each_step_has_the_time_that_the_one_before_leaves(left_s: float, fittin
     """After one that does not fit, none is timed."""
     recipe = Recipe(finetune=FINETUNE, full=FULL)
     steps = {"finetune": step_that_takes(60.0, FINETUNE), "full": step_that_takes(30.0, FULL)}
-    told, seconds = plan_steps(recipe, steps, left_s)
+    lines, seconds = plan_steps(recipe, steps, left_s)
     assert seconds == needed_s
-    assert ["skipped" in words for words in told] == ([False] * fitting + [True])[:2]
+    assert ["skipped" in line for line in lines] == ([False] * fitting + [True])[:2]

@@ -93,10 +93,12 @@ def test_each_half_is_answered_by_a_network_that_was_tuned_on_the_other(
 
 
 def test_a_first_half_without_a_gain_ends_it(net: Network, photos: Photos) -> None:
-    """The features tell the classes, and a learning rate that moves nothing cannot improve on that."""
-    told = 9 * np.eye(3, net.classifier.in_features, dtype=np.float32)
-    val_features = told[photos.val.labels]
-    photos = replace(photos, samples=Samples(told[photos.train.labels], photos.train.labels), val_features=val_features)
+    """The features already separate the classes, and a learning rate that changes nothing cannot improve on that."""
+    features = 9 * np.eye(3, net.classifier.in_features, dtype=np.float32)
+    val_features = features[photos.val.labels]
+    photos = replace(
+        photos, samples=Samples(features[photos.train.labels], photos.train.labels), val_features=val_features
+    )
     head = fit_penalty(photos.samples, 0.01, balanced=False)
     found = cross_fit(net, BLOCK, photos, head, replace(TUNING, epochs=1, learning_rate=1e-9), Run(seed=0))
     assert found
