@@ -114,7 +114,7 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
 
     import lungfish
     from lungfish.job.stages import attempt, judge
-    from lungfish.job.stages.stage import Setting
+    from lungfish.job.stages.stage import TrainingContext
     from lungfish.runtime.measure import machine
     from lungfish.runtime.session import physical_cores
     from lungfish.training.layers import from_pixels
@@ -122,9 +122,9 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
     watched: dict[str, Any] = {"networks": [], "seconds": 0.0}
 
     class WatchingJudge(judge.Judge):
-        def __init__(self, setting: Setting, *, few: bool) -> None:
-            super().__init__(setting, few=few)
-            self._setting = setting
+        def __init__(self, context: TrainingContext, *, few: bool) -> None:
+            super().__init__(context, few=few)
+            self._context = context
 
         def __call__(self, network: Network, start: Mapping[str, Tensor], *rest: Any) -> judge.Verdict:
             began, here = time.perf_counter(), judge.copied(network)
@@ -137,8 +137,8 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
             return super().__call__(network, start, *rest)
 
         def _top1(self, network: Network) -> float:
-            gathered, rule = self._setting.gathered, self._setting.preprocess
-            layers, right = from_pixels(network, self._setting.entry.normalization).eval(), 0
+            gathered, rule = self._context.gathered, self._context.preprocess
+            layers, right = from_pixels(network, self._context.entry.normalization).eval(), 0
             records = gathered.records("test")
             with torch.inference_mode():
                 for first in range(0, len(records), 64):

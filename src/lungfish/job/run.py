@@ -5,46 +5,40 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, replace
-from importlib.util import find_spec
+from dataclasses import asdict
 from pathlib import Path
 
 from lungfish.core.cache import advice_on_cache
 from lungfish.core.errors import UsageError
-from lungfish.core.extras import missing_extra
 from lungfish.core.progress import Progress, Silent
-from lungfish.data.sources import open_photos
 from lungfish.job.bundle.finish import Trained, finish
 from lungfish.job.bundle.write import Made
-from lungfish.job.dataset import Gathered, gather, gather_options
+from lungfish.job.dataset import Gathered
+from lungfish.job.prepare import choose, prepare
 from lungfish.job.replace_bundle import staged_bundle
 from lungfish.job.run_dir import check_resumable, end_run, identify, only_run, run_folder
 from lungfish.job.spec import Job, TrainResult
-from lungfish.job.stages.head import HeadStage, fit_head, open_network
+from lungfish.job.stages.head import HeadStage, fit_head
 from lungfish.job.stages.previous_weights import better_start, last_weights
-from lungfish.job.stages.run import climb
+from lungfish.job.stages.run import run_stages
 from lungfish.job.stages.speed import Pace, measure_pace
-from lungfish.job.stages.stage import Setting
-from lungfish.job.start import Start, choose_start, initial_start
+from lungfish.job.stages.stage import TrainingContext
 from lungfish.job.stopwatch import Stopwatch
-from lungfish.job.target import Target, choose_target
+from lungfish.job.target import Target
 from lungfish.runtime.manifest import Manifest
 from lungfish.runtime.measure import peak_rss_bytes
-from lungfish.training.attach import attach
 from lungfish.training.group import Group, advice_on_restarts, first_leads, join_group
-from lungfish.training.recipe import Recipe, read_recipe, with_limits
-from lungfish.training.trunk import open_trunk
+from lungfish.training.recipe import Recipe
 
 
 def run_job(job: Job, progress: Progress) -> TrainResult:
     """Run a job. Under `torchrun` every process gets the result; the first one writes and speaks.
 
-    Raises: as `lungfish.train`.
+    Raises: As `lungfish.train`.
     """
     clock, began = Stopwatch(), time.monotonic()
-    start, recipe = resolve(job)
-    photos = open_photos(job.photos, follow_links=job.follow_links)
-    target = choose_target(job.photos, job.out, force=job.force)
+    choices = choose(job)
+    recipe, target = choices.recipe, choices.target
 
     with join_group() as group, only_run(target.folder) if group.leads and recipe.tables else nullcontext():
         progress = progress if group.leads else Silent()
@@ -53,16 +47,12 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             if line:
                 progress.say(line)
         with clock.step("photos_and_features"), first_leads(group):
-            network, weights = open_network(start, recipe, job.seed, progress)
-            start = replace(start, entry=weights.entry)  # with what only the file could tell
-            trunk = open_trunk(network, start.entry)
-            options = gather_options(job, target, recipe.cross_validate_below, (trunk, start.entry))
-            gathered = gather(photos, start.preprocess, trunk if recipe.pretrained else None, options, progress)
-            recipe = recipe.for_photos(len(gathered.indices("train")))
+            prepared = prepare(job, choices, progress)
+        recipe, gathered = prepared.recipe, prepared.gathered
         _check_same(gathered, group)
 
-        last = last_weights(gathered.previous, start, job, recipe, progress)
-        identity = identify(gathered, recipe, (start, last), job.seed, group.device)
+        last = last_weights(gathered.previous, prepared.start, job, recipe, progress)
+        identity = identify(gathered, recipe, (prepared.start, last), job.seed, group.device)
         folder = run_folder(target.folder, identity)
         if job.resume and group.leads and not folder.exists():
             check_resumable(target.folder, identity)
@@ -70,14 +60,13 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
 
         with clock.step("head"):
             head, folds = fit_head(gathered, recipe, job.seed, progress)
-            attach(network, head, len(gathered.labels))
-            stage = HeadStage(network, head, start, weights, trunk, gathered)
+            stage = prepared.head_stage(head)
             better = better_start(last, stage, recipe, progress) if last else None
             if better and group.agree(True):
                 stage, folds = better, None  # its trunk has seen the photos of every fold
-        setting = _setting(job, stage, recipe, (folder, identity, began), group, progress)
+        context = _context(job, stage, recipe, (folder, identity, began), group, progress)
         with clock.step("training"):
-            learned = climb(stage.network, stage.head, setting)
+            learned = run_stages(stage.network, stage.head, context)
 
         result = None
         if group.leads:
@@ -91,38 +80,17 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
         return shared
 
 
-def resolve(job: Job) -> tuple[Start, Recipe]:
-    """The architecture, weights and recipe that a job names.
-
-    Raises:
-        UnknownNameError: one of the names is not known.
-        UsageError: a recipe that needs no weights got some, or a limit is out of range.
-        WeightsError: no weights fit the architecture.
-        MissingExtraError: this is the base install, which does not train.
-    """
-    if find_spec("torch") is None:
-        raise missing_extra(ModuleNotFoundError("No module named 'torch'", name="torch"), "training")
-    recipe = with_limits(read_recipe(job.recipe), job.epochs, job.minutes)
-    if recipe.pretrained:
-        return choose_start(job.arch, job.weights), recipe
-    if job.weights:
-        raise UsageError(
-            f"recipe {recipe.name} starts without weights", "Leave --weights out, or choose --recipe full."
-        )
-    return initial_start(job.arch), recipe
-
-
-def _setting(
+def _context(
     job: Job,
     stage: HeadStage,
     recipe: Recipe,
     run: tuple[Path, dict[str, str], float],
     group: Group,
     progress: Progress,
-) -> Setting:
+) -> TrainingContext:
     gathered, (folder, identity, began) = stage.gathered, run
     pace = measure_pace(gathered, stage.start, stage.network, stage.trunk) if recipe.tables else Pace()
-    return Setting(
+    return TrainingContext(
         gathered=gathered,
         recipe=recipe,
         entry=stage.start.entry,
@@ -159,7 +127,7 @@ def _check_same(gathered: Gathered, group: Group) -> None:
 def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
     entry, network, beside = made.classifier.entry, made.classifier.network, made.beside
     candidates = tuple(
-        {"arch": network.arch.name, "weights": entry.name} | rung.to_json() for rung in made.learned.rungs
+        {"arch": network.arch.name, "weights": entry.name} | each.to_json() for each in made.learned.results
     )
     return TrainResult(
         bundle=str(target.folder),

@@ -14,25 +14,20 @@ from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.core.space import nothing_deleted
 from lungfish.data.scan.features import open_features
-from lungfish.data.sources import open_photos
 from lungfish.data.split.problem_list import list_problems
 from lungfish.data.split.problems import Problem
 from lungfish.evaluation.rejection import LEAST_ANSWERS
 from lungfish.evaluation.wording import sentence
-from lungfish.job.dataset import Gathered, gather, gather_options
-from lungfish.job.run import resolve
+from lungfish.job.dataset import Gathered
+from lungfish.job.prepare import Prepared, choose, prepare
 from lungfish.job.run_dir import run_folder
 from lungfish.job.spec import Job
-from lungfish.job.stages.budget import open_steps, plan_steps
-from lungfish.job.stages.head import open_network
+from lungfish.job.stages.budget import budget_of, list_stages, plan_stages
 from lungfish.job.stages.speed import measure_pace
-from lungfish.job.stages.stage import Setting
-from lungfish.job.start import Start
-from lungfish.job.target import choose_target
+from lungfish.job.stages.stage import TrainingContext
 from lungfish.training.attach import attach
 from lungfish.training.group import alone
-from lungfish.training.recipe import Recipe
-from lungfish.training.trunk import open_trunk
+from lungfish.weights.entry import WeightsEntry
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -130,20 +125,14 @@ def plan_job(job: Job, progress: Progress) -> Plan:
 
 
 def _plan(job: Job, progress: Progress) -> Plan:
-    start, recipe = resolve(job)
-    photos = open_photos(job.photos, follow_links=job.follow_links)
-    target = choose_target(job.photos, job.out, force=job.force)
-    network, weights = open_network(start, recipe, job.seed, progress)
-    start = replace(start, entry=weights.entry)  # with what only the file could tell
-    preprocess = start.preprocess
-    options = replace(gather_options(job, target, recipe.cross_validate_below), stop=False)
-    gathered = gather(photos, preprocess, None, options, progress)
-    recipe = recipe.for_photos(max(len(gathered.indices("train")), 1))
+    choices = choose(job)
+    prepared = prepare(job, choices, progress, dry=True)
+    gathered = prepared.gathered
     plan = Plan(
-        bundle=str(target.folder),
-        arch=start.arch.name,
-        weights=start.entry.name,
-        recipe=recipe.name,
+        bundle=str(choices.target.folder),
+        arch=prepared.start.arch.name,
+        weights=prepared.start.entry.name,
+        recipe=prepared.recipe.name,
         classes=gathered.counts_by_class(),
         counts=gathered.counts(),
         skipped=tuple({"file": each.file, "reason": each.reason} for each in gathered.examined.skipped),
@@ -154,30 +143,30 @@ def _plan(job: Job, progress: Progress) -> Plan:
         steps=(),
         estimate_seconds=None,
     )
-    return plan if plan.stops else _timed(plan, job, gathered, (start, recipe, network), progress)
+    return plan if plan.stops else _timed(plan, job, prepared, progress)
 
 
-def _timed(plan: Plan, job: Job, gathered: Gathered, chosen: tuple[Start, Recipe, Network], progress: Progress) -> Plan:
-    """The plan with what the job would take.
+def _timed(plan: Plan, job: Job, prepared: Prepared, progress: Progress) -> Plan:
+    """Return the plan with how long the job would take.
 
     Args:
-        plan: without that.
-        job: that is planned.
-        gathered: its photos, among which nothing would stop it.
-        chosen: what it starts from, its recipe, and the network, which gets a classifier of its classes.
-        progress: told of what is timed.
+        plan: The plan without that.
+        job: The job.
+        prepared: Its photos, none of which would stop it; its network gets a classifier of their classes.
+        progress: Receives what is timed.
     """
-    start, recipe, network = chosen
-    trunk = open_trunk(network, start.entry)
-    stored = open_features(trunk, start.preprocess)
+    start, recipe, gathered = prepared.start, prepared.recipe, prepared.gathered
+    stored = open_features(prepared.trunk, start.preprocess)
     records = gathered.examined.records
     cached = sum(stored.get(records[i].seen.sha256) is not None for i in gathered.embedded)
-    pace = measure_pace(gathered, start, network, trunk)
+    pace = measure_pace(gathered, start, prepared.network, prepared.trunk)
     new = len(gathered.embedded) - cached if recipe.pretrained else 0
     head_s = pace.gather_s(new) + pace.finish_s(gathered, recipe)
-    sampled = (gathered.sampled(),) if gathered.sampled() and recipe.pretrained else ()
-    attach(network, None, len(gathered.labels))
-    setting = Setting(
+    before = [_download(start.entry)] if prepared.weights is None else []
+    if recipe.pretrained and (sampled := gathered.sampled()):
+        before.append(sampled)
+    attach(prepared.network, None, len(gathered.labels))
+    context = TrainingContext(
         gathered=gathered,
         recipe=recipe,
         entry=start.entry,
@@ -191,19 +180,24 @@ def _timed(plan: Plan, job: Job, gathered: Gathered, chosen: tuple[Start, Recipe
         group=alone(),
         progress=progress,
     )
-    steps, steps_s = _plan_steps(network, setting, 60 * (recipe.minutes or math.inf) - head_s)
-    return replace(plan, cached=cached, steps=(*sampled, *steps), estimate_seconds=round(head_s + steps_s, 1))
+    steps, steps_s = _plan_stages(prepared.network, context, 60 * (recipe.minutes or math.inf) - head_s)
+    return replace(plan, cached=cached, steps=(*before, *steps), estimate_seconds=round(head_s + steps_s, 1))
 
 
-def _plan_steps(network: Network, setting: Setting, left_s: float) -> tuple[tuple[str, ...], float]:
+def _download(entry: WeightsEntry) -> str:
+    size = f" ({entry.bytes / 1e6:.1f} MB)" if entry.bytes else ""
+    return f"{printable(entry.name)}{size} would be downloaded first; the time for that is not in the estimate"
+
+
+def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> tuple[tuple[str, ...], float]:
     """What follows the head, in words, and its seconds. With few photos, timing would take longer than it helps."""
-    recipe = setting.recipe
-    few = recipe.pretrained and len(setting.gathered.indices("train")) < LEAST_TIMED
+    recipe = context.recipe
+    few = recipe.pretrained and len(context.gathered.indices("train")) < LEAST_TIMED
     if few and recipe.tables:
         names = ", ".join(recipe.tables)
         minutes = f"; at most {recipe.minutes:g} minutes in all" if recipe.minutes else ""
         return (f"{names}: not timed with fewer than {LEAST_TIMED} training photos, not in the estimate{minutes}",), 0.0
-    return plan_steps(recipe, open_steps(network, setting), left_s)
+    return plan_stages(list_stages(network, context), budget_of(left_s), recipe.minutes)
 
 
 def _problems(gathered: Gathered) -> tuple[Problem, ...]:

@@ -14,7 +14,7 @@ from lungfish.core.hashing import sha256_file
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.job import run as module
 from lungfish.job.dataset import Gathered
-from lungfish.job.run import resolve
+from lungfish.job.prepare import resolve
 from lungfish.job.run_dir import identify
 from lungfish.job.spec import Job
 from lungfish.training.group import Group

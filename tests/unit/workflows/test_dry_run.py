@@ -77,11 +77,11 @@ def test_few_photos_are_not_timed(
 ) -> None:
     """Without pretrained weights there is nothing but the training to time."""
     gathered = SimpleNamespace(indices=lambda split: np.arange(train if split == "train" else 0))
-    setting: Any = SimpleNamespace(recipe=RECIPES[recipe], gathered=gathered)
+    context: Any = SimpleNamespace(recipe=RECIPES[recipe], gathered=gathered)
     network: Any = None
-    monkeypatch.setattr(module, "open_steps", lambda *_: {})
-    monkeypatch.setattr(module, "plan_steps", lambda *_: (("timed",), 7.0))
-    assert module._plan_steps(network, setting, 100.0) == (told, 7.0 if told == ("timed",) else 0.0)
+    monkeypatch.setattr(module, "list_stages", lambda *_: {})
+    monkeypatch.setattr(module, "plan_stages", lambda *_: (("timed",), 7.0))
+    assert module._plan_stages(network, context, 100.0) == (told, 7.0 if told == ("timed",) else 0.0)
 
 
 @pytest.mark.parametrize(("photos", "kinds"), [(49, ["no_threshold"]), (50, [])])

@@ -37,7 +37,7 @@ from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.job.bundle.beside import beside_test
 from lungfish.job.bundle.mistakes import worst_mistakes
 from lungfish.job.dataset import Gathered
-from lungfish.job.stages.attempt import Rung
+from lungfish.job.stages.attempt import StageResult
 from lungfish.job.stages.run import Learned
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.runtime.artifact import ArtifactRow
@@ -193,7 +193,7 @@ def _report(name: str, made: Made, manifest: Manifest, clock: Stopwatch) -> Repo
         warnings=made.warnings,
         what_changed=made.what_changed,
         epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.learned.history),
-        steps=tuple(_step(rung) for rung in made.learned.rungs),
+        steps=tuple(_step(result) for result in made.learned.results),
         labels_review=made.review,
     )
 
@@ -225,8 +225,9 @@ def _settings(made: Made) -> dict[str, Any]:
     return values
 
 
-def _step(rung: Rung) -> TrainingStep:
-    return TrainingStep(rung.recipe, rung.val.top1 if rung.val else None, rung.seconds, rung.kept, rung.why)
+def _step(result: StageResult) -> TrainingStep:
+    top1 = result.val.top1 if result.val else None
+    return TrainingStep(result.recipe, top1, result.seconds, result.kept, result.why)
 
 
 def _photos(gathered: Gathered) -> PhotosSummary:

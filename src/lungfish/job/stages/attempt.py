@@ -1,4 +1,4 @@
-"""A step of a recipe is tried: trained, compared with what was there before, and kept or undone."""
+"""A stage of a recipe is tried: trained, compared with what was there before, and kept or undone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from lungfish.core.errors import DivergedError
 from lungfish.job.stages.budget import what_is_shorter
 from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, fall, or_chance
-from lungfish.job.stages.stage import Setting, Step
+from lungfish.job.stages.stage import OpenStage, Plan, Stage, TrainingContext
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.interpolation import Validated, averaged, move_to_best
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head, is_balanced
-from lungfish.training.stage_settings import Tuning
 from lungfish.training.state import Score
 from lungfish.training.validation import score
 
@@ -33,16 +32,16 @@ Logits = NDArray[np.float32]  # [n, classes], on validation photos
 
 
 @dataclass(frozen=True)
-class Rung:
-    """What one step of a recipe brought about; a row of the job's `candidates`.
+class StageResult:
+    """What one stage of a recipe brought about; a row of the job's `candidates`.
 
     Args:
         recipe: `probe`, `finetune` or `full`.
-        val: loss and top-1 on validation photos; None if it was not tried.
-        seconds: that it took; for the probe, since the job began.
-        kept: whether the job went on from it.
-        why: in words.
-        settings: of the step, as the time allowed them.
+        val: Loss and top-1 on validation photos; None if it was not tried.
+        seconds: How long it took; for the probe, since the job began.
+        kept: Whether the job continued from it.
+        why: The reason, in words.
+        settings: The settings of the stage, as the budget allowed them.
         share: How far the weights moved from the head stage to the trained ones; 1 is all the way.
         gain: By how much the loss fell on the photos that decided; None if nothing was compared.
     """
@@ -65,12 +64,12 @@ class Attempt:
     """What an attempt came to.
 
     Args:
-        rung: For the job's `candidates`.
+        result: For the job's `candidates`.
         logits: Of the network on validation photos, if it was trained.
         history: A JSON object for each epoch.
     """
 
-    rung: Rung
+    result: StageResult
     logits: Logits | None = None
     history: tuple[dict[str, Any], ...] = ()
 
@@ -93,67 +92,69 @@ class Outcome:
 
 
 class Attempts:
-    """Tries one step after the other on the same network.
+    """Tries one stage after the other on the same network.
 
     Args:
         network: Holds the head stage, or its random initialization.
         head: Fitted on the frozen trunk; None without pretrained weights.
-        setting: What the steps share.
+        context: What the stages share.
     """
 
-    def __init__(self, network: Network, head: Head | None, setting: Setting) -> None:
-        self._network, self._head, self._setting = network, head, setting
+    def __init__(self, network: Network, head: Head | None, context: TrainingContext) -> None:
+        self._network, self._head, self._context = network, head, context
         self._head_stage = copied(network)
-        self._val = setting.gathered.indices("val")
-        self._few = head is not None and len(setting.gathered.indices("train")) < setting.recipe.few_photos
-        self._judge = Judge(setting, few=self._few)
+        self._val = context.gathered.indices("val")
+        self._few = head is not None and len(context.gathered.indices("train")) < context.recipe.few_photos
+        self._judge = Judge(context, few=self._few)
         self._ends: list[Mapping[str, Tensor]] = []  # of the runs whose weights may be averaged
         self._trial: Gain | None = None
         self._is_hopeless = False  # so few photos that training more is not worth the time, after less gained nothing
 
-    def why_skip(self, step: Step[Any]) -> str:
-        """Return why a step is not worth its time, in words; empty if it is."""
+    def why_skip(self, stage: Stage[Any]) -> str:
+        """Return why a stage is not worth its time, in words; empty if it is."""
         if self._is_hopeless:
             return "with so few photos, training less did not gain clearly"
-        return "the run before it was not kept" if step.is_again and not self._ends else ""
+        return "the run before it was not kept" if stage.is_again and not self._ends else ""
 
-    def attempt(self, name: str, step: Step[Any], settings: Tuning, before: Logits | None) -> Attempt:
-        """Train by one step; what is no better is undone.
+    def attempt(self, name: str, stage: Stage[Any], plan: Plan[Any], before: Logits | None) -> Attempt:
+        """Train by one stage; what is no better is undone.
 
         Args:
-            name: Of the step.
-            step: Holds the same network.
-            settings: As the time allows them.
+            name: The stage's name.
+            stage: Holds the same network.
+            plan: What it does; has settings.
             before: The network's logits on validation photos; None if it knows nothing yet, and any result is kept.
 
         Raises:
             DivergedError: The loss is not finite, and there is nothing to fall back on.
         """
         began = time.monotonic()
-        row = Rung(name, None, 0.0, kept=False, why="", settings=asdict(settings))
-        run = self._run(name, step, settings)
-        if self._few and not step.is_again:
-            trial = self._trial = self._setting.group.agree(self._cross_fit(step, settings, run))
+        assert plan.settings
+        row = StageResult(name, None, 0.0, kept=False, why="", settings=asdict(plan.settings))
+        run, opened = self._run(name, plan), stage.open(plan)
+        if self._few and not stage.is_again:
+            trial = self._trial = self._context.group.agree(self._cross_fit(opened, run))
             if trial and not trial.is_clear(CLEAR):
                 self._is_hopeless = True
                 why = f"not kept: cross-validated, {fall(trial, 'training photo')}{or_chance(trial)}"
                 return Attempt(replace(row, why=why, seconds=time.monotonic() - began, gain=trial))
         start = copied(self._network)
-        if step.is_again:
+        if stage.is_again:
             self._network.load_state_dict(self._head_stage)
         try:
-            fitted = step.train(settings, run)
+            fitted = opened.train(run)
         except DivergedError as error:
-            if before is None or self._setting.group.size > 1:  # the other processes may be elsewhere
+            if before is None or self._context.group.size > 1:  # the other processes may be elsewhere
                 raise
             self._network.load_state_dict(start)  # what was reached before is not lost
             self._network.cpu().eval()
             row = replace(row, why=error.message, seconds=time.monotonic() - began)
             return Attempt(row, history=_rows(name, run.noted()))
+        self._ends = [*(self._ends if stage.is_again else ()), fitted.last]
         if before is None:
-            outcome = Outcome(step.val_logits(), 1.0, is_last=False, verdict=Verdict(True, ""))
+            outcome = Outcome(opened.val_logits(), 1.0, is_last=False, verdict=Verdict(True, ""))
         else:
-            outcome = self._setting.group.agree(self._judged(step, fitted, start, before))
+            outcome = self._context.group.agree(self._judged(opened, start, before))
         if not outcome.verdict.kept:
             self._network.load_state_dict(start)
             self._ends = []
@@ -162,55 +163,53 @@ class Attempts:
             val=score(outcome.logits, self._truth),
             seconds=time.monotonic() - began,
             kept=outcome.verdict.kept,
-            why=_in_words(fitted, outcome) + what_is_shorter(settings, step.tuning, "; "),
+            why=_in_words(fitted, outcome) + what_is_shorter(plan, "; "),
             share=outcome.share,
             gain=outcome.verdict.gain,
         )
         return Attempt(row, outcome.logits, _rows(name, fitted.history))
 
-    def _cross_fit(self, step: Step[Any], settings: Tuning, run: Run) -> Gain | None:
-        return step.cross_fit(self._head, settings, run) if self._head else None
+    def _cross_fit(self, opened: OpenStage, run: Run) -> Gain | None:
+        return opened.cross_fit(self._head, run) if self._head else None
 
-    def _judged(self, step: Step[Any], fitted: Fitted, start: Mapping[str, Tensor], before: Logits) -> Outcome:
+    def _judged(self, opened: OpenStage, start: Mapping[str, Tensor], before: Logits) -> Outcome:
         """Move the trained network to the best point on its way, and compare that with what was there before."""
-        self._ends = [*(self._ends if step.is_again else ()), fitted.last]
-        ends = [averaged(self._ends)] if step.is_again else [copied(self._network), fitted.last]
-        photos = Validated(step.val_logits, self._truth, self._setting.gathered.sides.units[self._val])
+        ends = [averaged(self._ends)] if len(self._ends) > 1 else [copied(self._network), self._ends[0]]
+        photos = Validated(opened.val_logits, self._truth, self._context.gathered.sides.units[self._val])
         end, share, logits = move_to_best(self._network, self._head_stage, ends, photos)
         verdict = self._judge(self._network, start, (before, logits), self._trial if self._few else None)
-        return Outcome(logits, share, is_last=end == 1 or step.is_again, verdict=verdict)
+        return Outcome(logits, share, is_last=end == len(ends) - 1, verdict=verdict)
 
     @property
     def _truth(self) -> NDArray[np.int64]:
-        truth: NDArray[np.int64] = self._setting.gathered.truth[self._val]
+        truth: NDArray[np.int64] = self._context.gathered.truth[self._val]
         return truth
 
-    def _run(self, name: str, step: Step[Any], settings: Tuning) -> Run:
-        setting = self._setting
-        shortened = settings.changed_from(step.tuning)
-        decided = {"shortened": json.dumps(shortened), "first_block": str(step.first_block(settings))}
-        checkpoints = Checkpoints(setting.folder / name, {**setting.job, **decided})
-        if setting.group.leads:
+    def _run(self, name: str, plan: Plan[Any]) -> Run:
+        context = self._context
+        decided = {"shortened": json.dumps(plan.changed()), "first_block": str(plan.first_block)}
+        checkpoints = Checkpoints(context.folder / name, {**context.job, **decided})
+        if context.group.leads:
             checkpoints.begin()
         return Run(
             name=name,
-            seed=setting.seed,
-            class_weight=_class_weight(setting),
-            group=setting.group,
+            seed=context.seed,
+            class_weight=_class_weight(context),
+            group=context.group,
             checkpoints=checkpoints,
-            journal=setting.folder / f"{name}.jsonl",
-            deadline=setting.deadline,
-            progress=setting.progress,
+            journal=context.folder / f"{name}.jsonl",
+            deadline=context.deadline,
+            progress=context.progress,
         )
 
 
-def _class_weight(setting: Setting) -> Tensor | None:
+def _class_weight(context: TrainingContext) -> Tensor | None:
     """Each class's weight in the loss, 1 on average over the photos; None if every photo weighs the same."""
     import torch
 
-    gathered = setting.gathered
+    gathered = context.gathered
     labels = gathered.truth[gathered.indices("train")]
-    if not is_balanced(labels, setting.recipe):
+    if not is_balanced(labels, context.recipe):
         return None
     counts = np.bincount(labels)
     return torch.from_numpy((len(labels) / (len(counts) * counts)).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Which steps of a recipe the time is enough for, and how long they will take."""
+"""Which stages of a recipe the time is enough for, how long they will take, and how to say so."""
 
 from __future__ import annotations
 
@@ -6,71 +6,90 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lungfish.core.errors import StorageError
-from lungfish.job.stages.again import AgainStep
-from lungfish.job.stages.finetune import FinetuneStep
-from lungfish.job.stages.full import FullStep
-from lungfish.job.stages.stage import Setting, Step, T
-from lungfish.training.recipe import Recipe
-from lungfish.training.stage_settings import Full, Tuning
+from lungfish.data.loading.activations import bytes_available
+from lungfish.job.stages.finetune import FinetuneAgainStage, FinetuneStage
+from lungfish.job.stages.full import FullStage
+from lungfish.job.stages.stage import Budget, Plan, Stage, TrainingContext
+from lungfish.training.stage_settings import Full
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
 
 
-def open_steps(network: Network, setting: Setting) -> dict[str, Step[Any]]:
-    """The steps of the recipe that follow gradients, in order, by name."""
-    steps: dict[str, Step[Any]] = {}
-    for name, tuning in setting.recipe.tables.items():
-        if isinstance(tuning, Full):
-            steps[name] = FullStep(network, tuning, setting)
+def list_stages(network: Network, context: TrainingContext) -> dict[str, Stage[Any]]:
+    """Return the stages of the recipe that follow gradients, in order, by name."""
+    stages: dict[str, Stage[Any]] = {}
+    for name, settings in context.recipe.tables.items():
+        if isinstance(settings, Full):
+            stages[name] = FullStage(network, settings, context)
             continue
-        steps[name] = first = FinetuneStep(network, tuning, setting)
-        steps |= {f"{name}-{number}": AgainStep(first, number) for number in range(2, tuning.runs + 1)}
-    return steps
+        stages[name] = first = FinetuneStage(network, settings, context)
+        again = range(2, settings.runs + 1)
+        stages |= {f"{name}-{number}": FinetuneAgainStage(first, number) for number in again}
+    return stages
 
 
-def plan_steps(recipe: Recipe, steps: Mapping[str, Step[Any]], left_s: float) -> tuple[tuple[str, ...], float]:
-    """What will be done of the steps within the time, in words, and the seconds that it needs; changes nothing."""
-    told, needed_s = [], 0.0
-    for name, step in steps.items():
-        chosen, words, seconds = fit_to_time(name, recipe.minutes, step, left_s - needed_s)
-        told.append(words)
-        needed_s += seconds
-        if chosen is None and not step.is_again:
+def budget_of(seconds: float) -> Budget:
+    """Return a budget of so many seconds, and of half of the disk that the cache may fill."""
+    return Budget(seconds, bytes_available() // 2)  # not counted: validation photos, and what else wants a place
+
+
+def plan_stages(
+    stages: Mapping[str, Stage[Any]], budget: Budget, minutes: float | None
+) -> tuple[tuple[str, ...], float]:
+    """Plan the stages one after the other, each with the time that those before it leave; change nothing.
+
+    Args:
+        stages: In order, by name.
+        budget: For all of them.
+        minutes: What the whole job may take; None without a limit.
+
+    Returns:
+        What will be done, in words, and the seconds that it takes.
+    """
+    lines, needed_s, first = [], 0.0, None
+    for name, stage in stages.items():
+        left_s = budget.seconds - needed_s
+        plan = stage.estimate(Budget(left_s, budget.disk_bytes), first)
+        lines.append(describe(name, plan, left_s, minutes))
+        first = first if stage.is_again else plan
+        if plan.settings is not None:
+            needed_s += plan.seconds
+        elif not stage.is_again:
             break  # what follows takes longer, and timing it takes time and memory
-    return tuple(told), needed_s
+    return tuple(lines), needed_s
 
 
-def fit_to_time(name: str, minutes: float | None, step: Step[T], left_s: float) -> tuple[T | None, str, float]:
-    """Settings of a step that fit the time that is left, what to say of them, and the seconds that they need."""
-    tuning = step.tuning
-    try:
-        chosen, needed_s = step.shortened(left_s)
-    except StorageError as error:
-        return None, f"{name}: skipped: {error.message}", 0.0
-    if chosen is None:
-        left = in_words(max(left_s, 0))
-        why = f"{name}: skipped: needs at least {in_words(needed_s)}, {left} left"
-        return None, f"{why}; {_more_minutes(minutes, needed_s - left_s)} would include it", 0.0
-    words = f"{name}: about {in_words(needed_s)}{what_is_shorter(chosen, tuning, ', ')}"
-    if chosen.changed_from(tuning):
-        _, whole_s = step.shortened(math.inf)
-        if whole_s > left_s:  # not the disk
-            words += f"; {_more_minutes(minutes, whole_s - left_s)} would run all of it"
-    return chosen, words, needed_s
+def describe(name: str, plan: Plan[Any], left_s: float, minutes: float | None) -> str:
+    """Say what a stage would do with its budget.
+
+    Args:
+        name: The stage's name.
+        plan: What it has planned.
+        left_s: The seconds that it was planned with.
+        minutes: What the whole job may take; None without a limit.
+    """
+    if plan.obstacle:
+        return f"{name}: skipped: {plan.obstacle}"
+    if plan.settings is None:
+        left, more = in_words(max(left_s, 0)), _more_minutes(minutes, plan.seconds - left_s)
+        return f"{name}: skipped: needs at least {in_words(plan.seconds)}, {left} left; {more} would include it"
+    words = f"{name}: about {in_words(plan.seconds)}{what_is_shorter(plan, ', ')}"
+    if plan.settings != plan.asked and plan.whole_seconds > left_s:  # not the disk
+        words += f"; {_more_minutes(minutes, plan.whole_seconds - left_s)} would run all of it"
+    return words
 
 
-def _more_minutes(minutes: float | None, missing_s: float) -> str:
-    return f"--minutes {math.ceil((minutes or 0) + missing_s / 60)}"
-
-
-def what_is_shorter(chosen: Tuning, tuning: Tuning, before: str) -> str:
-    """What the time made of a step's settings, for a person, after the text that leads to it; empty if nothing."""
-    changed = chosen.changed_from(tuning)
+def what_is_shorter(plan: Plan[Any], before: str) -> str:
+    """Say which settings the budget has changed, after the text that leads to it; empty if it changed none."""
+    changed = plan.changed()
     return f"{before}shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
 
 
 def in_words(seconds: float) -> str:
-    """Seconds or minutes for a person."""
+    """Return seconds or minutes for a person."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _more_minutes(minutes: float | None, missing_s: float) -> str:
+    return f"--minutes {math.ceil((minutes or 0) + missing_s / 60)}"

@@ -1,4 +1,4 @@
-"""The step `finetune`: the last blocks, trained from activations of augmented views."""
+"""The stage `finetune`: the last blocks, trained from activations of augmented views."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.core.errors import StorageError
 from lungfish.data.augment.augmentation import Augmentation
-from lungfish.data.loading.activations import FrozenPart, ViewSettings, bytes_available, compute_views
+from lungfish.data.loading.activations import FrozenPart, ViewSettings, compute_views
 from lungfish.job.stages.cross_fit import Photos, cross_fit
-from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Setting
-from lungfish.training.checkpoint import read_job
+from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Budget, OpenStage, Plan, TrainingContext
 from lungfish.training.finetune import (
     LabelledViews,
     activation_bytes,
@@ -38,44 +36,132 @@ from lungfish.training.trunk import open_boundary
 if TYPE_CHECKING:
     from lungfish.nn import Network
 
+LEAST_SHARE_AGAIN = 0.75  # of the epochs of the first run: a run that learned much less makes the average worse
+SEED_STEP = 2**32  # between the seeds of two runs; those of jobs are below
 
-class FinetuneStep:
-    """See `Step`."""
+
+class FinetuneStage:
+    """See `Stage`."""
 
     is_again = False
 
-    def __init__(self, network: Network, tuning: Finetune, setting: Setting) -> None:
-        self._network, self.tuning, self._setting = network, tuning, setting
-        self._train, self._val = setting.gathered.indices("train"), setting.gathered.indices("val")
-        self._photo_s: dict[int, float] = {}
-        self._block = len(network.blocks)
-        self.trained = tuning  # by the first run, as the time allowed
+    def __init__(self, network: Network, settings: Finetune, context: TrainingContext) -> None:
+        self.settings = settings
+        self._network, self._context = network, context
+        self._train, self._val = (len(context.gathered.indices(split)) for split in ("train", "val"))
+        self._measured_s: dict[int, float] = {}  # one photo's way through the tail and back, by its first block
 
-    def shortened(self, left_s: float) -> tuple[Finetune | None, float]:
-        tuning = self.tuning
-        while self._held_bytes(tuning) > self._room_bytes:
-            if not tuning.views:
-                held, room = (f"{count / 1e9:.3g} GB" for count in (self._held_bytes(tuning), self._room_bytes))
-                raise StorageError(f"activations take {held} without augmented views, and {room} are there for them")
-            tuning = replace(tuning, views=tuning.views - 1)
-        needed_s = math.inf
-        for shorter in self._ways(tuning):
-            needed_s = min(needed_s, self._needed_s(shorter))
-            if needed_s <= left_s:
-                return shorter, needed_s
-        return None, needed_s
+    def estimate(self, budget: Budget, first: Plan[Finetune] | None = None) -> Plan[Finetune]:  # noqa: ARG002
+        blocks, plain = len(self._network.blocks), replace(self.settings, views=0)
+        if (held := self._held_bytes(plain, budget)) > budget.disk_bytes:
+            takes, room = (f"{count / 1e9:.3g} GB" for count in (held, budget.disk_bytes))
+            obstacle = f"activations take {takes} without augmented views, and {room} are there for them"
+            return Plan(self.settings, None, 0.0, 0.0, blocks, obstacle)
+        needed_s = []
+        for settings in self._ways(budget):
+            needed_s.append(self._seconds(settings, budget))
+            if needed_s[-1] <= budget.seconds:
+                return Plan(self.settings, settings, needed_s[-1], needed_s[0], self._boundary(settings, budget))
+        return Plan(self.settings, None, min(needed_s), needed_s[0], blocks)
 
-    def first_block(self, tuning: Finetune, /) -> int:
-        # the disk has a say, which may be another one when a stopped run goes on
-        begun = read_job(self._setting.folder / "finetune") or {}
-        self._block = self._setting.group.agree(int(begun.get("first_block", self._boundary(tuning))))
-        return self._block
+    def open(self, plan: Plan[Finetune]) -> OpenStage:
+        return OpenFinetune(self._network, plan, self._context)
 
-    def cross_fit(self, head: Head, tuning: Finetune, run: Run) -> Gain | None:
-        gathered = self._setting.gathered
+    def epochs_s(self, settings: Finetune, first_block: int) -> float:
+        """Return the seconds that all epochs take; validation goes forward only, a third."""
+        photo_s = self._photo_s(first_block)
+        return RESERVE * settings.epochs * photo_s * (self._train + self._val / 3)
+
+    def _ways(self, budget: Budget) -> Iterator[Finetune]:
+        """Yield the settings with as many views as fit the disk, then fewer epochs with fewer views, then blocks."""
+        counts = range(self.settings.views, -1, -1)
+        held = (replace(self.settings, views=views) for views in counts)
+        longest = next(each for each in held if self._held_bytes(each, budget) <= budget.disk_bytes)
+        least = min(longest.epochs, SHORTEST_EPOCHS)
+        yield longest
+        for epochs in range(longest.epochs - 1, least - 1, -1):
+            yield replace(longest, epochs=epochs, views=min(longest.views, max(epochs // 2, 1)))
+        shortest = replace(longest, epochs=least, views=min(longest.views, max(least // 2, 1)))
+        fewer_blocks = replace(shortest, tail_share=max(longest.tail_share / 2, 0.01))
+        if self._held_bytes(fewer_blocks, budget) <= budget.disk_bytes:
+            yield fewer_blocks
+
+    def _seconds(self, settings: Finetune, budget: Budget) -> float:
+        """Return the seconds for all views, and for all epochs."""
+        block, recipe = self._boundary(settings, budget), self._context.recipe
+        views_s = self._context.pace.views_s(self._train, 1 + settings.views, share_before(self._network.arch, block))
+        passes = 2 if self._train < recipe.few_photos else 1  # as long again to cross-fit
+        return RESERVE * views_s + passes * self.epochs_s(settings, block)
+
+    def _boundary(self, settings: Finetune, budget: Budget) -> int:
+        views = 1 + settings.views
+        return choose_boundary(self._network.arch, settings.tail_share, self._train, views, budget.disk_bytes)
+
+    def _held_bytes(self, settings: Finetune, budget: Budget) -> int:
+        block = self._boundary(settings, budget)
+        return activation_bytes(self._network.arch, block, self._train, 1 + settings.views)
+
+    def _photo_s(self, block: int) -> float:
+        """Return the seconds for one photo's way forward and back, in the group: measured once for each block."""
+        import torch
+
+        if block not in self._measured_s:
+            group, settings = self._context.group, self.settings
+            batch = min(settings.batch, self._train)
+            photos = max(batch // (group.size * settings.accumulate), 2)  # batch norm needs two
+            tail = tail_of(self._network, block).to(group.device)
+            inputs = torch.zeros((photos, *boundary_shape(self._network.arch, block)), device=group.device)
+            seconds = seconds_per_photo(tail, inputs, learns_statistics=settings.batch_norm == "batch")
+            self._network.cpu()
+            self._measured_s[block] = seconds / group.size
+        return self._measured_s[block]
+
+
+class FinetuneAgainStage:
+    """The stage `finetune` once more, in another random order: the weights of the runs are averaged. See `Stage`.
+
+    The views are those of the first run, so that it takes only the time of the epochs.
+
+    Args:
+        first: The first run.
+        number: The number of this run, from 2.
+    """
+
+    is_again = True
+
+    def __init__(self, first: FinetuneStage, number: int) -> None:
+        self.settings = first.settings
+        self._first, self._number = first, number
+
+    def estimate(self, budget: Budget, first: Plan[Finetune] | None = None) -> Plan[Finetune]:
+        asked = first.settings if first and first.settings else self.settings
+        block = first.first_block if first else self._first.estimate(budget).first_block
+        seconds = whole_s = self._first.epochs_s(asked, block)
+        for epochs in range(asked.epochs, math.ceil(LEAST_SHARE_AGAIN * asked.epochs) - 1, -1):
+            settings = replace(asked, epochs=epochs)
+            seconds = self._first.epochs_s(settings, block)
+            if seconds <= budget.seconds:
+                return Plan(asked, settings, seconds, whole_s, block)
+        return Plan(asked, None, seconds, whole_s, block)
+
+    def open(self, plan: Plan[Finetune]) -> OpenStage:
+        return _OpenAgain(self._first.open(plan), SEED_STEP * (self._number - 1))
+
+
+class OpenFinetune:
+    """See `OpenStage`."""
+
+    def __init__(self, network: Network, plan: Plan[Finetune], context: TrainingContext) -> None:
+        assert plan.settings
+        self._network, self._settings, self._block = network, plan.settings, plan.first_block
+        self._context = context
+        self._train, self._val = context.gathered.indices("train"), context.gathered.indices("val")
+
+    def cross_fit(self, head: Head, run: Run) -> Gain | None:
+        gathered = self._context.gathered
         if len(gathered.embedded_indices("train")) < len(self._train):
             return None
-        train, val = self._labelled(tuning)
+        train, val = self._labelled()
         photos = Photos(
             train=train,
             samples=gathered.samples(self._train),
@@ -84,94 +170,57 @@ class FinetuneStep:
             val_features=gathered.samples(self._val).features,
             val_units=gathered.sides.units[self._val],
         )
-        return cross_fit(self._network, self._block, photos, head, tuning, run)
+        return cross_fit(self._network, self._block, photos, head, self._settings, run)
 
-    def train(self, tuning: Finetune, run: Run) -> Fitted:
-        self.trained = tuning
-        return self.train_again(tuning, run)
-
-    def train_again(self, tuning: Finetune, run: Run) -> Fitted:
-        """As `train`, for a run that may be shorter than the first."""
-        return finetune(self._network, self._block, *self._labelled(tuning), tuning, run)
-
-    def _labelled(self, tuning: Finetune) -> tuple[LabelledViews, LabelledViews]:
-        """Training views, and the plain ones of validation photos."""
-        with first_leads(self._setting.group):
-            return self._views(self._train, tuning, tuning.views), self._on_val
+    def train(self, run: Run) -> Fitted:
+        return finetune(self._network, self._block, *self._labelled(), self._settings, run)
 
     def val_logits(self) -> NDArray[np.float32]:
-        group = self._setting.group
+        group = self._context.group
         tail = tail_of(self._network, self._block).to(group.device)
         logits = validation(self._on_val, group).logits(tail)
         self._network.cpu()
         return logits
 
-    def _ways(self, tuning: Finetune) -> Iterator[Finetune]:
-        """The settings, then shorter ones: fewer epochs with fewer views, then fewer blocks."""
-        least = min(tuning.epochs, SHORTEST_EPOCHS)
-        yield tuning
-        for epochs in range(tuning.epochs - 1, least - 1, -1):
-            yield replace(tuning, epochs=epochs, views=min(tuning.views, max(epochs // 2, 1)))
-        shortest = replace(tuning, epochs=least, views=min(tuning.views, max(least // 2, 1)))
-        fewer_blocks = replace(shortest, tail_share=max(tuning.tail_share / 2, 0.01))
-        if self._held_bytes(fewer_blocks) <= self._room_bytes:
-            yield fewer_blocks
-
-    def _boundary(self, tuning: Finetune) -> int:
-        arch, views = self._network.arch, 1 + tuning.views
-        return choose_boundary(arch, tuning.tail_share, len(self._train), views, self._room_bytes)
-
-    def _held_bytes(self, tuning: Finetune) -> int:
-        return activation_bytes(self._network.arch, self._boundary(tuning), len(self._train), 1 + tuning.views)
+    def _labelled(self) -> tuple[LabelledViews, LabelledViews]:
+        """Return the training views, and the plain ones of validation photos."""
+        with first_leads(self._context.group):
+            return self._views(self._train, self._settings.views), self._on_val
 
     @cached_property
-    def _room_bytes(self) -> int:
-        return bytes_available() // 2  # those of validation photos, and what else wants a place, are not counted
-
-    @cached_property
-    def _trunk(self) -> FrozenPart:
-        return open_boundary(self._network, self._setting.entry, self._block)
+    def _frozen(self) -> FrozenPart:
+        return open_boundary(self._network, self._context.entry, self._block)
 
     @cached_property
     def _on_val(self) -> LabelledViews:
-        return self._views(self._val, self.tuning, 0)
+        return self._views(self._val, 0)
 
-    def _views(self, indices: NDArray[np.int64], tuning: Finetune, views: int) -> LabelledViews:
-        setting, gathered = self._setting, self._setting.gathered
+    def _views(self, indices: NDArray[np.int64], views: int) -> LabelledViews:
+        context, gathered, settings = self._context, self._context.gathered, self._settings
         records = [gathered.examined.records[i] for i in indices]
+        augmentation = Augmentation(settings.min_area, flips=settings.flips, color=settings.color)
         activations = compute_views(
             [gathered.reader(record.photo) for record in records],
             [record.seen.sha256 for record in records],
-            self._trunk,
-            setting.preprocess,
-            ViewSettings(views, Augmentation(tuning.min_area, flips=tuning.flips, color=tuning.color), setting.seed),
-            setting.progress,
+            self._frozen,
+            context.preprocess,
+            ViewSettings(views, augmentation, context.seed),
+            context.progress,
         )
         return LabelledViews(activations, gathered.truth[indices])
 
-    def _needed_s(self, tuning: Finetune) -> float:
-        """Seconds for all views, and for all epochs."""
-        share = share_before(self._network.arch, self._boundary(tuning))
-        views_s = self._setting.pace.views_s(len(self._train), 1 + tuning.views, share)
-        few = len(self._train) < self._setting.recipe.few_photos
-        return RESERVE * views_s + (2 if few else 1) * self.epochs_s(tuning)  # as long again to cross-fit
 
-    def epochs_s(self, tuning: Finetune) -> float:
-        """Return the seconds that all epochs need; validation goes forward only, a third."""
-        block = self._boundary(tuning)
-        if block not in self._photo_s:
-            self._photo_s[block] = self._measured_photo_s(block)
-        return RESERVE * tuning.epochs * self._photo_s[block] * (len(self._train) + len(self._val) / 3)
+class _OpenAgain:
+    """See `OpenStage`."""
 
-    def _measured_photo_s(self, block: int) -> float:
-        """Seconds for one photo's way forward and back, in the group."""
-        import torch
+    def __init__(self, first: OpenStage, seed_offset: int) -> None:
+        self._first, self._seed_offset = first, seed_offset
 
-        group, arch = self._setting.group, self._network.arch
-        batch = min(self.tuning.batch, len(self._train))
-        photos = max(batch // (group.size * self.tuning.accumulate), 2)  # batch norm needs two
-        tail = tail_of(self._network, block).to(group.device)
-        inputs = torch.zeros((photos, *boundary_shape(arch, block)), device=group.device)
-        seconds = seconds_per_photo(tail, inputs, learns_statistics=self.tuning.batch_norm == "batch")
-        self._network.cpu()
-        return seconds / group.size
+    def cross_fit(self, _head: Head, _run: Run, /) -> Gain | None:
+        return None  # the first run has shown it
+
+    def train(self, run: Run) -> Fitted:
+        return self._first.train(replace(run, seed=run.seed + self._seed_offset))
+
+    def val_logits(self) -> NDArray[np.float32]:
+        return self._first.val_logits()

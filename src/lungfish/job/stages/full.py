@@ -1,4 +1,4 @@
-"""The step `full`: every layer, trained from photos that are augmented anew in every epoch."""
+"""The stage `full`: every layer, trained from photos that are augmented anew in every epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lungfish.costs import cost
 from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
-from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Setting
+from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Budget, OpenStage, Plan, TrainingContext
 from lungfish.runtime.session import physical_cores
 from lungfish.training.full import full, sides_px
 from lungfish.training.loop import Fitted, Run
@@ -34,85 +34,100 @@ if TYPE_CHECKING:
 SAMPLE_MACS = 12_500_000_000  # of the photos that are timed: 32 through EfficientNet-Lite0, fewer through more
 
 
-class FullStep:
-    """See `Step`."""
+class FullStage:
+    """See `Stage`."""
 
     is_again = False
 
-    def __init__(self, network: Network, tuning: Full, setting: Setting) -> None:
-        self._network, self.tuning, self._setting = network, tuning, setting
-        self._train, self._val = setting.gathered.records("train"), setting.gathered.records("val")
-        self._truth = setting.gathered.truth[setting.gathered.indices("val")]
+    def __init__(self, network: Network, settings: Full, context: TrainingContext) -> None:
+        self.settings = settings
+        self._network, self._context = network, context
+        self._train, self._val = (len(context.gathered.records(split)) for split in ("train", "val"))
 
-    def first_block(self, _tuning: Full, /) -> int:
-        return 0
-
-    def shortened(self, left_s: float) -> tuple[Full | None, float]:
-        possible = range(min(self.tuning.epochs, SHORTEST_EPOCHS), self.tuning.epochs + 1)
-        fitting = bisect_right(possible, left_s, key=self._needed_s)
+    def estimate(self, budget: Budget, first: Plan[Full] | None = None) -> Plan[Full]:  # noqa: ARG002
+        possible = range(min(self.settings.epochs, SHORTEST_EPOCHS), self.settings.epochs + 1)
+        whole_s = self._seconds(self.settings.epochs)
+        fitting = bisect_right(possible, budget.seconds, key=self._seconds)
         if not fitting:
-            return None, self._needed_s(possible[0])
+            return Plan(self.settings, None, self._seconds(possible[0]), whole_s, 0)
         epochs = possible[fitting - 1]
-        return replace(self.tuning, epochs=epochs), self._needed_s(epochs)
+        return Plan(self.settings, replace(self.settings, epochs=epochs), self._seconds(epochs), whole_s, 0)
 
-    def _needed_s(self, epochs: int) -> float:
-        """Seconds for so many epochs, the first ones at a lower resolution; validation goes forward only, a third."""
-        resolution_px = self._setting.preprocess.resolution_px
-        sides = sides_px(replace(self.tuning, epochs=epochs), resolution_px)
+    def open(self, plan: Plan[Full]) -> OpenStage:
+        return OpenFull(self._network, plan, self._context)
+
+    def _seconds(self, epochs: int) -> float:
+        """Return the seconds for so many epochs, the first ones at a lower resolution; validation goes forward only."""
+        context, resolution_px = self._context, self._context.preprocess.resolution_px
+        sides = sides_px(replace(self.settings, epochs=epochs), resolution_px)
         areas = sum((side / resolution_px) ** 2 for side in sides)
-        computed_s = self._photo_s * (areas * len(self._train) + epochs * len(self._val) / 3)
-        read_s = self._setting.pace.decode_s * epochs * (len(self._train) + len(self._val))
+        computed_s = self._photo_s * (areas * self._train + epochs * self._val / 3)
+        read_s = context.pace.decode_s * epochs * (self._train + self._val)
         # accelerators compute while photos are read
-        together_s = computed_s + read_s if self._setting.group.device == "cpu" else max(computed_s, read_s)
-        return RESERVE * together_s / self._setting.group.size
+        together_s = computed_s + read_s if context.group.device == "cpu" else max(computed_s, read_s)
+        return RESERVE * together_s / context.group.size
 
-    def cross_fit(self, _head: Head, _tuning: Full, _run: Run, /) -> Gain | None:
+    @cached_property
+    def _photo_s(self) -> float:
+        """Seconds for one photo's way forward and back at the full resolution, in one process: measured once."""
+        import torch
+
+        side, device = self._context.preprocess.resolution_px, self._context.group.device
+        at_once = self.settings.batch // self.settings.accumulate
+        photos = max(min(SAMPLE_MACS // cost(self._network.arch).macs, at_once), 2)  # batch norm needs two
+        pixels = torch.zeros((photos, 3, side, side), dtype=torch.uint8, device=device)
+        learns = self.settings.batch_norm == "batch"
+        seconds = seconds_per_photo(_layers(self._network, self._context), pixels, learns_statistics=learns)
+        self._network.cpu()
+        return seconds
+
+
+class OpenFull:
+    """See `OpenStage`."""
+
+    def __init__(self, network: Network, plan: Plan[Full], context: TrainingContext) -> None:
+        assert plan.settings
+        self._network, self._settings, self._context = network, plan.settings, context
+
+    def cross_fit(self, _head: Head, _run: Run, /) -> Gain | None:
         return None  # all layers, trained twice more, take too long
 
-    def train(self, tuning: Full, run: Run) -> Fitted:
-        setting = self._setting
-        augmentation = FreshAugmentation(tuning.min_area, flips=tuning.flips, color=tuning.color, policy=tuning.policy)
-        with PhotoLoader(setting.gathered.photos.reader, self._workers(tuning)) as loader:
-            train = PhotoBatches(loader, self._train, setting.preprocess, augmentation, setting.seed)
-            normalization = setting.entry.normalization
-            return full(self._network, normalization, train, self._validation(loader), tuning, run)
+    def train(self, run: Run) -> Fitted:
+        context, settings = self._context, self._settings
+        augmentation = FreshAugmentation(
+            settings.min_area, flips=settings.flips, color=settings.color, policy=settings.policy
+        )
+        with PhotoLoader(context.gathered.photos.reader, self._workers()) as loader:
+            records = context.gathered.records("train")
+            train = PhotoBatches(loader, records, context.preprocess, augmentation, context.seed)
+            normalization = context.entry.normalization
+            return full(self._network, normalization, train, self._validation(loader), settings, run)
 
     def val_logits(self) -> NDArray[np.float32]:
-        setting = self._setting
-        with PhotoLoader(setting.gathered.photos.reader) as loader:
-            logits = self._validation(loader).logits(self._layers())
+        with PhotoLoader(self._context.gathered.photos.reader) as loader:
+            logits = self._validation(loader).logits(_layers(self._network, self._context))
         self._network.cpu()
         return logits
 
     def _validation(self, loader: PhotoLoader) -> Validation:
+        context, gathered = self._context, self._context.gathered
+        records = gathered.records("val")
+
         def inputs(chunks: Sequence[NDArray[np.int64]]) -> Iterator[Tensor]:
-            return plain_batches(loader, self._val, self._setting.preprocess, chunks)
+            return plain_batches(loader, records, context.preprocess, chunks)
 
-        return Validation(inputs, self._truth, self._setting.group)
+        return Validation(inputs, gathered.truth[gathered.indices("val")], context.group)
 
-    def _layers(self) -> nn.Sequential:
-        from lungfish.training.layers import from_pixels
-
-        return from_pixels(self._network, self._setting.entry.normalization).to(self._setting.group.device)
-
-    def _workers(self, tuning: Full) -> int:
-        if tuning.workers >= 0:
-            return tuning.workers
-        on_gpu = self._setting.group.device.startswith("cuda")
+    def _workers(self) -> int:
+        if self._settings.workers >= 0:
+            return self._settings.workers
+        on_gpu = self._context.group.device.startswith("cuda")
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         return max(physical_cores() // processes, 1) if on_gpu else 0
 
-    @cached_property
-    def _photo_s(self) -> float:
-        """Seconds for one photo's way forward and back at the full resolution, in one process."""
-        import torch
 
-        side = self._setting.preprocess.resolution_px
-        device = self._setting.group.device
-        at_once = self.tuning.batch // self.tuning.accumulate
-        photos = max(min(SAMPLE_MACS // cost(self._network.arch).macs, at_once), 2)  # batch norm needs two
-        pixels = torch.zeros((photos, 3, side, side), dtype=torch.uint8, device=device)
-        learns = self.tuning.batch_norm == "batch"
-        seconds = seconds_per_photo(self._layers(), pixels, learns_statistics=learns)
-        self._network.cpu()
-        return seconds
+def _layers(network: Network, context: TrainingContext) -> nn.Sequential:
+    """Return the network from pixels to logits, on the group's device."""
+    from lungfish.training.layers import from_pixels
+
+    return from_pixels(network, context.entry.normalization).to(context.group.device)

@@ -45,16 +45,22 @@ class HeadStage:
     gathered: Gathered
 
 
-def open_network(start: Start, recipe: Recipe, seed: int, progress: Progress) -> tuple[Network, Card]:
-    """The network that a job starts from, and the card of its weights, which are fetched if need be."""
+def initial_network(start: Start, seed: int) -> Network:
+    """Return the network at its random initialization, in eval mode."""
     from lungfish import nn
+
+    return nn.build(start.arch, start.entry.flavour, seed=seed).eval()
+
+
+def open_network(start: Start, recipe: Recipe, seed: int, fetching: FetchOptions) -> tuple[Network, Card]:
+    """Return the network that a job starts from, and the record of its weights, which are fetched if need be."""
     from lungfish.weights.load import load_network
 
     if not recipe.pretrained:
-        network = nn.build(start.arch, start.entry.flavour, seed=seed).eval()
+        network = initial_network(start, seed)
         drawn = sha256_bytes(b"".join(np.ascontiguousarray(each).data for each in network_state(network).values()))
         return network, Card(replace(start.entry, sha256=drawn), "")
-    card = fetch_converted(start.entry, FetchOptions(progress=progress))
+    card = fetch_converted(start.entry, fetching)
     return load_network(card.entry, start.arch), card
 
 

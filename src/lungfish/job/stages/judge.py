@@ -1,4 +1,4 @@
-"""Whether a step is kept: by validation photos, and by changed views of them where those cannot decide."""
+"""Whether a stage is kept: by validation photos, and by changed views of them where those cannot decide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.names import plural
-from lungfish.job.stages.stage import Setting
+from lungfish.job.stages.stage import TrainingContext
 from lungfish.job.stages.tie_break import ChangedPhotos
 from lungfish.training.paired_gain import Gain, gain, losses
 
@@ -25,7 +25,7 @@ CLEAR = 2.0  # standard errors by which a gain on few photos must exceed nothing
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a step is kept, why in words, and the gain that decided."""
+    """Whether a stage is kept, why in words, and the gain that decided."""
 
     kept: bool
     why: str
@@ -33,18 +33,18 @@ class Verdict:
 
 
 class Judge:
-    """Compares a network with what it was before a step.
+    """Compares a network with what it was before a stage.
 
     Args:
-        setting: The photos, whose scenes count as one.
+        context: The photos, whose scenes count as one.
         few: Whether there are so few photos that a gain must be clear.
     """
 
-    def __init__(self, setting: Setting, *, few: bool) -> None:
-        val = setting.gathered.indices("val")
-        self._truth, self._units = setting.gathered.truth[val], setting.gathered.sides.units[val]
+    def __init__(self, context: TrainingContext, *, few: bool) -> None:
+        val = context.gathered.indices("val")
+        self._truth, self._units = context.gathered.truth[val], context.gathered.sides.units[val]
         self._few = few
-        self._changed = ChangedPhotos(setting)
+        self._changed = ChangedPhotos(context)
 
     def __call__(
         self, network: Network, start: Mapping[str, Tensor], logits: tuple[Logits, Logits], trial: Gain | None
@@ -52,7 +52,7 @@ class Judge:
         """Decide; the network stays as it is.
 
         Args:
-            network: After the step.
+            network: After the stage.
             start: Its tensors before.
             logits: On validation photos before and after.
             trial: What cross-validation has shown; with few photos the gain must be clear there or on validation.

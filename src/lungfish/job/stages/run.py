@@ -1,4 +1,4 @@
-"""From the probe upwards: each step of the recipe, as far as the time reaches and validation improves."""
+"""The stages of a job, one after the other, as far as the time reaches and validation improves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import UsageError
 from lungfish.job.run_dir import begin_run
-from lungfish.job.stages.attempt import Attempts, Rung
-from lungfish.job.stages.budget import fit_to_time, open_steps, plan_steps
-from lungfish.job.stages.stage import Setting, Step
+from lungfish.job.stages.attempt import Attempts, StageResult
+from lungfish.job.stages.budget import budget_of, describe, list_stages, plan_stages
+from lungfish.job.stages.stage import Plan, Stage, TrainingContext
 from lungfish.training.checkpoint import Checkpoints, read_job
 from lungfish.training.probe import Head, fit_temperature
 from lungfish.training.stage_settings import Tuning
@@ -24,91 +24,109 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What came of all steps; the network holds the weights.
+    """What came of all stages; the network holds the weights.
 
     Args:
-        temperature: fitted on validation photos.
-        rungs: a row for each step.
-        history: a JSON object for each epoch, with the name of its step.
-        first_block: the first that differs from the start, 0 with the stem; None if only the head does.
+        temperature: The temperature fitted on validation photos.
+        results: One for each stage.
+        history: A JSON object for each epoch, with the name of its stage.
+        first_block: The first block that differs from the start, 0 with the stem; None if only the head does.
     """
 
     temperature: float
-    rungs: tuple[Rung, ...]
+    results: tuple[StageResult, ...]
     history: tuple[Mapping[str, Any], ...]
     first_block: int | None
 
 
-def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
-    """Train the network in place by the steps of the recipe.
+def run_stages(network: Network, head: Head | None, context: TrainingContext) -> Learned:
+    """Train the network in place by the stages of the recipe.
 
-    Each step starts from the best weights so far; what is no better on validation photos is undone.
+    Each stage starts from the best weights so far; what is no better on validation photos is undone.
 
     Args:
-        network: with the head of the probe; or at its random initialization.
-        head: what the probe has fitted, and the network holds; None without a probe.
-        setting: what the steps share.
+        network: Holds the head that the probe has fitted, or its random initialization.
+        head: What the probe has fitted; None without a probe.
+        context: What the stages share.
 
     Raises:
-        UnreadablePhotoError: a photo that could be read before cannot be now.
-        UsageError: no time for a network without weights.
-        DivergedError: the loss is not finite.
-        StorageError: activations or a checkpoint cannot be written.
+        UnreadablePhotoError: A photo that could be read before cannot be now.
+        UsageError: No time for a network without weights.
+        DivergedError: The loss is not finite.
+        StorageError: Activations or a checkpoint cannot be written.
     """
-    gathered = setting.gathered
+    gathered = context.gathered
     truth = gathered.truth[gathered.indices("val")]
     reached, first_block = None, None
-    rungs: list[Rung] = []
+    results: list[StageResult] = []
     history: list[dict[str, Any]] = []
     if head:
         reached = head.logits(gathered.samples(gathered.indices("val")).features)
-        seconds = time.monotonic() - setting.began
-        rungs.append(Rung("probe", score(reached, truth), seconds, kept=True, why="a head on the frozen trunk"))
-    steps = open_steps(network, setting)
-    told, _ = plan_steps(setting.recipe, steps, setting.deadline - time.monotonic())
-    if steps and setting.group.leads and not setting.folder.exists():
-        setting.progress.say("\n".join(["Planned, as far as validation improves:", *told]))
-        begin_run(setting.folder, setting.job)
-    attempts = Attempts(network, head, setting)
-    for name, step in steps.items():
-        if why := attempts.why_skip(step):
-            setting.progress.say(f"{name}: skipped: {why}")
-            rungs.append(Rung(name, None, 0.0, kept=False, why=f"skipped: {why}"))
+        seconds = time.monotonic() - context.began
+        results.append(
+            StageResult("probe", score(reached, truth), seconds, kept=True, why="a head on the frozen trunk")
+        )
+    stages = list_stages(network, context)
+    _begin(stages, context)
+    attempts, first = Attempts(network, head, context), None
+    for name, stage in stages.items():
+        if why := attempts.why_skip(stage):
+            context.progress.say(f"{name}: skipped: {why}")
+            results.append(StageResult(name, None, 0.0, kept=False, why=f"skipped: {why}"))
             continue
-        settings, why = _settings(name, step, setting)
-        setting.progress.say(why)
-        if settings is None and reached is None:
+        plan, why = _plan(name, stage, first, context)
+        context.progress.say(why)
+        first = first if stage.is_again else plan
+        if plan.settings is None and reached is None:
             raise UsageError(why, "Give it more --minutes, or a smaller network or resolution.")
-        if settings is None:
-            rungs.append(Rung(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
-            if step.is_again:
+        if plan.settings is None:
+            results.append(StageResult(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
+            if stage.is_again:
                 continue
             break  # what follows takes longer
-        block = step.first_block(settings)
-        attempt = attempts.attempt(name, step, settings, reached)
-        rungs.append(attempt.rung)
+        attempt = attempts.attempt(name, stage, plan, reached)
+        results.append(attempt.result)
         history += attempt.history
-        setting.progress.say(f"{name}: {attempt.rung.why}")
-        if attempt.rung.kept:
+        context.progress.say(f"{name}: {attempt.result.why}")
+        if attempt.result.kept:
             reached = attempt.logits
-            first_block = block if first_block is None else min(first_block, block)
+            first_block = plan.first_block if first_block is None else min(first_block, plan.first_block)
     assert reached is not None
-    return Learned(fit_temperature(reached, truth), tuple(rungs), tuple(history), first_block)
+    return Learned(fit_temperature(reached, truth), tuple(results), tuple(history), first_block)
 
 
-def _settings(name: str, step: Step[Any], setting: Setting) -> tuple[Tuning | None, str]:
-    """The settings that fit the time, or those of the run that goes on; why, in words. The first process decides."""
-    chosen: Tuning | None = None
-    why = ""
-    if setting.group.leads:
-        begun = read_job(setting.folder / name)
+def _begin(stages: Mapping[str, Stage[Any]], context: TrainingContext) -> None:
+    """Say what is planned, and write down that the run has begun, unless it is resumed."""
+    if not stages:
+        return
+    budget = budget_of(context.deadline - time.monotonic())
+    lines, _ = plan_stages(stages, budget, context.recipe.minutes)  # every process measures its pace
+    if context.group.leads and not context.folder.exists():
+        context.progress.say("\n".join(["Planned, as far as validation improves:", *lines]))
+        begin_run(context.folder, context.job)
+
+
+def _plan(name: str, stage: Stage[Any], first: Plan[Any] | None, context: TrainingContext) -> tuple[Plan[Any], str]:
+    """Return a plan for the time that is left, or that of the run that is resumed; and the reason, in words.
+
+    The first process decides.
+    """
+    plan, why = Plan(stage.settings, None, 0.0, 0.0, 0), ""
+    if context.group.leads:
+        begun = read_job(context.folder / name)
         if begun and "skipped" in begun:
             why = begun["skipped"]
         elif begun:
-            chosen, why = replace(step.tuning, **json.loads(begun.get("shortened", "{}"))), f"{name}: resuming"
+            asked: Tuning = stage.settings
+            if stage.is_again and first and first.settings:
+                asked = first.settings
+            settings = replace(asked, **json.loads(begun.get("shortened", "{}")))
+            plan, why = Plan(asked, settings, 0.0, 0.0, int(begun["first_block"])), f"{name}: resuming"
         else:
-            chosen, why, _ = fit_to_time(name, setting.recipe.minutes, step, setting.deadline - time.monotonic())
-            if chosen is None and setting.recipe.pretrained:  # without, there is nothing to go on with
-                Checkpoints(setting.folder / name, {**setting.job, "skipped": why}).begin()
-    agreed: tuple[Tuning | None, str] = setting.group.agree((chosen, why))
+            left_s = context.deadline - time.monotonic()
+            plan = stage.estimate(budget_of(left_s), first)
+            why = describe(name, plan, left_s, context.recipe.minutes)
+            if plan.settings is None and context.recipe.pretrained:  # without, there is nothing to continue from
+                Checkpoints(context.folder / name, {**context.job, "skipped": why}).begin()
+    agreed: tuple[Plan[Any], str] = context.group.agree((plan, why))
     return agreed

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.augment.changed_views import CHANGES, changed_views
-from lungfish.job.stages.stage import Setting
+from lungfish.job.stages.stage import TrainingContext
 from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.session import physical_cores
 from lungfish.training.paired_gain import Gain, gain, losses
@@ -24,9 +24,9 @@ BATCH = 16  # views at once: all activations of an eager pass are held
 class ChangedPhotos:
     """Changed views of a sample of the validation photos, made when they are first needed."""
 
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
-        indices = setting.gathered.indices("val")
+    def __init__(self, context: TrainingContext) -> None:
+        self._context = context
+        indices = context.gathered.indices("val")
         spread = np.linspace(0, len(indices) - 1, min(PHOTOS, len(indices))).astype(np.int64)
         self._indices = indices[spread]
 
@@ -36,11 +36,11 @@ class ChangedPhotos:
 
         from lungfish.training.layers import from_pixels
 
-        labels = self._setting.gathered.truth[self._indices].repeat(len(CHANGES))
-        layers = from_pixels(network, self._setting.entry.normalization).to(self._setting.group.device).eval()
+        labels = self._context.gathered.truth[self._indices].repeat(len(CHANGES))
+        layers = from_pixels(network, self._context.entry.normalization).to(self._context.group.device).eval()
         with torch.inference_mode():
             parts = [
-                layers(torch.from_numpy(self._pixels[first : first + BATCH]).to(self._setting.group.device)).cpu()
+                layers(torch.from_numpy(self._pixels[first : first + BATCH]).to(self._context.group.device)).cpu()
                 for first in range(0, len(self._pixels), BATCH)
             ]
         network.cpu()
@@ -50,12 +50,12 @@ class ChangedPhotos:
 
     def gain(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
         """Compare two networks by what `losses` returned for them."""
-        return gain(before, after, self._setting.gathered.sides.units[self._indices])
+        return gain(before, after, self._context.gathered.sides.units[self._indices])
 
     @cached_property
     def _pixels(self) -> NDArray[np.uint8]:
         """uint8 `[photos * changes, 3, side, side]`."""
-        gathered, preprocess = self._setting.gathered, self._setting.preprocess
+        gathered, preprocess = self._context.gathered, self._context.preprocess
         photos = [gathered.examined.records[i].photo for i in self._indices]
 
         def views(position: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What becomes of the network when steps are tried; a network of one weight, whose loss is least at a chosen weight."""
+"""What becomes of the network when stages are tried: one of a single weight, whose loss is least at a chosen weight."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from torch import nn
 from lungfish.core.errors import DivergedError
 from lungfish.core.progress import Silent
 from lungfish.job.stages.attempt import Attempts
+from lungfish.job.stages.stage import Plan
 from lungfish.training.group import Group
 from lungfish.training.loop import Fitted
 from lungfish.training.paired_gain import Gain
@@ -22,23 +23,23 @@ from lungfish.training.state import Score
 VAL = 40
 
 
-class Step:
+class Stage:
     """Trains the weight to `end`; the nearer it is to `best`, the more photos are right."""
 
-    tuning = Finetune(epochs=2, views=1)
+    settings = Finetune(epochs=2, views=1)
 
     def __init__(self, network: nn.Linear, end: float, best: float = 1.0, **fields: Any) -> None:
         self.network, self.end, self.best = network, end, best
         self.is_again, self.trial, self.diverges = (fields.get(key) for key in ("is_again", "trial", "diverges"))
         self.started: list[float] = []
 
-    def first_block(self, _tuning: Any) -> int:
-        return 3
+    def open(self, _plan: Any) -> Any:
+        return self
 
     def cross_fit(self, *_: Any) -> Gain | None:
         return self.trial
 
-    def train(self, _settings: Any, _run: Any) -> Fitted:
+    def train(self, _run: Any) -> Fitted:
         self.started.append(self.network.weight.item())
         nn.init.constant_(self.network.weight, self.end)
         if self.diverges:
@@ -59,7 +60,7 @@ def network() -> Any:
 
 
 def attempts_of(network: Any, folder: Path, few_photos: int = 0) -> Attempts:
-    setting: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         gathered=SimpleNamespace(
             indices=lambda split: np.arange(VAL) if split == "val" else np.arange(VAL, 2 * VAL),
             truth=np.zeros(2 * VAL, np.int64),
@@ -74,65 +75,66 @@ def attempts_of(network: Any, folder: Path, few_photos: int = 0) -> Attempts:
         progress=Silent(),
     )
     head: Any = object()
-    return Attempts(network, head, setting)
+    return Attempts(network, head, context)
 
 
-def attempt(attempts: Attempts, step: Any, before: np.ndarray) -> Any:
-    return attempts.attempt("finetune", step, step.tuning, before)
+def attempt(attempts: Attempts, stage: Any, before: np.ndarray) -> Any:
+    plan = Plan(stage.settings, stage.settings, 1.0, 1.0, 3)
+    return attempts.attempt("finetune", stage, plan, before)
 
 
 def test_what_is_better_is_kept(network: Any, tmp_path: Path) -> None:
-    step = Step(network, end=1.0)
-    made = attempt(attempts_of(network, tmp_path), step, step.val_logits())
-    assert made.rung.kept
-    assert (network.weight.item(), made.rung.share) == (1.0, 1.0)
-    assert made.rung.why.startswith("kept: epoch 2 of 2; the loss is ")
+    stage = Stage(network, end=1.0)
+    made = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
+    assert made.result.kept
+    assert (network.weight.item(), made.result.share) == (1.0, 1.0)
+    assert made.result.why.startswith("kept: epoch 2 of 2; the loss is ")
     assert [row["epoch"] for row in made.history] == [0, 1]
-    assert (made.logits == step.val_logits()).all()
+    assert (made.logits == stage.val_logits()).all()
 
 
 def test_half_way_is_kept_where_all_the_way_is_too_far(network: Any, tmp_path: Path) -> None:
-    step = Step(network, end=2.0)
-    made = attempt(attempts_of(network, tmp_path), step, step.val_logits())
-    assert made.rung.kept
-    assert (network.weight.item(), made.rung.share) == (1.0, 0.5)
-    assert "its weights count 50%, those of the head stage the rest" in made.rung.why
+    stage = Stage(network, end=2.0)
+    made = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
+    assert made.result.kept
+    assert (network.weight.item(), made.result.share) == (1.0, 0.5)
+    assert "its weights count 50%, those of the head stage the rest" in made.result.why
 
 
 @pytest.mark.parametrize("diverges", [True, False])
 def test_what_is_worse_is_undone(network: Any, tmp_path: Path, diverges: bool) -> None:
-    step = Step(network, end=-1.0, best=0.0, diverges=diverges)
-    made = attempt(attempts_of(network, tmp_path), step, step.val_logits())
-    assert not made.rung.kept
+    stage = Stage(network, end=-1.0, best=0.0, diverges=diverges)
+    made = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
+    assert not made.result.kept
     assert network.weight.item() == 0.0
-    assert made.rung.why.startswith("the loss is not finite" if diverges else "not kept: epoch 2 of 2;")
+    assert made.result.why.startswith("the loss is not finite" if diverges else "not kept: epoch 2 of 2;")
 
 
 def test_runs_start_from_the_head_stage_and_are_averaged(network: Any, tmp_path: Path) -> None:
     attempts = attempts_of(network, tmp_path)
-    first, second = Step(network, end=0.6), Step(network, end=1.4, is_again=True)
+    first, second = Stage(network, end=0.6), Stage(network, end=1.4, is_again=True)
     reached = attempt(attempts, first, first.val_logits())
     assert attempts.why_skip(second) == ""  # type: ignore[arg-type]
     made = attempt(attempts, second, reached.logits)
     assert first.started == second.started == [0.0]
-    assert made.rung.kept
+    assert made.result.kept
     assert network.weight.item() == pytest.approx(1.0)
 
 
 def test_no_run_follows_one_that_was_not_kept(network: Any, tmp_path: Path) -> None:
     attempts = attempts_of(network, tmp_path)
-    worse, again = Step(network, end=-1.0, best=0.0), Step(network, end=1.0, is_again=True)
+    worse, again = Stage(network, end=-1.0, best=0.0), Stage(network, end=1.0, is_again=True)
     attempt(attempts, worse, worse.val_logits())
     assert attempts.why_skip(again) == "the run before it was not kept"  # type: ignore[arg-type]
 
 
 def test_few_photos_are_tuned_only_if_a_trial_gains_clearly(network: Any, tmp_path: Path) -> None:
     attempts = attempts_of(network, tmp_path, few_photos=1000)
-    step = Step(network, end=1.0, trial=Gain(0.1, 0.06, VAL))
-    made = attempt(attempts, step, step.val_logits())
-    assert (made.rung.kept, step.started) == (False, [])
-    assert made.rung.why.startswith("not kept: cross-validated, the loss is 0.100 lower on 40 training photos")
-    assert "with so few photos" in attempts.why_skip(step)  # type: ignore[arg-type]
-    step = Step(network, end=1.0, trial=Gain(0.1, 0.04, VAL))
-    assert attempt(attempts_of(network, tmp_path, few_photos=1000), step, step.val_logits()).rung.kept
+    stage = Stage(network, end=1.0, trial=Gain(0.1, 0.06, VAL))
+    made = attempt(attempts, stage, stage.val_logits())
+    assert (made.result.kept, stage.started) == (False, [])
+    assert made.result.why.startswith("not kept: cross-validated, the loss is 0.100 lower on 40 training photos")
+    assert "with so few photos" in attempts.why_skip(stage)  # type: ignore[arg-type]
+    stage = Stage(network, end=1.0, trial=Gain(0.1, 0.04, VAL))
+    assert attempt(attempts_of(network, tmp_path, few_photos=1000), stage, stage.val_logits()).result.kept
     assert torch.equal(network.weight, torch.ones(1, 1))
