@@ -38,7 +38,7 @@ RIGHT, WRONG = np.float32([[3, 0]] * 10), np.float32([[0, 3]] * 10)
 
 
 @pytest.mark.parametrize("best", SHARES)
-def test_it_moves_to_the_share_with_the_lowest_loss(best: float) -> None:
+def test_it_moves_to_the_share_with_the_most_right_answers(best: float) -> None:
     assert moved(lambda weight: RIGHT if weight == best else WRONG, [1.0]) == (0, best, best)
 
 
@@ -50,6 +50,15 @@ def test_it_moves_to_the_better_end(best: int) -> None:
 
 def test_where_nothing_tells_them_apart_it_goes_all_the_way_to_the_last_end() -> None:
     assert moved(lambda _: RIGHT, [1.0, 8.0]) == (1, 1.0, 8.0)
+
+
+def test_a_loss_that_rises_with_certainty_does_not_decide() -> None:
+    """Three photos are wrong everywhere; at the end, the network is much more certain of these."""
+
+    def answers(weight: float) -> np.ndarray:
+        return np.concatenate([RIGHT[:7], (0.1 if weight < 1 else 4) * WRONG[:3]])
+
+    assert moved(answers, [1.0])[1] == 1.0
 
 
 def test_within_one_standard_error_the_longest_trained_is_taken() -> None:
