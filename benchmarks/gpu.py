@@ -48,7 +48,7 @@ from lungfish.data.scan.examination import Record, examine
 from lungfish.data.sources import open_photos
 from lungfish.job.start import INITIAL
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.full import full
 from lungfish.training.group import Group
 from lungfish.training.layers import from_pixels
@@ -160,7 +160,7 @@ class ReadyBatches:
 
 def measure_photos(table: Path, setting: Setting) -> Iterator[Row]:
     """Recipe `full` on photos of the table, against ready-made ones; all epochs at the last ones' resolution."""
-    listed, preprocess = open_photos(table), Preprocess(setting.side_px)
+    listed, preprocess = open_photos(table), Preprocessing(setting.side_px)
     photos = replace(listed, photos=listed.photos[: setting.photos])
     records = examine(photos, preprocess).records
     run = Run(group=Group(device=setting.device))
@@ -200,7 +200,7 @@ class PhotosInTurn:
         return (self._ready[: len(chunk)] for chunk in chunks)
 
 
-def validation(loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocess, group: Group) -> Validation:
+def validation(loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocessing, group: Group) -> Validation:
     def inputs(chunks: Sequence[Positions]) -> Iterator[Tensor]:
         return plain_batches(loader, records, preprocess, chunks)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lungfish.export.onnx_graph import GraphSpec, State, classifier_graph
 from lungfish.runtime.metadata import graph_metadata
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.trunk import network_state, normalized
 from lungfish.weights.entry import WeightsEntry
 
@@ -34,7 +34,7 @@ class Classifier:
     network: Network
     temperature: float
     labels: tuple[str, ...]
-    preprocess: Preprocess
+    preprocess: Preprocessing
     entry: WeightsEntry
 
     def state(self) -> State:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, WeightsError
 from lungfish.core.names import plural, printable
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.convert.fit import same_layers
 from lungfish.weights.entry import Normalization, WeightsEntry
@@ -28,9 +28,9 @@ class Start:
     entry: WeightsEntry
 
     @property
-    def preprocess(self) -> Preprocess:
+    def preprocess(self) -> Preprocessing:
         """The weights' resize rule at the network's resolution."""
-        return Preprocess(self.arch.resolution_px, self.entry.crop_fraction, self.entry.interpolation)
+        return Preprocessing(self.arch.resolution_px, self.entry.crop_fraction, self.entry.interpolation)
 
 
 def choose_start(arch: str | None, weights: str | None) -> Start:

@@ -10,7 +10,7 @@ from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
 from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 from lungfish.runtime.artifact import MAX_FILE_BYTES, ArtifactRow
-from lungfish.runtime.preprocess import INTERPOLATIONS, Preprocess
+from lungfish.runtime.preprocessing import INTERPOLATIONS, Preprocessing
 
 SCHEMA = 1
 MANIFEST_NAME = "bundle.json"
@@ -96,7 +96,7 @@ class Manifest:
     labels: tuple[str, ...]
     thresholds: dict[str, float]
     temperature: float
-    preprocess: Preprocess
+    preprocess: Preprocessing
     data: DataSummary
     artifacts: tuple[ArtifactRow, ...]
     default: str
@@ -181,8 +181,8 @@ def _labels(fields: Fields) -> tuple[str, ...]:
     return texts
 
 
-def _preprocess(fields: Fields) -> Preprocess:
-    return Preprocess(
+def _preprocess(fields: Fields) -> Preprocessing:
+    return Preprocessing(
         resolution_px=fields.integer("resolution_px", 8, 4096),
         crop_fraction=fields.number("crop_fraction", 0.1, 1),
         interpolation=fields.one_of("interpolation", tuple(INTERPOLATIONS)),

@@ -25,7 +25,7 @@ from lungfish.data.scan.features import Trunk, open_features
 from lungfish.data.scan.inspection import Inspection, InspectionCache, inspect
 from lungfish.data.scan.row_store import RowStore
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import physical_cores
 
 CHUNK_PHOTOS = 16
@@ -81,7 +81,7 @@ class ExamineOptions:
 
 
 def examine(
-    photos: PhotoSet, preprocess: Preprocess, trunk: Trunk | None = None, options: ExamineOptions | None = None
+    photos: PhotoSet, preprocess: Preprocessing, trunk: Trunk | None = None, options: ExamineOptions | None = None
 ) -> Examined:
     """Look at every photo once and compute its features; both are cached by content.
 
@@ -152,7 +152,7 @@ def _chunks(wanted: Sequence[bool]) -> Iterator[_Chunk]:
 class _Examiner:
     """The work on one chunk, done in any thread; its results go to the caches at once."""
 
-    def __init__(self, photos: PhotoSet, preprocess: Preprocess, trunk: Trunk | None) -> None:
+    def __init__(self, photos: PhotoSet, preprocess: Preprocessing, trunk: Trunk | None) -> None:
         self.photos = photos
         self.preprocess = preprocess
         self.trunk = trunk

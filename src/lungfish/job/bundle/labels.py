@@ -7,14 +7,14 @@ from lungfish.data.scan.sample import sample_by_class
 from lungfish.evaluation.report_data import LabelReview, SuspectLabel
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.job.dataset import HEAD_PHOTOS, LEAST_OF_CLASS, Gathered
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.label_errors import Suspect, find_label_errors
 from lungfish.training.probe import Head
 
 PICTURES = 24
 
 
-def review_labels(gathered: Gathered, head: Head, preprocess: Preprocess, seed: int) -> LabelReview:
+def review_labels(gathered: Gathered, head: Head, preprocess: Preprocessing, seed: int) -> LabelReview:
     """Find labels that are probably wrong, with thumbnails of the most doubtful.
 
     Test photos are left out: those whose label contradicts the answer are among the report's mistakes, and whoever
@@ -43,7 +43,7 @@ def review_labels(gathered: Gathered, head: Head, preprocess: Preprocess, seed: 
     return LabelReview(len(positions), tuple(rows))
 
 
-def _row(gathered: Gathered, position: int, suspect: Suspect, preprocess: Preprocess | None) -> SuspectLabel:
+def _row(gathered: Gathered, position: int, suspect: Suspect, preprocess: Preprocessing | None) -> SuspectLabel:
     """What there is to say of one photo; with its thumbnail if a `preprocess` is given."""
     photo = gathered.examined.records[position].photo
     return SuspectLabel(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lungfish.core.progress import Progress
 from lungfish.job.dataset import Gathered
 from lungfish.job.stages.speed import Pace
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.group import Group
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.paired_gain import Gain
@@ -51,7 +51,7 @@ class Setting:
     gathered: Gathered
     recipe: Recipe
     entry: WeightsEntry
-    preprocess: Preprocess
+    preprocess: Preprocessing
     seed: int
     folder: Path
     job: Mapping[str, str]

@@ -13,7 +13,7 @@ from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_file, sha256_json
 from lungfish.core.names import printable
-from lungfish.runtime.preprocess import INTERPOLATIONS
+from lungfish.runtime.preprocessing import INTERPOLATIONS
 from lungfish.weights.convert.fit import check_network
 from lungfish.weights.convert.recognition import count_classes, recognize
 from lungfish.weights.entry import Normalization, WeightsEntry

@@ -9,7 +9,7 @@ from typing import Any
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.names import printable
-from lungfish.runtime.preprocess import INTERPOLATIONS
+from lungfish.runtime.preprocessing import INTERPOLATIONS
 from lungfish.weights.entry import Normalization
 from lungfish.weights.layouts import Preprocessing
 

@@ -10,7 +10,7 @@ from typing import Any
 from lungfish.architecture import Flavour
 from lungfish.core.errors import BundleError, WeightsError
 from lungfish.core.untrusted import Fields
-from lungfish.runtime.preprocess import INTERPOLATIONS
+from lungfish.runtime.preprocessing import INTERPOLATIONS
 from lungfish.weights.entry import Normalization, WeightsEntry
 
 SCHEMA = 1

@@ -16,7 +16,7 @@ INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamp
 
 
 @dataclass(frozen=True)
-class Preprocess:
+class Preprocessing:
     """The resize rule: shorter side to `resolution_px / crop_fraction`, then the central square.
 
     Args:
