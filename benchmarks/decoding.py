@@ -68,7 +68,7 @@ def open_network(path: Path) -> tuple[Session, Preprocessing]:
     entry = find_entry(WEIGHTS)
     assert entry is not None
     network = load_network(entry)
-    preprocess = Preprocessing(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = entry.preprocessing(network.arch.resolution_px)
     labels = tuple(str(index) for index in range(network.arch.classes))
     Classifier(network, 1.0, labels, preprocess, entry).write_onnx(path)
     return Session(path, threads=1), preprocess

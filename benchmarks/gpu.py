@@ -120,7 +120,7 @@ def take_turns(arch: str, setting: Setting, peers: Executor) -> list[Row]:
     torch.compiler.reset()  # else a second batch would be compiled for batches of any size
     network = PAIR_OF[arch].build_ours()
     assert isinstance(network, nn.Network)
-    sequence = from_pixels(network, INITIAL.normalization).to(setting.device)
+    sequence = from_pixels(network, INITIAL.preprocessing(setting.side_px)).to(setting.device)
     run = Run(group=Group(device=setting.device), bfloat16=True, compiled=setting.compiled)
     theirs: list[float] = []
 
@@ -177,7 +177,7 @@ def measure_photos(table: Path, setting: Setting) -> Iterator[Row]:
                 real = PhotoBatches(loader, records, preprocess, augmentation, seed=0)
                 val = validation(loader, records[:VAL_PHOTOS], preprocess, run.group)
                 in_turn = PhotosInTurn(real, here.pixels())
-                history = full(network, INITIAL.normalization, in_turn, val, tuning, run).history
+                history = full(network, INITIAL.preprocessing(setting.side_px), in_turn, val, tuning, run).history
             ready, reals = history[2::2], history[3::2]
             rates = ([row["images_per_s"] for row in rows] for rows in (reals, ready))
             waited = statistics.median(row["data_wait"] for row in reals)

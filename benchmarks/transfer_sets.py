@@ -138,7 +138,7 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
 
         def _top1(self, network: Network) -> float:
             gathered, rule = self._setting.gathered, self._setting.preprocess
-            layers, right = from_pixels(network, self._setting.entry.normalization).eval(), 0
+            layers, right = from_pixels(network, self._setting.preprocess).eval(), 0
             records = gathered.records("test")
             with torch.inference_mode():
                 for first in range(0, len(records), 64):

@@ -55,8 +55,7 @@ class Classifier:
         state = dict(self.state())
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = state[name] / np.float32(self.temperature)
-        normalization = self.entry.normalization
-        spec = GraphSpec(normalization.mean, normalization.std, graph_metadata(self.labels, self.preprocess))
+        spec = GraphSpec(self.entry.mean, self.entry.std, graph_metadata(self.labels, self.preprocess))
         model = classifier_graph(self.network.arch, self.network.flavour, state, spec)
         path.write_bytes(model.SerializeToString(deterministic=True))
 

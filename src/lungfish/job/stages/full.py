@@ -74,8 +74,7 @@ class FullStep:
         augmentation = FreshAugmentation(tuning.min_area, flips=tuning.flips, color=tuning.color, policy=tuning.policy)
         with PhotoLoader(setting.gathered.photos.reader, self._workers(tuning)) as loader:
             train = PhotoBatches(loader, self._train, setting.preprocess, augmentation, setting.seed)
-            normalization = setting.entry.normalization
-            return full(self._network, normalization, train, self._validation(loader), tuning, run)
+            return full(self._network, setting.preprocess, train, self._validation(loader), tuning, run)
 
     def val_logits(self) -> NDArray[np.float32]:
         setting = self._setting
@@ -93,7 +92,7 @@ class FullStep:
     def _layers(self) -> nn.Sequential:
         from lungfish.training.layers import from_pixels
 
-        return from_pixels(self._network, self._setting.entry.normalization).to(self._setting.group.device)
+        return from_pixels(self._network, self._setting.preprocess).to(self._setting.group.device)
 
     def _workers(self, tuning: Full) -> int:
         if tuning.workers >= 0:

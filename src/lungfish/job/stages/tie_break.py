@@ -37,7 +37,7 @@ class ChangedPhotos:
         from lungfish.training.layers import from_pixels
 
         labels = self._setting.gathered.truth[self._indices].repeat(len(CHANGES))
-        layers = from_pixels(network, self._setting.entry.normalization).to(self._setting.group.device).eval()
+        layers = from_pixels(network, self._setting.preprocess).to(self._setting.group.device).eval()
         with torch.inference_mode():
             parts = [
                 layers(torch.from_numpy(self._pixels[first : first + BATCH]).to(self._setting.group.device)).cpu()
