@@ -46,6 +46,7 @@ from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
 from lungfish.data.scan.examination import Record, examine
 from lungfish.data.sources import open_photos
+from lungfish.evaluation.stage_result import Score
 from lungfish.job.start import INITIAL
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocessing import Preprocessing
@@ -54,7 +55,6 @@ from lungfish.training.group import Group
 from lungfish.training.layers import from_pixels
 from lungfish.training.loop import Batch, Positions, Run, fit
 from lungfish.training.stage_settings import Full
-from lungfish.training.state import Score
 from lungfish.training.validation import Validation
 
 HERE = Path(__file__).parent

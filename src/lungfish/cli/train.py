@@ -111,8 +111,8 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
             ]
         )
     steps = [
-        f"{row['recipe']}: " + (f"{100 * row['val']['top1']:.1f} % on validation, " if row["val"] else "") + row["why"]
-        for row in result.candidates
+        f"{stage.recipe}: " + (f"{100 * stage.val.top1:.1f} % on validation, " if stage.val else "") + stage.why
+        for stage in result.candidates
     ]
     counts = ", ".join(f"{count:,} {split}" for split, count in result.counts.items())
     lines = [

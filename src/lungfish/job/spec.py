@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from lungfish.data.photos import SkippedFile
+    from lungfish.data.split.review import PhotoPair
+    from lungfish.evaluation.report_data import SuspectLabel
+    from lungfish.evaluation.stage_result import StageResult
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,9 @@ class TrainResult:
     artifacts: tuple[dict[str, Any], ...]
     default: str
     seconds: dict[str, float]
-    skipped: tuple[dict[str, str], ...]
+    skipped: tuple[SkippedFile, ...]
     warnings: tuple[str, ...]
-    leaks: tuple[dict[str, Any], ...]
+    leaks: tuple[PhotoPair, ...]
     cross_validation: tuple[float, ...]
     cross_validated: dict[str, Any] | None
     val_given: bool
@@ -85,9 +91,13 @@ class TrainResult:
     temperature: float
     epochs: tuple[dict[str, Any], ...]
     peak_rss_bytes: int
-    candidates: tuple[dict[str, Any], ...]
-    suspect_labels: tuple[dict[str, Any], ...]
+    candidates: tuple[StageResult, ...]
+    suspect_labels: tuple[SuspectLabel, ...]
     what_changed: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        started = {"arch": self.arch, "weights": self.weights}
+        return asdict(self) | {
+            "candidates": [started | stage.to_json() for stage in self.candidates],
+            "suspect_labels": [suspect.to_json() for suspect in self.suspect_labels],
+        }

@@ -19,7 +19,7 @@ from lungfish.core.cache import budget_bytes, cache_folder
 from lungfish.core.errors import StorageError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress, Silent
-from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.data.scan.capture_time import capture_time
 from lungfish.data.scan.features import Trunk, open_features
 from lungfish.data.scan.inspection import Inspection, InspectionCache, inspect
@@ -59,7 +59,7 @@ class Examined:
     records: tuple[Record, ...]
     features: NDArray[np.float32]
     feature_rows: NDArray[np.int64]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFile, ...]
     decoded: int
     embedded: int
     warnings: tuple[str, ...]
@@ -254,7 +254,7 @@ class _Tally:
         records = tuple(
             Record(photos[i], seen, self._taken.get(i)) for i in readable if (seen := self._seen[i]) is not None
         )
-        unreadable = tuple(Skipped(photos[i].name, self._reasons[i]) for i in sorted(self._reasons))
+        unreadable = tuple(SkippedFile(photos[i].name, self._reasons[i]) for i in sorted(self._reasons))
         return Examined(
             records,
             self._features[: self._filled],

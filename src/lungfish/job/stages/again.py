@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.finetune import FinetuneStep
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Finetune
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import DivergedError
+from lungfish.evaluation.stage_result import Gain, StageResult
 from lungfish.job.stages.budget import what_is_shorter
 from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, fall, or_chance
 from lungfish.job.stages.stage import Setting, Step
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.interpolation import Validated, averaged, move_to_best
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head, is_balanced
 from lungfish.training.stage_settings import Tuning
-from lungfish.training.state import Score
 from lungfish.training.validation import score
 
 if TYPE_CHECKING:
@@ -30,34 +29,6 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 Logits = NDArray[np.float32]  # [n, classes], on validation photos
-
-
-@dataclass(frozen=True)
-class Rung:
-    """What one step of a recipe brought about; a row of the job's `candidates`.
-
-    Args:
-        recipe: `probe`, `finetune` or `full`.
-        val: loss and top-1 on validation photos; None if it was not tried.
-        seconds: that it took; for the probe, since the job began.
-        kept: whether the job went on from it.
-        why: in words.
-        settings: of the step, as the time allowed them.
-        share: How far the weights moved from the head stage to the trained ones; 1 is all the way.
-        gain: By how much the loss fell on the photos that decided; None if nothing was compared.
-    """
-
-    recipe: str
-    val: Score | None
-    seconds: float
-    kept: bool
-    why: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    share: float | None = None
-    gain: Gain | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"gain": self.gain and self.gain.to_json()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +41,7 @@ class Attempt:
         history: A JSON object for each epoch.
     """
 
-    rung: Rung
+    rung: StageResult
     logits: Logits | None = None
     history: tuple[dict[str, Any], ...] = ()
 
@@ -130,7 +101,7 @@ class Attempts:
             DivergedError: The loss is not finite, and there is nothing to fall back on.
         """
         began = time.monotonic()
-        row = Rung(name, None, 0.0, kept=False, why="", settings=asdict(settings))
+        row = StageResult(name, None, 0.0, kept=False, why="", settings=asdict(settings))
         run = self._run(name, step, settings)
         if self._few and not step.is_again:
             trial = self._trial = self._setting.group.agree(self._cross_fit(step, settings, run))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lungfish.core.errors import StorageError
 from lungfish.data.augment.augmentation import Augmentation
 from lungfish.data.loading.activations import FrozenPart, ViewSettings, bytes_available, compute_views
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.cross_fit import Photos, cross_fit
 from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Setting
 from lungfish.training.checkpoint import read_job
@@ -29,7 +30,6 @@ from lungfish.training.finetune import (
 )
 from lungfish.training.group import first_leads
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Finetune
 from lungfish.training.step_time import seconds_per_photo

@@ -16,11 +16,11 @@ from lungfish.costs import cost
 from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Setting
 from lungfish.runtime.session import physical_cores
 from lungfish.training.full import full, sides_px
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Full
 from lungfish.training.step_time import seconds_per_photo

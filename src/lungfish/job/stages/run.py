@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import UsageError
+from lungfish.evaluation.stage_result import StageResult
 from lungfish.job.run_dir import begin_run
-from lungfish.job.stages.attempt import Attempts, Rung
+from lungfish.job.stages.attempt import Attempts
 from lungfish.job.stages.budget import fit_to_time, open_steps, plan_steps
 from lungfish.job.stages.stage import Setting, Step
 from lungfish.training.checkpoint import Checkpoints, read_job
@@ -34,7 +35,7 @@ class Learned:
     """
 
     temperature: float
-    rungs: tuple[Rung, ...]
+    rungs: tuple[StageResult, ...]
     history: tuple[Mapping[str, Any], ...]
     first_block: int | None
 
@@ -58,12 +59,12 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
     gathered = setting.gathered
     truth = gathered.truth[gathered.indices("val")]
     reached, first_block = None, None
-    rungs: list[Rung] = []
+    rungs: list[StageResult] = []
     history: list[dict[str, Any]] = []
     if head:
         reached = head.logits(gathered.samples(gathered.indices("val")).features)
         seconds = time.monotonic() - setting.began
-        rungs.append(Rung("probe", score(reached, truth), seconds, kept=True, why="a head on the frozen trunk"))
+        rungs.append(StageResult("probe", score(reached, truth), seconds, kept=True, why="a head on the frozen trunk"))
     steps = open_steps(network, setting)
     told, _ = plan_steps(setting.recipe, steps, setting.deadline - time.monotonic())
     if steps and setting.group.leads and not setting.folder.exists():
@@ -73,14 +74,14 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
     for name, step in steps.items():
         if why := attempts.why_skip(step):
             setting.progress.say(f"{name}: skipped: {why}")
-            rungs.append(Rung(name, None, 0.0, kept=False, why=f"skipped: {why}"))
+            rungs.append(StageResult(name, None, 0.0, kept=False, why=f"skipped: {why}"))
             continue
         settings, why = _settings(name, step, setting)
         setting.progress.say(why)
         if settings is None and reached is None:
             raise UsageError(why, "Give it more --minutes, or a smaller network or resolution.")
         if settings is None:
-            rungs.append(Rung(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
+            rungs.append(StageResult(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
             if step.is_again:
                 continue
             break  # what follows takes longer

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.augment.changed_views import CHANGES, changed_views
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import Setting
 from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.session import physical_cores
-from lungfish.training.paired_gain import Gain, gain, losses
+from lungfish.training.paired_gain import gain, losses
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
