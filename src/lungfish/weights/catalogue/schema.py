@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import UsageError
@@ -20,13 +20,14 @@ SPDX = re.compile(r"[A-Za-z0-9.+-]+")
 INTERPOLATIONS = ("bilinear", "bicubic")
 PIXELS = "normalization"  # a table { mean, std } of the two fields
 FIELDS = {field.name: field for field in fields(WeightsEntry) if field.name not in {"mean", "std"}}
-KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # of an annotation: what TOML gives for it, its name
-    "str": (str, "a text"),
-    "float": ((int, float), "a number"),
-    "float | None": ((int, float), "a number"),
-    "int | None": (int, "a whole number"),
-    "tuple[str, ...]": (list, "a list of texts"),
-    "Flavour": (dict, "{ padding, bn_eps }"),
+TYPES = get_type_hints(WeightsEntry)
+KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # of a field's type: what TOML gives for it, its name
+    str: (str, "a text"),
+    float: ((int, float), "a number"),
+    float | None: ((int, float), "a number"),
+    int | None: (int, "a whole number"),
+    tuple[str, ...]: (list, "a list of texts"),
+    Flavour: (dict, "{ padding, bn_eps }"),
 }
 
 
@@ -58,7 +59,7 @@ def read_entry(where: str, row: Mapping[str, Any]) -> WeightsEntry:
     pixels = row.pop(PIXELS, {})
     for key, value in row.items():
         check(key in FIELDS, key, f"no such key, only {', '.join(FIELDS)}")
-        kind, called = KINDS[FIELDS[key].type]
+        kind, called = KINDS[TYPES[key]]
         check(isinstance(value, kind) and value != "", key, called)
     for key, field in FIELDS.items():
         check(key in row or field.default is not MISSING, key, "it must be given")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from lungfish.architecture import Flavour
 from lungfish.core.errors import BundleError, WeightsError
@@ -129,8 +129,6 @@ def _channels(row: Fields, key: str) -> Channels:
 
 def _texts(row: Fields, kind: type[Any]) -> dict[str, str]:
     """The fields of `kind` that are texts; one that was not known when the card was written has its default."""
-    texts = {}
-    for field in fields(kind):
-        if field.type == "str" and (field.name in row.values or field.default is MISSING):
-            texts[field.name] = row.text(field.name, LONGEST)
-    return texts
+    types = get_type_hints(kind)
+    names = [each.name for each in fields(kind) if each.name in row.values or each.default is MISSING]
+    return {name: row.text(name, LONGEST) for name in names if types[name] is str}
