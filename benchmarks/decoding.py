@@ -28,7 +28,7 @@ from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.deploy.classifier import Classifier
 from lungfish.runtime.decode import decode
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import Session
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
@@ -64,11 +64,11 @@ def main() -> None:
         print(f"{name:10}{full_ms:9.1f}{scaled_ms:11.1f}{speedup:10.2f}{agreement:17.3f}{difference:19.2f}")
 
 
-def open_network(path: Path) -> tuple[Session, Preprocess]:
+def open_network(path: Path) -> tuple[Session, Preprocessing]:
     entry = find_entry(WEIGHTS)
     assert entry is not None
     network = load_network(entry)
-    preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = entry.preprocessing(network.arch.resolution_px)
     labels = tuple(str(index) for index in range(network.arch.classes))
     Classifier(network, 1.0, labels, preprocess, entry).write_onnx(path)
     return Session(path, threads=1), preprocess
@@ -77,7 +77,7 @@ def open_network(path: Path) -> tuple[Session, Preprocess]:
 Turn = tuple[float, float, NDArray[np.uint8], NDArray[np.uint8]]  # milliseconds and pixels: full, scaled
 
 
-def measure(paths: list[Path], preprocess: Preprocess) -> tuple[list[int], dict[str, list[Turn]]]:
+def measure(paths: list[Path], preprocess: Preprocessing) -> tuple[list[int], dict[str, list[Turn]]]:
     """Bytes of each photo; for each kind of view both ways to it."""
     file_bytes: list[int] = []
     views: dict[str, list[Turn]] = {"plain": [], "augmented": []}

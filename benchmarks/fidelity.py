@@ -21,7 +21,6 @@ from lungfish.deploy.quantize import quantize_int8
 from lungfish.evaluation.metrics import agreement, score
 from lungfish.runtime.answering import answer_photos
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.preprocess import Preprocess
 from lungfish.runtime.session import Session
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
@@ -47,7 +46,7 @@ def main() -> None:
 def measure(name: str, paths: list[Path]) -> list[dict[str, Any]]:
     entry = find_entry(name)
     network = load_network(entry)
-    preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = entry.preprocessing(network.arch.resolution_px)
     labels = tuple(str(index) for index in range(network.arch.classes))
     classifier = Classifier(network, 1.0, labels, preprocess, entry)
     truth = np.array([int(path.name.partition("_")[0]) for path in paths])

@@ -28,13 +28,13 @@ from lungfish.data.sources.opening import open_photos
 from lungfish.data.split.photos_csv import read_split
 from lungfish.deploy.open_bundle import open_bundle
 from lungfish.runtime.photo_limits import DECODER_BYTES, MAX_PIXELS
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import Session
 from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.layouts import detect_source
 from lungfish.weights.resolve.local import bundle_entry
 
-RULES = Preprocess(224), Preprocess(32)
+RULES = Preprocessing(224), Preprocessing(32)
 PIXELS = np.zeros((1, 32, 32, 3), np.uint8)
 
 

@@ -25,14 +25,14 @@ def graphs(data: Path) -> dict[str, bytes]:
     from lungfish.deploy.classifier import Classifier
     from lungfish.deploy.quantize import quantize_int8
     from lungfish.job.start import INITIAL
-    from lungfish.runtime.preprocess import Preprocess
+    from lungfish.runtime.preprocessing import Preprocessing
 
     pixels = np.stack([np.asarray(photo.resize((32, 32))) for photo in photos(data)])
     with tempfile.TemporaryDirectory() as folder:
         model, int8, richer = (Path(folder, name) for name in ("model.onnx", "int8.onnx", "richer.onnx"))
         for path, name in ((model, ARCH), (richer, RICHER)):
             network = nn.build(parse_arch(name), INITIAL.flavour, seed=0).eval()
-            Classifier(network, 1.0, LABELS, Preprocess(32, 0.875, "bicubic"), INITIAL).write_onnx(path)
+            Classifier(network, 1.0, LABELS, Preprocessing(32, 0.875, "bicubic"), INITIAL).write_onnx(path)
         quantize_int8(model, int8, pixels)
         return {path.name: path.read_bytes() for path in (model, int8, richer)}
 
@@ -43,7 +43,7 @@ def bundle_seeds(data: Path) -> Seeds:
     from lungfish.core.hashing import sha256_bytes
     from lungfish.runtime.artifact import ArtifactRow
     from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
-    from lungfish.runtime.preprocess import Preprocess
+    from lungfish.runtime.preprocessing import Preprocessing
     from lungfish.weights.catalogue import find_entry
     from lungfish.weights.store.ledger import Card
 
@@ -61,7 +61,7 @@ def bundle_seeds(data: Path) -> Seeds:
         labels=LABELS,
         thresholds={"known": 0.5},
         temperature=1.0,
-        preprocess=Preprocess(32, 0.875, "bicubic"),
+        preprocess=Preprocessing(32, 0.875, "bicubic"),
         data=DataSummary("0" * 64, {"train": 8, "val": 1, "test": 1}, {"how": "hash"}),
         artifacts=(ArtifactRow("model.onnx", "onnx", "fp32", len(model), sha256_bytes(model), top1=0.9),),
         default="model.onnx",

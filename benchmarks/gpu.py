@@ -46,15 +46,15 @@ from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
 from lungfish.data.scan.examination import Record, examine
 from lungfish.data.sources import open_photos
+from lungfish.evaluation.stage_result import Score
 from lungfish.job.start import INITIAL
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.full import full
 from lungfish.training.group import Group
 from lungfish.training.layers import from_pixels
 from lungfish.training.loop import Batch, Positions, Run, fit
 from lungfish.training.stage_settings import Full
-from lungfish.training.state import Score
 from lungfish.training.validation import Validation
 
 HERE = Path(__file__).parent
@@ -120,7 +120,7 @@ def take_turns(arch: str, setting: Setting, peers: Executor) -> list[Row]:
     torch.compiler.reset()  # else a second batch would be compiled for batches of any size
     network = PAIR_OF[arch].build_ours()
     assert isinstance(network, nn.Network)
-    sequence = from_pixels(network, INITIAL.normalization).to(setting.device)
+    sequence = from_pixels(network, INITIAL.preprocessing(setting.side_px)).to(setting.device)
     run = Run(group=Group(device=setting.device), bfloat16=True, compiled=setting.compiled)
     theirs: list[float] = []
 
@@ -160,7 +160,7 @@ class ReadyBatches:
 
 def measure_photos(table: Path, setting: Setting) -> Iterator[Row]:
     """Recipe `full` on photos of the table, against ready-made ones; all epochs at the last ones' resolution."""
-    listed, preprocess = open_photos(table), Preprocess(setting.side_px)
+    listed, preprocess = open_photos(table), Preprocessing(setting.side_px)
     photos = replace(listed, photos=listed.photos[: setting.photos])
     records = examine(photos, preprocess).records
     run = Run(group=Group(device=setting.device))
@@ -177,7 +177,7 @@ def measure_photos(table: Path, setting: Setting) -> Iterator[Row]:
                 real = PhotoBatches(loader, records, preprocess, augmentation, seed=0)
                 val = validation(loader, records[:VAL_PHOTOS], preprocess, run.group)
                 in_turn = PhotosInTurn(real, here.pixels())
-                history = full(network, INITIAL.normalization, in_turn, val, tuning, run).history
+                history = full(network, INITIAL.preprocessing(setting.side_px), in_turn, val, tuning, run).history
             ready, reals = history[2::2], history[3::2]
             rates = ([row["images_per_s"] for row in rows] for rows in (reals, ready))
             waited = statistics.median(row["data_wait"] for row in reals)
@@ -200,7 +200,7 @@ class PhotosInTurn:
         return (self._ready[: len(chunk)] for chunk in chunks)
 
 
-def validation(loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocess, group: Group) -> Validation:
+def validation(loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocessing, group: Group) -> Validation:
     def inputs(chunks: Sequence[Positions]) -> Iterator[Tensor]:
         return plain_batches(loader, records, preprocess, chunks)
 

@@ -19,11 +19,11 @@ from lungfish.data.photos import Photo, PhotoSet
 from lungfish.data.sources import open_photos
 from lungfish.data.split.photos_csv import write_split
 from lungfish.job.dataset import Gathered, GatherOptions, gather
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.descriptor import open_descriptor
 
 SIZES = (6, 12, 30, 60)
-RULE = Preprocess(224)
+RULE = Preprocessing(224)
 
 
 def first_of_each_class(photos: PhotoSet, size: int) -> PhotoSet:

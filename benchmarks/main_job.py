@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.trunk import OnnxTrunk, normalized
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
@@ -91,7 +91,7 @@ def measure_features(photos: Path) -> dict[str, Any]:
     network = load_network(entry)
     threads = os.cpu_count() or 1
     torch.set_num_threads(threads)
-    preprocess = Preprocess(224)
+    preprocess = Preprocessing(224)
     files = sorted(photos.rglob("*.jpg"))[: 4 * BATCH * threads]
     pixels = np.stack([preprocess.pixels(preprocess.decode(path.read_bytes())) for path in files])
     batches = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]

@@ -127,7 +127,13 @@ def measure_steps(_data: Path, _work: Path) -> dict[str, Any]:
 
     def in_full(*, compiled: bool) -> Callable[[], None]:
         network = ours()
-        return stepper(from_pixels(network, entry.normalization), pixels, labels, Full(), compiled=compiled)
+        return stepper(
+            from_pixels(network, entry.preprocessing(network.arch.resolution_px)),
+            pixels,
+            labels,
+            Full(),
+            compiled=compiled,
+        )
 
     network = ours()
     block = choose_boundary(network.arch, Finetune().tail_share, 3000, 5, 10**10)
@@ -207,7 +213,13 @@ def measure_waiting(data: Path, work: Path) -> dict[str, Any]:
     network, entry = load_network(find_entry(WEIGHTS)), find_entry(WEIGHTS)
     pixels = torch.randint(0, 256, (Full().batch, 3, 224, 224), dtype=torch.uint8)
     labels = torch.randint(0, 1000, (len(pixels),))
-    step = stepper(from_pixels(network.eval(), entry.normalization), pixels, labels, Full(), compiled=False)
+    step = stepper(
+        from_pixels(network.eval(), entry.preprocessing(network.arch.resolution_px)),
+        pixels,
+        labels,
+        Full(),
+        compiled=False,
+    )
     rates = []
     with kept_memory("cpu"):
         for _ in range(1 + ROUNDS):

@@ -138,7 +138,7 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
 
         def _top1(self, network: Network) -> float:
             gathered, rule = self._context.gathered, self._context.preprocess
-            layers, right = from_pixels(network, self._context.entry.normalization).eval(), 0
+            layers, right = from_pixels(network, self._context.preprocess).eval(), 0
             records = gathered.records("test")
             with torch.inference_mode():
                 for first in range(0, len(records), 64):
@@ -150,10 +150,9 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
 
     attempt.Judge = WatchingJudge  # type: ignore[attr-defined]
     result = lungfish.train(folder, out / "bundle", minutes=minutes, seed=seed)
-    candidates = [
-        {key: row[key] for key in ("recipe", "val", "seconds", "kept", "why", "share", "gain")}
-        for row in result.candidates
-    ]
+    candidates = [stage.to_json() for stage in result.candidates]
+    for stage in candidates:
+        del stage["settings"]
     row = {
         "counts": result.counts,
         "test": result.test["top1"],

@@ -33,7 +33,7 @@ from lungfish.core.hashing import sha256_bytes
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
 from lungfish.runtime.metadata import graph_metadata
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 from .local_server import publish_model, reply, server, start_server  # noqa: F401  fixtures
 from .peak_memory import PeakMemory
@@ -107,7 +107,7 @@ def _memory_given_back() -> Iterator[None]:
 
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
-PREPROCESS = Preprocess(8, crop_fraction=1.0)
+PREPROCESS = Preprocessing(8, crop_fraction=1.0)
 
 
 def _color_model(labels: Sequence[str] = tuple(COLORS), sharpness: float = 0.02) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lungfish.architecture import parse_arch as arch
     from lungfish.core.errors import LungfishError as LungfishError
     from lungfish.costs import cost as cost
+    from lungfish.costs import solve as solve
     from lungfish.job.spec import TrainResult as TrainResult
     from lungfish.runtime.bundle import Bundle as Bundle
     from lungfish.runtime.bundle import load as load
@@ -42,6 +43,7 @@ _PUBLIC = {
     "import_weights": ("lungfish.weights.convert.exchange", "import_weights"),
     "load": ("lungfish.runtime.bundle", "load"),
     "predict": ("lungfish.workflows.predict", "predict"),
+    "solve": ("lungfish.costs", "solve"),
     "train": ("lungfish.workflows.train", "train"),
 }
 _NEEDS_TORCH = frozenset({"build", "export_weights", "import_weights", "train"})
@@ -60,6 +62,7 @@ __all__ = [
     "import_weights",
     "load",
     "predict",
+    "solve",
     "train",
 ]
 

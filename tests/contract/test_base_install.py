@@ -170,6 +170,17 @@ def test_importing_lungfish_imports_nothing_heavy(fresh_python: Fresh, train_mod
     assert not {*train_modules, "numpy", "PIL", "onnxruntime", "rich", "typer"} & set(modules)
 
 
+def test_an_architecture_knows_no_costs(fresh_python: Fresh) -> None:
+    """Nor anything else above it, not even by a name looked up when it is used, which the import linter cannot see."""
+    code = """
+import sys
+from lungfish.architecture import Arch, lower, parse_arch
+lower(Arch.from_json(parse_arch("efficientnet_b0:width=0.5").scale(phi=1).to_json()))
+result = [name.split(".")[1] for name in sys.modules if name.startswith("lungfish.")]
+"""
+    assert set(fresh_python(code)) == {"architecture", "core"}
+
+
 def test_training_names_its_extra(fresh_python: Fresh, color_photos: Path) -> None:
     outcome = fresh_python(COMMAND, "train", color_photos, "--json", base_install=True)
     assert outcome["code"] == 3

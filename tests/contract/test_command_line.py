@@ -1,10 +1,16 @@
 """The commands and options that other people's scripts use. Renaming one needs a changelog entry."""
 
+import inspect
 import re
+from dataclasses import MISSING, fields
+from typing import get_type_hints
 
 import pytest
 
+import lungfish as lf
 from lungfish.cli.app import run
+from lungfish.cli.train import train as train_command
+from lungfish.job.spec import Job
 
 OPTIONS = {
     "demo": {"--out", "--json"},
@@ -54,3 +60,17 @@ def test_a_group_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> No
 def test_options(capsys: pytest.CaptureFixture[str], command: str) -> None:
     listed = set(re.findall(r"^  (--[\w-]+)", help_of(capsys, *command.split()), re.MULTILINE))
     assert listed >= OPTIONS[command] | {"--help"}
+
+
+def test_the_command_and_python_take_the_options_of_a_job() -> None:
+    """Under the same names, with the same defaults and help; besides them, only what suits a terminal or a program."""
+    options = {each.name: inspect.Parameter.empty if each.default is MISSING else each.default for each in fields(Job)}
+    command, python = (inspect.signature(each).parameters for each in (train_command, lf.train))
+    assert set(command) - set(options) == {"cache_gb", "dry_run", "json"}
+    assert set(python) - set(options) == {"progress"}
+    hints = get_type_hints(train_command, include_extras=True)
+    for each in fields(Job):
+        assert command[each.name].default == python[each.name].default == options[each.name], each.name
+        (shown,) = hints[each.name].__metadata__
+        assert shown.help == each.metadata["help"]
+        assert shown.help in (Job.__doc__ or "")

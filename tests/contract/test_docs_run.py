@@ -13,7 +13,7 @@ import io
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +21,12 @@ from typing import Any
 
 import pytest
 
+from lungfish.architecture import Flavour
 from lungfish.job import start as starting_point
 from lungfish.training.recipe import RECIPES
 from lungfish.workflows import yardstick
+
+from ..unit.weights.git_server import git, serve_git
 
 DOCS = Path(__file__).parents[2] / "docs"
 LEARN = DOCS / "learn"
@@ -76,13 +79,45 @@ def test_guide(
     write_digits: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.setattr(starting_point, "DEFAULT_ARCH", "efficientnet_lite0:resolution=64")
     monkeypatch.setitem(RECIPES, "auto", replace(RECIPES["auto"], minutes=0.01))  # it stays with the head
     write_digits(tmp_path / "photos", count=8)
     shutil.copy(tmp_path / "photos" / "0" / "0000.png", tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
-    run_page(guide, lungfish)
+    is_of_repositories = guide.stem == "repositories"
+    run_page(guide, lungfish, request.getfixturevalue("repository") if is_of_repositories else None)
+
+
+@pytest.fixture
+def repository(
+    tmp_path_factory: pytest.TempPathFactory, start_server: Any, reply: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """A repository with a checkpoint of torchvision, and the services that find it: what stands for the guide's."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    import torch
+
+    import lungfish as lf
+
+    work = tmp_path_factory.mktemp("served") / "nets"
+    (work / "models").mkdir(parents=True)
+    network = lf.build(lf.arch("mobilenet_v2:width=0.25"), flavour=Flavour("symmetric", 1e-5), seed=0)
+    torch.save(lf.export_weights(network, "torchvision"), work / "models" / "net.pth")
+    git(work, "init", "--quiet", "--initial-branch=main")
+    git(work, "config", "uploadpack.allowFilter", "true")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--message", "weights")
+    hub, github = start_server(), start_server()
+    hub.answer("/api/models", reply.json([]))
+    github.answer(
+        "/search/repositories", reply.json({"items": [{"full_name": "me/nets", "license": {"spdx_id": "MIT"}}]})
+    )
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("GITHUB_API_URL", github.url)
+    with serve_git(work.parent) as address:
+        yield {"https://github.com/me/nets": f"{address}/nets/.git", "COMMIT": git(work, "rev-parse", "HEAD")}
 
 
 def _small_network(_classifier: object) -> Any:
@@ -96,12 +131,16 @@ def _small_network(_classifier: object) -> Any:
     return Mean()
 
 
-def run_page(page: Path, lungfish: Callable[..., Any]) -> None:
+def run_page(page: Path, lungfish: Callable[..., Any], stand_ins: Mapping[str, str] | None = None) -> None:
+    """Run the blocks of a page, with other texts in the place of some of theirs."""
     for number, block in enumerate(blocks_of(page), start=1):
+        code = block.code
+        for text, stand_in in (stand_ins or {}).items():
+            code = code.replace(text, stand_in)
         if "torchvision:" in block.code:
             for package in YARDSTICK_PACKAGES:
                 pytest.importorskip(package)
-        printed = run_python(block.code) if block.language == "python" else run_commands(block.code, lungfish)
+        printed = run_python(code) if block.language == "python" else run_commands(code, lungfish)
         if block.printed is not None:
             assert printed == block.printed, f"{page.name}, block {number}"
 

@@ -23,6 +23,7 @@ NAMES = {
     "import_weights",
     "load",
     "predict",
+    "solve",
     "train",
 }
 

@@ -13,7 +13,7 @@ from lungfish.core.untrusted import MAX_VALUES
 from lungfish.runtime.bundle import load
 from lungfish.runtime.manifest import MAX_MANIFEST_BYTES
 from lungfish.runtime.metadata import check_metadata, graph_metadata
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.recipe import read_recipe
 
 
@@ -55,7 +55,7 @@ def test_bundle_json(attack: Callable[[], bytes], words: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("attack", [numbers, deep_lists], ids=["numbers", "deep_lists"])
 def test_metadata_of_a_model(attack: Callable[[], bytes]) -> None:
-    preprocess = Preprocess(8)
+    preprocess = Preprocessing(8)
     metadata = graph_metadata(["a", "b"], preprocess) | {"labels": attack().decode()}
     with pytest.raises(BundleError, match="the labels inside model are not those of the bundle"):
         check_metadata(metadata, ["a", "b"], preprocess, "model")

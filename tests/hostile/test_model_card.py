@@ -11,7 +11,7 @@ from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.rejection import Threshold
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import DataSummary, FlavourRow, Manifest, WeightsOrigin
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
 
@@ -27,7 +27,7 @@ MANIFEST = Manifest(
     labels=("boot", "sandal"),
     thresholds={"known": 0.5},
     temperature=1.0,
-    preprocess=Preprocess(32),
+    preprocess=Preprocessing(32),
     data=DataSummary("", {"train": 8, "val": 1, "test": 1}, {}),
     artifacts=(ArtifactRow("model.onnx", "onnx", "fp32", 9, "0" * 64),),
     default="model.onnx",

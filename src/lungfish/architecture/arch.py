@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib import import_module
 from math import isclose, prod
 from typing import Any
 
@@ -150,30 +149,6 @@ class Arch:
             )
         except ArchitectureError as error:
             raise ArchitectureError(f"{self.name} scaled by {', '.join(settings)}: {error.message}") from None
-
-    def scale_to(
-        self,
-        *,
-        macs: float | None = None,
-        params: float | None = None,
-        memory_bytes: float | None = None,
-        by: str = "phi",
-    ) -> Arch:
-        """The largest network that costs no more than one target. `lungfish.costs.solve` says what it achieves.
-
-        Args:
-            macs: multiply-adds.
-            params: parameters.
-            memory_bytes: peak activation memory in fp32.
-            by: what is varied: `phi`, `width` or `resolution`.
-
-        Raises:
-            UsageError: not exactly one target, or an unknown `by`.
-            ArchitectureError: the target is out of reach.
-        """
-        costs = import_module("lungfish.costs")  # a room above this one: docs/decisions/0007
-        scaled: Arch = costs.solve(self, macs=macs, params=params, memory_bytes=memory_bytes, by=by).arch
-        return scaled
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Arch) or self._whole != other._whole:

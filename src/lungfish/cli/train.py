@@ -8,54 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lungfish.job.spec import OPTIONS, Job
+
 if TYPE_CHECKING:
     from lungfish.job.spec import TrainResult
 
 
-def train(  # noqa: PLR0913  one parameter for each option
-    photos: Annotated[
-        str,
-        typer.Argument(
-            metavar="PHOTOS", help="Class folders, a table, shards, s3://..., hf:OWNER/NAME: see docs/photos.md."
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for the bundle.  [default: ./NAME-bundle, or NAME-bundle-2, ...]"),
-    ] = None,
-    arch: Annotated[
-        str | None, typer.Option(help="Architecture.  [default: that of the weights, or efficientnet_lite0]")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Pretrained weights, or a bundle.  [default: the best at hand for ARCH]")
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE", help="auto, probe, finetune, full or scratch; or a TOML file of a recipe."),
-    ] = "auto",
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the recipe's last step.")] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Time that the job may take.  [default: 10 with auto, else no limit]")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Same seed, same machine: same model, but for what the minutes decide.")
-    ] = 0,
-    split: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|none",
-            help="Keep the split of this photos.csv; none: a new one.  [default: that of an earlier bundle beside DIR]",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the bundle there once the new one is complete.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the same command was stopped, or say what has changed since.")
-    ] = False,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Also follow links that lead outside the folder of the photos.")
-    ] = False,
+def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
+    photos: Annotated[str, typer.Argument(metavar="PHOTOS", help=OPTIONS["photos"])],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help=OPTIONS["out"])] = Job.out,
+    arch: Annotated[str | None, typer.Option(help=OPTIONS["arch"])] = Job.arch,
+    weights: Annotated[str | None, typer.Option(help=OPTIONS["weights"])] = Job.weights,
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help=OPTIONS["recipe"])] = Job.recipe,
+    epochs: Annotated[int | None, typer.Option(help=OPTIONS["epochs"])] = Job.epochs,
+    minutes: Annotated[float | None, typer.Option(help=OPTIONS["minutes"])] = Job.minutes,
+    seed: Annotated[int, typer.Option(help=OPTIONS["seed"])] = Job.seed,
+    split: Annotated[Path | None, typer.Option(metavar="FILE|none", help=OPTIONS["split"])] = Job.split,
+    force: Annotated[bool, typer.Option("--force", help=OPTIONS["force"])] = Job.force,
+    resume: Annotated[bool, typer.Option("--resume", help=OPTIONS["resume"])] = Job.resume,
+    follow_links: Annotated[bool, typer.Option("--follow-links", help=OPTIONS["follow_links"])] = Job.follow_links,
     cache_gb: Annotated[
         float | None, typer.Option(help="How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]")
     ] = None,
@@ -68,7 +39,6 @@ def train(  # noqa: PLR0913  one parameter for each option
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
     from lungfish.job.run import run_job
-    from lungfish.job.spec import Job
     from lungfish.training.group import is_leader
 
     if cache_gb is not None:
@@ -111,8 +81,8 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
             ]
         )
     steps = [
-        f"{row['recipe']}: " + (f"{100 * row['val']['top1']:.1f} % on validation, " if row["val"] else "") + row["why"]
-        for row in result.candidates
+        f"{stage.recipe}: " + (f"{100 * stage.val.top1:.1f} % on validation, " if stage.val else "") + stage.why
+        for stage in result.candidates
     ]
     counts = ", ".join(f"{count:,} {split}" for split, count in result.counts.items())
     lines = [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lungfish.architecture import COMPOUND, Arch
 from lungfish.architecture.arch import MAX_MULTIPLIER, MAX_RESOLUTION_PX
 from lungfish.core.errors import ArchitectureError, UsageError
 from lungfish.core.names import choose
-from lungfish.costs.cost import Precision, cost
+from lungfish.costs.cost import Cost, Precision, cost
 
 AXES = ("phi", "width", "resolution")
 STEPS_PER_UNIT = 1000  # phi and width are tried in steps of 0.001, resolution in steps of 8 pixels
@@ -27,7 +27,7 @@ class Solution:
         value: how far along it: phi, the factor of width, or pixels.
         quantity: what was bounded: `macs`, `params` or `memory_bytes`.
         target: its bound.
-        achieved: what the network costs.
+        cost: what the network costs.
     """
 
     arch: Arch
@@ -35,7 +35,32 @@ class Solution:
     value: float
     quantity: str
     target: int
-    achieved: int
+    cost: Cost = field(repr=False)
+
+    @property
+    def phi(self) -> float:
+        """The compound coefficient that was applied; 0 along another axis."""
+        return self.value if self.by == "phi" else 0.0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one image."""
+        return self.cost.macs
+
+    @property
+    def params(self) -> int:
+        """Parameters."""
+        return self.cost.params
+
+    @property
+    def peak_activation_bytes(self) -> int:
+        """Most bytes of activations that an ordinary executor holds at once, in the precision that was asked for."""
+        return self.cost.peak_activation_bytes
+
+    @property
+    def achieved(self) -> int:
+        """What the network costs of the quantity that was bounded."""
+        return _quantity(self.cost, self.quantity)
 
 
 def solve(
@@ -47,7 +72,7 @@ def solve(
     by: str = "phi",
     precision: Precision = "fp32",
 ) -> Solution:
-    """Scale `arch` along one axis, as far as one target allows, by its true, rounded cost.
+    """Return the largest network along one axis of `arch` that one target allows, by its true, rounded cost.
 
     Args:
         arch: any network; phi and width count from it.
@@ -70,15 +95,17 @@ def solve(
     def measured(step: int) -> int | None:
         """The cost at a step, or None beyond the limits of an `Arch`."""
         try:
-            found = cost(_at(arch, by, step), precision)
+            return _quantity(cost(_at(arch, by, step), precision), quantity)
         except ArchitectureError:
             return None
-        return {"macs": found.macs, "params": found.params, "memory_bytes": found.peak_activation_bytes}[quantity]
 
     step = _last_fitting(*_steps(arch, by), measured, f"{quantity} of {target:,} by {by}", target)
-    achieved = measured(step)
-    assert achieved is not None
-    return Solution(_at(arch, by, step), by, _value(by, step), quantity, target, achieved)
+    solved = _at(arch, by, step)
+    return Solution(solved, by, _value(by, step), quantity, target, cost(solved, precision))
+
+
+def _quantity(counted: Cost, quantity: str) -> int:
+    return {"macs": counted.macs, "params": counted.params, "memory_bytes": counted.peak_activation_bytes}[quantity]
 
 
 def _only_target(**targets: float | None) -> tuple[str, int]:

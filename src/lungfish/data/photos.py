@@ -28,8 +28,13 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that takes no part, and why."""
+class SkippedFile:
+    """A file that takes no part, from the source to the report.
+
+    Args:
+        file: Its name, relative to the source.
+        reason: Why, in words.
+    """
 
     file: str
     reason: str
@@ -50,7 +55,7 @@ class PhotoSet:
     labels: tuple[str, ...]
     photos: tuple[Photo, ...]
     reader: Callable[[Photo], bytes]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

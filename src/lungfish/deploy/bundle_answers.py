@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural
 from lungfish.core.progress import Progress
-from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.deploy.known_photos import KnownPhotos
 from lungfish.evaluation.metrics import Metrics, score
 from lungfish.runtime.answering import Reader, answer_photos
@@ -34,7 +34,7 @@ class BundleAnswers:
     probabilities: dict[str, NDArray[np.float32]]
     truth: NDArray[np.int64]
     photos: tuple[Photo, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFile, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def answer(
     """
     readers = [partial(photos.read, photo) for photo in chosen]
     probabilities, unreadable = answer_readers(bundle, files, readers, progress)
-    skipped = tuple(Skipped(chosen[i].name, reason) for i, reason in sorted(unreadable.items()))
+    skipped = tuple(SkippedFile(chosen[i].name, reason) for i, reason in sorted(unreadable.items()))
     if len(skipped) == len(chosen):
         raise PhotosError(
             f"none of the {plural(len(chosen), 'photo')} can be read: {skipped[0].reason}", "Look at the files."

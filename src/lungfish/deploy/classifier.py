@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lungfish.export.onnx_graph import GraphSpec, State, classifier_graph
 from lungfish.runtime.metadata import graph_metadata
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.trunk import network_state, normalized
 from lungfish.weights.entry import WeightsEntry
 
@@ -34,7 +34,7 @@ class Classifier:
     network: Network
     temperature: float
     labels: tuple[str, ...]
-    preprocess: Preprocess
+    preprocess: Preprocessing
     entry: WeightsEntry
 
     def state(self) -> State:
@@ -55,8 +55,7 @@ class Classifier:
         state = dict(self.state())
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = state[name] / np.float32(self.temperature)
-        normalization = self.entry.normalization
-        spec = GraphSpec(normalization.mean, normalization.std, graph_metadata(self.labels, self.preprocess))
+        spec = GraphSpec(self.entry.mean, self.entry.std, graph_metadata(self.labels, self.preprocess))
         model = classifier_graph(self.network.arch, self.network.flavour, state, spec)
         path.write_bytes(model.SerializeToString(deterministic=True))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 FOLDER = "golden"
 
@@ -29,13 +29,13 @@ def golden_pictures() -> dict[str, Image.Image]:
     return {name: Image.fromarray(np.rint(255 * plane).astype(np.uint8)) for name, plane in planes.items()}
 
 
-def golden_pixels(preprocess: Preprocess) -> NDArray[np.uint8]:
+def golden_pixels(preprocess: Preprocessing) -> NDArray[np.uint8]:
     """The pictures after the resize rule, uint8 `[4, resolution, resolution, 3]`, in order of name."""
     pictures = golden_pictures()
     return np.stack([preprocess.pixels(pictures[name]) for name in sorted(pictures)])
 
 
-def write_golden(bundle: Path, preprocess: Preprocess, answers: Mapping[str, NDArray[np.float32]]) -> None:
+def write_golden(bundle: Path, preprocess: Preprocessing, answers: Mapping[str, NDArray[np.float32]]) -> None:
     """Write `golden/`: the pictures, `pixels.npy` and `probabilities.json`.
 
     Args:

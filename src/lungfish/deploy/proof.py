@@ -18,7 +18,7 @@ from lungfish.evaluation.metrics import Metrics, agreement, score
 from lungfish.runtime.answering import Model, answer_photos
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.measure import latency
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import Session
 
 PARITY_TOLERANCE = 1e-4  # largest difference of probabilities between torch and the exported file
@@ -62,7 +62,7 @@ def check_parity(classifier: Classifier, artifact: Path, pixels: NDArray[np.uint
 
 
 def prove(
-    artifacts: Sequence[Path], val: LabelledPhotos, test: LabelledPhotos, preprocess: Preprocess, progress: Progress
+    artifacts: Sequence[Path], val: LabelledPhotos, test: LabelledPhotos, preprocess: Preprocessing, progress: Progress
 ) -> dict[str, Proof]:
     """Let every artefact predict every photo; each photo is decoded once for all of them.
 
@@ -119,7 +119,7 @@ def choose_default(rows: Sequence[ArtifactRow]) -> str:
 
 
 def _predict(
-    models: Mapping[str, Model], photos: LabelledPhotos, preprocess: Preprocess, advance: Advance
+    models: Mapping[str, Model], photos: LabelledPhotos, preprocess: Preprocessing, advance: Advance
 ) -> dict[str, Probabilities]:
     answered = answer_photos(models, photos.readers, preprocess, advance)
     if answered.unreadable:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lungfish.data.photos import SkippedFile
+from lungfish.data.split.review import PhotoPair
 from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import Figures
 from lungfish.evaluation.metrics import Metrics
 from lungfish.evaluation.rejection import CoverageRow
+from lungfish.evaluation.stage_result import StageResult
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import WeightsOrigin
@@ -86,29 +89,6 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
-class SkippedFile:
-    """A file that took no part, and why. `file` is relative."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class PhotoPair:
-    """Two photos that show the same thing. Names are relative; splits are `train`, `val` or `test`."""
-
-    first: str
-    first_split: str
-    second: str
-    second_split: str
-
-    @property
-    def leaks(self) -> bool:
-        """Whether the two sit on different sides, so that what was learned is also tested."""
-        return self.first_split != self.second_split
-
-
-@dataclass(frozen=True)
 class SceneSummary:
     """Photos of one thing at one place, and what they do to the figures.
 
@@ -168,25 +148,6 @@ class Epoch:
 
     top1: float
     val_top1: float
-
-
-@dataclass(frozen=True)
-class TrainingStep:
-    """One step of the recipe, and what became of it.
-
-    Args:
-        name: `probe`, `finetune` or `full`.
-        val_top1: on validation photos, of the network; None if it was not tried.
-        seconds: that it took.
-        kept: whether the model has what it learned.
-        why: in words.
-    """
-
-    name: str
-    val_top1: float | None
-    seconds: float
-    kept: bool
-    why: str
 
 
 @dataclass(frozen=True)
@@ -252,7 +213,7 @@ class Report:
     making: Making
     warnings: tuple[str, ...] = ()
     epochs: tuple[Epoch, ...] = ()
-    steps: tuple[TrainingStep, ...] = ()
+    steps: tuple[StageResult, ...] = ()
     labels_review: LabelReview | None = None
     what_changed: WhatChanged | None = None
 

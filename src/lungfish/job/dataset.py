@@ -30,7 +30,7 @@ from lungfish.job.previous_split import Candidates, kept_in_words, previous_spli
 from lungfish.job.scenes import describe_scenes
 from lungfish.job.spec import Job
 from lungfish.job.target import Target
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.descriptor import open_descriptor
 from lungfish.training.probe import Samples
 from lungfish.weights.entry import WeightsEntry
@@ -152,7 +152,7 @@ class Gathered:
 
 def gather(
     photos: PhotoSet,
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     trunk: Trunk | None,
     options: GatherOptions,
     progress: Progress,

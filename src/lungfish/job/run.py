@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 from lungfish.core.cache import advice_on_cache
@@ -126,9 +125,6 @@ def _check_same(gathered: Gathered, group: Group) -> None:
 
 def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) -> TrainResult:
     entry, network, beside = made.classifier.entry, made.classifier.network, made.beside
-    candidates = tuple(
-        {"arch": network.arch.name, "weights": entry.name} | each.to_json() for each in made.learned.results
-    )
     return TrainResult(
         bundle=str(target.folder),
         previous=str(target.previous) if target.previous else None,
@@ -144,10 +140,10 @@ def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) ->
         artifacts=tuple(row.to_json() for row in manifest.artifacts),
         default=manifest.default,
         seconds=clock.seconds(),
-        skipped=tuple({"file": each.file, "reason": each.reason} for each in made.gathered.examined.skipped),
+        skipped=made.gathered.examined.skipped,
         warnings=(*made.warnings, *filter(None, [beside.no_threshold()])),
         what_changed=made.what_changed.to_json() if made.what_changed else None,
-        leaks=tuple(asdict(leak) for leak in made.gathered.sides.leaks),
+        leaks=made.gathered.sides.leaks,
         cross_validation=made.folds.top1 if made.folds else (),
         cross_validated=beside.cross_validation.to_json() if beside.cross_validation else None,
         val_given=beside.given_val is not None,
@@ -156,6 +152,6 @@ def _result(target: Target, manifest: Manifest, made: Made, clock: Stopwatch) ->
         temperature=manifest.temperature,
         epochs=tuple(map(dict, made.learned.history)),
         peak_rss_bytes=peak_rss_bytes(),
-        candidates=candidates,
-        suspect_labels=tuple(each.to_json() for each in made.review.suspects) if made.review else (),
+        candidates=made.learned.results,
+        suspect_labels=made.review.suspects if made.review else (),
     )

@@ -14,14 +14,14 @@ from lungfish.data.scan.features import Trunk
 from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.scan.sample import embed_sample
 from lungfish.data.scan.scenes import Descriptor, Scenes, find_scenes
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 def describe_scenes(
     photos: PhotoSet,
     examined: Examined,
     copies: NearDuplicates,
-    own: tuple[Trunk | None, Preprocess],
+    own: tuple[Trunk | None, Preprocessing],
     open_descriptor: Callable[[], Descriptor | None],
     progress: Progress,
 ) -> Scenes:

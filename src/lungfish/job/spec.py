@@ -2,50 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from lungfish.data.photos import SkippedFile
+    from lungfish.data.split.review import PhotoPair
+    from lungfish.evaluation.report_data import SuspectLabel
+    from lungfish.evaluation.stage_result import StageResult
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a person asks for.
+    """A training job: the arguments of `lungfish.train`, the options of `lungfish train`, each declared here alone."""
 
-    Args:
-        photos: a folder or table of labelled photos, or an address of one.
-        out: where the bundle goes; if None, `./NAME-bundle`, or the first free one of `NAME-bundle-2`, `-3`, ...
-        arch: an architecture's name; that of the weights if None, EfficientNet-Lite0 without either.
-        weights: a set of weights, or a bundle; the best at hand for the architecture if None.
-        recipe: a recipe's name, or a TOML file.
-        epochs: of the recipe's last step, instead of its own.
-        minutes: that the job may take, instead of the recipe's.
-        seed: of everything random.
-        split: a `photos.csv` whose sides are kept; `none` for a new split. If None, the split of an earlier bundle of
-            these photos, beside the new one, is kept.
-        force: replace an existing bundle.
-        resume: refuse to begin anew if another job for the same bundle was stopped; a stopped one of the same goes on
-            in any case.
-        follow_links: also follow links that lead outside the folder of the photos.
-    """
-
-    photos: str | Path
-    out: Path | None = None
-    arch: str | None = None
-    weights: str | None = None
-    recipe: str = "auto"
-    epochs: int | None = None
-    minutes: float | None = None
-    seed: int = 0
-    split: Path | None = None
-    force: bool = False
-    resume: bool = False
-    follow_links: bool = False
+    photos: str | Path = field(
+        metadata={"help": "Class folders, a table, shards, s3://..., hf:OWNER/NAME: see docs/photos.md."}
+    )
+    out: Path | None = field(
+        default=None,
+        metadata={"help": "Folder for the bundle.  [default: ./NAME-bundle, or the first free NAME-bundle-2, -3, ...]"},
+    )
+    arch: str | None = field(
+        default=None, metadata={"help": "Architecture.  [default: that of the weights, or efficientnet_lite0]"}
+    )
+    weights: str | None = field(
+        default=None, metadata={"help": "Pretrained weights, or a bundle.  [default: the best at hand for ARCH]"}
+    )
+    recipe: str = field(
+        default="auto", metadata={"help": "auto, probe, finetune, full or scratch; or a TOML file of a recipe."}
+    )
+    epochs: int | None = field(
+        default=None, metadata={"help": "Epochs of the recipe's last step.  [default: those of the recipe]"}
+    )
+    minutes: float | None = field(
+        default=None, metadata={"help": "Time that the job may take.  [default: 10 with auto, else no limit]"}
+    )
+    seed: int = field(
+        default=0, metadata={"help": "Same seed, same machine: same model, but for what the minutes decide."}
+    )
+    split: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Keep the split of this photos.csv; none: a new one.  "
+            "[default: that of an earlier bundle beside DIR]"
+        },
+    )
+    force: bool = field(default=False, metadata={"help": "Replace the bundle there once the new one is complete."})
+    resume: bool = field(
+        default=False,
+        metadata={
+            "help": "Refuse to start from the beginning if a different job for this bundle was stopped, and say what "
+            "has changed; the same job continues in any case."
+        },
+    )
+    follow_links: bool = field(
+        default=False, metadata={"help": "Also follow links that lead outside the folder of the photos."}
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed is {self.seed}; allowed are whole numbers from 0 to {2**32 - 1}")
+
+
+OPTIONS = {each.name: each.metadata["help"] for each in fields(Job)}
+Job.__doc__ = f"{Job.__doc__}\n\nArgs:\n" + "".join(f"    {name}: {text}\n" for name, text in OPTIONS.items())
 
 
 @dataclass(frozen=True)
@@ -74,9 +98,9 @@ class TrainResult:
     artifacts: tuple[dict[str, Any], ...]
     default: str
     seconds: dict[str, float]
-    skipped: tuple[dict[str, str], ...]
+    skipped: tuple[SkippedFile, ...]
     warnings: tuple[str, ...]
-    leaks: tuple[dict[str, Any], ...]
+    leaks: tuple[PhotoPair, ...]
     cross_validation: tuple[float, ...]
     cross_validated: dict[str, Any] | None
     val_given: bool
@@ -85,9 +109,13 @@ class TrainResult:
     temperature: float
     epochs: tuple[dict[str, Any], ...]
     peak_rss_bytes: int
-    candidates: tuple[dict[str, Any], ...]
-    suspect_labels: tuple[dict[str, Any], ...]
+    candidates: tuple[StageResult, ...]
+    suspect_labels: tuple[SuspectLabel, ...]
     what_changed: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        started = {"arch": self.arch, "weights": self.weights}
+        return asdict(self) | {
+            "candidates": [started | stage.to_json() for stage in self.candidates],
+            "suspect_labels": [suspect.to_json() for suspect in self.suspect_labels],
+        }

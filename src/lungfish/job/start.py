@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, WeightsError
 from lungfish.core.names import plural, printable
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.convert.fit import same_layers
-from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.fetch import at_hand
 from lungfish.weights.license import is_permissive
 from lungfish.weights.resolve.names import resolve
@@ -28,9 +28,9 @@ class Start:
     entry: WeightsEntry
 
     @property
-    def preprocess(self) -> Preprocess:
-        """The weights' resize rule at the network's resolution."""
-        return Preprocess(self.arch.resolution_px, self.entry.crop_fraction, self.entry.interpolation)
+    def preprocess(self) -> Preprocessing:
+        """That of the weights, at the network's resolution."""
+        return self.entry.preprocessing(self.arch.resolution_px)
 
 
 def choose_start(arch: str | None, weights: str | None) -> Start:
@@ -78,7 +78,8 @@ INITIAL = WeightsEntry(
     url="",
     training_data="",
     flavour=Flavour(),
-    normalization=Normalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+    mean=(127.0, 127.0, 127.0),
+    std=(128.0, 128.0, 128.0),
     crop_fraction=0.875,
     interpolation="bicubic",
     paper="",

@@ -26,10 +26,11 @@ class Level:
 
 
 class Backbone(nn.Module):
-    """The features only: the last map of each stride, finest first.
+    """The features only, as `lungfish.build(..., features_only=True)` returns them: the last map of each stride.
 
-    `forward` takes what the network takes and returns a tuple of float `[n, level.channels, height / level.stride,
-    width / level.stride]`, sides rounded up. Stem and blocks are the network's own, under the same names.
+    `forward` takes what the network takes and returns a tuple, finest first, of float `[n, level.channels,
+    height / level.stride, width / level.stride]`, sides rounded up. Stem and blocks are the network's own, under the
+    same names.
 
     Args:
         network: whose stem and blocks it shares.
@@ -37,6 +38,7 @@ class Backbone(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
+        self.train(network.training)
         self.levels = levels(network.arch)
         self.stem, self.blocks = network.stem, network.blocks
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.progress import Advance
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import BATCH_SIZE, physical_cores
 
 Model = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # pixels [n, height, width, 3] to probabilities [n, classes]
@@ -32,7 +32,7 @@ class Answered:
 
 
 def answer_photos(
-    models: Mapping[str, Model], readers: Sequence[Reader], preprocess: Preprocess, advance: Advance
+    models: Mapping[str, Model], readers: Sequence[Reader], preprocess: Preprocessing, advance: Advance
 ) -> Answered:
     """Let every model answer every photo.
 

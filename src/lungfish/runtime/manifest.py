@@ -10,7 +10,7 @@ from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
 from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 from lungfish.runtime.artifact import MAX_FILE_BYTES, ArtifactRow
-from lungfish.runtime.preprocess import INTERPOLATIONS, Preprocess
+from lungfish.runtime.preprocessing import INTERPOLATIONS, LEAST_CROP, Preprocessing
 
 SCHEMA = 1
 MANIFEST_NAME = "bundle.json"
@@ -96,7 +96,7 @@ class Manifest:
     labels: tuple[str, ...]
     thresholds: dict[str, float]
     temperature: float
-    preprocess: Preprocess
+    preprocess: Preprocessing
     data: DataSummary
     artifacts: tuple[ArtifactRow, ...]
     default: str
@@ -117,7 +117,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of `bundle.json`: the same manifest always gives the same text."""
-        values = {"schema": self.schema} | asdict(self)
+        values = {"schema": self.schema} | asdict(self) | {"preprocess": self.preprocess.to_json()}
         return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
     def artifact(self, file: str | None = None) -> ArtifactRow:
@@ -181,10 +181,10 @@ def _labels(fields: Fields) -> tuple[str, ...]:
     return texts
 
 
-def _preprocess(fields: Fields) -> Preprocess:
-    return Preprocess(
+def _preprocess(fields: Fields) -> Preprocessing:
+    return Preprocessing(
         resolution_px=fields.integer("resolution_px", 8, 4096),
-        crop_fraction=fields.number("crop_fraction", 0.1, 1),
+        crop_fraction=fields.number("crop_fraction", LEAST_CROP, 1),
         interpolation=fields.one_of("interpolation", tuple(INTERPOLATIONS)),
         color=fields.one_of("color", ("RGB",)),
     )

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from lungfish.core.errors import BundleError
 from lungfish.core.untrusted import HINT, check_values
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
-def graph_metadata(labels: Sequence[str], preprocess: Preprocess) -> dict[str, str]:
+def graph_metadata(labels: Sequence[str], preprocess: Preprocessing) -> dict[str, str]:
     """The texts to put into a model file: `labels`, a JSON list in class order, and `preprocess`, a JSON object."""
     return {
         "labels": json.dumps(list(labels), ensure_ascii=False),
@@ -18,7 +18,7 @@ def graph_metadata(labels: Sequence[str], preprocess: Preprocess) -> dict[str, s
     }
 
 
-def check_metadata(metadata: Mapping[str, str], labels: Sequence[str], preprocess: Preprocess, file: str) -> None:
+def check_metadata(metadata: Mapping[str, str], labels: Sequence[str], preprocess: Preprocessing, file: str) -> None:
     """Check that a model file and its bundle mean the same classes, in the same order, and the same pixels.
 
     Raises:

@@ -6,7 +6,6 @@ from lungfish.architecture import parse_arch
 from lungfish.core.errors import LungfishError
 from lungfish.data.scan.features import Trunk
 from lungfish.data.scan.scenes import Descriptor
-from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
@@ -27,10 +26,11 @@ def open_descriptor(trunk: Trunk | None = None, entry: WeightsEntry | None = Non
     if packaged is None:
         return None
     arch = parse_arch(packaged.arch)
-    preprocess = Preprocess(arch.resolution_px, packaged.crop_fraction, packaged.interpolation)
-    same = entry and (entry.name, entry.normalization, entry.flavour) == (
+    preprocess = packaged.preprocessing(arch.resolution_px)
+    same = entry and (entry.name, entry.mean, entry.std, entry.flavour) == (
         NAME,
-        packaged.normalization,
+        packaged.mean,
+        packaged.std,
         packaged.flavour,
     )
     if same and isinstance(trunk, OnnxTrunk) and trunk.resolution_px == arch.resolution_px:

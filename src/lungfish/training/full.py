@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lungfish.nn import Network
-    from lungfish.weights.entry import Normalization
+    from lungfish.runtime.preprocessing import Preprocessing
 
 Positions = NDArray[np.int64]
 PHASES = 3  # of growing resolution: a compiled network is compiled anew for each
@@ -45,7 +45,7 @@ class FreshPhotos(Protocol):
 
 
 def full(
-    network: Network, normalization: Normalization, train: FreshPhotos, val: Validation, tuning: Full, run: Run
+    network: Network, preprocess: Preprocessing, train: FreshPhotos, val: Validation, tuning: Full, run: Run
 ) -> Fitted:
     """Train every layer; `network` then holds the best epoch.
 
@@ -53,7 +53,7 @@ def full(
 
     Args:
         network: with the classifier for the labels.
-        normalization: what pixels go through.
+        preprocess: what pixels go through.
         train: fresh views.
         val: plain views are validated on.
         tuning: of the recipe.
@@ -67,7 +67,7 @@ def full(
     from lungfish.training.layers import from_pixels
 
     device = run.group.device
-    sequence = from_pixels(network, normalization).to(device)
+    sequence = from_pixels(network, preprocess).to(device)
     run = replace(
         run,
         bfloat16=_is_bfloat16(tuning, device),

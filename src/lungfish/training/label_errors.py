@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,22 +14,9 @@ FOLDS = 5
 TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True)
-class Suspect:
-    """A photo whose label is probably wrong.
-
-    Args:
-        index: of the photo among the samples.
-        suggested: the class that it looks like.
-        probability: of `suggested`, in [0, 1], by a head that was not fitted on this photo.
-    """
-
-    index: int
-    suggested: int
-    probability: float
-
-
-def find_label_errors(samples: Samples, groups: NDArray[np.int64], head: Head, seed: int) -> tuple[Suspect, ...]:
+def find_label_errors(
+    samples: Samples, groups: NDArray[np.int64], head: Head, seed: int
+) -> list[tuple[int, int, float]]:
     """The photos whose label is probably wrong, the most doubtful first.
 
     Every photo is answered by a head that was fitted without it. From how often the labels contradict confident answers
@@ -43,6 +28,10 @@ def find_label_errors(samples: Samples, groups: NDArray[np.int64], head: Head, s
         groups: int `[n]`; photos of one group (near-duplicates, a person) stay in one fold.
         head: the head that ships; its penalty, weighting and temperature are used.
         seed: of the folds.
+
+    Returns:
+        Of each photo its index among the samples, the class that it looks like, and the probability of that class in
+        [0, 1], by a head that was not fitted on this photo.
 
     Raises:
         MissingExtraError: cleanlab is not installed.
@@ -58,17 +47,17 @@ def find_label_errors(samples: Samples, groups: NDArray[np.int64], head: Head, s
 
     judged = np.flatnonzero(_groups_of_class(samples, groups)[samples.labels] >= FOLDS)
     if len(np.unique(samples.labels[judged])) < 2:
-        return ()  # nothing that a label could be confused with
+        return []  # nothing that a label could be confused with
     logits = np.empty((len(samples.labels), samples.labels.max() + 1), np.float32)
     for held_out, of_fold in each_fold(samples, groups, head, FOLDS, seed, TOLERANCE):
         logits[held_out] = of_fold
     probabilities, labels = softmax(logits[judged] / head.temperature, axis=1), samples.labels[judged]
     doubtful = np.flatnonzero(find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1))
     quality = get_label_quality_scores(labels, probabilities)
-    return tuple(
-        Suspect(int(judged[i]), int(probabilities[i].argmax()), float(probabilities[i].max()))
+    return [
+        (int(judged[i]), int(probabilities[i].argmax()), float(probabilities[i].max()))
         for i in doubtful[np.argsort(quality[doubtful], kind="stable")]
-    )
+    ]
 
 
 def _groups_of_class(samples: Samples, groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
-    from lungfish.weights.entry import Normalization
+    from lungfish.runtime.preprocessing import Preprocessing
 
 
 class Pixels(nn.Module):
@@ -19,10 +19,10 @@ class Pixels(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, normalization: Normalization) -> None:
+    def __init__(self, preprocess: Preprocessing) -> None:
         super().__init__()
         for name in ("mean", "std"):
-            values = torch.tensor(getattr(normalization, name)).view(1, 3, 1, 1)
+            values = torch.tensor(getattr(preprocess, name)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -36,9 +36,9 @@ class Activations(nn.Module):
         return x_nchw.float().contiguous(memory_format=torch.channels_last)
 
 
-def from_pixels(network: Network, normalization: Normalization) -> nn.Sequential:
+def from_pixels(network: Network, preprocess: Preprocessing) -> nn.Sequential:
     """All layers of `network`, which reads pixels."""
-    return layers(network, Pixels(normalization), [network.stem, *network.blocks])
+    return layers(network, Pixels(preprocess), [network.stem, *network.blocks])
 
 
 def layers(network: Network, first: nn.Module, blocks: Iterable[nn.Module]) -> nn.Sequential:

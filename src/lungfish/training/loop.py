@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from lungfish.core.errors import WorkerError
 from lungfish.core.files import write_atomic
 from lungfish.core.progress import Progress, Silent
+from lungfish.evaluation.stage_result import Score
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.group import Group
 from lungfish.training.memory import kept_memory
 from lungfish.training.meter import Meter
 from lungfish.training.saving import Saves
 from lungfish.training.stage_settings import Tuning
-from lungfish.training.state import Score, State, Tally
+from lungfish.training.state import State, Tally
 from lungfish.training.stopping import StopsBetweenSteps
 
 if TYPE_CHECKING:

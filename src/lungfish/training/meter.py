@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lungfish.core.errors import DivergedError
+from lungfish.evaluation.stage_result import Score
 from lungfish.training.group import Group
-from lungfish.training.state import Score, State
+from lungfish.training.state import State
 
 if TYPE_CHECKING:
     from torch import Tensor

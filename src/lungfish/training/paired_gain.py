@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.evaluation.stage_result import Gain
 from lungfish.training.probe import cross_entropy, fit_temperature
 
 Losses = NDArray[np.float64]  # [n], cross-entropy of each photo in nats
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How much lower the loss is than before.
-
-    Args:
-        mean: Mean over the photos of the fall in loss, in nats; above 0 if the network is better.
-        error: Standard error of the mean; photos of one scene count as one draw. Infinite with one scene.
-        photos: How many photos were compared.
-    """
-
-    mean: float
-    error: float
-    photos: int
-
-    def is_clear(self, errors: float) -> bool:
-        """Whether the mean is at least so many standard errors above 0."""
-        return self.mean > 0 and self.mean >= errors * self.error
-
-    def to_json(self) -> dict[str, float | None]:
-        """Return a JSON object; its `error` is null if it is infinite."""
-        return {"mean": self.mean, "error": self.error if math.isfinite(self.error) else None, "photos": self.photos}
 
 
 def gain(before: Losses, after: Losses, units: NDArray[np.int64]) -> Gain:

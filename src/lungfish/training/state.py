@@ -8,19 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lungfish.evaluation.stage_result import Score
 from lungfish.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Score:
-    """How well a network does on validation photos: mean cross-entropy in nats, and share of right answers."""
-
-    loss: float
-    top1: float
+UNSCORED = Score(math.inf, 0.0)  # before the first epoch
 
 
 @dataclass
@@ -54,7 +49,7 @@ class State:
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    score: Score = Score(math.inf, 0.0)
+    score: Score = UNSCORED
     pulled: bool = False
     step: int = 0
     best_epoch: int | None = None

@@ -149,14 +149,14 @@ class TorchBoundaryTrunk:
 
 def _trunk_bytes(network: Network, entry: WeightsEntry) -> bytes:
     """The network up to its classifier as ONNX: all that decides what it computes."""
-    spec = GraphSpec(entry.normalization.mean, entry.normalization.std)
+    spec = GraphSpec(entry.mean, entry.std)
     model = trunk_graph(network.arch, network.flavour, network_state(network), spec)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def _boundary_bytes(network: Network, entry: WeightsEntry, block: int) -> bytes:
     """The frozen part as ONNX: all that decides what it computes."""
-    spec = GraphSpec(entry.normalization.mean, entry.normalization.std)
+    spec = GraphSpec(entry.mean, entry.std)
     model = boundary_graph(network.arch, network.flavour, network_state(network), spec, block)
     return bytes(model.SerializeToString(deterministic=True))
 
@@ -170,8 +170,8 @@ def normalized(pixels: torch.Tensor, entry: WeightsEntry) -> torch.Tensor:
     """uint8 `[n, height, width, 3]` to the float `[n, 3, height, width]` that the entry's weights expect."""
     import torch
 
-    mean = pixels.new_tensor(entry.normalization.mean, dtype=torch.float32)
-    std = pixels.new_tensor(entry.normalization.std, dtype=torch.float32)
+    mean = pixels.new_tensor(entry.mean, dtype=torch.float32)
+    std = pixels.new_tensor(entry.std, dtype=torch.float32)
     return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
 
 

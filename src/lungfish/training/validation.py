@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.evaluation.stage_result import Score
 from lungfish.training.group import Group
 from lungfish.training.paired_gain import losses
-from lungfish.training.state import Score
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

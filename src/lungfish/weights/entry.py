@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lungfish.architecture import Flavour
+from lungfish.core.errors import BundleError, WeightsError
+from lungfish.runtime.preprocessing import Channels, Preprocessing
 
-
-@dataclass(frozen=True)
-class Normalization:
-    """`(pixel - mean) / std` of uint8 pixels, one number for each channel."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+ANY_PX = 224  # the network has the resolution; the other values are the same at every one
 
 
 @dataclass(frozen=True)
@@ -32,9 +28,7 @@ class WeightsEntry:
         url: the authors' page.
         training_data: what it was trained on, and under which terms.
         flavour: padding and batch-norm epsilon.
-        normalization: what the pixels go through.
-        crop_fraction: of the resize rule.
-        interpolation: of the resize rule.
+        mean, std, crop_fraction, interpolation: as in `Preprocessing`; its resolution is the network's.
         paper: of the architecture.
         sha256: of the file, 64 hex digits; empty if it was never published: it is recorded at the first fetch.
         digest: a weaker published digest: `md5:HEX`, or the first digits of a SHA-256 as `sha256:HEX`.
@@ -45,6 +39,9 @@ class WeightsEntry:
         top1_source: where it is published.
         trained_from: SHA-256 of the set that it was trained from, as that of a bundle is; empty if none is told.
         unverified: names of the fields that were not checked against their source when the entry was written.
+
+    Raises:
+        WeightsError: a preprocessing that is out of range.
     """
 
     name: str
@@ -57,7 +54,8 @@ class WeightsEntry:
     url: str
     training_data: str
     flavour: Flavour
-    normalization: Normalization
+    mean: Channels
+    std: Channels
     crop_fraction: float
     interpolation: str
     paper: str
@@ -70,6 +68,26 @@ class WeightsEntry:
     top1_source: str = ""
     trained_from: str = ""
     unverified: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            self.preprocessing(ANY_PX)
+        except BundleError as error:
+            raise WeightsError(error.message, "Name another set of weights, or mend the place that says so.") from None
+
+    def preprocessing(self, resolution_px: int) -> Preprocessing:
+        """Return what happens to a photo before these weights, in a network of that resolution."""
+        return Preprocessing(resolution_px, self.crop_fraction, self.interpolation, self.mean, self.std)
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> WeightsEntry:
+        """Return the entry with all of that but its resolution."""
+        return replace(
+            self,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+            crop_fraction=preprocessing.crop_fraction,
+            interpolation=preprocessing.interpolation,
+        )
 
     @property
     def is_published(self) -> bool:

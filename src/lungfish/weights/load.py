@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
@@ -28,13 +28,40 @@ from lungfish.weights.scheme import split_scheme
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lungfish.nn import Network
+    from lungfish.nn import Backbone, Network
+
+
+@overload
+def build(
+    arch: Arch,
+    weights: str | Path | None = None,
+    *,
+    flavour: Flavour | None = None,
+    seed: int | None = None,
+    features_only: Literal[False] = False,
+) -> Network: ...
+
+
+@overload
+def build(
+    arch: Arch,
+    weights: str | Path | None = None,
+    *,
+    flavour: Flavour | None = None,
+    seed: int | None = None,
+    features_only: Literal[True],
+) -> Backbone: ...
 
 
 def build(
-    arch: Arch, weights: str | Path | None = None, *, flavour: Flavour | None = None, seed: int | None = None
-) -> Network:
-    """A network, with pretrained weights or at its random initialization.
+    arch: Arch,
+    weights: str | Path | None = None,
+    *,
+    flavour: Flavour | None = None,
+    seed: int | None = None,
+    features_only: bool = False,
+) -> Network | Backbone:
+    """Build a network, with pretrained weights or at its random initialization.
 
     Args:
         arch: what to build.
@@ -44,9 +71,11 @@ def build(
         flavour: padding and batch-norm epsilon. If None, those of the set, of the file's metadata or of the
             `bundle.json` beside it; `same` and 1e-3 where none is told.
         seed: of the initialization; torch's global generator if None.
+        features_only: Whether to leave out head and classifier, and return feature maps for a detector or segmenter.
 
     Returns:
-        float `[n, channels, height, width]` in, logits `[n, classes]` out; in eval mode if it has weights.
+        float `[n, channels, height, width]` in, logits `[n, classes]` out; in eval mode if it has weights. With
+        `features_only` a tuple of maps comes out, the last one of each stride, finest first; `.levels` describes them.
 
     Raises:
         UnknownNameError: no such weights.
@@ -57,13 +86,18 @@ def build(
     """
     from lungfish import nn
 
-    if weights is None:
-        return nn.build(arch, flavour, seed=seed)
+    network = nn.build(arch, flavour, seed=seed) if weights is None else _pretrained(arch, weights, flavour)
+    return nn.Backbone(network) if features_only else network
+
+
+def _pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None) -> Network:
+    from lungfish.nn import Network
+
     if str(weights).endswith(".safetensors") and not split_scheme(str(weights))[0]:
         return _from_file(arch, Path(weights), flavour)
     named = arch_name(arch) if split_scheme(str(weights))[0] else None
     entry = fetch(resolve(str(weights), named)).entry
-    network = nn.Network(arch, flavour or entry.flavour)
+    network = Network(arch, flavour or entry.flavour)
     _fill(network, entry)
     return network.eval()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lungfish.data.photos import Skipped
+from lungfish.data.photos import SkippedFile
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.artifact import Latency
 
@@ -64,7 +64,7 @@ class BundleComparison:
     same_test_photos: bool | None
     split: str | None = None
     what_changed: WhatChanged | None = None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -75,6 +75,6 @@ class BundleComparison:
             "same_test_photos": self.same_test_photos,
             "split": self.split,
             "what_changed": self.what_changed.to_json() if self.what_changed else None,
-            "skipped": [{"file": row.file, "reason": row.reason} for row in self.skipped],
+            "skipped": list(map(asdict, self.skipped)),
             "warnings": list(self.warnings),
         }

@@ -23,7 +23,7 @@ from lungfish.core.own_files import FORMS
 from lungfish.core.space import cache_bytes, old_cache_bytes
 from lungfish.runtime.decode import EXTRA_FORMATS, FORMATS, decode
 from lungfish.runtime.measure import machine
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 LEAST_FREE_BYTES = 2 * 10**9
 # An ONNX graph of one Identity on one uint8 (opset 13), written with onnx.helper: enough to try the engine.
@@ -211,7 +211,7 @@ def _speed() -> dict[str, float]:
     noise = np.random.default_rng(0).integers(0, 256, (75, 100, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).resize((1600, 1200)).save(buffer, "JPEG", quality=90)
-    photo, preprocess = buffer.getvalue(), Preprocess(224)
+    photo, preprocess = buffer.getvalue(), Preprocessing(224)
     decode_ms = _median_seconds(lambda: preprocess.pixels(preprocess.decode(photo)), 9) * 1e3
     side = 1024
     matrix = np.random.default_rng(0).standard_normal((side, side), np.float32)

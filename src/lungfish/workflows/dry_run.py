@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.core.space import nothing_deleted
+from lungfish.data.photos import SkippedFile
 from lungfish.data.scan.features import open_features
 from lungfish.data.split.problem_list import list_problems
 from lungfish.data.split.problems import Problem
+from lungfish.data.split.review import PhotoPair
 from lungfish.evaluation.rejection import LEAST_ANSWERS
 from lungfish.evaluation.wording import sentence
 from lungfish.job.dataset import Gathered
@@ -62,8 +64,8 @@ class Plan:
     recipe: str
     classes: dict[str, dict[str, int]]
     counts: dict[str, int]
-    skipped: tuple[dict[str, str], ...]
-    leaks: tuple[dict[str, Any], ...]
+    skipped: tuple[SkippedFile, ...]
+    leaks: tuple[PhotoPair, ...]
     warnings: tuple[str, ...]
     problems: tuple[Problem, ...]
     cached: int | None
@@ -85,7 +87,7 @@ class Plan:
             f"{printable(label).ljust(width)}  {counts['train']:7,}  {counts['val']:7,}  {counts['test']:7,}"
             for label, counts in self.classes.items()
         ]
-        lines += [f"skipped: {printable(each['file'])}: {each['reason']}" for each in self.skipped[:SKIPPED_SHOWN]]
+        lines += [f"skipped: {printable(each.file)}: {each.reason}" for each in self.skipped[:SKIPPED_SHOWN]]
         if len(self.skipped) > SKIPPED_SHOWN:
             lines.append(f"skipped: {len(self.skipped) - SKIPPED_SHOWN:,} more; --json lists all")
         lines += ["", *_problem_table(self.problems), ""]
@@ -135,8 +137,8 @@ def _plan(job: Job, progress: Progress) -> Plan:
         recipe=prepared.recipe.name,
         classes=gathered.counts_by_class(),
         counts=gathered.counts(),
-        skipped=tuple({"file": each.file, "reason": each.reason} for each in gathered.examined.skipped),
-        leaks=tuple(asdict(leak) for leak in gathered.sides.leaks),
+        skipped=gathered.examined.skipped,
+        leaks=gathered.sides.leaks,
         warnings=gathered.warnings,
         problems=_problems(gathered),
         cached=None,

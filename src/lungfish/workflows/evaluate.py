@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress, Silent
-from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.deploy.bundle_answers import ArtifactMetrics, answer, artifact_metrics, watched
 from lungfish.deploy.known_photos import known_photos
 from lungfish.deploy.open_bundle import open_bundle, open_one_of_two
@@ -52,7 +52,7 @@ class Evaluation:
     absent: tuple[str, ...]
     confusion: NDArray[np.int64]
     per_class: tuple[ClassScore, ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     seen_in_training: int = 0
     warnings: tuple[str, ...] = ()
     baseline: ArtifactMetrics | None = None
@@ -68,7 +68,7 @@ class Evaluation:
             "absent": list(self.absent),
             "confusion": self.confusion.tolist(),
             "per_class": [row.to_json() for row in self.per_class],
-            "skipped": [{"file": row.file, "reason": row.reason} for row in self.skipped],
+            "skipped": list(map(asdict, self.skipped)),
             "seen_in_training": self.seen_in_training,
             "warnings": list(self.warnings),
             "baseline": self.baseline.to_json() if self.baseline else None,

@@ -16,7 +16,7 @@ from lungfish.core.names import choose, printable
 from lungfish.deploy.open_bundle import open_bundle
 from lungfish.evaluation.explanation import Said, explanation_png
 from lungfish.runtime.decode import read_photo
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _check_picture(path: Path, image: Path) -> Path:
     return path
 
 
-def _read(path: Path, preprocess: Preprocess) -> Image.Image:
+def _read(path: Path, preprocess: Preprocessing) -> Image.Image:
     try:
         return preprocess.decode(read_photo(path))
     except UnreadablePhotoError as error:

@@ -21,7 +21,6 @@ from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.preprocess import Preprocess
 from lungfish.weights.fetch.converted import fetch_converted
 from lungfish.weights.fetch.fetch import FetchOptions
 from lungfish.weights.imagenet import imagenet_names
@@ -92,7 +91,7 @@ def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
     from lungfish.weights.load import load_network
 
     entry, network = card.entry, load_network(card.entry)
-    preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = entry.preprocessing(network.arch.resolution_px)
     classifier = Classifier(network, 1.0, labels, preprocess, entry)
     classifier.write_onnx(stage / MODEL)
     pixels = golden_pixels(preprocess)

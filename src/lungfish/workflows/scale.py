@@ -123,7 +123,7 @@ def _scaled(arch: Arch, scaling: Scaling) -> Scaled:
         memory_bytes = None if scaling.memory_mb is None else scaling.memory_mb * 1e6
         by = scaling.by or "phi"
         solution = solve(arch, macs=scaling.macs, params=scaling.params, memory_bytes=memory_bytes, by=by)
-        arch, phi = solution.arch, solution.value if by == "phi" else 0.0
+        arch, phi = solution.arch, solution.phi
     else:
         width = 1.0 if scaling.width is None else scaling.width
         depth = 1.0 if scaling.depth is None else scaling.depth

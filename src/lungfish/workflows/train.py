@@ -9,23 +9,23 @@ from lungfish.job.run import run_job
 from lungfish.job.spec import Job, TrainResult
 
 
-def train(  # noqa: PLR0913  the command's options, under the names that people type
+def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     photos: str | Path,
-    out: str | Path | None = None,
+    out: str | Path | None = Job.out,
     *,
-    arch: str | None = None,
-    weights: str | None = None,
-    recipe: str = "auto",
-    epochs: int | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    split: str | Path | None = None,
-    force: bool = False,
-    resume: bool = False,
-    follow_links: bool = False,
+    arch: str | None = Job.arch,
+    weights: str | None = Job.weights,
+    recipe: str = Job.recipe,
+    epochs: int | None = Job.epochs,
+    minutes: float | None = Job.minutes,
+    seed: int = Job.seed,
+    split: str | Path | None = Job.split,
+    force: bool = Job.force,
+    resume: bool = Job.resume,
+    follow_links: bool = Job.follow_links,
     progress: Progress | None = None,
 ) -> TrainResult:
-    """Make a proven bundle from labelled photos. The other arguments are those of `Job`.
+    """Make a proven bundle from labelled photos. The other arguments are those of `lungfish.job.spec.Job`.
 
     Args:
         progress: told of the steps; silent if None.

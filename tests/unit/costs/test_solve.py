@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import lungfish as lf
 from lungfish.architecture import NAMED, Arch
 from lungfish.core.errors import ArchitectureError, LungfishError, UnknownNameError, UsageError
 from lungfish.costs import cost, solve
@@ -63,10 +64,13 @@ def test_memory_in_int8_allows_four_times_the_activations() -> None:
     assert found.arch.resolution_px > solve(B0, memory_bytes=bound, by="resolution").arch.resolution_px
 
 
-def test_scale_to_is_reached_from_the_architecture() -> None:
-    assert B0.scale_to(macs=600e6) == solve(B0, macs=600e6).arch
-    assert B0.scale_to(params=3e6, by="width") == solve(B0, params=3e6, by="width").arch
-    assert B0.scale_to(memory_bytes=4_000_000) == solve(B0, memory_bytes=4_000_000).arch
+def test_it_says_what_the_network_costs() -> None:
+    for found in (lf.solve(B0, macs=600e6), lf.solve(B0, params=3e6, by="width"), lf.solve(B0, memory_bytes=4_000_000)):
+        counted = cost(found.arch)
+        assert (found.macs, found.params) == (counted.macs, counted.params)
+        assert found.peak_activation_bytes == counted.peak_activation_bytes
+        assert found.arch == (B0.scale(phi=found.phi) if found.by == "phi" else B0.scale(width=found.value))
+        assert found.phi == (found.value if found.by == "phi" else 0)
 
 
 @pytest.mark.parametrize("native_px", [32, 35, 36, 224])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lungfish.core.errors import PhotosError, StorageError, UsageError
-from lungfish.data.photos import Skipped
+from lungfish.data.photos import SkippedFile
 from lungfish.data.sources import open_photos
 from lungfish.data.sources.assembly import Listing, Row, assemble
 from lungfish.data.split.photos_csv import read_split
@@ -75,7 +75,7 @@ def test_split_folders_of_files_without_suffix(tmp_path, write_classes):
         ("val/cat/000", "val"),
         ("val/dog/000", "val"),
     ]
-    assert photos.skipped == (Skipped("docs/README", "not in a split folder"),)
+    assert photos.skipped == (SkippedFile("docs/README", "not in a split folder"),)
 
 
 def test_two_folders_for_one_split_and_no_train(tmp_path, write_classes):
@@ -97,8 +97,8 @@ def test_junk_is_ignored_and_strange_files_are_named(tmp_path, write_classes):
     photos = open_photos(tmp_path)
     assert names(photos) == ["cat/000.png", "dog/000.png"]
     assert photos.skipped == (
-        Skipped("cat/raw.cr2", ".cr2 is not a kind of picture that can be read"),
-        Skipped("stray.png", "not in a class folder"),
+        SkippedFile("cat/raw.cr2", ".cr2 is not a kind of picture that can be read"),
+        SkippedFile("stray.png", "not in a class folder"),
     )
     assert photos.warnings == ("1 folder holds no photos: empty",)
 
@@ -194,7 +194,7 @@ def test_links_out_of_the_tree_are_followed_once_if_wanted(tmp_path, write_class
     (inside / "adog").symlink_to(inside / "cat")
     photos = open_photos(inside, follow_links=True)
     assert names(photos) == ["cat/000.png", "dog/000.png", "dog/001.png"]
-    assert photos.skipped == (Skipped("adog", "a link to a folder that is read already"),)
+    assert photos.skipped == (SkippedFile("adog", "a link to a folder that is read already"),)
 
 
 def test_links_out_of_the_tree_are_skipped_counted_and_named(tmp_path, write_classes):
@@ -206,8 +206,8 @@ def test_links_out_of_the_tree_are_skipped_counted_and_named(tmp_path, write_cla
     photos = open_photos(inside)
     assert names(photos) == ["cat/000.png", "dog/000.png"]
     reason = "a link that leads outside the folder"
-    read = Skipped("dog/more", "a link to a folder that is read already")
-    assert set(photos.skipped) == {read, *(Skipped(name, reason) for name in ("root", "bird", "cat/bird.png"))}
+    read = SkippedFile("dog/more", "a link to a folder that is read already")
+    assert set(photos.skipped) == {read, *(SkippedFile(name, reason) for name in ("root", "bird", "cat/bird.png"))}
     (warning,) = photos.warnings
     assert warning.startswith("skipped 3 links that lead outside the folder: bird, cat/bird.png, root (add --follow-")
 

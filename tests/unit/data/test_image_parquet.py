@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 from lungfish.core.errors import PhotosError, UnreadablePhotoError
-from lungfish.data.photos import Skipped
+from lungfish.data.photos import SkippedFile
 from lungfish.data.sources import open_photos
 from lungfish.data.sources.groups import GROUPS_HELD
 from lungfish.data.sources.image_parquet import RowGroups
@@ -134,7 +134,7 @@ def test_a_spawned_process_reads_too(tmp_path):
 
 def test_rows_without_label_or_picture(tmp_path):
     photos = open_photos(write(tmp_path / "all.parquet", [0, 1, -1, None, 1], [b"a", None, b"c", b"d", b"e"]))
-    assert photos.skipped == (Skipped("all/2", "no label"), Skipped("all/3", "no label"))
+    assert photos.skipped == (SkippedFile("all/2", "no label"), SkippedFile("all/3", "no label"))
     assert photos.warnings == ("1 class has no photos: bee",)
     for _ in range(2):  # from the table, and from its copy
         with pytest.raises(UnreadablePhotoError, match="no picture"):

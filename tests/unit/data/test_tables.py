@@ -5,7 +5,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 import pytest
 
 from lungfish.core.errors import PhotosError
-from lungfish.data.photos import Skipped
+from lungfish.data.photos import SkippedFile
 from lungfish.data.sources import open_photos
 from lungfish.data.sources.tables import is_anchored
 
@@ -79,8 +79,8 @@ def test_missing_and_repeated_files_are_skipped(folder):
     photos = open_photos(write(folder, text))
     assert len(photos.photos) == 2
     assert photos.skipped == (
-        Skipped("images/000.png", "listed more than once"),
-        Skipped("images/gone.png", "no such file"),
+        SkippedFile("images/000.png", "listed more than once"),
+        SkippedFile("images/gone.png", "no such file"),
     )
 
 

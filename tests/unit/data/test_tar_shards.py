@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 from lungfish.core.errors import PhotosError, UnreadablePhotoError
-from lungfish.data.photos import Skipped
+from lungfish.data.photos import SkippedFile
 from lungfish.data.sources import open_photos, tar_headers, tar_index
 
 
@@ -151,11 +151,11 @@ def test_what_is_no_sample_is_named(tmp_path, monkeypatch):
     photos = open_photos(write(tmp_path / "x.tar", members))
     assert len(photos.photos) == 4
     assert photos.skipped == (
-        Skipped("x/5.jpg", "no label: a .cls, .json or .txt beside it; pickles are never read"),
-        Skipped("x/6.jpg", "2 pictures of one name"),
-        Skipped("x/7.jpg", "101 bytes; at most 100 are allowed"),
-        Skipped("x/10.jpg", "a .cls of 65,537 bytes"),
-        Skipped("x/0000.jpg", "listed more than once"),
+        SkippedFile("x/5.jpg", "no label: a .cls, .json or .txt beside it; pickles are never read"),
+        SkippedFile("x/6.jpg", "2 pictures of one name"),
+        SkippedFile("x/7.jpg", "101 bytes; at most 100 are allowed"),
+        SkippedFile("x/10.jpg", "a .cls of 65,537 bytes"),
+        SkippedFile("x/0000.jpg", "listed more than once"),
     )
     assert photos.read(photos.photos[0]) == b"picture 0"
 

@@ -8,7 +8,7 @@ import pytest
 from lungfish.architecture import parse_arch
 from lungfish.deploy.classifier import Classifier
 from lungfish.nn import build
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import find_entry
 
 LABELS = ("boot", "glove <i>", "größe")
@@ -21,7 +21,7 @@ def classifier() -> Classifier:
     arch = parse_arch("efficientnet_lite0:width=0.2,depth=0.3,resolution=64,classes=3")
     network = build(arch, entry.flavour, seed=0).eval()
     network.classifier.weight.data *= 20
-    return Classifier(network, 2.0, LABELS, Preprocess(64), entry)
+    return Classifier(network, 2.0, LABELS, Preprocessing(64), entry)
 
 
 @pytest.fixture

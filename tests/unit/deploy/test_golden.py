@@ -10,7 +10,7 @@ from PIL import Image
 
 import lungfish as lf
 from lungfish.deploy.golden import golden_pictures, golden_pixels, write_golden
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 def resized(picture: Image.Image, rule: dict[str, Any]) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_the_pictures_are_generated_and_of_several_shapes() -> None:
 
 
 def test_answers_stand_under_their_pictures(tmp_path: Path) -> None:
-    preprocess = Preprocess(32)
+    preprocess = Preprocessing(32)
     answers = np.eye(4, dtype=np.float32)
     write_golden(tmp_path, preprocess, {"model.onnx": answers})
     rows = json.loads((tmp_path / "golden" / "probabilities.json").read_text())["model.onnx"]

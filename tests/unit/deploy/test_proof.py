@@ -18,7 +18,7 @@ from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import LabelledPhotos, Proof, artifact_rows, check_parity, choose_default, prove
 from lungfish.evaluation.metrics import score
 from lungfish.runtime.artifact import ArtifactRow, Latency
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 COLORS = {"red": 0, "lime": 1, "blue": 2}
 
@@ -90,7 +90,7 @@ def test_the_reason_names_file_value_and_limit(classifier: Classifier, pixels: n
 
 def test_every_artifact_answers_every_photo_in_order(artifacts: dict[str, Path]) -> None:
     val, test = photos(["red", "blue"] * 7), photos(["lime", "red", "blue"] * 9)
-    proofs = prove(list(artifacts.values()), val, test, Preprocess(8, crop_fraction=1.0), Silent())
+    proofs = prove(list(artifacts.values()), val, test, Preprocessing(8, crop_fraction=1.0), Silent())
     right, wrong = proofs["model.onnx"], proofs["model-int8.onnx"]
     np.testing.assert_array_equal(right.val.argmax(axis=1), val.truth)
     np.testing.assert_array_equal(right.test.argmax(axis=1), test.truth)
@@ -107,7 +107,7 @@ def test_a_photo_that_vanished_ends_the_job(artifacts: dict[str, Path]) -> None:
             list(artifacts.values()),
             photos(["red"]),
             LabelledPhotos([gone], np.array([0])),
-            Preprocess(8, crop_fraction=1.0),
+            Preprocessing(8, crop_fraction=1.0),
             Silent(),
         )
 

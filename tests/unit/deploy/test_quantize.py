@@ -12,7 +12,7 @@ from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.quantize import FLOAT_BLOCKS, quantize_int8
 from lungfish.nn import build
 from lungfish.runtime.graph_check import checked_graph
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import BATCH_SIZE, Session
 from lungfish.weights.catalogue import find_entry
 
@@ -87,7 +87,7 @@ def test_every_family_can_be_quantized(name: str, pixels: np.ndarray, tmp_path: 
     with torch.no_grad():
         network(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 128 - 1)
     entry = find_entry("efficientnet_lite0.in1k")
-    classifier = Classifier(network.eval(), 1.0, ("a", "b", "c"), Preprocess(64), entry)
+    classifier = Classifier(network.eval(), 1.0, ("a", "b", "c"), Preprocessing(64), entry)
     fp32, int8 = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
     classifier.write_onnx(fp32)
     quantize_int8(fp32, int8, pixels)

@@ -11,7 +11,7 @@ from lungfish.data.photos import SPLITS
 from lungfish.data.sources import open_photos
 from lungfish.job import dataset as module
 from lungfish.job.dataset import Gathered, GatherOptions, gather
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 ALL, SPARING = 1000, 0  # `cross_validate_below`
 
@@ -27,7 +27,7 @@ class Means:
 
 
 def gathered_from(folder: Path, cross_validate_below: int = SPARING) -> Gathered:
-    return gather(open_photos(folder), Preprocess(32), Means(), GatherOptions(None, cross_validate_below), Silent())
+    return gather(open_photos(folder), Preprocessing(32), Means(), GatherOptions(None, cross_validate_below), Silent())
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from lungfish.data.split.photos_csv import SplitRow, write_split
 from lungfish.job.dataset import Gathered, GatherOptions, gather
 from lungfish.job.previous_split import Candidates, kept_in_words, previous_split, split_source
 from lungfish.job.target import Target
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 Write = Callable[..., Path]
 
@@ -151,7 +151,7 @@ def test_a_folder_grows_and_changes_while_its_tested_photos_stay(
 
     def look(candidates: Candidates | None = None) -> Gathered:
         options = GatherOptions(candidates=candidates or Candidates())
-        return gather(open_photos(photos), Preprocess(32), None, options, Silent())
+        return gather(open_photos(photos), Preprocessing(32), None, options, Silent())
 
     before = look()
     assert before.previous is None

@@ -14,9 +14,9 @@ from lungfish.data.scan.scenes import Descriptor
 from lungfish.data.sources import open_photos
 from lungfish.job import dataset as module
 from lungfish.job.dataset import Gathered, GatherOptions, gather
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
-RULE = Preprocess(32)
+RULE = Preprocessing(32)
 
 
 class Coarse:

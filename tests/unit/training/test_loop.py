@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from lungfish.core.errors import DivergedError, UsageError
+from lungfish.evaluation.stage_result import Score
 from lungfish.nn.layers import Dropout
 from lungfish.training import saving
 from lungfish.training.checkpoint import Checkpoint, Checkpoints
 from lungfish.training.loop import Fitted, Run, _schedule, fit
 from lungfish.training.stage_settings import Tuning
-from lungfish.training.state import Score
 
 TUNING = Tuning(epochs=4, batch=16, learning_rate=0.05, patience=4)
 JOB = {"photos": "abc", "recipe": "finetune"}

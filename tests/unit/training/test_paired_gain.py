@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lungfish.training.paired_gain import Gain, gain, losses
+from lungfish.evaluation.stage_result import Gain
+from lungfish.training.paired_gain import gain, losses
 
 RNG = np.random.default_rng(0)
 

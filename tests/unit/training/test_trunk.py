@@ -69,11 +69,10 @@ def test_the_key_stays_and_changes_as_it_must(network: Network) -> None:
     entry = lite0()
     key = OnnxTrunk(network, entry).key
     assert OnnxTrunk(build(parse_arch(SMALL), entry.flavour, seed=0).eval(), entry).key == key
-    normalization = entry.normalization
     others = {
         "weights": OnnxTrunk(build(parse_arch(SMALL), entry.flavour, seed=1).eval(), entry).key,
-        "mean": OnnxTrunk(network, replace(entry, normalization=replace(normalization, mean=(0.0, 0.0, 0.0)))).key,
-        "std": OnnxTrunk(network, replace(entry, normalization=replace(normalization, std=(1.0, 1.0, 1.0)))).key,
+        "mean": OnnxTrunk(network, replace(entry, mean=(0.0, 0.0, 0.0))).key,
+        "std": OnnxTrunk(network, replace(entry, std=(1.0, 1.0, 1.0))).key,
         "architecture": OnnxTrunk(build(parse_arch(f"{SMALL},depth=0.6"), entry.flavour, seed=0).eval(), entry).key,
         "resolution": OnnxTrunk(build(parse_arch(SMALL.replace("64", "96")), entry.flavour, seed=0).eval(), entry).key,
         "flavour": OnnxTrunk(build(parse_arch(SMALL), Flavour("symmetric", 1e-5), seed=0).eval(), entry).key,
@@ -150,7 +149,7 @@ def test_normalized_pixels() -> None:
     pixels = torch.tensor([[[[0, 127, 255]]]], dtype=torch.uint8)
     x_nchw = normalized(pixels, entry)
     assert x_nchw.shape == (1, 3, 1, 1)
-    expected = (np.array([0, 127, 255]) - np.array(entry.normalization.mean)) / np.array(entry.normalization.std)
+    expected = (np.array([0, 127, 255]) - np.array(entry.mean)) / np.array(entry.std)
     np.testing.assert_allclose(x_nchw.flatten().numpy(), expected, rtol=1e-6)
 
 

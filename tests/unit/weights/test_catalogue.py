@@ -53,7 +53,7 @@ def test_a_row_and_its_defaults() -> None:
     rows = "[defaults]\n" + "\n".join(f"{key} = {value}" for key, value in ROW.items())
     first, second = read_entries("x.toml", f'{rows}\n[[weights]]\n[[weights]]\nname = "mobilenet_v2.y"\n')
     assert (first.name, second.name) == ("mobilenet_v2.x_in1k", "mobilenet_v2.y")
-    assert second.normalization.mean == (127.5, 127.5, 127.5)
+    assert second.mean == (127.5, 127.5, 127.5)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_pixels_of_keras() -> None:
     from keras.src.applications import efficientnet, mobilenet, mobilenet_v2
 
     for entry in entries_of("keras"):
-        mean, std = np.array(entry.normalization.mean), np.array(entry.normalization.std)
+        mean, std = np.array(entry.mean), np.array(entry.std)
         if entry.arch.startswith("efficientnet"):
             np.testing.assert_allclose(std, 255 * np.array(efficientnet.IMAGENET_STDDEV_RGB))
         else:
@@ -217,5 +217,5 @@ def test_pixels_of_keras() -> None:
 
 def check_pixels(entry: WeightsEntry, mean: Any, std: Any) -> None:
     """A library's statistics are of pixels from 0 to 1."""
-    assert entry.normalization.mean == pytest.approx([255 * value for value in mean])
-    assert entry.normalization.std == pytest.approx([255 * value for value in std])
+    assert entry.mean == pytest.approx([255 * value for value in mean])
+    assert entry.std == pytest.approx([255 * value for value in std])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from lungfish.runtime.preprocess import Preprocess
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
 
@@ -18,7 +17,7 @@ PHOTOS = 200  # the first 200 classes; all 1,000 are measured by benchmarks
 def test_lite0_names_imagenet_photos() -> None:
     entry = find_entry("efficientnet_lite0.in1k")
     network = load_network(entry).to(memory_format=torch.channels_last)
-    preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = entry.preprocessing(network.arch.resolution_px)
     paths = sorted(SAMPLES.glob("*.jpg"))[:PHOTOS]
     truth = np.array([int(path.name[:4]) for path in paths])
     answers = []

@@ -100,6 +100,17 @@ def test_build_with_a_name_of_the_catalogue() -> None:
     assert not network.training
 
 
+def test_build_of_the_features_alone() -> None:
+    backbone = lf.build(NAMED["efficientnet_lite0"], LITE0.name, features_only=True)
+    network = load_network(LITE0)
+    x_nchw = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        maps = backbone(x_nchw)
+        torch.testing.assert_close(network.head(maps[-1]).mean((2, 3)), network.features(x_nchw))
+    assert [each.shape[2:] for each in maps] == [(64 // 2**i, 96 // 2**i) for i in range(1, 6)]
+    assert not backbone.training
+
+
 def test_build_says_that_weights_have_other_classes() -> None:
     with pytest.raises(WeightsError, match=r"misshapen .*_fc\.weight is \[1000, 1280\], expected \[10, 1280\]"):
         lf.build(NAMED["efficientnet_lite0"].with_classes(10), "efficientnet_lite0.in1k")

@@ -1,6 +1,8 @@
 """One table of the catalogue, the hub and GitHub."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +53,11 @@ def test_one_table(services: Any) -> None:
     theirs = rows["github.com/them/mobilenet"]
     assert (theirs.license, theirs.stars, theirs.updated) == ("MIT", 77, "2023-01-02")
     assert "code" in theirs.source
+    assert ours.next_command == "lungfish weights fetch hf:me/mobilenetv2-open"
+    assert theirs.next_command == "git ls-remote https://github.com/them/mobilenet HEAD"
+    assert (
+        rows["github.com/them/evil\x1b[2J"].next_command == r"git ls-remote 'https://github.com/them/evil\x1b[2J' HEAD"
+    )
     assert [seen.query["search"] for seen in services.seen] == ["mobilenet_v2", "mobilenetv2"]
 
 
@@ -58,7 +65,7 @@ def test_a_service_that_fails_is_a_warning(services: Any, reply: Any) -> None:
     services.answer("/api/models", reply(429, headers={"Retry-After": "300"}))
     services.github.stop()
     found = search_online("mobilenet_v2")
-    assert found.rows == search_catalogue("mobilenet_v2")
+    assert [replace(row, next_command="") for row in found.rows] == search_catalogue("mobilenet_v2")
     hub, github = found.warnings
     assert hub.startswith("the Hugging Face hub was left out: ")
     assert "rate limit" in hub
@@ -69,6 +76,9 @@ def test_a_service_that_fails_is_a_warning(services: Any, reply: Any) -> None:
 def test_offline_is_a_warning(services: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUNGFISH_OFFLINE", "1")
     found = search_online("lite0")
+    assert [row.next_command for row in found.rows if row.at_hand] == [
+        "lungfish train PHOTOS --weights efficientnet_lite0.in1k"
+    ]
     assert [row.name for row in found.rows if row.at_hand] == ["efficientnet_lite0.in1k"]
     assert len(found.warnings) == 2
     assert services.seen == services.github.seen == []
@@ -91,6 +101,12 @@ def test_the_command(services: Any, lungfish: Callable[..., Any]) -> None:
     assert lines["hf:me/mobilenetv2-silent"][1:3] == ["unknown", "!"]
     assert lines["github.com/them/mobilenet"][1:4] == ["MIT", "77", "2023-01-02"]
     assert "\x1b" not in shown
+    table, _, legend = shown.partition("\n\n")
+    hits = [line for line in table.splitlines() if line.strip()][1:]
+    assert all(
+        re.search(r"  (lungfish (weights fetch|train PHOTOS --weights)|git ls-remote) \S", line) for line in hits
+    )
+    assert "git+https://github.com/OWNER/REPO@COMMIT#PATH" in legend
     services.github.stop()
     ended = lungfish("weights", "search", "mobilenet_v2", "--online")
     assert (ended.code, len(ended.err.splitlines())) == (0, 1)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lungfish.data.photos import SkippedFile
 from lungfish.data.split.problems import Problem
 from lungfish.training.recipe import RECIPES
 from lungfish.workflows import dry_run as module
@@ -24,7 +25,7 @@ def plan(*problems: Problem, skipped: int = 0, seconds: float | None = 9.4) -> P
         recipe="auto",
         classes={"one": {"train": 1, "val": 0, "test": 0}},
         counts={"train": 1, "val": 0, "test": 0},
-        skipped=({"file": "x.jpg", "reason": "empty file"},) * skipped,
+        skipped=(SkippedFile("x.jpg", "empty file"),) * skipped,
         leaks=(),
         warnings=(),
         problems=problems,

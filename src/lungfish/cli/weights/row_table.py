@@ -13,6 +13,9 @@ LEGEND = """
 
 *: on this machine. Top-1: percent of ImageNet's validation images, as published.
 !: fetched with --accept-license only. Unknown: nobody says what may be done with the weights."""
+REPOSITORIES = """
+github.com: find the file of weights and its license there, then run
+lungfish weights fetch git+https://github.com/OWNER/REPO@COMMIT#PATH with the commit that git ls-remote prints."""
 
 
 def row_table(rows: Sequence[Row]) -> str:
@@ -20,17 +23,21 @@ def row_table(rows: Sequence[Row]) -> str:
     from lungfish.cli.output import table
     from lungfish.core.names import printable
 
-    online = any(row.updated for row in rows)
-    lines = [["", "name", "license", "M params", "top-1", *(["stars", "updated"] if online else []), "source"]]
+    online = any(row.next_command for row in rows)
+    told = ("stars", "updated", "source", "next") if online else ("source",)
+    lines = [["", "name", "license", "M params", "top-1", *told]]
     for row in rows:
         service = ["" if row.stars is None else f"{row.stars:,}", printable(row.updated)] if online else []
         params = "" if row.params is None else f"{row.params / 1e6:.2f}"
         top1 = "" if row.top1 is None else f"{row.top1:.1f}"
         mark = "*" if row.at_hand else ""
         name, license_id, source = map(printable, (row.name, _license(row.license), row.source))
-        lines.append([mark, name, license_id, params, top1, *service, source])
-    text = table(lines, left=(0, 1, 2, len(lines[0]) - 1))
-    return (text if online else "\n".join(map(_cut, text.splitlines()))) + LEGEND
+        command = [printable(row.next_command)] if online else []
+        lines.append([mark, name, license_id, params, top1, *service, source, *command])
+    if online:
+        has_repository = any(row.next_command.startswith("git ") for row in rows)
+        return table(lines, left=(0, 1, 2, 7, 8)) + LEGEND + (REPOSITORIES if has_repository else "")
+    return "\n".join(map(_cut, table(lines, left=(0, 1, 2, 5)).splitlines())) + LEGEND
 
 
 def _license(license_id: str) -> str:

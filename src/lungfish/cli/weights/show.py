@@ -61,8 +61,8 @@ def _published(shown: Shown) -> dict[str, str]:
 
 
 def _preprocessing(entry: WeightsEntry) -> dict[str, str]:
-    flavour, pixels = entry.flavour, entry.normalization
-    channels = ["({} - {:g}) / {:g}".format(*each) for each in zip("RGB", pixels.mean, pixels.std, strict=True)]
+    flavour = entry.flavour
+    channels = ["({} - {:g}) / {:g}".format(*each) for each in zip("RGB", entry.mean, entry.std, strict=True)]
     return {
         "flavour": f"padding {flavour.padding}, batch-norm epsilon {flavour.bn_eps:g}",
         "pixels": ", ".join(channels),

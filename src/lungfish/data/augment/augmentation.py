@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from lungfish.core.errors import UsageError
 from lungfish.core.hashing import sha256_json
-from lungfish.runtime.preprocess import INTERPOLATIONS, Preprocess
+from lungfish.runtime.preprocessing import INTERPOLATIONS, Preprocessing
 
 TRIES = 10
 LIGHT = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
@@ -52,7 +52,7 @@ class Augmentation:
         if not 0 <= self.color <= 1:
             raise UsageError(f"augmentation: color is {self.color!r}; allowed are 0 to 1")
 
-    def draft_px(self, preprocess: Preprocess) -> int:
+    def draft_px(self, preprocess: Preprocessing) -> int:
         """Shorter side that a scaled JPEG decode must keep, so that even the smallest part need not be enlarged."""
         smallest = math.sqrt(self.min_area / self.max_aspect)  # a part's side, relative to the photo's shorter side
         return max(preprocess.draft_px, math.ceil(preprocess.resolution_px / smallest))
@@ -70,7 +70,7 @@ def view_rng(seed: int, sha256: str, view: int) -> np.random.Generator:
 
 
 def augmented(
-    image: Image.Image, preprocess: Preprocess, augmentation: Augmentation, rng: np.random.Generator
+    image: Image.Image, preprocess: Preprocessing, augmentation: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """A view of an RGB image: uint8 `[resolution, resolution, 3]`.
 

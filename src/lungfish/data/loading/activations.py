@@ -23,7 +23,7 @@ from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.data.loading.growing_array import GrowingArray
 from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.decode import decode
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import physical_cores
 
 VERSION = 1  # raise it when the same key would stand for other activations
@@ -128,7 +128,7 @@ def compute_views(
     readers: Sequence[Callable[[], bytes]],
     hashes: Sequence[str],
     trunk: FrozenPart,
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     settings: ViewSettings,
     progress: Progress | None = None,
 ) -> Views:
@@ -193,7 +193,7 @@ class _Work:
         readers: Sequence[Callable[[], bytes]],
         hashes: Sequence[str],
         trunk: FrozenPart,
-        preprocess: Preprocess,
+        preprocess: Preprocessing,
         settings: ViewSettings,
     ) -> None:
         self._readers, self._hashes, self._trunk = readers, hashes, trunk

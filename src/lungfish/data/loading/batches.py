@@ -13,7 +13,7 @@ from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.loader import Batch, PhotoLoader, Sample
 from lungfish.data.loading.photo_views import FreshView, PlainView
 from lungfish.data.scan.examination import Record
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ class PhotoBatches:
         self,
         loader: PhotoLoader,
         records: Sequence[Record],
-        preprocess: Preprocess,
+        preprocess: Preprocessing,
         augmentation: FreshAugmentation,
         seed: int,
     ) -> None:
@@ -67,7 +67,7 @@ class PhotoBatches:
 
 
 def plain_batches(
-    loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocess, chunks: Iterable[Positions]
+    loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocessing, chunks: Iterable[Positions]
 ) -> Iterator[Tensor]:
     """Photos as the artefact sees them: uint8 `[k, 3, resolution, resolution]` for each chunk in turn, contiguous.
 

@@ -11,7 +11,7 @@ from lungfish.core.hashing import sha256_json
 from lungfish.data.augment.augmentation import augmented, view_rng
 from lungfish.data.augment.fresh import FreshAugmentation, changed
 from lungfish.runtime.decode import decode
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 class View(Protocol):
@@ -35,7 +35,7 @@ class View(Protocol):
 class PlainView:
     """What the artefact sees."""
 
-    preprocess: Preprocess
+    preprocess: Preprocessing
 
     @property
     def side_px(self) -> int:
@@ -59,7 +59,7 @@ class FreshView:
         epoch: its number.
     """
 
-    preprocess: Preprocess
+    preprocess: Preprocessing
     augmentation: FreshAugmentation
     seed: int
     epoch: int

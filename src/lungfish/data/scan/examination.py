@@ -19,13 +19,13 @@ from lungfish.core.cache import budget_bytes, cache_folder
 from lungfish.core.errors import StorageError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress, Silent
-from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.data.scan.capture_time import capture_time
 from lungfish.data.scan.features import Trunk, open_features
 from lungfish.data.scan.inspection import Inspection, InspectionCache, inspect
 from lungfish.data.scan.row_store import RowStore
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import physical_cores
 
 CHUNK_PHOTOS = 16
@@ -59,7 +59,7 @@ class Examined:
     records: tuple[Record, ...]
     features: NDArray[np.float32]
     feature_rows: NDArray[np.int64]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFile, ...]
     decoded: int
     embedded: int
     warnings: tuple[str, ...]
@@ -81,7 +81,7 @@ class ExamineOptions:
 
 
 def examine(
-    photos: PhotoSet, preprocess: Preprocess, trunk: Trunk | None = None, options: ExamineOptions | None = None
+    photos: PhotoSet, preprocess: Preprocessing, trunk: Trunk | None = None, options: ExamineOptions | None = None
 ) -> Examined:
     """Look at every photo once and compute its features; both are cached by content.
 
@@ -152,7 +152,7 @@ def _chunks(wanted: Sequence[bool]) -> Iterator[_Chunk]:
 class _Examiner:
     """The work on one chunk, done in any thread; its results go to the caches at once."""
 
-    def __init__(self, photos: PhotoSet, preprocess: Preprocess, trunk: Trunk | None) -> None:
+    def __init__(self, photos: PhotoSet, preprocess: Preprocessing, trunk: Trunk | None) -> None:
         self.photos = photos
         self.preprocess = preprocess
         self.trunk = trunk
@@ -254,7 +254,7 @@ class _Tally:
         records = tuple(
             Record(photos[i], seen, self._taken.get(i)) for i in readable if (seen := self._seen[i]) is not None
         )
-        unreadable = tuple(Skipped(photos[i].name, self._reasons[i]) for i in sorted(self._reasons))
+        unreadable = tuple(SkippedFile(photos[i].name, self._reasons[i]) for i in sorted(self._reasons))
         return Examined(
             records,
             self._features[: self._filled],

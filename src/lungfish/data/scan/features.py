@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lungfish.core.cache import cache_folder
 from lungfish.core.hashing import sha256_json
 from lungfish.data.scan.row_store import RowStore
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 class Trunk(Protocol):
@@ -36,12 +36,12 @@ class Trunk(Protocol):
         ...
 
 
-def features_folder(trunk: Trunk, preprocess: Preprocess) -> Path:
+def features_folder(trunk: Trunk, preprocess: Preprocessing) -> Path:
     """Where features of this trunk under this resize rule and this decoder are kept."""
     key = sha256_json({"trunk": trunk.key, "pillow": PIL.__version__, "preprocess": preprocess.to_json()})
     return cache_folder() / "features" / key
 
 
-def open_features(trunk: Trunk, preprocess: Preprocess) -> RowStore:
+def open_features(trunk: Trunk, preprocess: Preprocessing) -> RowStore:
     """The feature cache: SHA-256 of a photo's bytes to float32 `[trunk.width]`."""
     return RowStore(features_folder(trunk, preprocess), np.dtype(("<f4", (trunk.width,))))

@@ -15,7 +15,7 @@ from lungfish.core.cache import cache_folder
 from lungfish.core.errors import MissingExtraError
 from lungfish.core.hashing import sha256_json
 from lungfish.data.scan.row_store import RowStore
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 # Raise it when a field below is computed differently, or a photo is refused that was read before: older cache entries
 # are then left alone.
@@ -71,7 +71,7 @@ class InspectionCache:
     """Inspections by content, kept on disk for one resize rule. Photos that fail are not kept: they fail fast, and an
     installed extra or a newer Pillow may read them."""
 
-    def __init__(self, preprocess: Preprocess) -> None:
+    def __init__(self, preprocess: Preprocessing) -> None:
         self.store = RowStore(inspections_folder(preprocess), ROW)
 
     def get(self, sha256: str) -> Inspection | None:
@@ -82,7 +82,7 @@ class InspectionCache:
         self.store.add(seen.sha256, (seen.phash, seen.signature))
 
 
-def inspections_folder(preprocess: Preprocess) -> Path:
+def inspections_folder(preprocess: Preprocessing) -> Path:
     """Where inspections made with this resize rule and this decoder are kept."""
     key = sha256_json({"version": VERSION, "pillow": PIL.__version__, "preprocess": preprocess.to_json()})
     return cache_folder() / "inspections" / key

@@ -15,7 +15,7 @@ from lungfish.core.progress import Progress
 from lungfish.data.photos import PhotoSet
 from lungfish.data.scan.examination import Examined, ExamineOptions, Record, examine
 from lungfish.data.scan.features import Trunk
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 def sample_by_class(
@@ -47,7 +47,7 @@ def embed_sample(
     examined: Examined,
     positions: NDArray[np.int64],
     photos: PhotoSet,
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     trunk: Trunk,
     progress: Progress,
 ) -> Examined:

@@ -17,7 +17,7 @@ from lungfish.data.scan.examination import Record
 from lungfish.data.scan.features import Trunk
 from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.scan.sequences import consecutive_pairs
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 # Cosine similarities. Two views of one photo (60 % of its area or more, turned by 10 degrees, a fifth darker) reach
 # 0.77 in 95 % of cases; photos of two classes in under 0.1 %, of one class in 0.2 % (objects) to 1.4 % (clothes).
@@ -38,7 +38,7 @@ class Descriptor:
     """The fixed network that tells whether photos are near, and the resize rule before it."""
 
     trunk: Trunk
-    preprocess: Preprocess
+    preprocess: Preprocessing
 
 
 @dataclass(frozen=True, eq=False)

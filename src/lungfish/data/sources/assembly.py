@@ -10,7 +10,7 @@ from typing import Any
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
-from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.runtime.manifest import MAX_LABEL_CHARACTERS
 
 # A row takes about 300 bytes, its photo some of them again: 2 GB. ImageNet-1k has 1.3 million photos, Places365 1.8.
@@ -51,7 +51,7 @@ class Listing:
     """What a source has found so far."""
 
     rows: list[Row] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 

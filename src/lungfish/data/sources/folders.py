@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
-from lungfish.data.photos import SPLITS, PhotoSet, Skipped
+from lungfish.data.photos import SPLITS, PhotoSet, SkippedFile
 from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, OneClassError, Row, assemble
 from lungfish.data.sources.place import Place
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
@@ -45,18 +45,18 @@ def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
     split = splits.get(parts[0])
     if splits and split is None and len(parts) > 1:
         if why_not_photo(name) is None:
-            listing.skipped.append(Skipped(name, "not in a split folder"))
+            listing.skipped.append(SkippedFile(name, "not in a split folder"))
         return
     depth = 2 if splits else 1
     if len(parts) <= depth:
         if suffix_of(name) in PHOTO_SUFFIXES:
-            listing.skipped.append(Skipped(name, "not in a class folder"))
+            listing.skipped.append(SkippedFile(name, "not in a class folder"))
         return
     reason = why_not_photo(name)
     if reason is None:
         listing.rows.append(Row(name, parts[depth - 1], split))
     elif reason:
-        listing.skipped.append(Skipped(name, reason))
+        listing.skipped.append(SkippedFile(name, reason))
 
 
 def _split_folders(place: Place, possible: list[str], photos: list[str]) -> dict[str, str]:

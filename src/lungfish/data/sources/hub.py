@@ -11,7 +11,7 @@ from typing import Any
 
 from lungfish.core.errors import PhotosError, UnreadablePhotoError
 from lungfish.core.names import printable
-from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble, label_text
 from lungfish.data.sources.hub_library import download, find_data, hub_errors, parse_hub_name
 from lungfish.data.sources.remote import open_place
@@ -103,7 +103,7 @@ class _Table:
                 label = classes[value] if classes else label_text(value)
                 listing.rows.append(Row(name, label, self.side, None, start + i))
             else:
-                listing.skipped.append(Skipped(name, "no label"))
+                listing.skipped.append(SkippedFile(name, "no label"))
         return True
 
     def _column(self, usual: str, kind: str, what: str) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import LungfishError, PhotosError, UnreadablePhotoError
 from lungfish.core.names import printable
-from lungfish.data.photos import PhotoSet, Skipped
+from lungfish.data.photos import PhotoSet, SkippedFile
 from lungfish.data.sources.assembly import Listing, Row, assemble, check_count, label_text, split_named
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
@@ -172,7 +172,7 @@ def _list_rows(listing: Listing, columns: dict[str, list[Any]], listed: _Listed)
         name = f"{stem}/{i:0{digits}d}"
         sound = 0 <= value < len(classes) if classes and value is not None else label_text(value)
         if not sound:
-            listing.skipped.append(Skipped(name, "no label"))
+            listing.skipped.append(SkippedFile(name, "no label"))
             continue
         own = columns["split"][i] if "split" in columns else None
         group = columns["group"][i] if "group" in columns else None

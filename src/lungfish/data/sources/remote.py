@@ -18,7 +18,7 @@ from lungfish.core.errors import DownloadError, LungfishError, MissingExtraError
 from lungfish.core.extras import missing_extra
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import choose, printable
-from lungfish.data.photos import Photo, Skipped
+from lungfish.data.photos import Photo, SkippedFile
 from lungfish.data.sources.assembly import Listing, check_count
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader
@@ -102,7 +102,7 @@ class RemotePlace:
     def tree(self) -> Tree:
         files: list[str] = []
         folders: list[str] = []
-        skipped: list[Skipped] = []
+        skipped: list[SkippedFile] = []
         pending = [""]
         while pending:
             folder = pending.pop()
@@ -121,7 +121,7 @@ class RemotePlace:
                     pending.append(name)
                     folders.append(name)
                 else:
-                    skipped.append(Skipped(name, f"deeper than {DEEPEST} folders"))
+                    skipped.append(SkippedFile(name, f"deeper than {DEEPEST} folders"))
             if len(folders) > MAX_FOLDERS:
                 raise PhotosError(f"{self.shown()} holds more than the {MAX_FOLDERS:,} folders allowed")
         return Tree(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(skipped, key=lambda s: s.file)))
@@ -154,7 +154,7 @@ class RemotePlace:
         known = [self.listed.get(row.name, (-1, "")) for row in rows]
         for row, (size, _) in zip(rows, known, strict=True):
             if size > MAX_PHOTO_BYTES:
-                listing.skipped.append(Skipped(row.name, too_large(size)))
+                listing.skipped.append(SkippedFile(row.name, too_large(size)))
         is_sound = [size <= MAX_PHOTO_BYTES for size, _ in known]
         listing.rows = list(compress(rows, is_sound))
         for number, row in enumerate(listing.rows):

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
-from lungfish.data.photos import PhotoSet, Skipped
+from lungfish.data.photos import PhotoSet, SkippedFile
 from lungfish.data.sources.assembly import Listing, Row, Texts, assemble, check_count, label_text, split_named
 from lungfish.data.sources.image_parquet import read_columns
 from lungfish.data.sources.place import LocalPlace, Place
@@ -53,11 +53,11 @@ def open_table(place: Place, name: str) -> PhotoSet:
             if seen[photo] != label:
                 both = f"{printable(seen[photo])!r} and {printable(label)!r}"
                 raise PhotosError(f"{_where(table, i)}: {printable(photo)} is labelled {both}", "Keep one of the rows.")
-            listing.skipped.append(Skipped(photo, "listed more than once"))
+            listing.skipped.append(SkippedFile(photo, "listed more than once"))
             continue
         seen[photo] = label
         if not places.is_file(photo):
-            listing.skipped.append(Skipped(photo, "no such file"))
+            listing.skipped.append(SkippedFile(photo, "no such file"))
             continue
         split = table.columns["split"][i] if "split" in table.columns else ""
         group = table.columns["group"][i] if "group" in table.columns else ""

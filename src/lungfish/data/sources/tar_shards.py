@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import LungfishError, UnreadablePhotoError
-from lungfish.data.photos import Photo, PhotoSet, Skipped
+from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.data.sources.assembly import Listing, Row, assemble, check_count
 from lungfish.data.sources.copies import plan_copies
 from lungfish.data.sources.groups import GroupReader, Item
@@ -46,11 +46,11 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
         check_count(len(listing.skipped) + len(shard.skipped), place.shown())
         stem = file.removesuffix(".tar")
         seen: set[str] = set()
-        listing.skipped += [Skipped(f"{stem}/{name}" if name else file, why) for name, why in shard.skipped]
+        listing.skipped += [SkippedFile(f"{stem}/{name}" if name else file, why) for name, why in shard.skipped]
         for sample in shard.samples:
             name = f"{stem}/{sample.name}"
             if name in seen:
-                listing.skipped.append(Skipped(name, "listed more than once"))
+                listing.skipped.append(SkippedFile(name, "listed more than once"))
                 continue
             seen.add(name)
             label = labels.setdefault(sample.label, sample.label)

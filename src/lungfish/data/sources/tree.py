@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from lungfish.core.errors import StorageError
 from lungfish.core.names import plural, printable
-from lungfish.data.photos import Skipped
+from lungfish.data.photos import SkippedFile
 from lungfish.runtime.decode import EXTRA_SUFFIXES, SUFFIXES
 
 PHOTO_SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
@@ -51,7 +51,7 @@ class Tree:
 
     files: tuple[str, ...]
     folders: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFile, ...]
 
     @property
     def links_out(self) -> list[str]:
@@ -86,7 +86,7 @@ def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
     """
     files: list[str] = []
     folders: list[str] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedFile] = []
     entered: set[tuple[int, int]] = set()
     pending = deque([("", Path(root))])
     real_root = os.path.realpath(root)
@@ -94,7 +94,7 @@ def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
         prefix, folder = pending.popleft()
         identity = _identity(folder)
         if identity in entered:
-            skipped.append(Skipped(prefix.rstrip("/"), "a link to a folder that is read already"))
+            skipped.append(SkippedFile(prefix.rstrip("/"), "a link to a folder that is read already"))
             continue
         entered.add(identity)
         folders.append(prefix.rstrip("/"))
@@ -111,7 +111,7 @@ def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
             elif kind == "file":
                 files.append(name)
             else:
-                skipped.append(Skipped(name, kind))
+                skipped.append(SkippedFile(name, kind))
     return Tree(tuple(sorted(files)), tuple(sorted(folders[1:])), tuple(sorted(skipped, key=lambda s: s.file)))
 
 

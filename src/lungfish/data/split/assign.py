@@ -18,12 +18,12 @@ from lungfish.data.split.problems import Problem, stop_for
 from lungfish.data.split.review import (
     bridge_warnings,
     divided_warnings,
-    find_leaks,
     group_ties,
     group_warnings,
     label_warnings,
     leak_warnings,
     missing_warnings,
+    photo_pairs,
     saved_warnings,
     scene_warnings,
     shown_names,
@@ -92,7 +92,7 @@ def assign_splits(
         note(plan.untrained())  # what was saved may leave nothing free to train a class on
         note(plan.saved_gaps())
     concerned = {label for problem in problems for label in problem.classes}
-    leaks = find_leaks(records, copies, plan.splits)
+    leaks = tuple(pair for pair in photo_pairs(records, copies, plan.splits) if pair.leaks)
     warnings = [
         *(saved_warnings(records, plan.splits, plan.reasons, saved) if saved is not None else ()),
         *leak_warnings(leaks),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.split.problems import Problem
-from lungfish.data.split.review import Leak
+from lungfish.data.split.review import PhotoPair
 
 HOW = {"given": "given", "saved": "saved", "content hash": "content hash", "class needs it": "content hash"}
 TOGETHER = "with a copy, group or scene"
@@ -32,7 +32,7 @@ class Assignment:
     splits: tuple[str, ...]
     reasons: tuple[str, ...]
     units: NDArray[np.int64]
-    leaks: tuple[Leak, ...]
+    leaks: tuple[PhotoPair, ...]
     warnings: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
 

@@ -21,31 +21,42 @@ FEW_SAVED = 0.5  # of the photos: below it, the saved split is probably another 
 
 
 @dataclass(frozen=True)
-class Leak:
-    """Two copies on different sides."""
+class PhotoPair:
+    """Two photos that show the same thing, from the split to the report.
+
+    Args:
+        file, copy: Their names, relative to the source.
+        split, copy_split: `train`, `val` or `test`.
+        exact: Whether they are the same file.
+    """
 
     file: str
     split: str
     copy: str
     copy_split: str
-    exact: bool
+    exact: bool = False
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the two are in different splits, so that what was learned is also tested."""
+        return self.split != self.copy_split
 
 
-def find_leaks(records: Sequence[Record], copies: NearDuplicates, splits: Sequence[str]) -> tuple[Leak, ...]:
-    """The copies on different sides."""
+def photo_pairs(records: Sequence[Record], copies: NearDuplicates, splits: Sequence[str]) -> tuple[PhotoPair, ...]:
+    """Return all pairs of copies."""
     return tuple(
-        Leak(
+        PhotoPair(
             records[a].photo.name,
             splits[a],
             records[b].photo.name,
             splits[b],
             records[a].seen.sha256 == records[b].seen.sha256,
         )
-        for a, b in _across(copies.pairs, splits)
+        for a, b in copies.pairs.tolist()
     )
 
 
-def leak_warnings(leaks: Sequence[Leak]) -> list[str]:
+def leak_warnings(leaks: Sequence[PhotoPair]) -> list[str]:
     """At most one: how many copies are on two sides, and the first of them."""
     return _across_warning("copies", [(leak.file, leak.split, leak.copy, leak.copy_split) for leak in leaks])
 

@@ -16,7 +16,7 @@ from lungfish.deploy.proof import check_parity
 from lungfish.deploy.quantize import quantize_int8
 from lungfish.job.dataset import Gathered
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.runtime.session import physical_cores
 from lungfish.training.recipe import Recipe
 
@@ -34,7 +34,7 @@ def export_artifacts(stage: Path, classifier: Classifier, gathered: Gathered, re
     return {"fp32": fp32, "int8": int8}
 
 
-def _pixels(gathered: Gathered, records: Sequence[Record], count: int, preprocess: Preprocess) -> NDArray[np.uint8]:
+def _pixels(gathered: Gathered, records: Sequence[Record], count: int, preprocess: Preprocessing) -> NDArray[np.uint8]:
     """Some photos, those with the smallest content hashes: a fixed choice that no order of names can bias."""
     chosen = {record.photo.name for record in sorted(records, key=lambda record: record.seen.sha256)[:count]}
     photos = [record.photo for record in records if record.photo.name in chosen]  # read in the source's order

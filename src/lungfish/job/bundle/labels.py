@@ -7,14 +7,14 @@ from lungfish.data.scan.sample import sample_by_class
 from lungfish.evaluation.report_data import LabelReview, SuspectLabel
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.job.dataset import HEAD_PHOTOS, LEAST_OF_CLASS, Gathered
-from lungfish.runtime.preprocess import Preprocess
-from lungfish.training.label_errors import Suspect, find_label_errors
+from lungfish.runtime.preprocessing import Preprocessing
+from lungfish.training.label_errors import find_label_errors
 from lungfish.training.probe import Head
 
 PICTURES = 24
 
 
-def review_labels(gathered: Gathered, head: Head, preprocess: Preprocess, seed: int) -> LabelReview:
+def review_labels(gathered: Gathered, head: Head, preprocess: Preprocessing, seed: int) -> LabelReview:
     """Find labels that are probably wrong, with thumbnails of the most doubtful.
 
     Test photos are left out: those whose label contradicts the answer are among the report's mistakes, and whoever
@@ -36,21 +36,17 @@ def review_labels(gathered: Gathered, head: Head, preprocess: Preprocess, seed: 
         suspects = find_label_errors(gathered.samples(positions), gathered.sides.units[positions], head, seed)
     except MissingExtraError as error:
         return LabelReview(0, why_not=f"Nobody looked: {error.message}. {error.hint}, and train again.")
-    rows = [
-        _row(gathered, int(positions[suspect.index]), suspect, preprocess if rank < PICTURES else None)
-        for rank, suspect in enumerate(suspects)
-    ]
+    rows = []
+    for rank, (index, suggested, probability) in enumerate(suspects):
+        photo = gathered.examined.records[positions[index]].photo
+        rows.append(
+            SuspectLabel(
+                file=photo.name,
+                label=gathered.labels[photo.label],
+                suggested=gathered.labels[suggested],
+                probability=probability,
+                split=gathered.sides.splits[positions[index]],
+                thumbnail_jpeg=thumbnail(preprocess.decode(gathered.read(photo))) if rank < PICTURES else None,
+            )
+        )
     return LabelReview(len(positions), tuple(rows))
-
-
-def _row(gathered: Gathered, position: int, suspect: Suspect, preprocess: Preprocess | None) -> SuspectLabel:
-    """What there is to say of one photo; with its thumbnail if a `preprocess` is given."""
-    photo = gathered.examined.records[position].photo
-    return SuspectLabel(
-        file=photo.name,
-        label=gathered.labels[photo.label],
-        suggested=gathered.labels[suspect.suggested],
-        probability=suspect.probability,
-        split=gathered.sides.splits[position],
-        thumbnail_jpeg=thumbnail(preprocess.decode(gathered.read(photo))) if preprocess else None,
-    )

@@ -12,6 +12,7 @@ from typing import Any
 
 from lungfish.core.version import __version__
 from lungfish.data.split.photos_csv import write_split
+from lungfish.data.split.review import photo_pairs
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
 from lungfish.deploy.model_card import OURS, model_card, notice
@@ -26,18 +27,14 @@ from lungfish.evaluation.report_data import (
     Epoch,
     LabelReview,
     Making,
-    PhotoPair,
     PhotosSummary,
     Report,
     SceneSummary,
-    SkippedFile,
-    TrainingStep,
 )
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.job.bundle.beside import beside_test
 from lungfish.job.bundle.mistakes import worst_mistakes
 from lungfish.job.dataset import Gathered
-from lungfish.job.stages.attempt import StageResult
 from lungfish.job.stages.run import Learned
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.runtime.artifact import ArtifactRow
@@ -193,7 +190,7 @@ def _report(name: str, made: Made, manifest: Manifest, clock: Stopwatch) -> Repo
         warnings=made.warnings,
         what_changed=made.what_changed,
         epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.learned.history),
-        steps=tuple(_step(result) for result in made.learned.results),
+        steps=made.learned.results,
         labels_review=made.review,
     )
 
@@ -225,21 +222,12 @@ def _settings(made: Made) -> dict[str, Any]:
     return values
 
 
-def _step(result: StageResult) -> TrainingStep:
-    top1 = result.val.top1 if result.val else None
-    return TrainingStep(result.recipe, top1, result.seconds, result.kept, result.why)
-
-
 def _photos(gathered: Gathered) -> PhotosSummary:
-    records, splits = gathered.examined.records, gathered.sides.splits
     return PhotosSummary(
         counts=tuple(ClassCount(label, **counts) for label, counts in gathered.counts_by_class().items()),
         split=split_sentence(gathered.sides.how),
-        skipped=tuple(SkippedFile(each.file, each.reason) for each in gathered.examined.skipped),
-        near_duplicates=tuple(
-            PhotoPair(records[a].photo.name, splits[a], records[b].photo.name, splits[b])
-            for a, b in gathered.copies.pairs.tolist()
-        ),
+        skipped=gathered.examined.skipped,
+        near_duplicates=photo_pairs(gathered.examined.records, gathered.copies, gathered.sides.splits),
     )
 
 

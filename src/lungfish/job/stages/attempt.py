@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import DivergedError
+from lungfish.evaluation.stage_result import Gain, StageResult
 from lungfish.job.stages.budget import what_is_shorter
 from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, fall, or_chance
 from lungfish.job.stages.stage import OpenStage, Plan, Stage, TrainingContext
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.interpolation import Validated, averaged, move_to_best
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head, is_balanced
-from lungfish.training.state import Score
 from lungfish.training.validation import score
 
 if TYPE_CHECKING:
@@ -29,34 +28,6 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 Logits = NDArray[np.float32]  # [n, classes], on validation photos
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What one stage of a recipe brought about; a row of the job's `candidates`.
-
-    Args:
-        recipe: `probe`, `finetune` or `full`.
-        val: Loss and top-1 on validation photos; None if it was not tried.
-        seconds: How long it took; for the probe, since the job began.
-        kept: Whether the job continued from it.
-        why: The reason, in words.
-        settings: The settings of the stage, as the budget allowed them.
-        share: How far the weights moved from the head stage to the trained ones; 1 is all the way.
-        gain: By how much the loss fell on the photos that decided; None if nothing was compared.
-    """
-
-    recipe: str
-    val: Score | None
-    seconds: float
-    kept: bool
-    why: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    share: float | None = None
-    gain: Gain | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"gain": self.gain and self.gain.to_json()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.evaluation.stage_result import Gain
 from lungfish.training.attach import attach
 from lungfish.training.finetune import LabelledViews, Positions, ViewsOfPhotos, finetune, tail_of, validation
 from lungfish.training.interpolation import Validated, move_to_best
 from lungfish.training.loop import Run
-from lungfish.training.paired_gain import Gain, gain, losses
+from lungfish.training.paired_gain import gain, losses
 from lungfish.training.probe import Head, Samples, fit_penalty, fit_temperature
 from lungfish.training.stage_settings import Finetune
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lungfish.data.augment.augmentation import Augmentation
 from lungfish.data.loading.activations import FrozenPart, ViewSettings, compute_views
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.cross_fit import Photos, cross_fit
 from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Budget, OpenStage, Plan, TrainingContext
 from lungfish.training.finetune import (
@@ -27,7 +28,6 @@ from lungfish.training.finetune import (
 )
 from lungfish.training.group import first_leads
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Finetune
 from lungfish.training.step_time import seconds_per_photo

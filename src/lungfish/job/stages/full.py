@@ -16,11 +16,11 @@ from lungfish.costs import cost
 from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Budget, OpenStage, Plan, TrainingContext
 from lungfish.runtime.session import physical_cores
 from lungfish.training.full import full, sides_px
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Full
 from lungfish.training.step_time import seconds_per_photo
@@ -100,8 +100,7 @@ class OpenFull:
         with PhotoLoader(context.gathered.photos.reader, self._workers()) as loader:
             records = context.gathered.records("train")
             train = PhotoBatches(loader, records, context.preprocess, augmentation, context.seed)
-            normalization = context.entry.normalization
-            return full(self._network, normalization, train, self._validation(loader), settings, run)
+            return full(self._network, context.preprocess, train, self._validation(loader), settings, run)
 
     def val_logits(self) -> NDArray[np.float32]:
         with PhotoLoader(self._context.gathered.photos.reader) as loader:
@@ -130,4 +129,4 @@ def _layers(network: Network, context: TrainingContext) -> nn.Sequential:
     """Return the network from pixels to logits, on the group's device."""
     from lungfish.training.layers import from_pixels
 
-    return from_pixels(network, context.entry.normalization).to(context.group.device)
+    return from_pixels(network, context.preprocess).to(context.group.device)

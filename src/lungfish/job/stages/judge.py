@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.names import plural
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import TrainingContext
 from lungfish.job.stages.tie_break import ChangedPhotos
-from lungfish.training.paired_gain import Gain, gain, losses
+from lungfish.training.paired_gain import gain, losses
 
 if TYPE_CHECKING:
     from torch import Tensor

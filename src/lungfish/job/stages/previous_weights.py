@@ -46,7 +46,7 @@ def last_weights(previous: Path | None, start: Start, job: Job, recipe: Recipe, 
     except LungfishError as error:
         progress.say(f"Not starting from {printable(previous.name)}: {error.message}")
         return None
-    fits = same_layers(start.arch, last.arch) and last.preprocess == start.preprocess
+    fits = same_layers(start.arch, last.arch) and last.preprocess.to_json() == start.preprocess.to_json()
     is_wanted = job.weights is None or last.entry.trained_from == start.entry.sha256
     return Start(start.arch, last.entry) if fits and is_wanted else None
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import UsageError
+from lungfish.evaluation.stage_result import StageResult
 from lungfish.job.run_dir import begin_run
-from lungfish.job.stages.attempt import Attempts, StageResult
+from lungfish.job.stages.attempt import Attempts
 from lungfish.job.stages.budget import budget_of, describe, list_stages, plan_stages
 from lungfish.job.stages.stage import Plan, Stage, TrainingContext
 from lungfish.training.checkpoint import Checkpoints, read_job

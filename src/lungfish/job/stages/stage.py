@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.progress import Progress
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.dataset import Gathered
 from lungfish.job.stages.speed import Pace
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.group import Group
 from lungfish.training.loop import Fitted, Run
-from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe
 from lungfish.training.stage_settings import Tuning
@@ -51,7 +51,7 @@ class TrainingContext:
     gathered: Gathered
     recipe: Recipe
     entry: WeightsEntry
-    preprocess: Preprocess
+    preprocess: Preprocessing
     seed: int
     folder: Path
     job: Mapping[str, str]

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.augment.changed_views import CHANGES, changed_views
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import TrainingContext
 from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.session import physical_cores
-from lungfish.training.paired_gain import Gain, gain, losses
+from lungfish.training.paired_gain import gain, losses
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -37,7 +38,7 @@ class ChangedPhotos:
         from lungfish.training.layers import from_pixels
 
         labels = self._context.gathered.truth[self._indices].repeat(len(CHANGES))
-        layers = from_pixels(network, self._context.entry.normalization).to(self._context.group.device).eval()
+        layers = from_pixels(network, self._context.preprocess).to(self._context.group.device).eval()
         with torch.inference_mode():
             parts = [
                 layers(torch.from_numpy(self._pixels[first : first + BATCH]).to(self._context.group.device)).cpu()

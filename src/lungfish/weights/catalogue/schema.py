@@ -6,11 +6,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import UsageError
-from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.weights.entry import WeightsEntry
 
 CONVERTERS = ("keras", "packaged", "slim", "timm", "timm_tf", "torchvision", "tpu")
 LOCATION = re.compile(r"(package:\w+/|https://[\w.-]+/|hf:[\w.-]+/[\w.-]+@[\w.-]+/)\S+")
@@ -18,15 +18,16 @@ SHA256 = re.compile(r"([0-9a-f]{64})?")
 DIGEST = re.compile(r"(md5:[0-9a-f]{32}|sha256:[0-9a-f]{8,63})?")
 SPDX = re.compile(r"[A-Za-z0-9.+-]+")
 INTERPOLATIONS = ("bilinear", "bicubic")
-FIELDS = {field.name: field for field in fields(WeightsEntry)}
-KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # of an annotation: what TOML gives for it, its name
-    "str": (str, "a text"),
-    "float": ((int, float), "a number"),
-    "float | None": ((int, float), "a number"),
-    "int | None": (int, "a whole number"),
-    "tuple[str, ...]": (list, "a list of texts"),
-    "Flavour": (dict, "{ padding, bn_eps }"),
-    "Normalization": (dict, "{ mean, std }"),
+PIXELS = "normalization"  # a table { mean, std } of the two fields
+FIELDS = {field.name: field for field in fields(WeightsEntry) if field.name not in {"mean", "std"}}
+TYPES = get_type_hints(WeightsEntry)
+KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # of a field's type: what TOML gives for it, its name
+    str: (str, "a text"),
+    float: ((int, float), "a number"),
+    float | None: ((int, float), "a number"),
+    int | None: (int, "a whole number"),
+    tuple[str, ...]: (list, "a list of texts"),
+    Flavour: (dict, "{ padding, bn_eps }"),
 }
 
 
@@ -54,9 +55,11 @@ def read_entry(where: str, row: Mapping[str, Any]) -> WeightsEntry:
         if not holds:
             raise ValueError(f"{where}: {key} is {row.get(key)!r}; allowed: {allowed}")
 
+    row = dict(row)
+    pixels = row.pop(PIXELS, {})
     for key, value in row.items():
         check(key in FIELDS, key, f"no such key, only {', '.join(FIELDS)}")
-        kind, called = KINDS[FIELDS[key].type]
+        kind, called = KINDS[TYPES[key]]
         check(isinstance(value, kind) and value != "", key, called)
     for key, field in FIELDS.items():
         check(key in row or field.default is not MISSING, key, "it must be given")
@@ -76,13 +79,15 @@ def read_entry(where: str, row: Mapping[str, Any]) -> WeightsEntry:
     check(0.5 <= row["crop_fraction"] <= 1, "crop_fraction", "0.5 to 1")
     check(0 < row.get("top1", 1) < 100, "top1", "percent, or absent")
     check("top1" not in row or row.get("top1_source"), "top1_source", "given with top1")
-    check(set(row.get("unverified", ())) <= row.keys(), "unverified", "names of keys that are given")
-    flavour, pixels = row["flavour"], row["normalization"]
+    check(set(row.get("unverified", ())) <= {*row, PIXELS}, "unverified", "names of keys that are given")
+    flavour = row["flavour"]
     check(flavour.keys() == {"padding", "bn_eps"}, "flavour", "{ padding, bn_eps }")
-    check(pixels.keys() == {"mean", "std"} and _are_channels(*pixels.values()), "normalization", "mean and std of 3")
+    if not (isinstance(pixels, dict) and pixels.keys() == {"mean", "std"} and _are_channels(*pixels.values())):
+        raise ValueError(f"{where}: {PIXELS} is {pixels!r}; allowed: mean and std of 3")
     values: dict[str, Any] = dict(row) | {
         "flavour": Flavour(**flavour),
-        "normalization": Normalization(_channels(pixels["mean"]), _channels(pixels["std"])),
+        "mean": _channels(pixels["mean"]),
+        "std": _channels(pixels["std"]),
         "unverified": tuple(row.get("unverified", ())),
     }
     return WeightsEntry(**values)

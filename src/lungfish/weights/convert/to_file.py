@@ -8,16 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lungfish.architecture import Arch, Flavour
+from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import UsageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import files_digest, sha256_bytes
 from lungfish.core.names import printable
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.convert.exchange import fill
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.formats.checkpoint import files_of, read_checkpoint
 from lungfish.weights.formats.safetensors import safetensors_bytes
-from lungfish.weights.layouts import Preprocessing, detect_source, find_source, usual_preprocessing
+from lungfish.weights.layouts import detect_source, find_source, usual_preprocessing
 from lungfish.weights.layouts.detection import OURS
 from lungfish.weights.scheme import FILE
 from lungfish.weights.store.store import Store
@@ -44,7 +45,7 @@ class Provenance:
     @classmethod
     def of(cls, entry: WeightsEntry) -> Provenance:
         """What an entry says of its weights."""
-        preprocessing = Preprocessing(entry.normalization, entry.crop_fraction, entry.interpolation)
+        preprocessing = entry.preprocessing(parse_arch(entry.arch).resolution_px)
         location = "" if entry.location.startswith(FILE) else entry.location  # folders stay on this machine
         return cls(entry.flavour, preprocessing, entry.license, entry.name, location)
 
@@ -140,8 +141,8 @@ def _pixels(known: Preprocessing | None) -> dict[str, str]:
     if known is None:
         return {}
     return {
-        "mean": json.dumps(known.normalization.mean),
-        "std": json.dumps(known.normalization.std),
+        "mean": json.dumps(known.mean),
+        "std": json.dumps(known.std),
         "crop_fraction": repr(known.crop_fraction),
         "interpolation": known.interpolation,
     }

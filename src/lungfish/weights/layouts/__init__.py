@@ -2,7 +2,7 @@
 
 from lungfish.weights.layouts.detection import detect_source
 from lungfish.weights.layouts.layout import Layout, Place, places
-from lungfish.weights.layouts.preprocessing import Preprocessing, usual_preprocessing
+from lungfish.weights.layouts.preprocessing import usual_preprocessing
 from lungfish.weights.layouts.selection import select
 from lungfish.weights.layouts.sources import SOURCES, Source, find_layout, find_source
 
@@ -10,7 +10,6 @@ __all__ = [
     "SOURCES",
     "Layout",
     "Place",
-    "Preprocessing",
     "Source",
     "detect_source",
     "find_layout",

@@ -6,24 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lungfish.architecture import NAMED, Arch
-from lungfish.weights.entry import Normalization
+from lungfish.runtime.preprocessing import Channels, Preprocessing
 from lungfish.weights.layouts.layout import variant
 from lungfish.weights.layouts.sources import find_source
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What happens to a picture before the network.
-
-    Args:
-        normalization: of the pixels.
-        crop_fraction: of the resize rule.
-        interpolation: of the resize rule.
-    """
-
-    normalization: Normalization
-    crop_fraction: float
-    interpolation: str
 
 
 @dataclass(frozen=True)
@@ -31,13 +16,13 @@ class Usual:
     """What a library usually does to the pictures of one family.
 
     Args:
-        normalization: of the pixels.
+        normalization: mean and std of the pixels.
         interpolation: of the resize rule.
         crop_fraction: of the resize rule; None is the authors' rule for EfficientNet: side / (side + 32).
         crops: fractions of single networks, by our name.
     """
 
-    normalization: Normalization
+    normalization: tuple[Channels, Channels]
     interpolation: str
     crop_fraction: float | None = 0.875
     crops: Mapping[str, float] = field(default_factory=dict)
@@ -46,12 +31,13 @@ class Usual:
         """As it is for `arch`."""
         side = NAMED.get(variant(arch), arch).resolution_px  # a crop stays the same at another resolution
         fraction = self.crop_fraction or side / (side + 32)
-        return Preprocessing(self.normalization, self.crops.get(variant(arch), fraction), self.interpolation)
+        crop = self.crops.get(variant(arch), fraction)
+        return Preprocessing(arch.resolution_px, crop, self.interpolation, *self.normalization)
 
 
-IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-HALF = Normalization((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
-LITE = Normalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+HALF = (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)
+LITE = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
 
 _V1, _V2 = NAMED["mobilenet_v1"].table, NAMED["mobilenet_v2"].table
 _EFFICIENTNET, _LITE = NAMED["efficientnet_b0"].table, NAMED["efficientnet_lite0"].table

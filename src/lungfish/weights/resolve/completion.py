@@ -13,10 +13,9 @@ from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_file, sha256_json
 from lungfish.core.names import printable
-from lungfish.runtime.preprocess import INTERPOLATIONS
 from lungfish.weights.convert.fit import check_network
 from lungfish.weights.convert.recognition import count_classes, recognize
-from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.formats.checkpoint import KERAS, SAFETENSORS, read_checkpoint
 from lungfish.weights.formats.safetensors import read_safetensors
 from lungfish.weights.layouts import detect_source, find_source, usual_preprocessing
@@ -26,7 +25,6 @@ from lungfish.weights.scheme import FILE, NAME_IT
 from lungfish.weights.store.store import Store
 
 NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
-LEAST_STD = 1e-6  # the ledger keeps none that is less
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,100}")
 _GUESSED = ("flavour", "normalization", "crop_fraction", "interpolation")
 
@@ -41,7 +39,8 @@ INCOMPLETE = WeightsEntry(  # what stands in an entry until its file is at hand;
     url="",
     training_data="not stated",
     flavour=Flavour(),
-    normalization=Normalization((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    mean=(127.5, 127.5, 127.5),
+    std=(127.5, 127.5, 127.5),
     crop_fraction=0.875,
     interpolation="bicubic",
     paper="",
@@ -80,14 +79,7 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
     arch, library = parse_arch(name), find_source(source)
     entry = replace(entry, arch=name, converter=source, flavour=library.flavour_of(arch))
     usual = usual_preprocessing(source, arch)
-    if usual is None:
-        return entry
-    return replace(
-        entry,
-        normalization=usual.normalization,
-        crop_fraction=usual.crop_fraction,
-        interpolation=usual.interpolation,
-    )
+    return entry.with_preprocessing(usual) if usual else entry
 
 
 def arch_name(arch: Arch) -> str:
@@ -158,19 +150,18 @@ def _with_header(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> 
         entry = replace(entry, flavour=_flavour(header, file))
         if "mean" not in header:
             return entry
-        normalization = Normalization(_channels(header["mean"]), _channels(header["std"]))
-        crop_fraction, interpolation = float(header["crop_fraction"]), header["interpolation"]
+        return replace(
+            entry,
+            mean=_channels(header["mean"]),
+            std=_channels(header["std"]),
+            crop_fraction=float(header["crop_fraction"]),
+            interpolation=header["interpolation"],
+            unverified=(),
+        )
     except (KeyError, TypeError, ValueError, RecursionError, ArchitectureError) as error:
         raise _senseless(file, f"{type(error).__name__} {error}") from None
-    if not 0.1 <= crop_fraction <= 1 or interpolation not in INTERPOLATIONS or min(normalization.std) < LEAST_STD:
-        raise _senseless(file, "the preprocessing is out of range")
-    return replace(
-        entry,
-        normalization=normalization,
-        crop_fraction=crop_fraction,
-        interpolation=interpolation,
-        unverified=(),
-    )
+    except WeightsError as error:
+        raise _senseless(file, error.message) from None
 
 
 def _channels(text: str) -> tuple[float, float, float]:

@@ -79,17 +79,14 @@ def _described(model: HubModel) -> TimmModel | None:
 
 
 def _with_description(entry: WeightsEntry, described: TimmModel) -> WeightsEntry:
-    arch, preprocessing = parse_arch(described.arch), described.preprocessing
+    arch = parse_arch(described.arch)
     if entry.arch:
         check_network(entry.name, arch, parse_arch(entry.arch))
     return replace(
-        entry,
+        entry.with_preprocessing(described.preprocessing),
         arch=described.arch,
         converter=described.converter,
         flavour=find_source(described.converter).flavour_of(arch),
-        normalization=preprocessing.normalization,
-        crop_fraction=preprocessing.crop_fraction,
-        interpolation=preprocessing.interpolation,
         unverified=(),
     )
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lungfish.architecture import parse_arch
-from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
+from lungfish.core.errors import ArchitectureError, BundleError, UsageError, WeightsError
 from lungfish.core.names import printable
-from lungfish.runtime.preprocess import INTERPOLATIONS
-from lungfish.weights.entry import Normalization
-from lungfish.weights.layouts import Preprocessing
+from lungfish.runtime.preprocessing import Preprocessing
 
 # mobilenetv2_140 is V2 at width 1.4. Left out, because their tables are others: mobilenetv1_100h, mobilenetv2_110d,
 # mobilenetv2_120d, efficientnet_b1_pruned, efficientnet_b0_gn ...
@@ -60,8 +58,9 @@ def read_timm_config(config: Any, where: str) -> TimmModel:
                 "that is another network than any here",
                 "Choose a set of the catalogue: lungfish weights list",
             )
-        return TimmModel(_arch(base, rows), converter, _preprocessing(rows))
-    except (KeyError, TypeError, ValueError, ArchitectureError) as error:
+        name = _arch(base, rows)
+        return TimmModel(name, converter, _preprocessing(rows, parse_arch(name).resolution_px))
+    except (KeyError, TypeError, ValueError, ArchitectureError, BundleError) as error:
         raise WeightsError(
             f"config.json of {where} cannot be used: {type(error).__name__} {printable(str(error))}",
             "Download the file, and convert it: lungfish weights convert FILE --source timm --arch NAME",
@@ -100,11 +99,9 @@ def _arch(base: str, rows: dict[str, Any]) -> str:
     return name
 
 
-def _preprocessing(rows: dict[str, Any]) -> Preprocessing:
+def _preprocessing(rows: dict[str, Any], resolution_px: int) -> Preprocessing:
     mean, std = (tuple(round(float(each) * 255, 6) for each in rows[key]) for key in ("mean", "std"))
     crop, interpolation = float(rows["crop_pct"]), str(rows["interpolation"])
     if not (len(mean) == len(std) == 3 and all(0 <= a <= 255 and 0 < b <= 255 for a, b in zip(mean, std, strict=True))):
         raise ValueError(f"mean is {rows['mean']}, std {rows['std']}; both must be 3 shares of 255")
-    if not 0.1 <= crop <= 1 or interpolation not in INTERPOLATIONS:
-        raise ValueError(f"crop_pct is {crop:g}, interpolation {interpolation}")
-    return Preprocessing(Normalization(mean, std), crop, interpolation)
+    return Preprocessing(resolution_px, crop, interpolation, mean, std)

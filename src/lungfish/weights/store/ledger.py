@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from lungfish.architecture import Flavour
 from lungfish.core.errors import BundleError, WeightsError
 from lungfish.core.untrusted import Fields
-from lungfish.runtime.preprocess import INTERPOLATIONS
-from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.runtime.preprocessing import Channels
+from lungfish.weights.entry import WeightsEntry
 
 SCHEMA = 1
 PADDINGS = ("same", "symmetric")
@@ -61,7 +61,10 @@ class Card:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object, for a file of its own or inside a bundle."""
-        value: dict[str, Any] = json.loads(json.dumps({"schema": SCHEMA} | asdict(self)))  # tuples become lists
+        entry = asdict(self.entry)
+        entry["normalization"] = {name: entry.pop(name) for name in ("mean", "std")}
+        values = {"schema": SCHEMA} | asdict(self) | {"entry": entry}
+        value: dict[str, Any] = json.loads(json.dumps(values))  # tuples become lists
         return value
 
     @classmethod
@@ -105,26 +108,27 @@ def _entry(row: Fields) -> WeightsEntry:
     unverified = row.indexed("unverified", 100) if row.has("unverified") else None
     values: dict[str, Any] = texts | {
         "flavour": Flavour(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 1e-12, 1)),  # type: ignore[arg-type]  # checked here
-        "normalization": Normalization(_channels(pixels, "mean", -1e6), _channels(pixels, "std", 1e-6)),
-        "crop_fraction": row.number("crop_fraction", 0.01, 1),
-        "interpolation": row.one_of("interpolation", tuple(INTERPOLATIONS)),
+        "mean": _channels(pixels, "mean"),
+        "std": _channels(pixels, "std"),
+        "crop_fraction": row.number("crop_fraction", 0, 1),
         "sha256": row.sha256("sha256"),
         "bytes": row.integer("bytes", 0, 2**63) if row.has("bytes") else None,
         "top1": row.number_or_none("top1", 0, 100),
         "unverified": tuple(unverified.text(index) for index in unverified.values) if unverified else (),
     }
-    return WeightsEntry(**values)
+    try:
+        return WeightsEntry(**values)
+    except WeightsError as error:
+        raise BundleError(f"{row.where}: {error.message}") from None
 
 
-def _channels(row: Fields, key: str, low: float) -> tuple[float, float, float]:
+def _channels(row: Fields, key: str) -> Channels:
     values = row.indexed(key, 3)
-    return values.number("0", low, 1e6), values.number("1", low, 1e6), values.number("2", low, 1e6)
+    return values.number("0", -1e6, 1e6), values.number("1", -1e6, 1e6), values.number("2", -1e6, 1e6)
 
 
 def _texts(row: Fields, kind: type[Any]) -> dict[str, str]:
     """The fields of `kind` that are texts; one that was not known when the card was written has its default."""
-    texts = {}
-    for field in fields(kind):
-        if field.type == "str" and (field.name in row.values or field.default is MISSING):
-            texts[field.name] = row.text(field.name, LONGEST)
-    return texts
+    types = get_type_hints(kind)
+    names = [each.name for each in fields(kind) if each.name in row.values or each.default is MISSING]
+    return {name: row.text(name, LONGEST) for name in names if types[name] is str}

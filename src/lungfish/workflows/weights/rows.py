@@ -33,6 +33,7 @@ class Row:
         at_hand: whether this machine holds it.
         stars: on the service where it was found.
         updated: day of the last change there, ISO 8601.
+        next_command: what to run next to start from these weights; empty if nothing was searched online.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Row:
     at_hand: bool = False
     stars: int | None = None
     updated: str = ""
+    next_command: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

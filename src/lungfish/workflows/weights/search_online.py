@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lungfish.core.errors import LungfishError
+from lungfish.core.names import printable
 from lungfish.weights.resolve.hub import catalogued
 from lungfish.weights.scheme import HubName
 from lungfish.weights.services.github import search_repositories
@@ -35,7 +37,15 @@ def search_online(text: str) -> Found:
             rows += search(text)
         except LungfishError as error:  # the other services may answer
             warnings.append(" ".join(filter(None, (f"{service} was left out: {error.message}.", error.hint))))
+    rows = [row if row.next_command else replace(row, next_command=_next_command(row)) for row in rows]
     return Found(sorted_rows(rows), tuple(warnings))
+
+
+def _next_command(row: Row) -> str:
+    """Train on what is here, else fetch it: the license gate then says what must be read and accepted."""
+    if row.at_hand:
+        return shlex.join(["lungfish", "train", "PHOTOS", "--weights", printable(row.name)])
+    return shlex.join(["lungfish", "weights", "fetch", printable(row.name)])
 
 
 def _on_hub(text: str) -> list[Row]:
@@ -64,7 +74,10 @@ def _told_by_hub(model: HubModel) -> str:
 
 
 def _on_github(text: str) -> list[Row]:
-    """Repositories. What they license is their code; nothing is known of the weights in them."""
+    """Repositories. What they license is their code; nothing is known of the weights in them.
+
+    The next command prints the commit that a file's name needs: see docs/repositories.md.
+    """
     return [
         Row(
             name=f"github.com/{repository.name}",
@@ -73,6 +86,7 @@ def _on_github(text: str) -> list[Row]:
             url=repository.url,
             stars=repository.stars,
             updated=repository.pushed,
+            next_command=shlex.join(["git", "ls-remote", f"https://github.com/{printable(repository.name)}", "HEAD"]),
         )
         for repository in search_repositories(text)
     ]

@@ -24,7 +24,6 @@ from lungfish.deploy.golden import golden_pictures, golden_pixels
 from lungfish.runtime.answering import Model, answer_photos
 from lungfish.runtime.decode import read_photo
 from lungfish.runtime.measure import versions
-from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.trunk import normalized
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.converted import fetch_converted
@@ -156,7 +155,7 @@ def _compare(
     reference = open_reference(entry, file_of(card))
     if reference is None:
         return _compare_recorded(entry, network)
-    preprocess = Preprocess(parse_arch(entry.arch).resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = entry.preprocessing(parse_arch(entry.arch).resolution_px)
     models = {"ours": _on_pixels(partial(_logits, network), entry), "theirs": _on_pixels(reference.logits, entry)}
     with progress.task(f"Comparing with {reference.name}", len(readers)) as advance:
         answered = answer_photos(models, readers, preprocess, advance)
@@ -182,7 +181,7 @@ def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
             f"nothing to hold {entry.name} against: its library is not installed, and no logits are recorded",
             "Run: pip install timm torchvision, or tensorflow-cpu for Keras.",
         )
-    preprocess = Preprocess(network.arch.resolution_px, entry.crop_fraction, entry.interpolation)
+    preprocess = entry.preprocessing(network.arch.resolution_px)
     logits = _on_pixels(partial(_logits, network), entry)(golden_pixels(preprocess))
     ours = np.stack([row[each.classes] for row, each in zip(logits, recorded, strict=True)])
     theirs = np.stack([each.logits for each in recorded])

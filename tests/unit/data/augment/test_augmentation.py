@@ -10,9 +10,9 @@ from lungfish.core.errors import UsageError
 from lungfish.data.augment import augmentation as module
 from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.runtime.decode import decode
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
-SMALL = Preprocess(32)
+SMALL = Preprocessing(32)
 SHA256 = "ab" * 32
 
 
@@ -104,11 +104,11 @@ def test_every_second_view_is_mirrored_and_none_with_flips_off():
 def test_the_whole_square_is_the_resized_photo(picture):
     image = picture(0, (50, 50))
     whole = view(image, min_area=1.0, max_aspect=1.0, flips=False)
-    np.testing.assert_array_equal(whole, Preprocess(32, crop_fraction=1.0).pixels(image))
+    np.testing.assert_array_equal(whole, Preprocessing(32, crop_fraction=1.0).pixels(image))
 
 
 def test_usual_views_need_no_larger_photo_than_the_plain_one():
-    rule = Preprocess(224)
+    rule = Preprocessing(224)
     assert Augmentation().draft_px(rule) == rule.draft_px == 512
     assert Augmentation(min_area=0.08).draft_px(rule) == 915
 
@@ -122,7 +122,7 @@ class SmallestPart:
 
 @pytest.mark.parametrize("min_area", [0.05, 0.2, 0.35])
 def test_the_smallest_part_of_a_photo_decoded_small_is_as_sharp(min_area):
-    rule, augmentation, photo = Preprocess(128), Augmentation(min_area), (2560, 1920)
+    rule, augmentation, photo = Preprocessing(128), Augmentation(min_area), (2560, 1920)
     pixel = 1920 * (min_area * 3 / 4) ** 0.5 / 128  # of the view, in the photo
     noise = np.random.default_rng(0).integers(0, 256, [int(side / pixel) for side in photo[::-1]], dtype=np.uint8)
     buffer = io.BytesIO()

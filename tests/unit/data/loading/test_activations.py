@@ -19,9 +19,9 @@ from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.data.loading import activations as module
 from lungfish.data.loading.activations import ViewSettings, bytes_available, bytes_needed, compute_views
 from lungfish.runtime.decode import decode
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
-SMALL = Preprocess(32)
+SMALL = Preprocessing(32)
 SETTINGS = ViewSettings(views=3)
 
 
@@ -111,7 +111,7 @@ def test_rows_are_a_copy_that_may_be_written(photos):
 def test_a_second_run_computes_nothing(photos, monkeypatch):
     trunk = Thumbnails()
     first = everything(compute(photos, trunk))
-    monkeypatch.setattr(Preprocess, "decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(Preprocessing, "decode", lambda *_: pytest.fail("decoded again"))
     second = everything(compute(photos, trunk))
     assert trunk.seen == 12 * 4
     assert second.tobytes() == first.tobytes()
@@ -155,7 +155,7 @@ def test_what_changes_the_key(photos, encoded, picture, cache):
         {"photos": [encoded(picture(99)), *photos[1:]]},
         {"photos": photos[:-1]},
         {"trunk": other_trunk},
-        {"rule": Preprocess(32, crop_fraction=1.0)},
+        {"rule": Preprocessing(32, crop_fraction=1.0)},
         {"settings": replace(SETTINGS, views=2)},
         {"settings": replace(SETTINGS, seed=1)},
         {"settings": replace(SETTINGS, augmentation=Augmentation(0.5))},
@@ -297,7 +297,7 @@ SLOW_RUN = """
     from pathlib import Path
     import numpy as np
     from lungfish.data.loading import activations as module
-    from lungfish.runtime.preprocess import Preprocess
+    from lungfish.runtime.preprocessing import Preprocessing
 
     class Thumbnails:
         key, shape = "thumbnails", (3, 4, 4)
@@ -313,7 +313,7 @@ SLOW_RUN = """
     photos = [file.read_bytes() for file in sorted(Path(sys.argv[1]).iterdir())]
     hashes = [hashlib.sha256(data).hexdigest() for data in photos]
     readers = [partial(bytes, data) for data in photos]
-    module.compute_views(readers, hashes, Thumbnails(), Preprocess(32), module.ViewSettings(3))
+    module.compute_views(readers, hashes, Thumbnails(), Preprocessing(32), module.ViewSettings(3))
     print("done", flush=True)
 """
 

@@ -15,12 +15,12 @@ from lungfish.data.scan.examination import Record
 from lungfish.data.scan.inspection import Inspection
 from lungfish.data.sources.files import FileReader
 from lungfish.runtime.decode import decode
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
-SMALL = Preprocess(32)
+SMALL = Preprocessing(32)
 AUGMENTATION = FreshAugmentation(policy="trivial")
 ORDER = np.array([3, 0, 11, 7, 5, 9, 1, 10, 2, 8, 6, 4])
 

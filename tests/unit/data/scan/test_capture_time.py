@@ -8,7 +8,7 @@ from PIL import Image
 from lungfish.data.scan.capture_time import capture_time
 from lungfish.data.scan.examination import examine
 from lungfish.data.sources import open_photos
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 EXIF_IFD, TIME = 0x8769, 0x9003
 
@@ -48,7 +48,7 @@ def test_the_pass_reads_it_also_from_cached_photos(tmp_path):
     (tmp_path / "mug").mkdir()
     (tmp_path / "mug" / "c.jpg").write_bytes(photo())
     for decoded in (3, 0):
-        examined = examine(open_photos(tmp_path), Preprocess(32))
+        examined = examine(open_photos(tmp_path), Preprocessing(32))
         assert examined.decoded == decoded
         taken = [record.taken for record in examined.records]
         assert taken[0] == capture_time(photo("2024:05:01 10:00:07"))

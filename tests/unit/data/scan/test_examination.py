@@ -21,9 +21,9 @@ from lungfish.data.scan.examination import CHUNK_PHOTOS, LOOK_AHEAD, ExamineOpti
 from lungfish.data.scan.features import features_folder
 from lungfish.data.sources import open_photos
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
-SMALL = Preprocess(32)
+SMALL = Preprocessing(32)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_records_and_features_are_in_the_order_of_names(folder, trunk):
 
 def test_a_second_run_decodes_nothing(folder, trunk, monkeypatch):
     first = examine(open_photos(folder), SMALL, trunk)
-    monkeypatch.setattr(Preprocess, "decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(Preprocessing, "decode", lambda *_: pytest.fail("decoded again"))
     second = examine(open_photos(folder), SMALL, trunk)
     assert (second.decoded, second.embedded, trunk.seen) == (0, 0, 40)
     assert second.features.tobytes() == first.features.tobytes()
@@ -58,7 +58,7 @@ def test_a_second_run_decodes_nothing(folder, trunk, monkeypatch):
 
 def test_another_rule_or_trunk_is_another_cache(folder, trunk):
     examine(open_photos(folder), SMALL, trunk)
-    assert examine(open_photos(folder), Preprocess(24), trunk).embedded == 40
+    assert examine(open_photos(folder), Preprocessing(24), trunk).embedded == 40
     trunk.key = "other"
     again = examine(open_photos(folder), SMALL, trunk)
     assert (again.decoded, again.embedded) == (40, 40)
@@ -264,7 +264,7 @@ SLOW_RUN = """
     import numpy as np
     from lungfish.data.scan import examination
     from lungfish.data.sources import open_photos
-    from lungfish.runtime.preprocess import Preprocess
+    from lungfish.runtime.preprocessing import Preprocessing
 
     class Slow:
         key, width = "mean", 3
@@ -275,7 +275,7 @@ SLOW_RUN = """
 
     examination.FLUSH_EVERY_S = 0.0
     examination.examine(
-        open_photos(sys.argv[1]), Preprocess(32), Slow(), examination.ExamineOptions(workers=1)
+        open_photos(sys.argv[1]), Preprocessing(32), Slow(), examination.ExamineOptions(workers=1)
     )
 """
 

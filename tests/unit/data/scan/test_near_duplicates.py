@@ -7,9 +7,9 @@ from PIL import Image, ImageEnhance
 from lungfish.core.hashing import sha256_bytes
 from lungfish.data.scan.inspection import Inspection, inspect
 from lungfish.data.scan.near_duplicates import MAX_DISTANCE, MAX_NEIGHBORS, find_near_duplicates, join
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
-RULE = Preprocess(96)
+RULE = Preprocessing(96)
 
 
 def seen(data: bytes) -> Inspection:

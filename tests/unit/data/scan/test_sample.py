@@ -11,9 +11,9 @@ from lungfish.data.photos import Photo
 from lungfish.data.scan.examination import ExamineOptions, examine
 from lungfish.data.scan.sample import embed_sample, sample_by_class
 from lungfish.data.sources import open_photos
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
-SMALL = Preprocess(32)
+SMALL = Preprocessing(32)
 
 
 def test_classes_keep_their_proportion_and_none_is_lost(record: Any) -> None:

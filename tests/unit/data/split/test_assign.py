@@ -10,7 +10,7 @@ from lungfish.data.scan.near_duplicates import NearDuplicates, find_near_duplica
 from lungfish.data.split.assign import TEST_SHARE, assign_splits
 from lungfish.data.split.balance import fraction
 from lungfish.data.split.photos_csv import SplitRow, saved_split
-from lungfish.data.split.review import Leak
+from lungfish.data.split.review import PhotoPair
 
 LABELS = ("cat", "dog")
 
@@ -135,7 +135,7 @@ def test_a_given_split_is_kept_and_leaks_are_told(record):
     assigned = assign_splits(records, LABELS, find_near_duplicates([r.seen for r in records]))
     assert list(assigned.splits) == [r.photo.split for r in records]
     assert set(assigned.reasons) == {"given"}
-    assert assigned.leaks == (Leak("test/cat/0", "test", "val/dog/9", "val", exact=True),)
+    assert assigned.leaks == (PhotoPair("test/cat/0", "test", "val/dog/9", "val", exact=True),)
     assert assigned.warnings == (
         "1 pair of copies is on different sides, so figures read high: test/cat/0 (test) and val/dog/9 (val)",
         "1 pair of copies in two classes: test/cat/0 (cat) and val/dog/9 (dog)",
@@ -176,7 +176,7 @@ def test_near_copies_across_given_sides_are_leaks_but_stay(many):
     records = many(10, split="train")
     test = [type(r)(type(r.photo)(f"test/{r.photo.name}", r.photo.label, "test"), r.seen) for r in many(10)]
     assigned = assign_splits(records + test, LABELS, copies(40, (3, 30)))
-    assert assigned.leaks == (Leak("cat/00003", "train", "test/dog/00000", "test", exact=False),)
+    assert assigned.leaks == (PhotoPair("cat/00003", "train", "test/dog/00000", "test", exact=False),)
     assert assigned.splits[3] == "train"
     assert assigned.reasons[3] == "given"
 

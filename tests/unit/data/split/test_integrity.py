@@ -8,12 +8,12 @@ from lungfish.data.scan.near_duplicates import find_near_duplicates
 from lungfish.data.sources import open_photos
 from lungfish.data.split.assign import assign_splits
 from lungfish.data.split.integrity import check_photos
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 def check(folder):
     photos = open_photos(folder)
-    return check_photos(photos, examine(photos, Preprocess(32)))
+    return check_photos(photos, examine(photos, Preprocessing(32)))
 
 
 def test_a_class_whose_photos_are_all_bad(tmp_path, write_classes):
@@ -37,7 +37,7 @@ def test_more_than_one_in_twenty_skipped_is_a_warning(tmp_path, write_classes):
 def test_clothing_small(shared_data, tmp_path):
     """A slice of the real photos: all readable, no leak across the given sides."""
     photos = open_photos(shared_data / "clothing-small" / "test")
-    examined = examine(photos, Preprocess(64))
+    examined = examine(photos, Preprocessing(64))
     assert check_photos(photos, examined) == ()
     assert len(examined.records) == 372
     copies = find_near_duplicates([record.seen for record in examined.records])

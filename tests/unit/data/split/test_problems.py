@@ -13,12 +13,12 @@ from lungfish.data.sources import open_photos
 from lungfish.data.split.assign import assign_splits
 from lungfish.data.split.problem_list import list_problems
 from lungfish.data.split.problems import Problem, stop_for, typos, uneven
-from lungfish.runtime.preprocess import Preprocess
+from lungfish.runtime.preprocessing import Preprocessing
 
 
 def problems_of(folder, warnings=()):
     photos = open_photos(folder)
-    examined = examine(photos, Preprocess(32))
+    examined = examine(photos, Preprocessing(32))
     copies = find_near_duplicates([record.seen for record in examined.records])
     sides = assign_splits(examined.records, photos.labels, copies, stop=False)
     return list_problems(photos, examined, sides, (*warnings, *sides.warnings))

@@ -11,14 +11,13 @@ from torch import nn
 
 from lungfish.core.errors import DivergedError
 from lungfish.core.progress import Silent
+from lungfish.evaluation.stage_result import Gain, Score
 from lungfish.job.stages.attempt import Attempts
 from lungfish.job.stages.stage import Plan
 from lungfish.training.group import Group
 from lungfish.training.loop import Fitted
-from lungfish.training.paired_gain import Gain
 from lungfish.training.recipe import Recipe
 from lungfish.training.stage_settings import Finetune
-from lungfish.training.state import Score
 
 VAL = 40
 

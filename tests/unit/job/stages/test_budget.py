@@ -20,12 +20,12 @@ from lungfish.job.stages.finetune import FinetuneAgainStage, FinetuneStage
 from lungfish.job.stages.full import FullStage
 from lungfish.job.stages.speed import Pace
 from lungfish.job.stages.stage import RESERVE, Budget, Plan
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.checkpoint import JOB
 from lungfish.training.finetune import activation_bytes
 from lungfish.training.group import Group
 from lungfish.training.recipe import Recipe
 from lungfish.training.stage_settings import Finetune, Full
-from lungfish.weights.entry import Normalization
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=128,classes=3")
 TRAIN, VAL = 90, 30  # photos
@@ -48,8 +48,7 @@ def context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             records=lambda split: [None] * sizes[split],
             truth=np.zeros(TRAIN + VAL, np.int64),
         ),
-        entry=SimpleNamespace(normalization=Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))),
-        preprocess=SimpleNamespace(resolution_px=ARCH.resolution_px),
+        preprocess=Preprocessing(ARCH.resolution_px, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         folder=tmp_path / "run",
         pace=Pace(decode_s=0.002, trunk_s=0.01),
         group=Group(),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from torch import nn
 
+from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages import judge as module
 from lungfish.job.stages.judge import Judge, Verdict
-from lungfish.training.paired_gain import Gain
 
 CANNOT_DECIDE = "which cannot decide; on cropped, turned, darker, warmer and blurred views the loss is"
 

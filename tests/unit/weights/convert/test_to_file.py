@@ -14,12 +14,12 @@ import lungfish as lf
 from lungfish.architecture import Arch, Flavour
 from lungfish.core.errors import UnknownNameError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_file
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.convert.exchange import fill
 from lungfish.weights.convert.to_file import Converted, Provenance, convert_file
-from lungfish.weights.entry import Normalization
 from lungfish.weights.fetch.package import packaged_file
-from lungfish.weights.layouts import Preprocessing, find_layout, places
+from lungfish.weights.layouts import find_layout, places
 
 NAME = "mobilenet_v2:width=0.35,resolution=32,classes=5"
 SMALL = lf.arch(NAME)
@@ -73,7 +73,7 @@ def test_the_header_says_where_it_came_from(checkpoint: Path) -> None:
 def test_what_is_told_goes_before_what_is_usual(checkpoint: Path) -> None:
     known = Provenance(
         Flavour("same", 1e-3),
-        Preprocessing(Normalization((1, 2, 3), (4, 5, 6)), 0.9, "bicubic"),
+        Preprocessing(224, 0.9, "bicubic", (1, 2, 3), (4, 5, 6)),
         "CC-BY-4.0",
         "v2.mine",
         "file:v2.pth",
@@ -89,7 +89,7 @@ def test_what_is_told_goes_before_what_is_usual(checkpoint: Path) -> None:
 def test_an_entry_of_the_catalogue() -> None:
     entry = find_entry("efficientnet_lite0.in1k")
     known = Provenance.of(entry)
-    assert known.preprocessing == Preprocessing(entry.normalization, entry.crop_fraction, entry.interpolation)
+    assert known.preprocessing == entry.preprocessing(224)
     assert (known.flavour, known.license, known.name) == (entry.flavour, entry.license, entry.name)
 
 

@@ -14,7 +14,7 @@ from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import UsageError, WeightsError
 from lungfish.nn import build
 from lungfish.weights.convert.to_file import Provenance, convert_file
-from lungfish.weights.entry import Normalization, WeightsEntry
+from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.layouts import find_layout, places
 from lungfish.weights.resolve.completion import INCOMPLETE, arch_name, complete
 
@@ -41,7 +41,7 @@ def test_a_converted_file_tells_everything(tmp_path: Path) -> None:
     file = convert_file(tmp_path / "net.pth", parse_arch(SMALL), "", tmp_path / "net.safetensors", provenance).out
     found = complete(entry(), file)
     assert (found.arch, found.converter, found.flavour) == (SMALL, "lungfish", Flavour("symmetric", 1e-5))
-    assert found.normalization == Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    assert (found.mean, found.std) == ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     assert (found.interpolation, found.license, found.unverified) == ("bilinear", "MIT", ())
     assert found.source == "converted from https://example.org/net.pth"
 

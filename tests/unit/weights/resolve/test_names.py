@@ -107,7 +107,7 @@ def test_timms_repositories_describe_themselves(hub: Any, publish: Callable[...,
     assert (entry.license, entry.training_data) == ("Apache-2.0", "imagenet-1k")
     assert entry.license_source == "model card of https://huggingface.co/me/net"
     assert entry.flavour == Flavour("symmetric", 1e-5)
-    assert entry.normalization.mean == (127.5, 127.5, 127.5)
+    assert entry.mean == (127.5, 127.5, 127.5)
     assert (entry.crop_fraction, entry.interpolation, entry.unverified) == (0.95, "bicubic", ())
 
 
@@ -294,10 +294,11 @@ def test_a_bundle(bundle: Path) -> None:
     assert (entry.name, entry.arch, entry.converter) == ("bundle:my bundle", "efficientnet_lite0:classes=3", "lungfish")
     assert entry.location == f"file:{bundle / 'weights.safetensors'}"
     assert entry.sha256 == sha256_file(bundle / "weights.safetensors")
-    assert (entry.license, entry.copyright, entry.normalization) == (
+    assert (entry.license, entry.copyright, entry.mean, entry.std) == (
         "Apache-2.0",
         origin.copyright,
-        origin.normalization,
+        origin.mean,
+        origin.std,
     )
     assert entry.source == f"bundle my bundle, trained from efficientnet_lite0.in1k ({origin.source})"
     assert (entry.crop_fraction, entry.top1, entry.flavour) == (1.0, None, Flavour("same", 1e-3))
@@ -311,7 +312,7 @@ def test_a_bundle_with_a_card(bundle: Path, rewrite: Callable[..., None]) -> Non
     value = json.loads(json.dumps(card.to_json()))
     rewrite(bundle, lambda manifest: manifest["weights"].update(name="hf:me/net", license="NOASSERTION", card=value))
     entry = resolve(str(bundle))
-    assert (entry.license, entry.normalization) == ("NOASSERTION", origin.normalization)
+    assert (entry.license, entry.mean, entry.std) == ("NOASSERTION", origin.mean, origin.std)
     assert "trained from hf:me/net" in entry.source
 
 

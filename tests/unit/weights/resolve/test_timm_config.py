@@ -64,8 +64,8 @@ def test_networks_that_are_not_built(name: Any) -> None:
 
 def test_preprocessing_is_in_pixels() -> None:
     found = read_timm_config(config(), "hf:a/b").preprocessing
-    assert found.normalization.mean == (123.675, 116.28, 103.53)
-    assert found.normalization.std == (58.395, 57.12, 57.375)
+    assert found.mean == (123.675, 116.28, 103.53)
+    assert found.std == (58.395, 57.12, 57.375)
     assert (found.crop_fraction, found.interpolation) == (0.875, "bicubic")
 
 
