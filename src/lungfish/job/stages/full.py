@@ -17,7 +17,7 @@ from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
 from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Setting
-from lungfish.runtime.session import physical_cores
+from lungfish.runtime.cores import physical_cores
 from lungfish.training.full import full, sides_px
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.paired_gain import Gain

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lungfish.data.augment.changed_views import CHANGES, changed_views
 from lungfish.job.stages.stage import Setting
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.session import physical_cores
+from lungfish.runtime.cores import physical_cores
 from lungfish.training.paired_gain import Gain, gain, losses
 
 if TYPE_CHECKING:
