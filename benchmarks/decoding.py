@@ -27,9 +27,9 @@ from lungfish.core.progress import Lines
 from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.deploy.classifier import Classifier
 from lungfish.runtime.decode import decode
+from lungfish.runtime.engines.engine import Engine
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import Session
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
 
@@ -46,7 +46,7 @@ def main() -> None:
     paths = sorted((Path(sys.argv[1]) if len(sys.argv) > 1 else default).rglob("*.jpg"))
     chosen = [paths[i] for i in sorted(np.random.default_rng(0).choice(len(paths), PHOTOS, replace=False))]
     with tempfile.TemporaryDirectory() as folder:
-        session, preprocess = open_network(Path(folder) / "model.onnx")
+        session, preprocess = open_network(Path(folder))
         file_bytes, views = measure(chosen, preprocess)
     rows = {name: row(turns, session) for name, turns in views.items()}
     report = {
@@ -64,14 +64,13 @@ def main() -> None:
         print(f"{name:10}{full_ms:9.1f}{scaled_ms:11.1f}{speedup:10.2f}{agreement:17.3f}{difference:19.2f}")
 
 
-def open_network(path: Path) -> tuple[Session, Preprocessing]:
+def open_network(folder: Path) -> tuple[Engine, Preprocessing]:
     entry = find_entry(WEIGHTS)
     assert entry is not None
     network = load_network(entry)
     preprocess = entry.preprocessing(network.arch.resolution_px)
     labels = tuple(str(index) for index in range(network.arch.classes))
-    Classifier(network, 1.0, labels, preprocess, entry).write_onnx(path)
-    return Session(path, threads=1), preprocess
+    return Classifier(network, 1.0, labels, preprocess, entry).write(folder).open(threads=1), preprocess
 
 
 Turn = tuple[float, float, NDArray[np.uint8], NDArray[np.uint8]]  # milliseconds and pixels: full, scaled
@@ -126,7 +125,7 @@ def timed(make: Callable[[], NDArray[np.uint8]]) -> tuple[float, NDArray[np.uint
     return 1000 * (time.thread_time() - began), pixels
 
 
-def row(turns: list[Turn], session: Session) -> dict[str, Any]:
+def row(turns: list[Turn], session: Engine) -> dict[str, Any]:
     full_ms, scaled_ms, pillows, ours = (np.array(column) for column in zip(*turns, strict=True))
     answers = [session.run(pixels).argmax(axis=1) for pixels in (pillows, ours)]
     return {

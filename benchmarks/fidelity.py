@@ -17,11 +17,10 @@ import numpy as np
 
 from lungfish.core.progress import Lines
 from lungfish.deploy.classifier import Classifier
-from lungfish.deploy.quantize import quantize_int8
 from lungfish.evaluation.metrics import agreement, score
+from lungfish.quantization.int8 import quantize_int8
 from lungfish.runtime.answering import answer_photos
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.session import Session
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
 
@@ -51,13 +50,13 @@ def measure(name: str, paths: list[Path]) -> list[dict[str, Any]]:
     classifier = Classifier(network, 1.0, labels, preprocess, entry)
     truth = np.array([int(path.name.partition("_")[0]) for path in paths])
     with tempfile.TemporaryDirectory() as folder:
-        fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        classifier.write_onnx(fp32)
+        fp32 = classifier.write(Path(folder))
+        int8 = fp32.in_precision("int8")
         chosen = np.random.default_rng(0).choice(len(paths), CALIBRATION_PHOTOS, replace=False)
         pixels = [preprocess.pixels(preprocess.decode(paths[i].read_bytes())) for i in chosen]
-        quantize_int8(fp32, int8, np.stack(pixels))
+        quantize_int8(fp32.path, int8.path, np.stack(pixels))
         models = {"torch": classifier.probabilities} | {
-            f"onnx {path.stem}": Session(path, threads=1).run for path in (fp32, int8)
+            f"onnx {each.precision}": each.open(threads=1).run for each in (fp32, int8)
         }
         readers = [partial(path.read_bytes) for path in paths]
         with Lines().task(name, len(paths)) as advance:

@@ -27,9 +27,9 @@ from lungfish.data.scan.capture_time import capture_time
 from lungfish.data.sources.opening import open_photos
 from lungfish.data.split.photos_csv import read_split
 from lungfish.deploy.open_bundle import open_bundle
+from lungfish.runtime.engines.onnx.engine import OnnxEngine
 from lungfish.runtime.photo_limits import DECODER_BYTES, MAX_PIXELS
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import Session
 from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.layouts import detect_source
 from lungfish.weights.resolve.local import bundle_entry
@@ -83,7 +83,7 @@ def _read_bundle(path: Path) -> None:
 
 
 def _read_graph(path: Path) -> None:
-    Session(path.read_bytes(), threads=1).run(PIXELS)
+    OnnxEngine(path.read_bytes(), threads=1).run(PIXELS)
 
 
 def _read_weights(path: Path, arch: str = ARCH) -> None:

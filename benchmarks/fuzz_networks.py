@@ -23,16 +23,16 @@ def graphs(data: Path) -> dict[str, bytes]:
     from lungfish import nn
     from lungfish.architecture import parse_arch
     from lungfish.deploy.classifier import Classifier
-    from lungfish.deploy.quantize import quantize_int8
     from lungfish.job.start import INITIAL
+    from lungfish.quantization.int8 import quantize_int8
     from lungfish.runtime.preprocessing import Preprocessing
 
     pixels = np.stack([np.asarray(photo.resize((32, 32))) for photo in photos(data)])
     with tempfile.TemporaryDirectory() as folder:
-        model, int8, richer = (Path(folder, name) for name in ("model.onnx", "int8.onnx", "richer.onnx"))
-        for path, name in ((model, ARCH), (richer, RICHER)):
+        for stem, name in (("model", ARCH), ("richer", RICHER)):
             network = nn.build(parse_arch(name), INITIAL.flavour, seed=0).eval()
-            Classifier(network, 1.0, LABELS, Preprocessing(32, 0.875, "bicubic"), INITIAL).write_onnx(path)
+            Classifier(network, 1.0, LABELS, Preprocessing(32, 0.875, "bicubic"), INITIAL).write(Path(folder), stem)
+        model, int8, richer = (Path(folder, name) for name in ("model.onnx", "int8.onnx", "richer.onnx"))
         quantize_int8(model, int8, pixels)
         return {path.name: path.read_bytes() for path in (model, int8, richer)}
 
@@ -41,8 +41,8 @@ def bundle_seeds(data: Path) -> Seeds:
     """A bundle: its manifest is damaged; its model and weights are sound."""
     from lungfish.architecture import parse_arch
     from lungfish.core.hashing import sha256_bytes
-    from lungfish.runtime.artifact import ArtifactRow
-    from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
+    from lungfish.runtime.artifact import ArtifactRow, FileRow
+    from lungfish.runtime.manifest import DataSummary, FlavourRow, Manifest, WeightsOrigin
     from lungfish.runtime.preprocessing import Preprocessing
     from lungfish.weights.catalogue import find_entry
     from lungfish.weights.store.ledger import Card

@@ -23,8 +23,8 @@ from timm.models import create_model
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
+from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.session import physical_cores
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.fetch.fetch import at_hand
 

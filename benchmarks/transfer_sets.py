@@ -115,8 +115,8 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
     import lungfish
     from lungfish.job.stages import attempt, judge
     from lungfish.job.stages.stage import TrainingContext
+    from lungfish.runtime.cores import physical_cores
     from lungfish.runtime.measure import machine
-    from lungfish.runtime.session import physical_cores
     from lungfish.training.layers import from_pixels
 
     watched: dict[str, Any] = {"networks": [], "seconds": 0.0}

@@ -30,8 +30,8 @@ from PIL import Image
 from lungfish.architecture import parse_arch
 from lungfish.core.cache import FOLDER
 from lungfish.core.hashing import sha256_bytes
-from lungfish.runtime.artifact import ArtifactRow
-from lungfish.runtime.manifest import DataSummary, FileRow, FlavourRow, Manifest, WeightsOrigin
+from lungfish.runtime.artifact import ArtifactRow, FileRow
+from lungfish.runtime.manifest import DataSummary, FlavourRow, Manifest, WeightsOrigin
 from lungfish.runtime.metadata import graph_metadata
 from lungfish.runtime.preprocessing import Preprocessing
 

@@ -10,7 +10,9 @@ import pytest
 from lungfish.core.hashing import sha256_bytes
 
 Fresh = Callable[..., Any]
-TORCH_FREE_ROOMS = ("core", "architecture", "costs", "runtime", "evaluation", "pictures", "data", "cli")
+TORCH_FREE_ROOMS = (
+    *("core", "architecture", "costs", "runtime", "export", "quantization", "evaluation", "pictures", "data", "cli"),
+)
 
 COMMAND = """
 import contextlib, io, sys

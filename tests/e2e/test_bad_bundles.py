@@ -42,8 +42,8 @@ def external(bundle: Path, rewrite: Rewrite, model: Any) -> None:
     proto.graph.initializer[1].external_data.add(key="location", value="../../etc/passwd")
     data = proto.SerializeToString()
     (bundle / "model.onnx").write_bytes(data)
-    sha256 = hashlib.sha256(data).hexdigest()
-    rewrite(bundle, lambda manifest: manifest["artifacts"][0].update(bytes=len(data), sha256=sha256))
+    file = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    rewrite(bundle, lambda manifest: manifest["artifacts"][0].update(file | {"files": {"model.onnx": file}}))
 
 
 def newer(bundle: Path, rewrite: Rewrite, model: Any) -> None:

@@ -105,7 +105,7 @@ def test_what_a_bundle_holds(trained: Any) -> None:
     assert manifest["artifacts"] == trained.ended.json["artifacts"]
     assert (manifest["test"], manifest["val"]) == (trained.ended.json["test"], trained.ended.json["val"])
     assert manifest["data"]["counts"] == trained.ended.json["counts"]
-    listed = set(manifest["files"]) | {row["file"] for row in manifest["artifacts"]} | {"bundle.json"}
+    listed = set(manifest["files"]) | {name for row in manifest["artifacts"] for name in row["files"]} | {"bundle.json"}
     there = {path.relative_to(trained.bundle).as_posix() for path in trained.bundle.rglob("*") if path.is_file()}
     assert listed == there
 

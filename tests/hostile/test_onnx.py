@@ -15,9 +15,10 @@ import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from lungfish.core.errors import BundleError
-from lungfish.runtime.graph_check import checked_graph
-from lungfish.runtime.operators import OPERATORS
-from lungfish.runtime.session import BATCH_SIZE, Session
+from lungfish.runtime.engines.engine import BATCH_SIZE
+from lungfish.runtime.engines.onnx.engine import OnnxEngine
+from lungfish.runtime.engines.onnx.graph_check import checked_graph
+from lungfish.runtime.engines.onnx.operators import OPERATORS
 
 Sound = Callable[..., ModelProto]
 PADS, STRIDES = [0, 0, 0, 0], [1, 1]
@@ -374,7 +375,7 @@ def test_operators_that_are_not_listed(operator: str, color_model: Sound) -> Non
 def test_onnxruntime_takes_no_format_but_onnx(color_model: Sound) -> None:
     for data in (ort_format(color_model()), an_ort_flatbuffer(color_model())):
         with pytest.raises(BundleError, match="cannot load"):
-            Session(data, trusted=True)
+            OnnxEngine(data, trusted=True)
 
 
 def test_external_data_is_not_read(color_model: Sound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,7 +383,7 @@ def test_external_data_is_not_read(color_model: Sound, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     for attack in (external_data, a_graph_behind_a_tag_of_five_bytes, a_tensor_behind_a_tag_of_five_bytes):
         with pytest.raises(BundleError):
-            Session(attack(color_model()))
+            OnnxEngine(attack(color_model()))
 
 
 @pytest.mark.parametrize("field", ["t", "tensors", "sparse_tensor", "sparse_tensors", "g", "graphs"])
@@ -439,7 +440,7 @@ def test_a_roundabout_way_to_write_a_sound_graph(write: Callable[[ModelProto], b
     model = onnx.load_model_from_string(data)
     assert onnx.load_model_from_string(checked) == model
     assert checked == model.SerializeToString()
-    assert Session(data).classes == 3
+    assert OnnxEngine(data).classes == 3
 
 
 def test_changed_bytes(color_model: Sound) -> None:

@@ -24,7 +24,7 @@ OWN = {
     "core/partial.py": "records of downloads, in the cache",
     "data/loading/growing_array.py": "activations, in the cache",
     "data/scan/row_store.py": "features, in the cache",
-    "deploy/weight_rounding.py": "the graph that was just exported",
+    "quantization/weight_rounding.py": "the graph that was just exported",
     "training/checkpoint.py": "checkpoints of a run, in the cache",
     "training/loop.py": "the journal of a run, in the cache",
     "training/recipe.py": "the user's recipe",
@@ -33,7 +33,6 @@ OWN = {
     "weights/verify/recorded.py": "recorded logits, which are a part of the package",
     "weights/store/store.py": "records of weights, in the cache",
     "job/stages/run.py": "notes of a run, in the cache",
-    "workflows/doctor.py": "a graph that it has just made",
 }
 
 

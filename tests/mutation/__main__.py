@@ -26,7 +26,7 @@ from mutants import Mutant, sample
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 PACKAGES = ["core", "architecture", "costs", "export", "runtime", "data", "training", "weights", "deploy", "job"]
-PACKAGES += ["workflows"]
+PACKAGES += ["quantization", "workflows"]
 COUNT, SEED = 80, 0
 TIME_S = 60  # for each mutant
 PLANNED_S = 45  # of tests, as they took in the map

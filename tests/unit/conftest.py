@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,11 +15,14 @@ from lungfish.data.sources import open_photos
 from lungfish.deploy.classifier import Classifier
 from lungfish.job.dataset import Gathered, GatherOptions, gather
 from lungfish.job.start import Start
+from lungfish.nn import build
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.probe import Head, fit_penalty
 from lungfish.training.trunk import open_trunk
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network
 
+LABELS = ("boot", "glove <i>", "größe")
 SWAPPED = ("0/one-of-1.png", "2/one-of-0.png")
 
 
@@ -60,3 +64,24 @@ def embedded(write_digits: Callable[..., Path], tmp_path: Path) -> Embedded:
 @pytest.fixture
 def swapped() -> tuple[str, ...]:
     return tuple(f"train/{name}" for name in SWAPPED)
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    """Random weights, small enough to quantize in a moment: three classes at 64 px, temperature 2.
+
+    The logits are far enough apart to see a mistake.
+    """
+    entry = find_entry("efficientnet_lite0.in1k")
+    arch = parse_arch("efficientnet_lite0:width=0.2,depth=0.3,resolution=64,classes=3")
+    network = build(arch, entry.flavour, seed=0).eval()
+    network.classifier.weight.data *= 20
+    return Classifier(network, 2.0, LABELS, Preprocessing(64), entry)
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """Sixteen random pictures, some dark, some light."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (16, 4, 4, 3)).repeat(16, axis=1).repeat(16, axis=2)
+    return (coarse * rng.random((16, 1, 1, 1))).astype(np.uint8)

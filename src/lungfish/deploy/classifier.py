@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.export.onnx_graph import GraphSpec, State, classifier_graph
+from lungfish.export.artifact import Artifact, write_artifact
+from lungfish.export.exporter import Exportable, GraphSpec, State
 from lungfish.runtime.metadata import graph_metadata
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.trunk import network_state, normalized
@@ -50,14 +51,13 @@ class Classifier:
             result: NDArray[np.float32] = (logits / self.temperature).softmax(dim=1).numpy()
         return result
 
-    def write_onnx(self, path: Path) -> None:
-        """The FP32 graph: uint8 pixels to probabilities, the temperature folded into the classifier."""
+    def write(self, folder: Path, stem: str = "model") -> Artifact:
+        """Write the FP32 artifact: uint8 pixels to probabilities, the temperature folded into the classifier."""
         state = dict(self.state())
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = state[name] / np.float32(self.temperature)
         spec = GraphSpec(self.entry.mean, self.entry.std, graph_metadata(self.labels, self.preprocess))
-        model = classifier_graph(self.network.arch, self.network.flavour, state, spec)
-        path.write_bytes(model.SerializeToString(deterministic=True))
+        return write_artifact(Exportable(self.network.arch, self.network.flavour, state, spec), folder, stem)
 
     def write_safetensors(self, path: Path) -> None:
         """The unfolded floats, by their torch names."""

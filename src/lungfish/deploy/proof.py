@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import ParityError, UnreadablePhotoError
-from lungfish.core.hashing import sha256_file
 from lungfish.core.names import plural
 from lungfish.core.progress import Advance, Progress
 from lungfish.deploy.classifier import Classifier
 from lungfish.evaluation.metrics import Metrics, agreement, score
+from lungfish.export.artifact import Artifact
 from lungfish.runtime.answering import Model, answer_photos
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.measure import latency
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import Session
 
 PARITY_TOLERANCE = 1e-4  # largest difference of probabilities between torch and the exported file
 
@@ -44,35 +42,39 @@ class Proof:
     test_metrics: Metrics
 
 
-def check_parity(classifier: Classifier, artifact: Path, pixels: NDArray[np.uint8]) -> float:
-    """Compare an exported FP32 file with the torch module on the same pixels; return the largest difference.
+def check_parity(classifier: Classifier, artifact: Artifact, pixels: NDArray[np.uint8]) -> float:
+    """Compare an exported FP32 artifact with the torch module on the same pixels; return the largest difference.
 
     Raises:
         ParityError: it is above `PARITY_TOLERANCE`.
     """
-    exported = Session(artifact).run(pixels)
-    difference = float(np.abs(exported - classifier.probabilities(pixels)).max())
+    engine = artifact.open()
+    difference = float(np.abs(engine.run(pixels) - classifier.probabilities(pixels)).max())
     if not difference <= PARITY_TOLERANCE:
         raise ParityError(
-            f"{artifact.name} computes something else than the network it was exported from: probabilities differ by "
+            f"{artifact.file} computes something else than the network it was exported from: probabilities differ by "
             f"{difference:.2g}, allowed is {PARITY_TOLERANCE:g}",
-            "This is a bug of Lungfish or of the installed onnxruntime; run lungfish doctor and report it.",
+            f"This is a bug of Lungfish or of the installed {engine.runtime}; run lungfish doctor and report it.",
         )
     return difference
 
 
 def prove(
-    artifacts: Sequence[Path], val: LabelledPhotos, test: LabelledPhotos, preprocess: Preprocessing, progress: Progress
+    artifacts: Sequence[Artifact],
+    val: LabelledPhotos,
+    test: LabelledPhotos,
+    preprocess: Preprocessing,
+    progress: Progress,
 ) -> dict[str, Proof]:
     """Let every artefact predict every photo; each photo is decoded once for all of them.
 
     Returns:
-        Proofs by file name.
+        Proofs by the name of the artefact's main file.
 
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
     """
-    models = {path.name: Session(path, threads=1).run for path in artifacts}
+    models = {artifact.file: artifact.open(threads=1).run for artifact in artifacts}
     with progress.task("Proving the artefacts", len(val.readers) + len(test.readers)) as advance:
         on_val = _predict(models, val, preprocess, advance)
         on_test = _predict(models, test, preprocess, advance)
@@ -82,30 +84,26 @@ def prove(
     }
 
 
-def artifact_rows(artifacts: Mapping[str, Path], proofs: Mapping[str, Proof], max_drop: float) -> list[ArtifactRow]:
+def artifact_rows(artifacts: Sequence[Artifact], proofs: Mapping[str, Proof], max_drop: float) -> list[ArtifactRow]:
     """The figures of every artefact. One passes if it is within `max_drop` of FP32's top-1 on validation.
 
     Args:
-        artifacts: files by precision, `fp32` among them.
+        artifacts: FP32 first.
         proofs: by file name.
         max_drop: of top-1, 0 to 1.
     """
-    reference = proofs[artifacts["fp32"].name]
+    reference = proofs[artifacts[0].file]
     rows = []
-    for precision, path in artifacts.items():
-        proof = proofs[path.name]
+    for artifact in artifacts:
+        proof = proofs[artifact.file]
         drop = reference.val_metrics.top1 - proof.val_metrics.top1
         passed = drop <= max_drop + 1e-9
-        row = ArtifactRow(
-            file=path.name,
-            format="onnx",
-            precision=precision,
-            bytes=path.stat().st_size,
-            sha256=sha256_file(path),
+        row = replace(
+            artifact.row(),
             top1=proof.test_metrics.top1,
             ci95=proof.test_metrics.ci95,
             agreement_with_fp32=agreement(proof.test, reference.test),
-            latency_ms=latency(Session(path)),
+            latency_ms=latency(artifact.open()),
             status="pass" if passed else "fail",
             why="" if passed else f"{100 * drop:.1f} points under fp32 on validation; allowed are {100 * max_drop:g}",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
 from lungfish.core.errors import ArchitectureError
+from lungfish.export.exporter import Exportable, GraphSpec, State
 
 if TYPE_CHECKING:
     import onnx
@@ -22,23 +24,19 @@ if TYPE_CHECKING:
 OPSET = 17  # 2022: read by ONNX Runtime 1.12 and later, and by every converter in use
 IR_VERSION = 8
 FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto, which is imported late
-State = Mapping[str, NDArray[np.float32]]
-Floats = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class GraphSpec:
-    """What surrounds the network inside the graph.
+class OnnxExporter:
+    """ONNX, one file: see `lungfish.export.exporter.Exporter`."""
 
-    Args:
-        mean: subtracted from each channel's uint8 level.
-        std: divides it afterwards.
-        metadata: text that travels in the file (labels, preprocessing).
-    """
+    packages = ("onnx",)
 
-    mean: Floats
-    std: Floats
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    def write(self, network: Exportable, folder: Path, stem: str) -> tuple[str, ...]:
+        """Write `STEM.onnx`."""
+        model = classifier_graph(network.arch, network.flavour, network.state, network.spec)
+        name = f"{stem}.onnx"
+        (folder / name).write_bytes(model.SerializeToString(deterministic=True))
+        return (name,)
 
 
 def classifier_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:

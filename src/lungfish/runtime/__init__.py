@@ -1,1 +1,1 @@
-"""Run a bundle: decode, preprocess, session, predict, measure. Owns its format; numpy, Pillow and onnxruntime."""
+"""Run a bundle: decode, preprocess, engines, predict, measure. Owns its format; numpy, Pillow and one engine."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.progress import Advance
 from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.engines.engine import BATCH_SIZE
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import BATCH_SIZE, physical_cores
 
 Model = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # pixels [n, height, width, 3] to probabilities [n, classes]
 Reader = Callable[[], bytes]

@@ -1,14 +1,23 @@
-"""An artefact of a bundle: one model file and what was measured on it."""
+"""An artefact of a bundle: the files of one model, and what was measured on them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lungfish.core.untrusted import Fields, is_plain_name
+from lungfish.core.untrusted import Fields, is_plain_name, shortened
 
 MAX_FILE_BYTES = 2 * 2**30  # what one protobuf message can hold
+MAX_MODEL_FILES = 100  # of one artefact; a folder of Core ML's has five
 STATUSES = ("pass", "fail", "not_measured")
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """Hash and size of a file of the bundle."""
+
+    sha256: str
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -23,20 +32,22 @@ class Latency:
 
 @dataclass(frozen=True)
 class ArtifactRow:
-    """One model file and what was measured on it; `None` stands for not measured.
+    """The files of one model and what was measured on them; `None` stands for not measured.
 
     Args:
-        file: a plain name inside the bundle.
-        format: `onnx`, `tflite`, ...
+        file: the main file: a plain name inside the bundle, by which the artefact is known.
+        format: a name of `runtime.engines.table`: `onnx`, ...
         precision: `fp32`, `fp16`, `int8`, ...
-        bytes: its size.
-        sha256: its hash, 64 lower-case hexadecimal digits.
+        bytes: size of all `files` together: what a device has to store.
+        sha256: hash of `file`, 64 lower-case hexadecimal digits.
         top1: accuracy on the test photos, 0 to 1.
         ci95: 95 % interval of `top1`.
         agreement_with_fp32: share of test photos with the label of the fp32 artefact, 0 to 1.
         latency_ms: on the machine of the manifest.
         status: `pass`, `fail` or `not_measured`.
         why: the reason for any status but `pass`.
+        files: all files of the model by name, `file` among them; that one alone if none are given, as in bundles of
+            earlier versions.
     """
 
     file: str
@@ -50,13 +61,18 @@ class ArtifactRow:
     latency_ms: Latency | None = None
     status: str = "not_measured"
     why: str = ""
+    files: dict[str, FileRow] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            object.__setattr__(self, "files", {self.file: FileRow(self.sha256, self.bytes)})  # frozen
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def read(cls, fields: Fields) -> ArtifactRow:
-        """Read an untrusted row. Raises `BundleError`."""
+        """Read an untrusted row; the names in `files` are still to be checked. Raises `BundleError`."""
         row = cls(
             file=fields.text("file", 255),
             format=fields.text("format", 40, empty=False),
@@ -69,10 +85,24 @@ class ArtifactRow:
             latency_ms=_latency(fields.object("latency_ms")) if fields.has("latency_ms") else None,
             status=fields.one_of("status", STATUSES),
             why=fields.text("why", 10_000) if fields.has("why") else "",
+            files=read_file_rows(fields, "files", MAX_MODEL_FILES) if fields.has("files") else {},
         )
         if not is_plain_name(row.file):
             fields.refuse("file", "a plain file name inside the bundle")
+        if row.file not in row.files or row.files[row.file].sha256 != row.sha256:
+            fields.refuse("files", f"files with {shortened(row.file)} among them, of the row's sha256")
+        if sum(each.bytes for each in row.files.values()) != row.bytes:
+            fields.refuse("files", f"files of {row.bytes:,} bytes together, as the row says")
         return row
+
+
+def read_file_rows(fields: Fields, key: str, most: int) -> dict[str, FileRow]:
+    """Read untrusted hashes and sizes by name; the names are still to be checked. Raises `BundleError`."""
+    files = fields.object(key)
+    if len(files.values) > most:
+        fields.refuse(key, f"at most {most:,} files")
+    rows = {name: files.object(name) for name in files.values}
+    return {name: FileRow(row.sha256("sha256"), row.integer("bytes", 0, MAX_FILE_BYTES)) for name, row in rows.items()}
 
 
 def _interval(ends: Fields) -> tuple[float, float]:

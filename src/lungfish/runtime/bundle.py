@@ -18,11 +18,13 @@ from lungfish.core.names import plural, printable
 from lungfish.core.untrusted import HINT
 from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.bundle_files import check_present_files, read_artifact, read_manifest
+from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.decode import from_array, from_image, read_photo
+from lungfish.runtime.engines.engine import BATCH_SIZE, Engine
+from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.runtime.metadata import check_metadata
 from lungfish.runtime.prediction import Prediction, rank
-from lungfish.runtime.session import BATCH_SIZE, Session, physical_cores
 
 Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
@@ -56,7 +58,7 @@ class Bundle:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._sessions: dict[tuple[str, int], Session] = {}
+        self._sessions: dict[tuple[str, int], Engine] = {}
         self._opening: dict[tuple[str, int], Lock] = {}
 
     def __repr__(self) -> str:
@@ -67,7 +69,7 @@ class Bundle:
         """Class names in the order of every artefact's output."""
         return self.manifest.labels
 
-    def session(self, artifact: str | None = None, threads: int | None = None) -> Session:
+    def session(self, artifact: str | None = None, threads: int | None = None) -> Engine:
         """The open artefact of that file name, or the default one.
 
         Args:
@@ -77,7 +79,7 @@ class Bundle:
         Raises:
             UnknownNameError: no such artefact.
             UsageError: an artefact of a format that this version cannot run.
-            BundleError: the file is missing or altered, or does not keep to the contract of a bundle's graph.
+            BundleError: the file is missing or altered, or does not keep to the contract of a bundle's models.
         """
         key = (self.manifest.artifact(artifact).file, threads or physical_cores())
         with self._opening.setdefault(key, Lock()):  # threads that come together open it once
@@ -195,12 +197,9 @@ class Bundle:
             "Give paths, bytes of files, Pillow images, or uint8 arrays [height, width, 3] of RGB.",
         )
 
-    def _open(self, file: str, threads: int) -> Session:
+    def _open(self, file: str, threads: int) -> Engine:
         row = self.manifest.artifact(file)
-        if row.format != "onnx":
-            raise UsageError(f"{file} has the format {printable(row.format)}; this lungfish runs onnx artefacts")
-        data = read_artifact(self.folder, self.manifest, file)
-        session = Session(data, threads)
+        session = open_engine(read_artifact(self.folder, row), row.format, threads)
         classes, resolution_px = len(self.labels), self.manifest.preprocess.resolution_px
         if (session.classes, session.resolution_px) != (classes, resolution_px):
             raise BundleError(

@@ -14,7 +14,9 @@ from lungfish.core.files import TooLargeError, open_regular, read_at_most
 from lungfish.core.hashing import sha256_bytes, sha256_file
 from lungfish.core.names import printable
 from lungfish.core.untrusted import HINT
-from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRow, Manifest
+from lungfish.runtime.artifact import ArtifactRow, FileRow
+from lungfish.runtime.engines.engine import ModelFiles
+from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 
 # What operating systems put beside the files of any folder that is looked at.
 SYSTEM_FILES = re.compile(
@@ -46,12 +48,11 @@ def read_manifest(folder: Path) -> Manifest:
             raise BundleError(f"{MANIFEST_NAME} has {error}", HINT) from None
 
 
-def file_rows(folder: Path, artifacts: Collection[str]) -> dict[str, FileRow]:
-    """What the manifest has to list of a bundle that is being written: its files but for the artefacts, by name."""
+def file_rows(folder: Path, artifacts: Collection[ArtifactRow]) -> dict[str, FileRow]:
+    """What the manifest has to list of a bundle that is being written: its files but for the artefacts', by name."""
+    listed = {name for row in artifacts for name in row.files}
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {
-        name: FileRow(sha256_file(path), path.stat().st_size) for name, path in files.items() if name not in artifacts
-    }
+    return {name: FileRow(sha256_file(path), path.stat().st_size) for name, path in files.items() if name not in listed}
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
@@ -66,15 +67,16 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def check_present_files(folder: Path, manifest: Manifest) -> None:
-    """As `check_files`, but all files except the default artefact may be absent: see docs/decisions/0008."""
+    """As `check_files`, but all files except the default artefact's may be absent: see docs/decisions/0008."""
+    needed = manifest.artifact().files
     for name, row in listed_files(manifest).items():
-        if name == manifest.default or _stands(folder / name):
+        if name in needed or _stands(folder / name):
             _check_file(folder, name, row)
 
 
 def listed_files(manifest: Manifest) -> dict[str, FileRow]:
     """Hash and size of every file of the bundle but `bundle.json`, by name."""
-    return {row.file: FileRow(row.sha256, row.bytes) for row in manifest.artifacts} | manifest.files
+    return {name: file for row in manifest.artifacts for name, file in row.files.items()} | manifest.files
 
 
 def foreign_files(folder: Path, manifest: Manifest) -> list[str]:
@@ -119,21 +121,26 @@ def delete_bundle(folder: Path, manifest: Manifest) -> None:
             path.rmdir()
 
 
-def read_artifact(folder: Path, manifest: Manifest, file: str) -> bytes:
-    """The bytes of an artefact: those that are hashed are those that are returned.
+def read_artifact(folder: Path, artifact: ArtifactRow) -> ModelFiles:
+    """The files of an artefact: the bytes that are hashed are those that are returned.
 
     Raises:
-        BundleError: it is missing, altered or a link.
-        StorageError: it may not be read.
+        BundleError: one is missing, altered or a link.
+        StorageError: one may not be read.
     """
-    with _reading(file):
-        _check_there(folder, file)
+    contents = {name: _read_checked(folder, name, row) for name, row in artifact.files.items()}
+    return ModelFiles(artifact.file, contents)
+
+
+def _read_checked(folder: Path, name: str, row: FileRow) -> bytes:
+    with _reading(name):
+        _check_there(folder, name)
         try:
-            data = read_at_most(folder / file, manifest.artifact(file).bytes)
+            data = read_at_most(folder / name, row.bytes)
         except TooLargeError:
-            raise _altered(file) from None
-    if sha256_bytes(data) != manifest.artifact(file).sha256:
-        raise _altered(file)
+            raise _altered(name) from None
+    if sha256_bytes(data) != row.sha256:
+        raise _altered(name)
     return data
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
 from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
-from lungfish.runtime.artifact import MAX_FILE_BYTES, ArtifactRow
+from lungfish.runtime.artifact import ArtifactRow, FileRow, read_file_rows
 from lungfish.runtime.preprocessing import INTERPOLATIONS, LEAST_CROP, Preprocessing
 
 SCHEMA = 1
@@ -20,14 +20,6 @@ MAX_LABEL_CHARACTERS = 1000
 MAX_ARTIFACTS = 100
 MAX_FILES = 10_000
 PADDINGS = ("same", "symmetric")
-
-
-@dataclass(frozen=True)
-class FileRow:
-    """Hash and size of a file of the bundle that is no artefact."""
-
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -79,11 +71,11 @@ class Manifest:
         temperature: by which the logits were divided (it is inside the artefacts).
         preprocess: the resize rule.
         data: the photos.
-        artifacts: the model files and their figures.
+        artifacts: the models, their files and their figures.
         default: file name of the artefact to use.
         test, val: metrics of the default artefact.
         machine: where the figures were taken.
-        files: the other files of the bundle, by name (`golden/inputs.npy`: one level of folders or more).
+        files: the files that are no artefact's, by name (`golden/inputs.npy`: one level of folders or more).
     """
 
     lungfish: str
@@ -142,8 +134,8 @@ def _manifest(fields: Fields) -> Manifest:
     default = fields.text("default", 255)
     if default not in [row.file for row in artifacts]:
         fields.refuse("default", "the file of one of the artifacts")
-    files = _files(fields)
-    _check_names([*(row.file for row in artifacts), *files, MANIFEST_NAME])
+    files = read_file_rows(fields, "files", MAX_FILES) if fields.has("files") else {}
+    _check_names([*(name for row in artifacts for name in row.files), *files, MANIFEST_NAME])
     flavour, weights, data = fields.object("flavour"), fields.object("weights"), fields.object("data")
     return Manifest(
         schema=schema,
@@ -193,16 +185,6 @@ def _preprocess(fields: Fields) -> Preprocessing:
 def _counts(fields: Fields) -> dict[str, int]:
     counts = fields.object("counts")
     return {name: counts.integer(name, 0, 10**12) for name in counts.values}
-
-
-def _files(fields: Fields) -> dict[str, FileRow]:
-    if not fields.has("files"):
-        return {}
-    files = fields.object("files")
-    if len(files.values) > MAX_FILES:
-        fields.refuse("files", f"at most {MAX_FILES:,} files")
-    rows = {name: files.object(name) for name in files.values}
-    return {name: FileRow(row.sha256("sha256"), row.integer("bytes", 0, MAX_FILE_BYTES)) for name, row in rows.items()}
 
 
 def _check_names(names: list[str]) -> None:

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from lungfish.runtime.artifact import Latency
-from lungfish.runtime.session import Session, physical_cores
+from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.engines.engine import Engine
 
 WARM_UP_RUNS = 5
 MOST_RUNS = 500
 LEAST_RUNS = 20
 
 
-def latency(session: Session, seconds: float = 1.5) -> Latency:
+def latency(session: Engine, seconds: float = 1.5) -> Latency:
     """Time an artefact at batch 1, from pixels to probabilities.
 
     Args:
@@ -31,7 +32,7 @@ def latency(session: Session, seconds: float = 1.5) -> Latency:
     return latencies([session], seconds, rounds=1)[0]
 
 
-def latencies(sessions: Sequence[Session], seconds: float = 1.5, rounds: int = 5) -> list[Latency]:
+def latencies(sessions: Sequence[Engine], seconds: float = 1.5, rounds: int = 5) -> list[Latency]:
     """Time artefacts as `latency` does, taking turns: what else the machine does in the meantime hits them alike."""
     for session in sessions:
         _run_times_ms(session, 0.0, WARM_UP_RUNS)
@@ -42,7 +43,7 @@ def latencies(sessions: Sequence[Session], seconds: float = 1.5, rounds: int = 5
     return [_summary(session, times) for session, times in zip(sessions, times_ms, strict=True)]
 
 
-def _run_times_ms(session: Session, seconds: float, least: int) -> list[float]:
+def _run_times_ms(session: Engine, seconds: float, least: int) -> list[float]:
     shape = (1, session.resolution_px, session.resolution_px, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     times_ms: list[float] = []
@@ -54,7 +55,7 @@ def _run_times_ms(session: Session, seconds: float, least: int) -> list[float]:
     return times_ms
 
 
-def _summary(session: Session, times_ms: list[float]) -> Latency:
+def _summary(session: Engine, times_ms: list[float]) -> Latency:
     p50, p95 = np.percentile(times_ms, (50, 95)).tolist()
     return Latency(round(p50, 3), round(p95, 3), session.threads, session.runtime)
 
@@ -90,7 +91,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions(packages: tuple[str, ...]) -> dict[str, str]:
+def versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of the installed ones of `packages`."""
     found = {}
     for name in packages:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import BundleError, DivergedError
 from lungfish.core.hashing import sha256_bytes, sha256_json
-from lungfish.export.onnx_graph import GraphSpec, boundary_graph, trunk_graph
-from lungfish.runtime.session import ACTIVATIONS, Session, runtime_name
+from lungfish.export.exporter import GraphSpec
+from lungfish.export.onnx_graph import boundary_graph, trunk_graph
+from lungfish.runtime.engines.onnx.engine import ACTIVATIONS, OnnxEngine, runtime_name
 from lungfish.weights.entry import WeightsEntry
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ class OnnxTrunk:
 
     def __init__(self, network: Network, entry: WeightsEntry) -> None:
         graph = _trunk_bytes(network, entry)
-        self._session = Session(graph, threads=1, output="features")
-        self.width = self._session.classes
+        self._engine = OnnxEngine(graph, threads=1, output="features")
+        self.width = self._engine.classes
         self.resolution_px = network.arch.resolution_px
         self.key = sha256_json([sha256_bytes(graph), runtime_name()])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
-        return self._session.run(pixels)
+        return self._engine.run(pixels)
 
 
 class TorchTrunk:
@@ -100,15 +101,15 @@ class BoundaryTrunk:
 
     def __init__(self, network: Network, entry: WeightsEntry, block: int) -> None:
         graph = _boundary_bytes(network, entry, block)
-        self._session = Session(graph, threads=1, output=ACTIVATIONS)
-        channels, height, width = self._session.shape
+        self._engine = OnnxEngine(graph, threads=1, output=ACTIVATIONS)
+        channels, height, width = self._engine.shape
         self.shape = channels, height, width
         self.key = sha256_json([sha256_bytes(graph), runtime_name()])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
         """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`. Raises `DivergedError` where they do not fit that."""
         try:
-            return self._session.run(pixels)
+            return self._engine.run(pixels)
         except BundleError as error:
             raise DivergedError(
                 f"the frozen part of the network: {error.message}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lungfish.architecture import Arch, Flavour, parse_arch
@@ -14,7 +15,8 @@ from lungfish.core.progress import Progress, Silent
 from lungfish.costs import Cost, cost
 from lungfish.pictures import Marked, accuracy_picture, check_picture_file, write_picture
 from lungfish.runtime.artifact import Latency
-from lungfish.workflows.yardstick import Yardstick, open_yardstick, yardstick_onnx
+from lungfish.runtime.engines.engine import Engine
+from lungfish.workflows.yardstick import Yardstick, open_yardstick, yardstick_engine
 
 MOST_THREADS = 1024
 
@@ -97,17 +99,16 @@ def _timed(
     networks: Sequence[Arch | Yardstick], rows: Sequence[ComparedRow], timing: Timing, progress: Progress
 ) -> tuple[ComparedRow, ...]:
     from lungfish.runtime.measure import latencies
-    from lungfish.runtime.session import Session
 
-    sessions = []
+    engines = []
     with progress.task("building", len(networks)) as advance:
         for network in networks:
-            if isinstance(network, Yardstick):  # torch exported it, with operators that a bundle may not have
-                sessions.append(Session(yardstick_onnx(network), timing.threads, trusted=True))
+            if isinstance(network, Yardstick):
+                engines.append(yardstick_engine(network, timing.threads))
             else:
-                sessions.append(Session(_arch_onnx(network), timing.threads))
+                engines.append(_arch_engine(network, timing.threads))
             advance(1)
-    measured = latencies(sessions, timing.seconds)
+    measured = latencies(engines, timing.seconds)
     return tuple(replace(row, latency_ms=latency) for row, latency in zip(rows, measured, strict=True))
 
 
@@ -118,9 +119,10 @@ def _count(network: Arch | Yardstick) -> ComparedRow:
     return ComparedRow(network.name, counted.params, counted.macs, network.resolution_px, peak, line)
 
 
-def _arch_onnx(arch: Arch) -> bytes:
-    """The graph that a bundle of `arch` would hold, with random weights: they take the time that trained ones take."""
-    from lungfish.export.onnx_graph import GraphSpec, classifier_graph
+def _arch_engine(arch: Arch, threads: int | None) -> Engine:
+    """What a bundle of `arch` would hold, with random weights: they take the time that trained ones take."""
+    from lungfish.export.artifact import write_artifact
+    from lungfish.export.exporter import Exportable, GraphSpec
     from lungfish.nn import build
 
     if arch.in_channels != 3:
@@ -129,5 +131,5 @@ def _arch_onnx(arch: Arch) -> bytes:
         )
     state = {name: tensor.numpy() for name, tensor in build(arch, seed=0).state_dict().items()}
     middle = (127.5, 127.5, 127.5)
-    data: bytes = classifier_graph(arch, Flavour(), state, GraphSpec(middle, middle)).SerializeToString()
-    return data
+    with TemporaryDirectory() as folder:
+        return write_artifact(Exportable(arch, Flavour(), state, GraphSpec(middle, middle)), Path(folder)).open(threads)

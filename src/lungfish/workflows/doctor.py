@@ -17,20 +17,16 @@ import numpy as np
 from PIL import Image
 
 from lungfish.core.cache import MARKER, cache_home, cache_path, is_marked, standing_folder
-from lungfish.core.errors import LungfishError
+from lungfish.core.errors import LungfishError, MachineError
 from lungfish.core.names import printable
 from lungfish.core.own_files import FORMS
 from lungfish.core.space import cache_bytes, old_cache_bytes
 from lungfish.runtime.decode import EXTRA_FORMATS, FORMATS, decode
+from lungfish.runtime.engines.table import ENGINES
 from lungfish.runtime.measure import machine
 from lungfish.runtime.preprocessing import Preprocessing
 
 LEAST_FREE_BYTES = 2 * 10**9
-# An ONNX graph of one Identity on one uint8 (opset 13), written with onnx.helper: enough to try the engine.
-TINY_GRAPH = (
-    b'\x08\x08\x12\x00:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x02\x12\x04\n\x02'
-    b"\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x02\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
-)
 
 
 @dataclass(frozen=True)
@@ -72,12 +68,13 @@ def examine() -> Diagnosis:
     """Try everything that predicting and training need; takes a few seconds."""
     required = _required()
     packages = {name: _version(name) for names in required.values() for name in names}
-    onnxruntime, torch = _try_onnxruntime(), _try_torch()
+    engines = {row.package: _tried(row.devices, "not installed") for row in ENGINES.values()}
+    torch = _tried(_torch_devices, "not installed; needed to train: pip install 'lungfish[train]'")
     formats = {name: _reads(name) for name in FORMATS + EXTRA_FORMATS}
     cache = _cache()
     problems = (
         *(f"{name} is not installed: pip install {name}" for name in required["base"] if not packages[name]),
-        *_broken("onnxruntime", onnxruntime, packages),
+        *(problem for name, tried in engines.items() for problem in _broken(name, tried, packages)),
         *(f"Pillow cannot read {name}: pip install --force-reinstall pillow" for name in FORMATS if not formats[name]),
     )
     warnings = (
@@ -90,7 +87,7 @@ def examine() -> Diagnosis:
         python=here["python"],
         packages=packages,
         extras={extra: all(packages[name] for name in names) for extra, names in required.items() if extra != "base"},
-        runtimes={"onnxruntime": onnxruntime, "torch": torch},
+        runtimes=engines | {"torch": torch},
         formats=formats,
         machine=here,
         speed=_speed(),
@@ -126,37 +123,27 @@ def _broken(name: str, tried: dict[str, Any], packages: dict[str, str | None]) -
     return [f"{name} does not work: {tried['why']}"] if tried["why"] and packages.get(name) else []
 
 
-def _try_onnxruntime() -> dict[str, Any]:
+def _tried(devices: Callable[[], list[str]], missing: str) -> dict[str, Any]:
+    """What a runtime answers when it is tried, and why not; `missing` if it is not installed."""
     try:
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()
-        session = onnxruntime.InferenceSession(TINY_GRAPH, providers=["CPUExecutionProvider"])
-        pixel = np.array([7], np.uint8)
-        why = "" if np.array_equal(session.run(None, {"x": pixel})[0], pixel) else "it computes wrong values"
-        devices = onnxruntime.get_available_providers()
+        return {"devices": devices(), "why": ""}
     except ModuleNotFoundError:
-        return {"devices": [], "why": "not installed"}
+        return {"devices": [], "why": missing}
     except Exception as error:  # noqa: BLE001  a broken installation may raise anything
         return {"devices": [], "why": printable(str(error))}
-    return {"devices": devices, "why": why}
 
 
-def _try_torch() -> dict[str, Any]:
-    try:
-        import torch
+def _torch_devices() -> list[str]:
+    import torch
 
-        devices = ["cpu"]
-        if torch.cuda.is_available():
-            devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        if torch.backends.mps.is_available():
-            devices.append("mps")
-        why = "" if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) == 8.0 else "it computes wrong values"
-    except ModuleNotFoundError:
-        return {"devices": [], "why": "not installed; needed to train: pip install 'lungfish[train]'"}
-    except Exception as error:  # noqa: BLE001  a broken installation may raise anything
-        return {"devices": [], "why": printable(str(error))}
-    return {"devices": devices, "why": why}
+    if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) != 8.0:
+        raise MachineError("it computes wrong values")
+    devices = ["cpu"]
+    if torch.cuda.is_available():
+        devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return devices
 
 
 def _reads(name: str) -> bool:

@@ -20,6 +20,7 @@ from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, per_class
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.bundle_files import check_files
+from lungfish.runtime.engines.table import runnable_formats
 from lungfish.workflows.baseline import Own, measure_baseline, of_shared_classes
 from lungfish.workflows.gates import Gates, gate_warnings, missed_gates
 from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
@@ -114,8 +115,8 @@ def evaluate(
     split, chosen = choose_split(labelled, known, split, progress)
     comparable = of_shared_classes(labelled, chosen, rival, loaded) if rival else ()
 
-    default = loaded.manifest.default
-    runnable = [row.file for row in loaded.manifest.artifacts if row.format == "onnx" or row.file == default]
+    default, formats = loaded.manifest.default, runnable_formats()
+    runnable = [row.file for row in loaded.manifest.artifacts if row.format in formats or row.file == default]
     seen: set[Photo] = set()
     answers = answer(loaded, runnable, watched(labelled, known, seen), chosen, progress)
     own = Own(loaded, known, answers, frozenset(seen))

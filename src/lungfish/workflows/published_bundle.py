@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,12 @@ from lungfish.architecture import parse_arch
 from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import BundleError, StorageError, WeightsError
-from lungfish.core.hashing import sha256_file, sha256_json
+from lungfish.core.hashing import sha256_json
 from lungfish.core.own_files import clear_place
 from lungfish.core.progress import Progress
 from lungfish.core.staging import put, staged_folder
 from lungfish.core.version import __version__
+from lungfish.export.table import DEFAULT_FORMAT, EXPORTERS, format_packages
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
@@ -30,9 +31,8 @@ from lungfish.weights.store.ledger import Card
 if TYPE_CHECKING:
     from lungfish.deploy.classifier import Classifier
 
-MODEL = "model.onnx"
 CHANGES = "batch normalization folded into the convolutions"
-PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "torch")
+PACKAGES = ("lungfish", "numpy", "pillow", "torch")  # beside those of the format
 
 
 def published_bundle(name: str, progress: Progress) -> Path:
@@ -51,7 +51,7 @@ def published_bundle(name: str, progress: Progress) -> Path:
             f"{name} is of {parse_arch(card.entry.arch).classes:,} classes, whose names are not known",
             "Only sets with ImageNet's 1,000 classes predict by their name; train on your photos with the others.",
         )
-    made_of = sha256_json([asdict(card.entry), labels, __version__, versions(("onnx",))])
+    made_of = sha256_json([asdict(card.entry), labels, __version__, versions(EXPORTERS[DEFAULT_FORMAT].packages)])
     folder = cache_folder() / "bundles" / f"{re.sub(r'[^a-z0-9.]+', '-', name.casefold())[-60:]}-{made_of[:12]}"
     if not _is_whole(folder):
         progress.say(f"Exporting {name}, once")
@@ -87,32 +87,31 @@ def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
     from lungfish.deploy.golden import golden_pixels, write_golden
     from lungfish.deploy.model_card import notice
     from lungfish.deploy.proof import check_parity
-    from lungfish.runtime.session import Session
     from lungfish.weights.load import load_network
 
     entry, network = card.entry, load_network(card.entry)
     preprocess = entry.preprocessing(network.arch.resolution_px)
     classifier = Classifier(network, 1.0, labels, preprocess, entry)
-    classifier.write_onnx(stage / MODEL)
+    artifact = classifier.write(stage)
     pixels = golden_pixels(preprocess)
-    check_parity(classifier, stage / MODEL, pixels)
-    write_golden(stage, preprocess, {MODEL: Session(stage / MODEL).run(pixels)})
+    check_parity(classifier, artifact, pixels)
+    write_golden(stage, preprocess, {artifact.file: artifact.open().run(pixels)})
     (stage / "labels.txt").write_text("".join(f"{label}\n" for label in labels), "utf-8", newline="\n")
     (stage / "NOTICE").write_text(notice(card.entry, card.accepted_license, CHANGES), "utf-8", newline="\n")
-    manifest = _manifest(stage, classifier, card)
+    row = replace(artifact.row(), why="no labelled photos at hand")
+    manifest = _manifest(stage, classifier, card, row)
     (stage / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8", newline="\n")
 
 
-def _manifest(stage: Path, classifier: Classifier, card: Card) -> Manifest:
+def _manifest(stage: Path, classifier: Classifier, card: Card, row: ArtifactRow) -> Manifest:
     from lungfish.deploy.origin import origin
 
-    path, flavour = stage / MODEL, classifier.network.flavour
-    row = ArtifactRow(MODEL, "onnx", "fp32", path.stat().st_size, sha256_file(path), why="no labelled photos at hand")
+    flavour = classifier.network.flavour
     return Manifest(
         lungfish=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=0,
-        packages=versions(PACKAGES),
+        packages=versions(sorted({*PACKAGES, *format_packages([row.format])})),
         architecture=classifier.network.arch.to_json(),
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
         weights=origin(card),
@@ -122,9 +121,9 @@ def _manifest(stage: Path, classifier: Classifier, card: Card) -> Manifest:
         preprocess=classifier.preprocess,
         data=DataSummary("", {}, {}),
         artifacts=(row,),
-        default=MODEL,
+        default=row.file,
         test={},
         val={},
         machine=machine(),
-        files=file_rows(stage, [MODEL]),
+        files=file_rows(stage, [row]),
     )

@@ -15,6 +15,8 @@ from lungfish.core.names import choose
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from lungfish.runtime.engines.engine import Engine
+
 AUXILIARY_HEADS = ("googlenet", "inception_v3")  # have heads that only training uses
 
 
@@ -56,12 +58,18 @@ def open_yardstick(name: str) -> Yardstick:
     return Yardstick(name, side, params, counter.get_total_flops() // 2)  # torch counts two for a multiply-add
 
 
-def yardstick_onnx(yardstick: Yardstick) -> bytes:
-    """An ONNX file with a bundle's interface: uint8 `[batch, height, width, 3]` in, probabilities out.
+def yardstick_engine(yardstick: Yardstick, threads: int | None) -> Engine:
+    """Open a yardstick as our own networks are opened: torch writes it as ONNX, with operators that no bundle may have.
+
+    Args:
+        yardstick: What to open.
+        threads: Threads that compute one run; as many as physical cores if None.
 
     Raises:
         MissingExtraError: torch, torchvision or onnxscript is not installed.
     """
+    from lungfish.runtime.engines.onnx.engine import OnnxEngine
+
     with _compare_extra():
         import onnxscript  # noqa: F401  torch.onnx needs it, and says so less clearly
         import torch
@@ -79,8 +87,7 @@ def yardstick_onnx(yardstick: Yardstick) -> bytes:
             verbose=False,
         )
     assert program is not None
-    data: bytes = program.model_proto.SerializeToString()
-    return data
+    return OnnxEngine(program.model_proto.SerializeToString(), threads, trusted=True)
 
 
 def _model_name(name: str) -> str:

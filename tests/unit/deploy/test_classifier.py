@@ -8,7 +8,6 @@ from safetensors.numpy import load_file
 
 from lungfish.deploy.classifier import Classifier
 from lungfish.runtime.metadata import check_metadata
-from lungfish.runtime.session import Session
 from lungfish.training.trunk import normalized
 
 
@@ -19,26 +18,22 @@ def test_the_file_computes_the_softmax_of_the_logits_divided_by_the_temperature(
         logits = classifier.network(normalized(torch.from_numpy(pixels), classifier.entry))
     assert np.ptp(logits.numpy()) > 0.5
     for temperature in (0.5, 2.0):
-        path = tmp_path / f"{temperature}.onnx"
         other = replace(classifier, temperature=temperature)
-        other.write_onnx(path)
+        artifact = other.write(tmp_path, str(temperature))
         expected = (logits / temperature).softmax(dim=1).numpy()
-        np.testing.assert_allclose(Session(path).run(pixels), expected, atol=1e-5)
+        np.testing.assert_allclose(artifact.open().run(pixels), expected, atol=1e-5)
         np.testing.assert_allclose(other.probabilities(pixels), expected, atol=1e-6)
 
 
 def test_the_file_says_what_it_is(classifier: Classifier, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    classifier.write_onnx(path)
-    session = Session(path)
-    assert (session.resolution_px, session.classes) == (64, 3)
-    check_metadata(session.metadata, classifier.labels, classifier.preprocess, path.name)
+    artifact = classifier.write(tmp_path)
+    engine = artifact.open()
+    assert (engine.resolution_px, engine.classes) == (64, 3)
+    check_metadata(engine.metadata, classifier.labels, classifier.preprocess, artifact.file)
 
 
 def test_one_graph_in_one_file_with_batch_norm_folded(classifier: Classifier, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    classifier.write_onnx(path)
-    model = onnx.load(path, load_external_data=False)
+    model = onnx.load(classifier.write(tmp_path).path, load_external_data=False)
     assert {node.domain for node in model.graph.node} == {""}
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
     assert not any(tensor.external_data for tensor in model.graph.initializer)
@@ -49,7 +44,7 @@ def test_one_graph_in_one_file_with_batch_norm_folded(classifier: Classifier, tm
 
 def test_the_same_bytes_twice(classifier: Classifier, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        classifier.write_onnx(tmp_path / f"{name}.onnx")
+        classifier.write(tmp_path, name)
         classifier.write_safetensors(tmp_path / f"{name}.safetensors")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()

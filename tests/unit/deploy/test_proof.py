@@ -17,6 +17,7 @@ from lungfish.deploy import proof as module
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import LabelledPhotos, Proof, artifact_rows, check_parity, choose_default, prove
 from lungfish.evaluation.metrics import score
+from lungfish.export.artifact import Artifact
 from lungfish.runtime.artifact import ArtifactRow, Latency
 from lungfish.runtime.preprocessing import Preprocessing
 
@@ -33,23 +34,22 @@ def photos(colors: list[str]) -> LabelledPhotos:
 
 
 @pytest.fixture
-def artifacts(color_model: Callable[..., Any], tmp_path: Path) -> dict[str, Path]:
+def artifacts(color_model: Callable[..., Any], tmp_path: Path) -> tuple[Artifact, Artifact]:
     """An `fp32` that is always right and a smaller `int8` that is always wrong."""
-    files = {"fp32": tmp_path / "model.onnx", "int8": tmp_path / "model-int8.onnx"}
+    fp32 = Artifact(tmp_path, "onnx", "fp32", ("model.onnx",))
+    int8 = fp32.in_precision("int8")
     right, wrong = color_model(), color_model(sharpness=-0.02)
     right.producer_name = "some bytes more"
-    files["fp32"].write_bytes(right.SerializeToString())
-    files["int8"].write_bytes(wrong.SerializeToString())
-    return files
+    fp32.path.write_bytes(right.SerializeToString())
+    int8.path.write_bytes(wrong.SerializeToString())
+    return fp32, int8
 
 
 # ---- parity
 
 
 def test_an_honest_export_passes(classifier: Classifier, pixels: np.ndarray, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    classifier.write_onnx(path)
-    assert 0 <= check_parity(classifier, path, pixels) <= 1e-5
+    assert 0 <= check_parity(classifier, classifier.write(tmp_path), pixels) <= 1e-5
 
 
 def _tilted(values: np.ndarray) -> np.ndarray:
@@ -66,31 +66,29 @@ def _spoiled(values: np.ndarray) -> np.ndarray:
 def test_an_altered_weight_fails(
     classifier: Classifier, pixels: np.ndarray, tmp_path: Path, name: str, damage: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    path = tmp_path / "model.onnx"
-    classifier.write_onnx(path)
-    model = onnx.load(path)
+    artifact = classifier.write(tmp_path)
+    model = onnx.load(artifact.path)
     (tensor,) = (each for each in model.graph.initializer if each.name == name)
     tensor.CopyFrom(numpy_helper.from_array(damage(numpy_helper.to_array(tensor)), name))
-    onnx.save(model, path)
+    onnx.save(model, artifact.path)
     with pytest.raises(Exception, match=r"model\.onnx computes something else|not finite") as caught:
-        check_parity(classifier, path, pixels)
+        check_parity(classifier, artifact, pixels)
     assert caught.value.exit_code == 1  # type: ignore[attr-defined]
 
 
 def test_the_reason_names_file_value_and_limit(classifier: Classifier, pixels: np.ndarray, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    classifier.write_onnx(path)
+    artifact = classifier.write(tmp_path)
     classifier.network.classifier.bias.data[0] += 1
     with pytest.raises(ParityError, match=r"model\.onnx .* differ by 0\.\d+, allowed is 0\.0001\n.*lungfish doctor"):
-        check_parity(classifier, path, pixels)
+        check_parity(classifier, artifact, pixels)
 
 
 # ---- the artefacts on the photos
 
 
-def test_every_artifact_answers_every_photo_in_order(artifacts: dict[str, Path]) -> None:
+def test_every_artifact_answers_every_photo_in_order(artifacts: tuple[Artifact, Artifact]) -> None:
     val, test = photos(["red", "blue"] * 7), photos(["lime", "red", "blue"] * 9)
-    proofs = prove(list(artifacts.values()), val, test, Preprocessing(8, crop_fraction=1.0), Silent())
+    proofs = prove(artifacts, val, test, Preprocessing(8, crop_fraction=1.0), Silent())
     right, wrong = proofs["model.onnx"], proofs["model-int8.onnx"]
     np.testing.assert_array_equal(right.val.argmax(axis=1), val.truth)
     np.testing.assert_array_equal(right.test.argmax(axis=1), test.truth)
@@ -98,13 +96,13 @@ def test_every_artifact_answers_every_photo_in_order(artifacts: dict[str, Path])
     assert (wrong.val_metrics.top1, wrong.test_metrics.n) == (0, 27)
 
 
-def test_a_photo_that_vanished_ends_the_job(artifacts: dict[str, Path]) -> None:
+def test_a_photo_that_vanished_ends_the_job(artifacts: tuple[Artifact, Artifact]) -> None:
     def gone() -> bytes:
         raise UnreadablePhotoError("the file is gone")
 
     with pytest.raises(UnreadablePhotoError, match="the file is gone"):
         prove(
-            list(artifacts.values()),
+            artifacts,
             photos(["red"]),
             LabelledPhotos([gone], np.array([0])),
             Preprocessing(8, crop_fraction=1.0),
@@ -137,7 +135,7 @@ def proof_of(val_wrong: int, test_wrong: int) -> Proof:
     ],
 )
 def test_int8_is_the_default_unless_it_falls_more_than_a_point(
-    artifacts: dict[str, Path],
+    artifacts: tuple[Artifact, Artifact],
     monkeypatch: pytest.MonkeyPatch,
     val_wrong: int,
     status: str,
@@ -151,9 +149,9 @@ def test_int8_is_the_default_unless_it_falls_more_than_a_point(
     assert (int8.status, int8.why) == (status, why)
     assert int8.agreement_with_fp32 == pytest.approx(1 - 36 / 200)
     assert choose_default(rows) == default  # chosen on validation: the test photos, far worse, have no say
-    for row, path in zip(rows, artifacts.values(), strict=True):
-        assert (row.bytes, row.sha256) == (path.stat().st_size, sha256_file(path))
-        assert row.top1 == proofs[path.name].test_metrics.top1
+    for row, artifact in zip(rows, artifacts, strict=True):
+        assert (row.bytes, row.sha256) == (artifact.path.stat().st_size, sha256_file(artifact.path))
+        assert row.top1 == proofs[artifact.file].test_metrics.top1
         assert row.latency_ms is not None
         assert row.latency_ms.runtime.startswith("onnxruntime ")
 

@@ -13,11 +13,12 @@ from torch import nn
 from lungfish.architecture import INPUT, Arch, Flavour, lower, parse_arch
 from lungfish.architecture.table import ACTIVATIONS, Activation
 from lungfish.core.errors import ArchitectureError
-from lungfish.export.onnx_graph import IR_VERSION, OPSET, GraphSpec, boundary_graph, classifier_graph, trunk_graph
+from lungfish.export.exporter import GraphSpec
+from lungfish.export.onnx_graph import IR_VERSION, OPSET, boundary_graph, classifier_graph, trunk_graph
 from lungfish.nn import Network, build
-from lungfish.runtime import graph_check
-from lungfish.runtime.graph_check import checked_graph
-from lungfish.runtime.session import BATCH_SIZE
+from lungfish.runtime.engines.engine import BATCH_SIZE
+from lungfish.runtime.engines.onnx import graph_check
+from lungfish.runtime.engines.onnx.graph_check import checked_graph
 
 SPEC = GraphSpec(mean=(127.0, 120.0, 110.0), std=(128.0, 60.0, 50.0), metadata={"labels": '["a", "b"]', "a": "1"})
 

@@ -16,8 +16,10 @@ from lungfish.core.errors import BundleError, StorageError, UnknownNameError, Us
 from lungfish.core.hashing import sha256_bytes
 from lungfish.runtime.bundle import Bundle, load
 from lungfish.runtime.bundle_files import check_files
+from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.engines.engine import BATCH_SIZE, Engine, ModelFiles
+from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.prediction import Prediction
-from lungfish.runtime.session import BATCH_SIZE, Session, physical_cores
 
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 
@@ -244,12 +246,12 @@ def test_threads_that_come_together_open_an_artifact_once(color_bundle: Path, mo
     opened: list[int] = []
     ready = threading.Barrier(8)
 
-    def slowly(data: bytes, threads: int) -> Session:
+    def slowly(files: ModelFiles, format_name: str, threads: int) -> Engine:
         opened.append(threads)
         time.sleep(0.05)
-        return Session(data, threads)
+        return open_engine(files, format_name, threads)
 
-    monkeypatch.setattr("lungfish.runtime.bundle.Session", slowly)
+    monkeypatch.setattr("lungfish.runtime.bundle.open_engine", slowly)
     bundle = load(color_bundle)
 
     def first_prediction(_: int) -> str | None:
@@ -324,7 +326,8 @@ def test_a_newer_schema(color_bundle: Path, rewrite: Rewrite) -> None:
 def replace_model(bundle: Path, rewrite: Rewrite, data: bytes) -> Bundle:
     """Put another model into the bundle, with a manifest that agrees."""
     (bundle / "model.onnx").write_bytes(data)
-    rewrite(bundle, lambda m: m["artifacts"][0].update(bytes=len(data), sha256=sha256_bytes(data)))
+    file = {"sha256": sha256_bytes(data), "bytes": len(data)}
+    rewrite(bundle, lambda m: m["artifacts"][0].update(file | {"files": {"model.onnx": file}}))
     return load(bundle)
 
 
@@ -369,7 +372,7 @@ def test_values_that_are_no_probabilities(
 
 def test_a_format_that_cannot_run_here(color_bundle: Path, rewrite: Rewrite) -> None:
     rewrite(color_bundle, lambda manifest: manifest["artifacts"][0].update(format="tflite"))
-    with pytest.raises(UsageError, match="tflite"):
+    with pytest.raises(UsageError, match=r"model\.onnx has the format tflite; this installation runs onnx\nChoose"):
         load(color_bundle).predict([])
 
 

@@ -34,7 +34,7 @@ def test_keys_are_those_of_the_interface(values: dict[str, Any]) -> None:
         "schema lungfish created seed packages architecture flavour weights labels thresholds temperature"
         " preprocess data artifacts default test val machine files"
     )
-    row = "file format precision bytes sha256 top1 ci95 agreement_with_fp32 latency_ms status why"
+    row = "file format precision bytes sha256 top1 ci95 agreement_with_fp32 latency_ms status why files"
     assert " ".join(values["artifacts"][0]) == row
 
 

@@ -22,9 +22,9 @@ from lungfish.core.progress import Progress, Silent
 from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.data.loading.growing_array import GrowingArray
 from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.decode import decode
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import physical_cores
 
 VERSION = 1  # raise it when the same key would stand for other activations
 DTYPE = np.dtype("<f2")

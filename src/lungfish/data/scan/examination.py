@@ -25,8 +25,8 @@ from lungfish.data.scan.features import Trunk, open_features
 from lungfish.data.scan.inspection import Inspection, InspectionCache, inspect
 from lungfish.data.scan.row_store import RowStore
 from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import physical_cores
 
 CHUNK_PHOTOS = 16
 LOOK_AHEAD = 4  # chunks in flight per worker

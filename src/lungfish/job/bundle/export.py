@@ -13,25 +13,26 @@ from lungfish.data.scan.examination import Record
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels
 from lungfish.deploy.proof import check_parity
-from lungfish.deploy.quantize import quantize_int8
+from lungfish.export.artifact import Artifact
 from lungfish.job.dataset import Gathered
+from lungfish.quantization.int8 import quantize_int8
 from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import physical_cores
 from lungfish.training.recipe import Recipe
 
 PARITY_PHOTOS = 16
 
 
-def export_artifacts(stage: Path, classifier: Classifier, gathered: Gathered, recipe: Recipe) -> dict[str, Path]:
-    """Write the artefacts by precision; FP32 is held against torch before anything is made from it."""
-    fp32, int8 = stage / "model.onnx", stage / "model-int8.onnx"
-    classifier.write_onnx(fp32)
+def export_artifacts(stage: Path, classifier: Classifier, gathered: Gathered, recipe: Recipe) -> tuple[Artifact, ...]:
+    """Write the artefacts, FP32 first: it is held against torch before anything is made from it."""
+    fp32 = classifier.write(stage)
     val = _pixels(gathered, gathered.records("val"), PARITY_PHOTOS, classifier.preprocess)
     check_parity(classifier, fp32, np.concatenate([golden_pixels(classifier.preprocess), val]))
     train = _pixels(gathered, gathered.records("train"), recipe.calibration_photos, classifier.preprocess)
-    quantize_int8(fp32, int8, train)
-    return {"fp32": fp32, "int8": int8}
+    int8 = fp32.in_precision("int8")
+    quantize_int8(fp32.path, int8.path, train)
+    return fp32, int8
 
 
 def _pixels(gathered: Gathered, records: Sequence[Record], count: int, preprocess: Preprocessing) -> NDArray[np.uint8]:

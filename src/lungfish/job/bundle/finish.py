@@ -68,7 +68,7 @@ def finish(
         artifacts = export_artifacts(files, classifier, gathered, recipe)
     with clock.step("proof"):
         val, test = gathered.to_prove("val"), gathered.to_prove("test")
-        proofs = prove(list(artifacts.values()), val, test, preprocess, progress)
+        proofs = prove(artifacts, val, test, preprocess, progress)
         rows = tuple(artifact_rows(artifacts, proofs, recipe.int8_max_drop))
         default = choose_default(rows)
     with clock.step("labels"):

@@ -32,22 +32,23 @@ from lungfish.evaluation.report_data import (
     SceneSummary,
 )
 from lungfish.evaluation.what_changed import WhatChanged
+from lungfish.export.table import format_packages
 from lungfish.job.bundle.beside import beside_test
 from lungfish.job.bundle.mistakes import worst_mistakes
 from lungfish.job.dataset import Gathered
 from lungfish.job.stages.run import Learned
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.runtime.artifact import ArtifactRow
-from lungfish.runtime.bundle_files import file_rows
+from lungfish.runtime.bundle_files import file_rows, read_artifact
+from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
-from lungfish.runtime.session import Session
 from lungfish.training.crossvalidation import HeldOut
 from lungfish.training.probe import Head, is_balanced
 from lungfish.training.recipe import TABLES, Recipe
 from lungfish.weights.store.ledger import Card
 
-PACKAGES = ("lungfish", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "scipy", "torch")
+PACKAGES = ("lungfish", "numpy", "pillow", "scikit-learn", "scipy", "torch")  # beside those of the formats
 HOW_IN_WORDS = {
     "given": "as given with the photos",
     "saved": "as in the saved split",
@@ -126,13 +127,13 @@ def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manife
         _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in history))
     classifier.write_safetensors(stage / "weights.safetensors")
     pixels = golden_pixels(classifier.preprocess)
-    answers = {row.file: Session(stage / row.file).run(pixels) for row in made.rows}
+    answers = {row.file: open_engine(read_artifact(stage, row), row.format).run(pixels) for row in made.rows}
     write_golden(stage, classifier.preprocess, answers)
 
     manifest = _manifest(made)
     _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry, _how(made), made.beside))
     _write_text(stage / "report.html", render_report(_report(name, made, manifest, clock)))
-    manifest = replace(manifest, files=file_rows(stage, [row.file for row in made.rows]))
+    manifest = replace(manifest, files=file_rows(stage, made.rows))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
     return manifest
 
@@ -145,7 +146,7 @@ def _manifest(made: Made) -> Manifest:
         lungfish=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=made.seed,
-        packages=versions(PACKAGES),
+        packages=versions(sorted({*PACKAGES, *format_packages(row.format for row in made.rows)})),
         architecture=classifier.network.arch.to_json(),
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
         weights=origin(made.weights),

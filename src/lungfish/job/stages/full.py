@@ -18,7 +18,7 @@ from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
 from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Budget, OpenStage, Plan, TrainingContext
-from lungfish.runtime.session import physical_cores
+from lungfish.runtime.cores import physical_cores
 from lungfish.training.full import full, sides_px
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Head

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lungfish.data.scan.features import Trunk
 from lungfish.job.dataset import HEAD_PHOTOS, Gathered
 from lungfish.job.start import Start
-from lungfish.runtime.session import physical_cores
+from lungfish.runtime.cores import physical_cores
 from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import OnnxTrunk
 

@@ -12,7 +12,7 @@ from lungfish.data.augment.changed_views import CHANGES, changed_views
 from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import TrainingContext
 from lungfish.runtime.ahead import map_ahead
-from lungfish.runtime.session import physical_cores
+from lungfish.runtime.cores import physical_cores
 from lungfish.training.paired_gain import gain, losses
 
 if TYPE_CHECKING:

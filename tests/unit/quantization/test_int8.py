@@ -9,19 +9,19 @@ from onnx import numpy_helper
 
 from lungfish.architecture import parse_arch
 from lungfish.deploy.classifier import Classifier
-from lungfish.deploy.quantize import FLOAT_BLOCKS, quantize_int8
 from lungfish.nn import build
-from lungfish.runtime.graph_check import checked_graph
+from lungfish.quantization.int8 import quantize_int8
+from lungfish.quantization.precision import PrecisionMap
+from lungfish.runtime.engines.engine import BATCH_SIZE
+from lungfish.runtime.engines.onnx.engine import OnnxEngine
+from lungfish.runtime.engines.onnx.graph_check import checked_graph
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.runtime.session import BATCH_SIZE, Session
 from lungfish.weights.catalogue import find_entry
 
 
 @pytest.fixture
 def fp32(classifier: Classifier, tmp_path: Path) -> Path:
-    path = tmp_path / "model.onnx"
-    classifier.write_onnx(path)
-    return path
+    return classifier.write(tmp_path).path
 
 
 @pytest.fixture
@@ -31,8 +31,13 @@ def int8(fp32: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def test_weights_have_7_bits_and_a_scale_for_each_channel(int8: Path) -> None:
-    graph = onnx.load(int8).graph
+def opened(path: Path) -> OnnxEngine:
+    return OnnxEngine(path.read_bytes())
+
+
+def layers(file: Path) -> tuple[list[str], list[str]]:
+    """Names of the layers with weights in 7 bits and a scale for each channel, and of those in floats."""
+    graph = onnx.load(file).graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     dequantized = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
     quantized, floats = [], []
@@ -46,10 +51,38 @@ def test_weights_have_7_bits_and_a_scale_for_each_channel(int8: Path) -> None:
         assert scales.shape == (values.shape[0],), node.name
         assert not zeros.any()
         quantized.append(node.name)
+    return quantized, floats
+
+
+def test_weights_have_7_bits_and_a_scale_for_each_channel(int8: Path) -> None:
+    quantized, floats = layers(int8)
     assert len(quantized) > 10
     assert "classifier" in quantized
     assert floats
-    assert all(name.startswith(FLOAT_BLOCKS) for name in floats)
+    assert all(name.startswith(("stem.", "blocks.0.")) for name in floats)
+
+
+@pytest.mark.parametrize(
+    "floats",
+    [(), ("stem.", "blocks.0.", "blocks.1."), ("classifier",), ("blocks.2.depthwise.conv",)],
+    ids=["everything in integers", "one block more", "a layer by its name", "a part of a block"],
+)
+def test_the_map_says_which_layers_are_quantized(
+    fp32: Path, pixels: np.ndarray, tmp_path: Path, floats: tuple[str, ...]
+) -> None:
+    precisions = PrecisionMap({name.rstrip("."): "fp32" for name in floats})
+    quantize_int8(fp32, tmp_path / "mapped.onnx", pixels[:4], precisions)
+    expected = [node.name for node in onnx.load(fp32).graph.node if node.op_type in ("Conv", "Gemm")]
+    in_floats = [name for name in expected if name.startswith(floats)]
+    assert len(in_floats) >= len(floats)
+    assert layers(tmp_path / "mapped.onnx") == ([name for name in expected if name not in in_floats], in_floats)
+    before, after = (
+        {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+        for path in (fp32, tmp_path / "mapped.onnx")
+    )
+    for name in in_floats:  # as they were, not rounded
+        np.testing.assert_array_equal(after[f"{name}.weight"], before[f"{name}.weight"])
+    assert opened(tmp_path / "mapped.onnx").run(pixels).shape == (16, 3)
 
 
 def test_pixels_and_softmax_stay_in_floats(int8: Path) -> None:
@@ -63,7 +96,7 @@ def test_pixels_and_softmax_stay_in_floats(int8: Path) -> None:
 
 
 def test_it_answers_much_as_the_floats_do(fp32: Path, int8: Path, pixels: np.ndarray) -> None:
-    exact, rounded = Session(fp32).run(pixels), Session(int8).run(pixels)
+    exact, rounded = opened(fp32).run(pixels), opened(int8).run(pixels)
     assert np.ptp(exact) > 0.2
     assert 0 < np.abs(exact - rounded).max() < 0.1
     assert int8.stat().st_size < fp32.stat().st_size
@@ -88,18 +121,17 @@ def test_every_family_can_be_quantized(name: str, pixels: np.ndarray, tmp_path: 
         network(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 128 - 1)
     entry = find_entry("efficientnet_lite0.in1k")
     classifier = Classifier(network.eval(), 1.0, ("a", "b", "c"), Preprocessing(64), entry)
-    fp32, int8 = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
-    classifier.write_onnx(fp32)
+    fp32, int8 = classifier.write(tmp_path).path, tmp_path / "int8.onnx"
     quantize_int8(fp32, int8, pixels)
-    exact, rounded = Session(fp32).run(pixels), Session(int8).run(pixels)
+    exact, rounded = opened(fp32).run(pixels), opened(int8).run(pixels)
     assert np.ptp(exact) > 0.01
     assert np.abs(exact - rounded).mean() < 0.2 * np.ptp(exact)
     assert checked_graph(int8.read_bytes(), BATCH_SIZE) == (int8.read_bytes(), BATCH_SIZE)
 
 
 def test_metadata_is_kept(fp32: Path, int8: Path) -> None:
-    assert Session(int8).metadata == Session(fp32).metadata
-    assert Session(int8).metadata["labels"]
+    assert opened(int8).metadata == opened(fp32).metadata
+    assert opened(int8).metadata["labels"]
     assert onnx.load(int8).producer_name == "lungfish"
 
 

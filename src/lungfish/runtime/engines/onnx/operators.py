@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lungfish.runtime.onnx_message import RefusedError
+from lungfish.runtime.engines.onnx.message import RefusedError
 
 FLOAT, UINT8, INT8, INT32, FLOAT16 = 1, 2, 3, 6, 10  # of onnx.TensorProto.DataType
 ITEM_BYTES = {FLOAT: 4, UINT8: 1, INT8: 1, INT32: 4, FLOAT16: 2}

@@ -6,8 +6,8 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime import InferenceSession
 
-from lungfish.deploy import weight_rounding
-from lungfish.deploy.weight_rounding import LARGEST, round_weights
+from lungfish.quantization import weight_rounding
+from lungfish.quantization.weight_rounding import LARGEST, round_weights
 
 SIDE, CHANNELS = 20, 6
 
@@ -130,7 +130,7 @@ def test_outputs_stay_nearer_than_by_rounding_each_weight(groups: int, kernel: i
 def test_layers_to_skip_and_layers_too_wide_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model = graph(1, 3)
     before = weights(model)
-    skipped = weights(rounded(model, skip=("stem", "lin")))
+    skipped = weights(rounded(model, skip=("stem", "linear")))
     assert [name for name in before if not np.array_equal(before[name], skipped[name])] == ["conv.weight"]
     monkeypatch.setattr(weight_rounding, "MOST_INPUTS", CHANNELS)
     narrow = weights(rounded(model))

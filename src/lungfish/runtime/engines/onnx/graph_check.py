@@ -11,8 +11,8 @@ from typing import Any
 
 from lungfish.core.errors import BundleError
 from lungfish.core.untrusted import HINT, shortened
-from lungfish.runtime.onnx_message import OnnxFile, RefusedError, parse_onnx
-from lungfish.runtime.operators import ITEM_BYTES, MAX_RANK, OPERATORS, Attributes, Operator, Value
+from lungfish.runtime.engines.onnx.message import OnnxFile, RefusedError, parse_onnx
+from lungfish.runtime.engines.onnx.operators import ITEM_BYTES, MAX_RANK, OPERATORS, Attributes, Operator, Value
 
 MAX_MODEL_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_NODES = 10_000  # onnxruntime opens that many in a second; EfficientNet-B7 in INT8 has 2,534

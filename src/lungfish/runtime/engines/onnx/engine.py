@@ -1,34 +1,62 @@
-"""A model file, open and ready: uint8 pixels in, probabilities out."""
+"""An ONNX graph on onnxruntime: uint8 pixels in, probabilities out."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import BundleError, MachineError
-from lungfish.core.files import TooLargeError, read_at_most
 from lungfish.core.untrusted import HINT, shortened
-from lungfish.runtime.graph_check import MAX_MODEL_BYTES, checked_graph
+from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.engines.engine import BATCH_SIZE, ModelFiles
+from lungfish.runtime.engines.onnx.graph_check import checked_graph
 
 if TYPE_CHECKING:
     import onnxruntime
 
 ACTIVATIONS = "activations"  # the one output that is no vector of floats: float16 [batch, channels, height, width]
-BATCH_SIZE = 8  # more is no faster on a CPU, and takes 14 MB each at 224 px
 _FATAL = 4  # onnxruntime's log level: what goes wrong reaches the caller as an error, not the terminal as a log line
+# A graph of one Identity on one uint8 (opset 13), written with onnx.helper: enough to try onnxruntime.
+_TINY_GRAPH = (
+    b'\x08\x08\x12\x00:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x02\x12\x04\n\x02'
+    b"\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x02\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
 
 
-class Session:
+def open_onnx(files: ModelFiles, threads: int | None) -> OnnxEngine:
+    """Open the one file of an ONNX artifact, which may come from anyone.
+
+    Raises:
+        BundleError: there are more files, or as `OnnxEngine`.
+        MachineError: onnxruntime does not work here.
+    """
+    if len(files.contents) > 1:
+        raise BundleError(f"{files.name} is ONNX, which is one file; the bundle lists {len(files.contents)}", HINT)
+    return OnnxEngine(files.main, threads, name=files.name)
+
+
+def onnx_devices() -> list[str]:
+    """Compute one value, and return the devices that onnxruntime has here; whatever goes wrong is raised."""
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    session = onnxruntime.InferenceSession(_TINY_GRAPH, providers=["CPUExecutionProvider"])
+    pixel = np.array([7], np.uint8)
+    if not np.array_equal(session.run(None, {"x": pixel})[0], pixel):
+        raise MachineError("it computes wrong values")
+    return list(onnxruntime.get_available_providers())
+
+
+class OnnxEngine:
     """An ONNX graph that keeps to the bundle's contract, on the CPU of this machine.
 
     Args:
-        model: a path, or the file's bytes. It may come from anyone: onnxruntime sees what has passed `checked_graph`.
+        data: the file. It may come from anyone: onnxruntime sees what has passed `checked_graph`.
         threads: that compute one run; by default as many as there are physical cores.
         output: name of the output; `probabilities` in a bundle.
+        name: of the file in messages.
         trusted: open whatever graph it is, unchecked; for what this process has exported itself, never for a bundle.
 
     Attributes:
@@ -44,10 +72,14 @@ class Session:
     """
 
     def __init__(
-        self, model: Path | bytes, threads: int | None = None, output: str = "probabilities", *, trusted: bool = False
+        self,
+        data: bytes,
+        threads: int | None = None,
+        output: str = "probabilities",
+        name: str = "the model",
+        *,
+        trusted: bool = False,
     ) -> None:
-        name = "the model" if isinstance(model, bytes) else model.name
-        data = model if isinstance(model, bytes) else _read(model)
         self._batch_size = BATCH_SIZE
         if not trusted:
             data, self._batch_size = checked_graph(data, BATCH_SIZE, name)
@@ -63,7 +95,7 @@ class Session:
         """Length of the vector that comes out."""
         return self.shape[0]
 
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+    def run(self, pixels: NDArray[np.uint8], /) -> NDArray[Any]:
         """Compute the output of a batch; large batches are run in parts of `BATCH_SIZE`, or of
         fewer where that many need more than `graph_check.MAX_LIVE_BYTES`.
 
@@ -97,14 +129,6 @@ class Session:
         return outputs
 
 
-def physical_cores() -> int:
-    """CPU cores that this process may use, without hyperthreads."""
-    import psutil
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or 1, allowed))
-
-
 def runtime_name() -> str:
     """`onnxruntime 1.23.0`."""
     return f"onnxruntime {_onnxruntime().__version__}"
@@ -134,15 +158,6 @@ def _open(data: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
         return engine.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
         raise BundleError(f"onnxruntime cannot load {name}: {_first_line(error)}", HINT) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_at_most(path, MAX_MODEL_BYTES)
-    except TooLargeError as error:
-        raise BundleError(f"{path.name} has {error}", HINT) from None
-    except OSError as error:
-        raise BundleError(f"cannot read {path.name}: {error.strerror}", HINT) from None
 
 
 def _dtype(output: str) -> type[np.float16 | np.float32]:

@@ -6,14 +6,14 @@ still to come, as far as they go together on real photos. Source: GPTQ, arXiv:22
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from lungfish.runtime.session import physical_cores
+from lungfish.runtime.cores import physical_cores
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +27,7 @@ TINY = np.finfo(np.float32).tiny
 BATCH_PIXELS = 8 * 224 * 224  # in flight, since every layer's input is kept
 
 
-def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: tuple[str, ...] = ()) -> None:
+def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Collection[str] = ()) -> None:
     """Put the weights of every convolution and matrix product on the grid of 7-bit integers, in place.
 
     The largest weights of each output stay as they are: a quantizer that takes its scale from them finds the grid.
@@ -35,7 +35,7 @@ def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: tuple
     Args:
         model: an FP32 graph whose input is `image`.
         pixels: uint8 `[n, height, width, 3]` of training photos.
-        skip: beginnings of the names of layers to leave alone.
+        skip: names of layers to leave alone.
     """
     from onnx import numpy_helper
 
@@ -44,9 +44,7 @@ def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: tuple
     layers = [
         node
         for node in model.graph.node
-        if node.op_type in ("Conv", "Gemm")
-        and not node.name.startswith(skip)
-        and weights[node.input[1]][0].size <= MOST_INPUTS
+        if node.op_type in ("Conv", "Gemm") and node.name not in skip and weights[node.input[1]][0].size <= MOST_INPUTS
     ]
     products = dict[str, NDArray[np.float32]]()
     for inputs in _inputs(model, layers, pixels):

@@ -7,8 +7,9 @@ import pytest
 from onnx import TensorProto
 
 from lungfish.core.errors import BundleError
+from lungfish.runtime.engines.engine import BATCH_SIZE
+from lungfish.runtime.engines.onnx.engine import OnnxEngine
 from lungfish.runtime.measure import latency
-from lungfish.runtime.session import BATCH_SIZE, Session
 
 Model = Callable[..., Any]
 
@@ -20,7 +21,7 @@ def reds(count: int) -> np.ndarray:
 
 
 def test_it_says_what_it_is(color_model: Model) -> None:
-    session = Session(color_model().SerializeToString(), threads=1)
+    session = OnnxEngine(color_model().SerializeToString(), threads=1)
     assert (session.resolution_px, session.classes, session.threads) == (8, 3, 1)
     assert session.metadata["labels"] == '["red", "green", "blue"]'
     assert session.runtime.startswith("onnxruntime ")
@@ -29,14 +30,14 @@ def test_it_says_what_it_is(color_model: Model) -> None:
 def test_probabilities_are_the_softmax(color_model: Model) -> None:
     logits = np.array([0.02 * 255, 0, 0])
     expected = np.exp(logits) / np.exp(logits).sum()
-    got = Session(color_model().SerializeToString()).run(reds(2))
+    got = OnnxEngine(color_model().SerializeToString()).run(reds(2))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, [expected, expected], rtol=1e-5)
 
 
 @pytest.mark.parametrize("count", [0, 1, BATCH_SIZE, 2 * BATCH_SIZE + 3])
 def test_batches_of_any_size_keep_their_order(color_model: Model, count: int) -> None:
-    session = Session(color_model().SerializeToString())
+    session = OnnxEngine(color_model().SerializeToString())
     pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     got = session.run(pixels)
     assert got.shape == (count, 3)
@@ -47,20 +48,13 @@ def test_batches_of_any_size_keep_their_order(color_model: Model, count: int) ->
 def test_same_input_same_bits(color_model: Model) -> None:
     data = color_model().SerializeToString()
     pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(Session(data, 2).run(pixels), Session(data, 2).run(pixels))
-
-
-def test_from_a_path(color_model: Model, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(color_model().SerializeToString())
-    assert Session(tmp_path / "model.onnx").classes == 3
-    with pytest.raises(BundleError, match=r"cannot read gone.onnx"):
-        Session(tmp_path / "gone.onnx")
+    np.testing.assert_array_equal(OnnxEngine(data, 2).run(pixels), OnnxEngine(data, 2).run(pixels))
 
 
 @pytest.mark.parametrize("pixels", [reds(1).astype(np.float32), np.zeros((1, 9, 8, 3), np.uint8), reds(1)[0]])
 def test_other_pixels(color_model: Model, pixels: np.ndarray) -> None:
     with pytest.raises(BundleError, match=r"expected uint8 pixels .'batch', 8, 8, 3., got"):
-        Session(color_model().SerializeToString()).run(pixels)
+        OnnxEngine(color_model().SerializeToString()).run(pixels)
 
 
 def rename_input(model: Any) -> None:
@@ -95,9 +89,9 @@ def test_graphs_that_break_the_contract(color_model: Model, break_it: Callable[[
     model = color_model()
     break_it(model)
     with pytest.raises(BundleError, match=r"a bundle's graph takes image|cannot load"):
-        Session(model.SerializeToString(), trusted=True)
+        OnnxEngine(model.SerializeToString(), trusted=True)
     with pytest.raises(BundleError):
-        Session(model.SerializeToString())
+        OnnxEngine(model.SerializeToString())
 
 
 def test_external_data_is_refused_before_it_is_read(
@@ -109,28 +103,26 @@ def test_external_data_is_refused_before_it_is_read(
     weights.ClearField("raw_data")
     weights.data_location = TensorProto.EXTERNAL
     weights.external_data.add(key="location", value="secret.bin")
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     monkeypatch.chdir(tmp_path)
-    for source in (tmp_path / "model.onnx", model.SerializeToString()):
-        with pytest.raises(BundleError, match="keeps tensors in other files"):
-            Session(source)
+    with pytest.raises(BundleError, match="keeps tensors in other files"):
+        OnnxEngine(model.SerializeToString())
 
 
 def test_values_that_are_not_finite(color_model: Model) -> None:
     with pytest.raises(BundleError, match="not finite"):
-        Session(color_model(sharpness=float("nan")).SerializeToString()).run(reds(1))
+        OnnxEngine(color_model(sharpness=float("nan")).SerializeToString()).run(reds(1))
 
 
 def test_onnxruntime_refuses(color_model: Model, capfd: pytest.CaptureFixture[str]) -> None:
     model = color_model()
     model.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(BundleError, match="onnxruntime cannot load the model"):
-        Session(model.SerializeToString(), trusted=True)
+        OnnxEngine(model.SerializeToString(), trusted=True)
     assert capfd.readouterr().err == ""
 
 
 def test_latency(color_model: Model) -> None:
-    measured = latency(Session(color_model().SerializeToString(), threads=1), seconds=0.05)
+    measured = latency(OnnxEngine(color_model().SerializeToString(), threads=1), seconds=0.05)
     assert 0 < measured.p50 <= measured.p95 < 1000
     assert measured.threads == 1
     assert measured.runtime.startswith("onnxruntime ")

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.deploy.weight_rounding import round_weights
+from lungfish.quantization.precision import DEFAULT_PRECISIONS, PrecisionMap
+from lungfish.quantization.weight_rounding import round_weights
 
 # Of the photos that ranges are measured on (`Recipe.calibration_photos`); twice as many did no better: decision 0014.
 ROUNDING_PHOTOS = 32
 CALIBRATION_BATCH = 8
 # What runs in integers; the normalization of the pixels and the final softmax stay in floats.
 INTEGER_OPERATORS = ("Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm")
-# The first layers' few channels differ widely in range; in floats they cost no bytes and no time to speak of:
-# docs/decisions/0006.
-FLOAT_BLOCKS = ("stem.", "blocks.0.")
 
 
-def quantize_int8(source: Path, target: Path, pixels: NDArray[np.uint8]) -> None:
+def quantize_int8(
+    source: Path, target: Path, pixels: NDArray[np.uint8], precisions: PrecisionMap = DEFAULT_PRECISIONS
+) -> None:
     """Write an INT8 copy (QDQ format) of an FP32 ONNX graph. The same input gives the same bytes.
 
     Weights have 7 bits (`reduce_range`): on x86 without VNNI, 8-bit products overflow the 16-bit sums. They are put on
@@ -34,6 +34,7 @@ def quantize_int8(source: Path, target: Path, pixels: NDArray[np.uint8]) -> None
         source: the FP32 graph.
         target: the file to write.
         pixels: uint8 `[n, resolution, resolution, 3]` of training photos.
+        precisions: the layers that stay in floats.
     """
     import onnx
     from onnxruntime import quantization
@@ -41,7 +42,8 @@ def quantize_int8(source: Path, target: Path, pixels: NDArray[np.uint8]) -> None
     model = onnx.load(source)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # not the first ones: photos may come class by class
-    round_weights(model, pixels[::every], FLOAT_BLOCKS)
+    floats = [node.name for node in model.graph.node if precisions.precision_of(node.name) == "fp32"]
+    round_weights(model, pixels[::every], floats)
     with _quiet_root_logger():
         quantization.quantize_static(
             model,
@@ -49,7 +51,7 @@ def quantize_int8(source: Path, target: Path, pixels: NDArray[np.uint8]) -> None
             _Batches(pixels),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(INTEGER_OPERATORS),
-            nodes_to_exclude=[node.name for node in model.graph.node if node.name.startswith(FLOAT_BLOCKS)],
+            nodes_to_exclude=floats,
             per_channel=True,
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,

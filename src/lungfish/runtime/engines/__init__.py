@@ -1,0 +1,1 @@
+"""What runs an artifact: one engine for each format, behind one protocol and one table."""

@@ -1,0 +1,1 @@
+"""ONNX files on onnxruntime, which sees only what has been checked."""
