@@ -12,6 +12,11 @@ from lungfish.core.names import choose
 # many steps. Measured in docs/decisions/0020.
 PHOTOS_SHOWN = 24_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
+# The more often a photo is seen, the stronger it is augmented: strong augmentation keeps many epochs from overfitting,
+# and few epochs from fitting at all. Measured in docs/decisions/0020.
+FITTING = -1.0  # stands for a value that suits the number of epochs
+FEW_EPOCHS, MANY_EPOCHS = 8, 16
+MILD, STRONG = (0.35, 0.0), (0.12, 0.4)  # least share of the area, and change of color
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class Tuning:
         patience: epochs without a lower loss on validation before training ends; not before the learning rate has come
             down to a tenth.
         batch_norm: `frozen` keeps its statistics, which small batches would spoil; `batch` learns them.
+        min_area: least share of a photo's area that is shown; -1 for 0.35 with up to 8 epochs, 0.12 from 16 on.
+        flips: whether photos are mirrored; not where left and right tell classes apart.
+        color: how far brightness, contrast and saturation may differ from the photo's, 0 to 1; -1 for 0 with up to 8
+            epochs, 0.4 from 16 on.
     """
 
     epochs: int = 0
@@ -48,6 +57,9 @@ class Tuning:
     pull: float = 0.0
     patience: int = 4
     batch_norm: Literal["frozen", "batch"] = "frozen"
+    min_area: float = FITTING
+    flips: bool = True
+    color: float = FITTING
 
     def __post_init__(self) -> None:
         choose(self.optimizer, ("adamw", "sgd"), "optimizer of a recipe")
@@ -66,11 +78,22 @@ class Tuning:
             pull=(0, 1e6),
             patience=(1, 10_000),
         )
+        if self.min_area != FITTING:
+            check_ranges(self, min_area=(0.01, 1))
+        if self.color != FITTING:
+            check_ranges(self, color=(0, 1))
 
     def for_photos(self, photos: int) -> Self:
-        """Return the same settings with the number of epochs that suits that many training photos."""
-        fitting = min(max(round(PHOTOS_SHOWN / photos), LEAST_EPOCHS), MOST_EPOCHS)
-        return replace(self, epochs=self.epochs or fitting)
+        """Return the same settings with what they leave open: what suits that many training photos."""
+        epochs = self.epochs or min(max(round(PHOTOS_SHOWN / photos), LEAST_EPOCHS), MOST_EPOCHS)
+        strength = min(max((epochs - FEW_EPOCHS) / (MANY_EPOCHS - FEW_EPOCHS), 0.0), 1.0)
+        area, color = (round(mild + strength * (strong - mild), 3) for mild, strong in zip(MILD, STRONG, strict=True))
+        return replace(
+            self,
+            epochs=epochs,
+            min_area=area if self.min_area == FITTING else self.min_area,
+            color=color if self.color == FITTING else self.color,
+        )
 
     def changed_from(self, other: Tuning) -> dict[str, Any]:
         """The settings that are others than those of `other`, by name."""
@@ -84,24 +107,18 @@ class Finetune(Tuning):
 
     Args:
         views: augmented views of each photo, beside the plain one; -1 for half as many as epochs.
-        min_area: least share of a photo's area that a view shows.
-        flips: whether views are mirrored; not where left and right tell classes apart.
-        color: how far brightness, contrast and saturation of a view may differ from the photo's, 0 to 1.
         runs: in different random orders, whose weights are averaged; as many as the time allows.
         tail_share: most of the network's multiply-adds that are trained; more is better and slower.
     """
 
     learning_rate: float = 1e-3
     views: int = -1
-    min_area: float = 0.12
-    flips: bool = True
-    color: float = 0.4
     runs: int = 1
     tail_share: float = 0.6
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, views=(-1, 1000), min_area=(0.01, 1), color=(0, 1), runs=(1, 10), tail_share=(0.01, 1))
+        check_ranges(self, views=(-1, 1000), runs=(1, 10), tail_share=(0.01, 1))
 
     def for_photos(self, photos: int) -> Self:
         fitting = super().for_photos(photos)
@@ -113,9 +130,6 @@ class Full(Tuning):
     """All layers, from photos that are augmented anew in every epoch.
 
     Args:
-        min_area: least share of a photo's area that is shown.
-        flips: whether photos are mirrored; not where left and right tell classes apart.
-        color: how far brightness, contrast and saturation may differ from the photo's, 0 to 1.
         policy: what else is done to them: `none`, `trivial` (TrivialAugment, arXiv:2103.10158) or `rand`
             (RandAugment, arXiv:1909.13719).
         mixup: strength of MixUp (arXiv:1710.09412); 0 is none.
@@ -129,9 +143,6 @@ class Full(Tuning):
     learning_rate: float = 3e-4
     layer_decay: float = 0.85
     average: float = 0.995
-    min_area: float = 0.12
-    flips: bool = True
-    color: float = 0.4
     policy: Literal["none", "trivial", "rand"] = "none"
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -147,8 +158,6 @@ class Full(Tuning):
         choose(self.compile, ("auto", "always", "never"), "compile of a recipe")
         check_ranges(
             self,
-            min_area=(0.01, 1),
-            color=(0, 1),
             mixup=(0, 10),
             cutmix=(0, 10),
             first_side=(0.25, 1),
