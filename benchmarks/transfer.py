@@ -136,7 +136,7 @@ def measure_steps(_data: Path, _work: Path) -> dict[str, Any]:
         )
 
     network = ours()
-    block = choose_boundary(network.arch, Finetune().tail_share, 3000, 5, 10**10)
+    block = choose_boundary(network.arch, Finetune().for_photos(3000).tail_share, 3000, 5, 10**10)
     with torch.inference_mode():
         held = network.blocks[:block](network.stem(torch.zeros(1, 3, 224, 224)))
     activations = torch.randn(BATCH, *held.shape[1:]).half()

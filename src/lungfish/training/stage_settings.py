@@ -12,11 +12,13 @@ from lungfish.core.names import choose
 # many steps. Measured in docs/decisions/0020.
 PHOTOS_SHOWN = 24_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
-# The more often a photo is seen, the stronger it is augmented: strong augmentation keeps many epochs from overfitting,
-# and few epochs from fitting at all. Measured in docs/decisions/0020.
+# The more often a photo is seen, the stronger it is augmented, and the more layers are tuned: strong augmentation keeps
+# many epochs from overfitting, and few epochs from fitting at all. Measured in docs/decisions/0020.
 FITTING = -1.0  # stands for a value that suits the number of epochs
 FEW_EPOCHS, MANY_EPOCHS = 8, 16
-MILD, STRONG = (0.35, 0.0), (0.12, 0.4)  # least share of the area, and change of color
+MIN_AREA = (0.35, 0.12)  # with few epochs, and with many
+COLOR = (0.0, 0.4)
+TAIL_SHARE = (0.4, 0.6)
 
 
 @dataclass(frozen=True)
@@ -78,22 +80,13 @@ class Tuning:
             pull=(0, 1e6),
             patience=(1, 10_000),
         )
-        if self.min_area != FITTING:
-            check_ranges(self, min_area=(0.01, 1))
-        if self.color != FITTING:
-            check_ranges(self, color=(0, 1))
+        check_ranges_unless_fitting(self, min_area=(0.01, 1), color=(0, 1))
 
     def for_photos(self, photos: int) -> Self:
         """Return the same settings with what they leave open: what suits that many training photos."""
         epochs = self.epochs or min(max(round(PHOTOS_SHOWN / photos), LEAST_EPOCHS), MOST_EPOCHS)
-        strength = min(max((epochs - FEW_EPOCHS) / (MANY_EPOCHS - FEW_EPOCHS), 0.0), 1.0)
-        area, color = (round(mild + strength * (strong - mild), 3) for mild, strong in zip(MILD, STRONG, strict=True))
-        return replace(
-            self,
-            epochs=epochs,
-            min_area=area if self.min_area == FITTING else self.min_area,
-            color=color if self.color == FITTING else self.color,
-        )
+        area, color = _fitting(self.min_area, MIN_AREA, epochs), _fitting(self.color, COLOR, epochs)
+        return replace(self, epochs=epochs, min_area=area, color=color)
 
     def changed_from(self, other: Tuning) -> dict[str, Any]:
         """The settings that are others than those of `other`, by name."""
@@ -108,21 +101,24 @@ class Finetune(Tuning):
     Args:
         views: augmented views of each photo, beside the plain one; -1 for half as many as epochs.
         runs: in different random orders, whose weights are averaged; as many as the time allows.
-        tail_share: most of the network's multiply-adds that are trained; more is better and slower.
+        tail_share: most of the network's multiply-adds that are trained; more is slower; -1 for 0.4 with up to 8
+            epochs, 0.6 from 16 on.
     """
 
     learning_rate: float = 1e-3
     views: int = -1
     runs: int = 1
-    tail_share: float = 0.6
+    tail_share: float = FITTING
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, views=(-1, 1000), runs=(1, 10), tail_share=(0.01, 1))
+        check_ranges(self, views=(-1, 1000), runs=(1, 10))
+        check_ranges_unless_fitting(self, tail_share=(0.01, 1))
 
     def for_photos(self, photos: int) -> Self:
         fitting = super().for_photos(photos)
-        return fitting if self.views >= 0 else replace(fitting, views=max(fitting.epochs // 2, 1))
+        views = self.views if self.views >= 0 else max(fitting.epochs // 2, 1)
+        return replace(fitting, views=views, tail_share=_fitting(self.tail_share, TAIL_SHARE, fitting.epochs))
 
 
 @dataclass(frozen=True)
@@ -163,6 +159,17 @@ class Full(Tuning):
             first_side=(0.25, 1),
             workers=(-1, 256),
         )
+
+
+def _fitting(value: float, ends: tuple[float, float], epochs: int) -> float:
+    """Return a value that is given, or one between two ends that suits the number of epochs."""
+    share = min(max((epochs - FEW_EPOCHS) / (MANY_EPOCHS - FEW_EPOCHS), 0.0), 1.0)
+    return round(ends[0] + share * (ends[1] - ends[0]), 3) if value == FITTING else value
+
+
+def check_ranges_unless_fitting(settings: object, **ranges: tuple[float, float]) -> None:
+    """As `check_ranges`, for settings that may be left open."""
+    check_ranges(settings, **{name: ends for name, ends in ranges.items() if getattr(settings, name) != FITTING})
 
 
 def check_ranges(settings: object, **ranges: tuple[float, float]) -> None:

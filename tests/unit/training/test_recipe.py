@@ -126,30 +126,33 @@ def test_limits_are_inclusive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("photos", "epochs", "views", "min_area", "color"),
+    ("photos", "epochs", "views", "tail_share", "min_area", "color"),
     [
-        (500, 20, 10, 0.12, 0.4),
-        (1500, 16, 8, 0.12, 0.4),
-        (2000, 12, 6, 0.235, 0.2),
-        (3000, 8, 4, 0.35, 0.0),
-        (20_000, 4, 2, 0.35, 0.0),
+        (500, 20, 10, 0.6, 0.12, 0.4),
+        (1500, 16, 8, 0.6, 0.12, 0.4),
+        (2000, 12, 6, 0.5, 0.235, 0.2),
+        (3000, 8, 4, 0.4, 0.35, 0.0),
+        (20_000, 4, 2, 0.4, 0.35, 0.0),
     ],
 )
 def test_few_photos_are_seen_more_often_and_augmented_more(
-    photos: int, epochs: int, views: int, min_area: float, color: float
+    photos: int, epochs: int, views: int, tail_share: float, min_area: float, color: float
 ) -> None:
     found = Finetune().for_photos(photos)
-    assert (found.epochs, found.views, found.min_area, found.color) == (epochs, views, min_area, color)
+    settings = (found.epochs, found.views, found.tail_share, found.min_area, found.color)
+    assert settings == (epochs, views, tail_share, min_area, color)
 
 
 def test_settings_that_are_given_do_not_depend_on_the_photos() -> None:
-    given = Finetune(epochs=3, views=0, min_area=0.5, color=1.0)
+    given = Finetune(epochs=3, views=0, min_area=0.5, color=1.0, tail_share=0.2)
     assert given.for_photos(100) == given.for_photos(10_000) == given
     assert Full(epochs=16).for_photos(10_000).color == 0.4
     assert Full(min_area=0.25).for_photos(3000) == Full(min_area=0.25, epochs=8, color=0.0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("min_area", 0.0), ("min_area", 1.1), ("color", -0.5), ("color", 1.1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("min_area", 0.0), ("min_area", 1.1), ("tail_share", 0.0), ("color", -0.5), ("color", 1.1)]
+)
 def test_augmentation_out_of_range(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"{name} is {value}; allowed are"):
         Finetune(**{name: value})  # type: ignore[arg-type]
