@@ -10,7 +10,7 @@ from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
 from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 from lungfish.runtime.artifact import ArtifactRow, FileRow, read_file_rows
-from lungfish.runtime.preprocessing import INTERPOLATIONS, LEAST_CROP, Preprocessing
+from lungfish.runtime.preprocessing import Preprocessing
 
 SCHEMA = 1
 MANIFEST_NAME = "bundle.json"
@@ -149,7 +149,7 @@ def _manifest(fields: Fields) -> Manifest:
         labels=_labels(fields),
         thresholds=fields.numbers("thresholds", 0, 1),
         temperature=fields.number("temperature", 1e-6, 1e6),
-        preprocess=_preprocess(fields.object("preprocess")),
+        preprocess=Preprocessing.read(fields.object("preprocess")),
         data=DataSummary(data.text("fingerprint"), _counts(data), data.object("splits").values),
         artifacts=artifacts,
         default=default,
@@ -171,15 +171,6 @@ def _labels(fields: Fields) -> tuple[str, ...]:
     if len(texts) < 2 or len(set(texts)) != len(texts):
         fields.refuse("labels", f"a list of 2 to {MAX_LABELS:,} different names")
     return texts
-
-
-def _preprocess(fields: Fields) -> Preprocessing:
-    return Preprocessing(
-        resolution_px=fields.integer("resolution_px", 8, 4096),
-        crop_fraction=fields.number("crop_fraction", LEAST_CROP, 1),
-        interpolation=fields.one_of("interpolation", tuple(INTERPOLATIONS)),
-        color=fields.one_of("color", ("RGB",)),
-    )
 
 
 def _counts(fields: Fields) -> dict[str, int]:

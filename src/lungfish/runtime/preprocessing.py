@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungfish.core.errors import BundleError
+from lungfish.core.untrusted import Fields
 from lungfish.runtime.decode import decode
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-LEAST_CROP = 0.1
 LEAST_STD, LARGEST_CHANNEL = 1e-6, 1e6
 
 Channels = tuple[float, float, float]  # red, green, blue
@@ -44,19 +42,15 @@ class Preprocessing:
     color: str = "RGB"
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.resolution_px, int) and 8 <= self.resolution_px <= 4096):
-            raise BundleError(f"preprocess.resolution_px is {self.resolution_px!r}; allowed are 8 to 4096")
-        if not LEAST_CROP <= self.crop_fraction <= 1:
-            raise BundleError(f"preprocess.crop_fraction is {self.crop_fraction!r}; allowed are {LEAST_CROP} to 1")
-        if self.interpolation not in INTERPOLATIONS:
-            allowed = " and ".join(INTERPOLATIONS)
-            raise BundleError(f"preprocess.interpolation is {self.interpolation!r}; allowed are {allowed}")
-        if not _are_channels(self.mean, -LARGEST_CHANNEL):
-            raise BundleError(f"preprocess.mean is {self.mean!r}; allowed are 3 numbers from -1e6 to 1e6")
-        if not _are_channels(self.std, LEAST_STD):
-            raise BundleError(f"preprocess.std is {self.std!r}; allowed are 3 numbers from 1e-6 to 1e6")
-        if self.color != "RGB":
-            raise BundleError(f"preprocess.color is {self.color!r}; only RGB is known")
+        given = Fields(self.to_json() | {"mean": list(self.mean), "std": list(self.std)}, "preprocess")
+        _resize_rule(given)
+        read_channels(given, "mean")
+        read_channels(given, "std", LEAST_STD)
+
+    @classmethod
+    def read(cls, fields: Fields) -> Preprocessing:
+        """Read what `to_json` wrote, which nobody vouches for. Raises `BundleError`."""
+        return cls(**_resize_rule(fields))
 
     @property
     def resize_px(self) -> int:
@@ -97,5 +91,17 @@ class Preprocessing:
         }
 
 
-def _are_channels(values: Channels, low: float) -> bool:
-    return len(values) == 3 and all(math.isfinite(each) and low <= each <= LARGEST_CHANNEL for each in values)
+def read_channels(fields: Fields, key: str, low: float = -LARGEST_CHANNEL) -> Channels:
+    """Read a list of three numbers. Raises `BundleError`."""
+    values = fields.indexed(key, 3)
+    red, green, blue = (values.number(index, low, LARGEST_CHANNEL) for index in "012")
+    return red, green, blue
+
+
+def _resize_rule(fields: Fields) -> dict[str, Any]:
+    return {
+        "resolution_px": fields.integer("resolution_px", 8, 4096),
+        "crop_fraction": fields.number("crop_fraction", 0.1, 1),
+        "interpolation": fields.one_of("interpolation", tuple(INTERPOLATIONS)),
+        "color": fields.one_of("color", ("RGB",)),
+    }

@@ -271,10 +271,6 @@ def test_an_artifact_that_grew_after_loading(color_bundle: Path) -> None:
         bundle.predict([])
 
 
-def test_repr(color_bundle: Path) -> None:
-    assert repr(load(color_bundle)) == "<Bundle of 3 classes, default artefact model.onnx>"
-
-
 def test_links_in_a_bundle(color_bundle: Path, tmp_path: Path) -> None:
     for name in ("model.onnx", "labels.txt", "bundle.json"):
         outside = tmp_path / f"outside-{name}"

@@ -67,5 +67,5 @@ def test_thin_photos() -> None:
     ],
 )
 def test_rules_out_of_range(fields: dict[str, object]) -> None:
-    with pytest.raises(BundleError, match=f"preprocess.{list(fields)[-1]} is"):
+    with pytest.raises(BundleError, match=f"preprocess: {list(fields)[-1]} is"):
         Preprocessing(**fields)  # type: ignore[arg-type]

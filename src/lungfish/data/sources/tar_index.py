@@ -18,6 +18,7 @@ from lungfish.core.errors import StorageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import printable
+from lungfish.data.photos import SkippedFile
 from lungfish.data.sources.place import Place
 from lungfish.data.sources.tar_headers import DamagedTarError, Member, members
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, is_junk
@@ -48,10 +49,10 @@ class Sample:
 
 @dataclass
 class Shard:
-    """A tar's samples in its order, and what was set aside: names and reasons."""
+    """A tar's samples in its order, and what was set aside, by the tar's own names; an empty name is the tar itself."""
 
     samples: list[Sample] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
 
 
 def read_shard(place: Place, name: str) -> Shard:
@@ -65,14 +66,15 @@ def read_shard(place: Place, name: str) -> Shard:
     try:
         rows = json.loads(index.read_bytes())
         space.touch(index)
-        return Shard([Sample(*row) for row in rows["samples"]], [tuple(row) for row in rows["skipped"]])
+        return Shard([Sample(*row) for row in rows["samples"]], [SkippedFile(*row) for row in rows["skipped"]])
     except (OSError, ValueError, TypeError, KeyError):
         pass  # not there, or damaged
     with place.open(name) as file:
         shard = _index(file)
     samples = [[each.name, each.label, each.start, each.stop] for each in shard.samples]
+    skipped = [[each.file, each.reason] for each in shard.skipped]
     with contextlib.suppress(StorageError):  # then it is read again the next time
-        write_atomic(index, json.dumps({"samples": samples, "skipped": shard.skipped}))
+        write_atomic(index, json.dumps({"samples": samples, "skipped": skipped}))
     return shard
 
 
@@ -94,7 +96,7 @@ def _index(file: BinaryIO) -> Shard:
     bytes_ = file.seek(0, 2)
     file.seek(0)
     if begin.startswith(_COMPRESSED):
-        shard.skipped.append(("", "compressed: a photo cannot be read alone; decompress it first"))
+        shard.skipped.append(SkippedFile("", "compressed: a photo cannot be read alone; decompress it first"))
         return shard
     try:
         for member in members(file, bytes_):
@@ -108,7 +110,8 @@ def _index(file: BinaryIO) -> Shard:
         _finish(shard, parts)
     except (DamagedTarError, ValueError, OverflowError) as error:
         _finish(shard, parts)
-        shard.skipped.append(("", f"damaged behind {len(shard.samples):,} samples: {printable(str(error))}"))
+        reason = f"damaged behind {len(shard.samples):,} samples: {printable(str(error))}"
+        shard.skipped.append(SkippedFile("", reason))
     return shard
 
 
@@ -153,6 +156,6 @@ def _finish(shard: Shard, parts: _Parts) -> None:
     elif not label and not fault:
         fault = "no label: a .cls, .json or .txt beside it; pickles are never read"
     if fault:
-        shard.skipped.append((name, fault))
+        shard.skipped.append(SkippedFile(name, fault))
     else:
         shard.samples.append(Sample(name, label, start, start + size))

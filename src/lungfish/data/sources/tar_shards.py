@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -46,7 +46,7 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
         check_count(len(listing.skipped) + len(shard.skipped), place.shown())
         stem = file.removesuffix(".tar")
         seen: set[str] = set()
-        listing.skipped += [SkippedFile(f"{stem}/{name}" if name else file, why) for name, why in shard.skipped]
+        listing.skipped += [replace(each, file=f"{stem}/{each.file}" if each.file else file) for each in shard.skipped]
         for sample in shard.samples:
             name = f"{stem}/{sample.name}"
             if name in seen:

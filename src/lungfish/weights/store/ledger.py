@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from lungfish.architecture import Flavour
 from lungfish.core.errors import BundleError, WeightsError
 from lungfish.core.untrusted import Fields
-from lungfish.runtime.preprocessing import Channels
+from lungfish.runtime.preprocessing import read_channels
 from lungfish.weights.entry import WeightsEntry
 
 SCHEMA = 1
@@ -108,8 +108,8 @@ def _entry(row: Fields) -> WeightsEntry:
     unverified = row.indexed("unverified", 100) if row.has("unverified") else None
     values: dict[str, Any] = texts | {
         "flavour": Flavour(flavour.one_of("padding", PADDINGS), flavour.number("bn_eps", 1e-12, 1)),  # type: ignore[arg-type]  # checked here
-        "mean": _channels(pixels, "mean"),
-        "std": _channels(pixels, "std"),
+        "mean": read_channels(pixels, "mean"),
+        "std": read_channels(pixels, "std"),
         "crop_fraction": row.number("crop_fraction", 0, 1),
         "sha256": row.sha256("sha256"),
         "bytes": row.integer("bytes", 0, 2**63) if row.has("bytes") else None,
@@ -120,11 +120,6 @@ def _entry(row: Fields) -> WeightsEntry:
         return WeightsEntry(**values)
     except WeightsError as error:
         raise BundleError(f"{row.where}: {error.message}") from None
-
-
-def _channels(row: Fields, key: str) -> Channels:
-    values = row.indexed(key, 3)
-    return values.number("0", -1e6, 1e6), values.number("1", -1e6, 1e6), values.number("2", -1e6, 1e6)
 
 
 def _texts(row: Fields, kind: type[Any]) -> dict[str, str]:
