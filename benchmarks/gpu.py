@@ -51,10 +51,11 @@ from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocess import Preprocess
 from lungfish.training.full import full
 from lungfish.training.group import Group
+from lungfish.training.history import Score
 from lungfish.training.layers import from_pixels
-from lungfish.training.loop import Batch, Positions, Run, fit
+from lungfish.training.loop import Run, fit
 from lungfish.training.stage_settings import Full
-from lungfish.training.state import Score
+from lungfish.training.train_step import Batch, Positions
 from lungfish.training.validation import Validation
 
 HERE = Path(__file__).parent

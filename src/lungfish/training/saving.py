@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
-from lungfish.training.checkpoint import Checkpoints
+from lungfish.training.checkpoint import Checkpoint, Checkpoints
 from lungfish.training.group import Group
 from lungfish.training.state import State
 from lungfish.training.stopping import StopsBetweenSteps
@@ -43,11 +42,9 @@ class Saves:
         """Save. Raises `StorageError`."""
         began = time.monotonic()
         if self._checkpoints:
-            tally = self._state.tally
-            loss, right, photos = self._group.sum([tally.loss, tally.right, tally.photos])
+            parts = self._state.state_dict()
             if self._group.leads:
-                whole = replace(tally, loss=loss, right=int(right), photos=int(photos))
-                self._checkpoints.save(self._state.checkpoint(whole))
+                self._checkpoints.save(Checkpoint.of_parts(self._state.step, parts))
         ended = time.monotonic()
         self._rested = ended + (ended - began) / SHARE
         self._next = max(self._rested, ended + EVERY_S)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.training.group import Group
+from lungfish.training.history import Score
 from lungfish.training.paired_gain import losses
-from lungfish.training.state import Score
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -16,12 +16,12 @@ from lungfish.job.stages.budget import what_is_shorter
 from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, fall, or_chance
 from lungfish.job.stages.stage import Setting, Step
 from lungfish.training.checkpoint import Checkpoints
+from lungfish.training.history import Score
 from lungfish.training.interpolation import Validated, averaged, move_to_best
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.paired_gain import Gain
 from lungfish.training.probe import Head, is_balanced
 from lungfish.training.stage_settings import Tuning
-from lungfish.training.state import Score
 from lungfish.training.validation import score
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from lungfish.core.errors import DivergedError
 from lungfish.core.progress import Silent
 from lungfish.job.stages.attempt import Attempts
 from lungfish.training.group import Group
+from lungfish.training.history import Score
 from lungfish.training.loop import Fitted
 from lungfish.training.paired_gain import Gain
 from lungfish.training.recipe import Recipe
 from lungfish.training.stage_settings import Finetune
-from lungfish.training.state import Score
 
 VAL = 40
 

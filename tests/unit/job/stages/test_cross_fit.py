@@ -11,10 +11,10 @@ from lungfish.job.stages import cross_fit as module
 from lungfish.job.stages.cross_fit import Photos, Some, cross_fit
 from lungfish.nn import Network, build
 from lungfish.training.finetune import LabelledViews
+from lungfish.training.history import Score
 from lungfish.training.loop import Fitted, Run
 from lungfish.training.probe import Samples, fit_penalty
 from lungfish.training.stage_settings import Finetune
-from lungfish.training.state import Score
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=32,classes=3")
 BLOCK = 12
