@@ -8,7 +8,18 @@ from lungfish.cli.app import run
 
 OPTIONS = {
     "demo": {"--out", "--json"},
-    "train": {"--out", "--arch", "--weights", "--recipe", "--seed", "--split", "--force", "--dry-run", "--json"},
+    "train": {
+        "--out",
+        "--arch",
+        "--weights",
+        "--recipe",
+        "--seed",
+        "--split",
+        "--force",
+        "--dry-run",
+        "--progress",
+        "--json",
+    },
     "predict": {"--artifact", "--top", "--json"},
     "evaluate": {"--split", "--min-top1", "--baseline", "--no-class-worse", "--json"},
     "explain": {"--out", "--label", "--json"},

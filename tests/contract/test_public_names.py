@@ -9,11 +9,17 @@ import lungfish as lf
 from lungfish.core.errors import MissingExtraError
 
 NAMES = {
+    "Advanced",
     "Arch",
     "Bundle",
+    "EpochEnded",
     "LungfishError",
     "Prediction",
+    "Said",
+    "StageEnded",
+    "StageStarted",
     "TrainResult",
+    "Warned",
     "__version__",
     "arch",
     "build",

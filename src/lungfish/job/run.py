@@ -49,9 +49,10 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
     with join_group() as group, only_run(target.folder) if group.leads and recipe.tables else nullcontext():
         progress = progress if group.leads else Silent()
         _check_group(group, recipe)
-        for line in (target.to_say(), advice_on_cache(), advice_on_restarts()):
-            if line:
-                progress.say(line)
+        if line := target.to_say():
+            progress.say(line)
+        for advice in filter(None, (advice_on_cache(), advice_on_restarts())):
+            progress.warn(advice)
         with clock.step("photos_and_features"), first_leads(group):
             network, weights = open_network(start, recipe, job.seed, progress)
             start = replace(start, entry=weights.entry)  # with what only the file could tell

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import WorkerError
+from lungfish.core.events import EpochEnded
 from lungfish.core.files import write_atomic
 from lungfish.core.progress import Progress, Silent
 from lungfish.training.checkpoint import Checkpoints
@@ -166,7 +167,7 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
             row = meter.end_epoch(epoch, score)
             history.add(score, row | {"seconds": row["seconds"] + time.monotonic() - began})
             run.note(history.rows)
-            run.progress.say(f"{run.name}: {_in_words(row, tuning.epochs)}")
+            run.progress.emit(EpochEnded(run.name, tuning.epochs, **row))
             saves.if_due(epoch_ended=True)
         if not history.stopped:
             history.stopped = why
@@ -234,11 +235,3 @@ def _training_mode(network: nn.Module, tuning: Tuning) -> None:
 def _on_device(batches: Iterator[Batch], device: str) -> Generator[Batch, None, None]:
     for inputs, targets in batches:
         yield inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
-
-
-def _in_words(row: Mapping[str, Any], epochs: int) -> str:
-    return (
-        f"epoch {row['epoch'] + 1} of {epochs}: loss {row['loss']:.3f}, validation {row['val_loss']:.3f} and "
-        f"{100 * row['val_top1']:.1f} % right; {row['images_per_s']:.0f} images/s, "
-        f"{100 * row['data_wait']:.0f} % waiting"
-    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.events import Listener
+from lungfish.core.progress import Progress, stderr_listeners
 from lungfish.job.run import run_job
 from lungfish.job.spec import Job, TrainResult
 
@@ -23,12 +24,14 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
     force: bool = False,
     resume: bool = False,
     follow_links: bool = False,
-    progress: Progress | None = None,
+    progress: bool = False,
+    on_event: Listener | None = None,
 ) -> TrainResult:
     """Make a proven bundle from labelled photos. The other arguments are those of `Job`.
 
     Args:
-        progress: told of the steps; silent if None.
+        progress: Show progress on stderr: bars on a terminal, plain lines elsewhere.
+        on_event: Called with every event, see `lungfish.core.events`, in the thread of the job.
 
     Raises:
         UsageError: a name or option that is wrong, or a place that must not be written to.
@@ -50,4 +53,5 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
         resume=resume,
         follow_links=follow_links,
     )
-    return run_job(job, progress or Silent())
+    listeners = [*(stderr_listeners() if progress else ()), *([on_event] if on_event else ())]
+    return run_job(job, Progress(*listeners))
