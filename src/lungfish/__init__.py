@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from lungfish.architecture import Arch as Arch
     from lungfish.architecture import parse_arch as arch
     from lungfish.core.errors import LungfishError as LungfishError
+    from lungfish.core.errors import StoppedError as StoppedError
     from lungfish.core.events import Advanced as Advanced
     from lungfish.core.events import EpochEnded as EpochEnded
     from lungfish.core.events import Said as Said
     from lungfish.core.events import StageEnded as StageEnded
     from lungfish.core.events import StageStarted as StageStarted
     from lungfish.core.events import Warned as Warned
+    from lungfish.core.stopping import StopToken as StopToken
     from lungfish.costs import cost as cost
     from lungfish.job.spec import TrainResult as TrainResult
     from lungfish.runtime.bundle import Bundle as Bundle
@@ -44,6 +46,8 @@ _PUBLIC = {
     "Said": ("lungfish.core.events", "Said"),
     "StageEnded": ("lungfish.core.events", "StageEnded"),
     "StageStarted": ("lungfish.core.events", "StageStarted"),
+    "StopToken": ("lungfish.core.stopping", "StopToken"),
+    "StoppedError": ("lungfish.core.errors", "StoppedError"),
     "TrainResult": ("lungfish.job.spec", "TrainResult"),
     "Warned": ("lungfish.core.events", "Warned"),
     "arch": ("lungfish.architecture", "parse_arch"),
@@ -67,6 +71,8 @@ __all__ = [
     "Said",
     "StageEnded",
     "StageStarted",
+    "StopToken",
+    "StoppedError",
     "TrainResult",
     "Warned",
     "__version__",

@@ -18,6 +18,8 @@ NAMES = {
     "Said",
     "StageEnded",
     "StageStarted",
+    "StopToken",
+    "StoppedError",
     "TrainResult",
     "Warned",
     "__version__",

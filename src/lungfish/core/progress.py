@@ -1,4 +1,7 @@
-"""From a job to its listeners: on stderr bars, plain lines or JSON; in Python whatever the caller gives."""
+"""Between a job and whoever started it: events go out, a request to stop comes in.
+
+On stderr events are bars, plain lines or JSON; in Python the caller may listen.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lungfish.core.events import Advanced, EpochEnded, Event, Listener, Said, StageEnded, StageStarted, Warned
 from lungfish.core.names import choose
+from lungfish.core.stopping import StopToken
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -21,14 +25,20 @@ WAYS = ("auto", "plain", "json", "none")
 
 
 class Progress:
-    """Tells listeners what a workflow does.
+    """Tells listeners what a workflow does, and the workflow when to stop.
 
     Args:
         listeners: Called with every event.
+        stop: Checked by long workflows.
     """
 
-    def __init__(self, *listeners: Listener) -> None:
+    def __init__(self, *listeners: Listener, stop: StopToken | None = None) -> None:
         self._listeners = listeners
+        self.stop = stop or StopToken()
+
+    def muted(self) -> Progress:
+        """Return progress that stops with this one, and that nobody listens to."""
+        return Progress(stop=self.stop)
 
     def emit(self, event: Event) -> None:
         """Give an event to every listener."""

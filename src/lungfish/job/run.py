@@ -12,7 +12,7 @@ from pathlib import Path
 from lungfish.core.cache import advice_on_cache
 from lungfish.core.errors import UsageError
 from lungfish.core.extras import missing_extra
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.data.sources import open_photos
 from lungfish.job.bundle.finish import Trained, finish
 from lungfish.job.bundle.write import Made
@@ -47,7 +47,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
     target = choose_target(job.photos, job.out, force=job.force)
 
     with join_group() as group, only_run(target.folder) if group.leads and recipe.tables else nullcontext():
-        progress = progress if group.leads else Silent()
+        progress = progress if group.leads else progress.muted()
         _check_group(group, recipe)
         if line := target.to_say():
             progress.say(line)
@@ -85,6 +85,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             trained = Trained(job.seed, recipe, stage, head, folds, learned, gathered)
             with staged_bundle(target.folder, target.replaced, progress) as files:
                 made, manifest = finish(trained, files, target, clock, progress)
+                progress.stop.check()  # for the last time: then the bundle stands
             result = _result(target, manifest, made, clock)
             if recipe.tables:
                 end_run(folder)

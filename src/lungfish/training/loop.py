@@ -64,7 +64,7 @@ class Run:
         bfloat16: whether products are rounded to it.
         compiled: whether steps go through torch.compile.
         deadline: of `time.monotonic`; no epoch begins that would not end before it.
-        progress: told of every step.
+        progress: told of every step; its stop token is obeyed between steps.
     """
 
     name: str = "training"
@@ -127,6 +127,7 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
         DivergedError: the loss is not finite; says at which step, and the likely cause.
         UsageError: resumed as another job than it was.
         StorageError: a checkpoint cannot be written.
+        StoppedError: the caller asked for it; the run is saved.
     """
     import torch
 
@@ -142,11 +143,11 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
     with (
         torch.random.fork_rng(devices=[group.device] if group.device.startswith("cuda") else []),
         run.progress.task(run.name, tuning.epochs * photos, state.step * photos // epoch_steps) as advance,
-        StopsBetweenSteps() as signals,
-        signals.excusing(WorkerError),
+        StopsBetweenSteps(run.progress.stop) as stops,
+        stops.excusing(WorkerError),
         kept_memory(group.device),
     ):
-        saves = Saves(state, run.checkpoints, group, signals)
+        saves = Saves(state, run.checkpoints, group, stops)
         while not (why := group.agree(_why_stop(state, schedule, epoch_steps, tuning, run))):
             epoch, first = divmod(state.step, epoch_steps)
             order = np.random.default_rng((run.seed, epoch)).permutation(photos)

@@ -20,22 +20,22 @@ class Saves:
         state: of the run.
         checkpoints: where it is kept, or None.
         group: of the run; its first process writes.
-        signals: a run that was asked to stop is saved, and stops.
+        stops: a run that was asked to stop is saved, and stops.
     """
 
-    def __init__(self, state: State, checkpoints: Checkpoints | None, group: Group, signals: StopsBetweenSteps) -> None:
-        self._state, self._checkpoints, self._group, self._signals = state, checkpoints, group, signals
+    def __init__(self, state: State, checkpoints: Checkpoints | None, group: Group, stops: StopsBetweenSteps) -> None:
+        self._state, self._checkpoints, self._group, self._stops = state, checkpoints, group, stops
         self._rested = time.monotonic()  # once saving has not taken more than its share
         self._next = self._rested + EVERY_S
 
     def if_due(self, *, epoch_ended: bool) -> bool:
-        """Save if it is time; whether it was. Raises `StorageError`, and what a signal raises."""
+        """Save if it is time; whether it was. Raises `StorageError`, `StoppedError`, and what a signal raises."""
         due = time.monotonic() >= (self._rested if epoch_ended else self._next)
-        asked, due = (count > 0 for count in self._group.sum([self._signals.asked, due]))
+        asked, due = (count > 0 for count in self._group.sum([self._stops.asked, due]))
         if asked or due:
             self.now()
         if asked:
-            self._signals.stop()
+            self._stops.stop()
         return asked or due
 
     def now(self) -> None:

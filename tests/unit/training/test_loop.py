@@ -4,8 +4,10 @@ import copy
 import json
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lungfish.core.errors import DivergedError, UsageError
+from lungfish.core.errors import DivergedError, StoppedError, UsageError
+from lungfish.core.progress import Progress
+from lungfish.core.stopping import StopToken
 from lungfish.nn.layers import Dropout
 from lungfish.training import saving
 from lungfish.training.checkpoint import Checkpoint, Checkpoints
@@ -166,6 +170,23 @@ def test_a_signal_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
     assert saved
     assert saved.step == toy.asked == 3
     assert same(run_toy(Toy()), run_toy(Toy(), checkpoints=checkpoints))
+
+
+def test_a_stop_from_another_thread_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
+    checkpoints, stop = Checkpoints(tmp_path / "run", JOB), StopToken()
+    toy = Toy(3, lambda: stop_elsewhere(stop))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StoppedError):  # where no signal ever comes
+        pool.submit(run_toy, toy, checkpoints=checkpoints, progress=Progress(stop=stop)).result()
+    saved = checkpoints.latest()
+    assert saved
+    assert saved.step == toy.asked == 3
+    assert same(run_toy(Toy()), run_toy(Toy(), checkpoints=checkpoints))
+
+
+def stop_elsewhere(stop: StopToken) -> None:
+    thread = threading.Thread(target=stop.stop)
+    thread.start()
+    thread.join()
 
 
 def test_another_job_is_refused(tmp_path: Path) -> None:

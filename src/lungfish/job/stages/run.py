@@ -54,6 +54,7 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         UsageError: no time for a network without weights.
         DivergedError: the loss is not finite.
         StorageError: activations or a checkpoint cannot be written.
+        StoppedError: the caller asked for it.
     """
     gathered = setting.gathered
     truth = gathered.truth[gathered.indices("val")]
@@ -71,6 +72,7 @@ def climb(network: Network, head: Head | None, setting: Setting) -> Learned:
         begin_run(setting.folder, setting.job)
     attempts = Attempts(network, head, setting)
     for name, step in steps.items():
+        setting.progress.stop.check()
         if why := attempts.why_skip(step):
             setting.progress.say(f"{name}: skipped: {why}")
             rungs.append(Rung(name, None, 0.0, kept=False, why=f"skipped: {why}"))
