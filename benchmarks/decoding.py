@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lungfish.core.progress import Lines
+from lungfish.core.progress import Lines, Progress
 from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.deploy.classifier import Classifier
 from lungfish.runtime.decode import decode
@@ -80,7 +80,7 @@ def measure(paths: list[Path], preprocess: Preprocessing) -> tuple[list[int], di
     """Bytes of each photo; for each kind of view both ways to it."""
     file_bytes: list[int] = []
     views: dict[str, list[Turn]] = {"plain": [], "augmented": []}
-    with Lines().task("photos", len(paths)) as advance:
+    with Progress(Lines()).task("photos", len(paths)) as advance:
         for i, path in enumerate(paths):
             data = large_photo(path, i)
             file_bytes.append(len(data))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lungfish.core.progress import Lines
+from lungfish.core.progress import Lines, Progress
 from lungfish.deploy.classifier import Classifier
 from lungfish.evaluation.metrics import agreement, score
 from lungfish.quantization.int8 import quantize_int8
@@ -59,7 +59,7 @@ def measure(name: str, paths: list[Path]) -> list[dict[str, Any]]:
             f"onnx {each.precision}": each.open(threads=1).run for each in (fp32, int8)
         }
         readers = [partial(path.read_bytes) for path in paths]
-        with Lines().task(name, len(paths)) as advance:
+        with Progress(Lines()).task(name, len(paths)) as advance:
             answered = answer_photos(models, readers, preprocess, advance).probabilities
     return [
         {

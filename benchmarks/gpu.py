@@ -53,8 +53,9 @@ from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.full import full
 from lungfish.training.group import Group
 from lungfish.training.layers import from_pixels
-from lungfish.training.loop import Batch, Positions, Run, fit
+from lungfish.training.loop import Run, fit
 from lungfish.training.stage_settings import Full
+from lungfish.training.train_step import Batch, Positions
 from lungfish.training.validation import Validation
 
 HERE = Path(__file__).parent

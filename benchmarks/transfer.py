@@ -32,8 +32,8 @@ from lungfish.nn import Network
 from lungfish.runtime.measure import machine, versions
 from lungfish.training.finetune import choose_boundary, tail_of
 from lungfish.training.layers import from_pixels
-from lungfish.training.loop import optimizer_of
 from lungfish.training.memory import kept_memory
+from lungfish.training.optimizer import optimizer_of
 from lungfish.training.stage_settings import Finetune, Full, Tuning
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import load_network

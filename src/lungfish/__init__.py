@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from lungfish.architecture import Arch as Arch
     from lungfish.architecture import parse_arch as arch
     from lungfish.core.errors import LungfishError as LungfishError
+    from lungfish.core.errors import StoppedError as StoppedError
+    from lungfish.core.events import Advanced as Advanced
+    from lungfish.core.events import EpochEnded as EpochEnded
+    from lungfish.core.events import Said as Said
+    from lungfish.core.events import StageEnded as StageEnded
+    from lungfish.core.events import StageStarted as StageStarted
+    from lungfish.core.events import Warned as Warned
+    from lungfish.core.stopping import StopToken as StopToken
     from lungfish.costs import cost as cost
     from lungfish.costs import solve as solve
     from lungfish.job.spec import TrainResult as TrainResult
@@ -30,11 +38,19 @@ if TYPE_CHECKING:
 
 # public name -> (module, name in it)
 _PUBLIC = {
+    "Advanced": ("lungfish.core.events", "Advanced"),
     "Arch": ("lungfish.architecture", "Arch"),
     "Bundle": ("lungfish.runtime.bundle", "Bundle"),
+    "EpochEnded": ("lungfish.core.events", "EpochEnded"),
     "LungfishError": ("lungfish.core.errors", "LungfishError"),
     "Prediction": ("lungfish.runtime.prediction", "Prediction"),
+    "Said": ("lungfish.core.events", "Said"),
+    "StageEnded": ("lungfish.core.events", "StageEnded"),
+    "StageStarted": ("lungfish.core.events", "StageStarted"),
+    "StopToken": ("lungfish.core.stopping", "StopToken"),
+    "StoppedError": ("lungfish.core.errors", "StoppedError"),
     "TrainResult": ("lungfish.job.spec", "TrainResult"),
+    "Warned": ("lungfish.core.events", "Warned"),
     "arch": ("lungfish.architecture", "parse_arch"),
     "build": ("lungfish.weights.load", "build"),
     "cost": ("lungfish.costs", "cost"),
@@ -48,11 +64,19 @@ _PUBLIC = {
 }
 _NEEDS_TORCH = frozenset({"build", "export_weights", "import_weights", "train"})
 __all__ = [
+    "Advanced",
     "Arch",
     "Bundle",
+    "EpochEnded",
     "LungfishError",
     "Prediction",
+    "Said",
+    "StageEnded",
+    "StageStarted",
+    "StopToken",
+    "StoppedError",
     "TrainResult",
+    "Warned",
     "__version__",
     "arch",
     "build",

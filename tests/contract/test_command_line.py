@@ -14,7 +14,18 @@ from lungfish.job.spec import Job
 
 OPTIONS = {
     "demo": {"--out", "--json"},
-    "train": {"--out", "--arch", "--weights", "--recipe", "--seed", "--split", "--force", "--dry-run", "--json"},
+    "train": {
+        "--out",
+        "--arch",
+        "--weights",
+        "--recipe",
+        "--seed",
+        "--split",
+        "--force",
+        "--dry-run",
+        "--progress",
+        "--json",
+    },
     "predict": {"--artifact", "--top", "--json"},
     "evaluate": {"--split", "--min-top1", "--baseline", "--no-class-worse", "--json"},
     "explain": {"--out", "--label", "--json"},

@@ -9,11 +9,19 @@ import lungfish as lf
 from lungfish.core.errors import MissingExtraError
 
 NAMES = {
+    "Advanced",
     "Arch",
     "Bundle",
+    "EpochEnded",
     "LungfishError",
     "Prediction",
+    "Said",
+    "StageEnded",
+    "StageStarted",
+    "StopToken",
+    "StoppedError",
     "TrainResult",
+    "Warned",
     "__version__",
     "arch",
     "build",

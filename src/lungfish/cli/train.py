@@ -33,6 +33,13 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the photos, list all problems, tell what would happen.")
     ] = False,
+    progress: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|plain|json|none",
+            help="On stderr: bars or plain lines, as suits it; lines; events as lines of JSON; nothing.",
+        ),
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Make a small, proven classifier from labelled photos."""
@@ -48,12 +55,12 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
         from lungfish.core.errors import PhotosError
         from lungfish.workflows.dry_run import plan_job
 
-        plan = plan_job(job, for_stderr())
+        plan = plan_job(job, for_stderr(progress))
         print_json(plan.to_json()) if json else print(plan)
         if plan.stops:
             raise typer.Exit(PhotosError.exit_code)
         return
-    result = run_job(job, for_stderr())
+    result = run_job(job, for_stderr(progress))
     if is_leader():
         print_json(result.to_json()) if json else print(summary(result, photos, follow_links=follow_links))
 

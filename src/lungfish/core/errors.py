@@ -12,12 +12,13 @@
     │   ├── BundleError                a bundle is not what its manifest says
     │   ├── ParityError                an exported file computes something else
     │   └── DivergedError              training left the finite numbers
-    └── MachineError          exit 3   the environment or the disk is in the way
-        ├── MissingExtraError          an optional package is not installed
-        ├── StorageError               disk full, read-only, no permission
-        ├── DownloadError              a file cannot be fetched, or must not be
-        ├── WorkerError                a process that helps this one died
-        └── WeightsError               pretrained weights are absent, altered or of another network
+    ├── MachineError          exit 3   the environment or the disk is in the way
+    │   ├── MissingExtraError          an optional package is not installed
+    │   ├── StorageError               disk full, read-only, no permission
+    │   ├── DownloadError              a file cannot be fetched, or must not be
+    │   ├── WorkerError                a process that helps this one died
+    │   └── WeightsError               pretrained weights are absent, altered or of another network
+    └── StoppedError          exit 75  a job ended because its caller asked for it; the same call resumes it
 
 Each says what failed with the value it got, and hints at what to do next.
 """
@@ -122,3 +123,8 @@ class WorkerError(MachineError):
 
 class WeightsError(MachineError):
     code = "weights"
+
+
+class StoppedError(LungfishError):
+    code = "stopped"
+    exit_code = 75

@@ -1,71 +1,110 @@
-"""Progress on stderr: bars on a terminal, one plain line every 30 seconds elsewhere, nothing when asked for quiet."""
+"""Between a job and whoever started it: events go out, a request to stop comes in.
+
+On stderr events are bars, plain lines or JSON; in Python the caller may listen.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lungfish.core.events import Advanced, EpochEnded, Event, Listener, Said, StageEnded, StageStarted, Warned
+from lungfish.core.names import choose
+from lungfish.core.stopping import StopToken
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 Advance = Callable[[int], None]
 PLAIN_EVERY_S = 30.0
+WAYS = ("auto", "plain", "json", "none")
 
 
-class Progress(Protocol):
-    """What a workflow tells of its steps."""
+class Progress:
+    """Tells listeners what a workflow does, and the workflow when to stop.
 
-    def task(self, description: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
-        """Begin a step of `total` units; call what it yields with the number of units done since the last call.
+    Args:
+        listeners: Called with every event.
+        stop: Checked by long workflows.
+    """
 
-        Args:
-            description: of the step.
-            total: units.
-            done: of these, by an earlier process.
-        """
-        ...
+    def __init__(self, *listeners: Listener, stop: StopToken | None = None) -> None:
+        self._listeners = listeners
+        self.stop = stop or StopToken()
 
-    def say(self, text: str) -> None:
-        """One line of news between steps."""
-        ...
+    def muted(self) -> Progress:
+        """Return progress that stops with this one, and that nobody listens to."""
+        return Progress(stop=self.stop)
 
-
-class Silent:
-    """No output: the Python API's default."""
-
-    @contextmanager
-    def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:  # noqa: ARG002  the protocol's names
-        yield lambda _count: None
-
-    def say(self, text: str) -> None:
-        pass
-
-
-class Lines:
-    """Plain lines for logs: the start of a step, one line every 30 s, its end."""
+    def emit(self, event: Event) -> None:
+        """Give an event to every listener."""
+        for listener in self._listeners:
+            listener(event)
 
     @contextmanager
     def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
-        began = last = time.monotonic()
-        before = done
-        self.say(f"{description}: {total - done:,} to do")
+        """Begin a stage of `total` units; call what it yields with the number of units done since the last call.
+
+        Args:
+            description: Name of the stage.
+            total: Units of work.
+            done: Units that an earlier process did.
+        """
+        began, completed = time.monotonic(), False
 
         def advance(count: int) -> None:
-            nonlocal done, last
+            nonlocal done
             done += count
-            now = time.monotonic()
-            if now - last >= PLAIN_EVERY_S:
-                last = now
-                rate = (done - before) / (now - began)
-                left = (total - done) / rate if rate else 0.0
-                self.say(f"{description}: {done:,} of {total:,}, {rate:.0f}/s, {left:.0f} s left")
+            self.emit(Advanced(description, total, done))
 
-        yield advance
-        self.say(f"{description}: {done - before:,} in {time.monotonic() - began:.1f} s")
+        self.emit(StageStarted(description, total, done))
+        try:
+            yield advance
+            completed = True
+        finally:
+            self.emit(StageEnded(description, total, done, time.monotonic() - began, completed))
 
     def say(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        """Give news between stages."""
+        self.emit(Said(text))
+
+    def warn(self, text: str) -> None:
+        """Give news that people should act on."""
+        self.emit(Warned(text))
+
+
+class Silent(Progress):
+    """Nobody listens: the Python API's default."""
+
+
+class Lines:
+    """Plain lines on stderr for logs: the start of a stage, one line every 30 s, its end."""
+
+    def __init__(self) -> None:
+        self._before, self._began, self._last = 0, 0.0, 0.0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case StageStarted(stage, total, done):
+                self._before, self._began = done, time.monotonic()
+                self._last = self._began
+                _write(f"{stage}: {total - done:,} to do")
+            case Advanced(stage, total, done):
+                now = time.monotonic()
+                if now - self._last >= PLAIN_EVERY_S:
+                    self._last = now
+                    rate = (done - self._before) / (now - self._began)
+                    left = (total - done) / rate if rate else 0.0
+                    _write(f"{stage}: {done:,} of {total:,}, {rate:.0f}/s, {left:.0f} s left")
+            case StageEnded(stage, done=done, seconds=seconds, completed=completed):
+                if completed:
+                    _write(f"{stage}: {done - self._before:,} in {seconds:.1f} s")
+            case EpochEnded() | Said() | Warned():
+                _write(str(event))
 
 
 class Bars:
@@ -75,9 +114,24 @@ class Bars:
         from rich.console import Console
 
         self._console = Console(stderr=True)  # only the console of a bar knows to move it out of the way
+        self._bar: Bar | None = None
 
-    @contextmanager
-    def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
+    def __call__(self, event: Event) -> None:
+        match event:
+            case StageStarted():
+                self._start(event)
+            case Advanced(done=done):
+                assert self._bar
+                task = self._bar.tasks[0]
+                speed = task.finished_speed or task.speed
+                self._bar.update(task.id, completed=done, rate=f"{speed:,.0f}/s" if speed else "")
+            case StageEnded():
+                assert self._bar
+                self._bar.stop()
+            case EpochEnded() | Said() | Warned():
+                self._console.print(str(event), markup=False, highlight=False)
+
+    def _start(self, event: StageStarted) -> None:
         from rich import progress
 
         columns = (
@@ -87,19 +141,38 @@ class Bars:
             progress.TextColumn("{task.fields[rate]}"),
             progress.TimeRemainingColumn(),
         )
-        with progress.Progress(*columns, console=self._console) as bar:
-            task = bar.add_task(description, total=total, completed=done, rate="")
-
-            def advance(count: int) -> None:
-                speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-                bar.update(task, advance=count, rate=f"{speed:,.0f}/s" if speed else "")
-
-            yield advance
-
-    def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._bar = progress.Progress(*columns, console=self._console)
+        self._bar.start()
+        self._bar.add_task(event.stage, total=event.total, completed=event.done, rate="")
 
 
-def for_stderr() -> Progress:
-    """Bars if stderr is a terminal, else plain lines."""
-    return Bars() if sys.stderr.isatty() else Lines()
+def json_lines(event: Event) -> None:
+    """Write an event to stderr as a line of JSON, in ASCII."""
+    _write(json.dumps(event.to_json()))
+
+
+def for_stderr(way: str = "auto") -> Progress:
+    """Return progress that shows on stderr, as `stderr_listeners`."""
+    return Progress(*stderr_listeners(way))
+
+
+def stderr_listeners(way: str = "auto") -> tuple[Listener, ...]:
+    """Return what shows events on stderr.
+
+    Args:
+        way: `plain` lines, `json` lines, `none`, or `auto`: bars if stderr is a terminal, else plain lines.
+
+    Raises:
+        UnknownNameError: There is no such way.
+    """
+    choose(way, WAYS, "way to show progress")
+    if way == "none":
+        return ()
+    if way == "json":
+        return (json_lines,)
+    return (Bars() if way == "auto" and sys.stderr.isatty() else Lines(),)
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -179,7 +179,7 @@ def _show_rest(old: Path, folder: Path, progress: Progress) -> None:
     if stands(old):
         with suppress(OSError):
             put(old, shown := next_free(folder))
-            progress.say(f"{printable(str(shown))} holds what was not of the bundle that was replaced")
+            progress.warn(f"{printable(str(shown))} holds what was not of the bundle that was replaced")
 
 
 def _sweep(folder: Path, progress: Progress) -> None:

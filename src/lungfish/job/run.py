@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lungfish.core.cache import advice_on_cache
 from lungfish.core.errors import UsageError
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.job.bundle.finish import Trained, finish
 from lungfish.job.bundle.write import Made
 from lungfish.job.dataset import Gathered
@@ -40,11 +40,12 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
     recipe, target = choices.recipe, choices.target
 
     with join_group() as group, only_run(target.folder) if group.leads and recipe.tables else nullcontext():
-        progress = progress if group.leads else Silent()
+        progress = progress if group.leads else progress.muted()
         _check_group(group, recipe)
-        for line in (target.to_say(), advice_on_cache(), advice_on_restarts()):
-            if line:
-                progress.say(line)
+        if line := target.to_say():
+            progress.say(line)
+        for advice in filter(None, (advice_on_cache(), advice_on_restarts())):
+            progress.warn(advice)
         with clock.step("photos_and_features"), first_leads(group):
             prepared = prepare(job, choices, progress)
         recipe, gathered = prepared.recipe, prepared.gathered
@@ -72,6 +73,7 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
             trained = Trained(job.seed, recipe, stage, head, folds, learned, gathered)
             with staged_bundle(target.folder, target.replaced, progress) as files:
                 made, manifest = finish(trained, files, target, clock, progress)
+                progress.stop.check()  # for the last time: then the bundle stands
             result = _result(target, manifest, made, clock)
             if recipe.tables:
                 end_run(folder)

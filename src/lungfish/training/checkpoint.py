@@ -43,6 +43,27 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     notes: Mapping[str, Any]
 
+    @classmethod
+    def of_parts(cls, step: int, parts: Mapping[str, Mapping[str, Any]]) -> Checkpoint:
+        """Gather the state of each part: tensors go to the CPU, the rest are JSON values."""
+        import torch
+
+        tensors: dict[str, Tensor] = {}
+        notes: dict[str, Any] = {}
+        for part, state in parts.items():
+            for name, value in state.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"{part}/{name}"] = value.cpu()
+                else:
+                    notes[f"{part}/{name}"] = value
+        return cls(step, tensors, notes)
+
+    def part(self, part: str) -> dict[str, Any]:
+        """Return the state of one part."""
+        prefix = f"{part}/"
+        both = {**self.tensors, **self.notes}
+        return {name.removeprefix(prefix): value for name, value in both.items() if name.startswith(prefix)}
+
 
 class Checkpoints:
     """The checkpoints of one run; the last `keep` stay. One process at a time.

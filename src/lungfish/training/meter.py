@@ -4,110 +4,133 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import DivergedError
 from lungfish.evaluation.stage_result import Score
 from lungfish.training.group import Group
-from lungfish.training.state import State
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-T = TypeVar("T")
 LOOK_EVERY = 16  # steps of an accelerator, which each look waits for
 
 
+@dataclass
+class Tally:
+    """Sums over the steps of an epoch so far, in this process."""
+
+    loss: float = 0.0
+    right: int = 0
+    photos: int = 0
+    waited_s: float = 0.0
+    seconds: float = 0.0
+
+
 class Meter:
-    """Adds up what steps tell. On an accelerator numbers are looked at now and then, for a look waits for it.
+    """Adds up what steps measure. On an accelerator numbers are looked at now and then, for a look waits for it.
 
     Args:
-        state: its tally is filled.
-        group: of the run.
+        group: The processes that train together.
     """
 
-    def __init__(self, state: State, group: Group) -> None:
-        self._state, self._group = state, group
+    def __init__(self, group: Group) -> None:
+        self._group = group
         self._every = 1 if group.device == "cpu" else LOOK_EVERY
+        self._tally = Tally()
         self._unseen: list[tuple[int, float, Tensor]] = []  # step, learning rate, loss and right answers
         self._inputs: Tensor | None = None
+        self._step, self._rate = 0, 0.0  # of the last step
         self._began = time.perf_counter()
 
     def start(self) -> None:
         """Time runs from here: at the beginning of an epoch, and after what is no step."""
         self._began = time.perf_counter()
 
-    def wait(self, data: Iterator[T]) -> T:
-        """The next batch; the time until it is there counts as waiting."""
+    def wait(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return the next inputs and targets; the time until they are there counts as waiting."""
         began = time.perf_counter()
-        batch = next(data)
-        self._state.tally.waited_s += time.perf_counter() - began
-        return batch
+        inputs, targets = next(batches)
+        self._tally.waited_s += time.perf_counter() - began
+        self._tally.photos += len(inputs)
+        self._inputs = inputs
+        return inputs, targets
 
-    def add(self, rate: float, inputs: Tensor, logits: Tensor, targets: Tensor, loss: Tensor) -> None:
-        """A part of the step under way.
+    def add(self, step: int, rate: float, logits: Tensor, targets: Tensor, loss: Tensor) -> None:
+        """Add a part of a step.
 
         Args:
-            rate: the learning rate.
-            inputs: of this process.
-            logits: of these.
-            targets: class indices `[n]` or probabilities `[n, classes]`.
-            loss: summed over the photos.
+            step: Its number.
+            rate: Its learning rate.
+            logits: float32 `[n, classes]`.
+            targets: Class indices `[n]` or probabilities `[n, classes]`.
+            loss: Summed over the photos.
         """
         import torch
 
         truth = targets if targets.ndim == 1 else targets.argmax(dim=1)
         numbers = torch.stack([loss.detach(), (logits.argmax(dim=1) == truth).sum()])
-        self._unseen.append((self._state.step, rate, numbers))
-        self._inputs = inputs
-        self._state.tally.photos += len(inputs)
+        self._unseen.append((step, rate, numbers))
+        self._step, self._rate = step, rate
 
     def look(self, *, last: bool) -> bool:
-        """After a step, see to the numbers if it is time; whether it was.
+        """See to the numbers after a step if it is time; return whether it was.
 
         Args:
-            last: whether the step was the last one of its epoch.
+            last: Whether the step was the last one of its epoch.
 
         Raises:
-            DivergedError: the loss is not finite; says at which step, and the likely cause.
+            DivergedError: The loss is not finite; says at which step, and the likely cause.
         """
-        tally = self._state.tally
-        if not last and self._state.step % self._every:
+        if not last and (self._step + 1) % self._every:
             return False
         for step, rate, numbers in self._unseen:
             loss, right = numbers.tolist()
             if not math.isfinite(loss):
                 raise _diverged(step, rate, self._inputs)
-            tally.loss += loss
-            tally.right += int(right)
+            self._tally.loss += loss
+            self._tally.right += int(right)
         self._unseen.clear()
         now = time.perf_counter()  # an accelerator has ended these steps
-        tally.seconds += now - self._began
+        self._tally.seconds += now - self._began
         self._began = now
         return True
 
-    def row(self, epoch: int, rate: float, score: Score) -> dict[str, Any]:
-        """A JSON object of the epoch: means over all processes, speed, the share of time that steps waited.
+    def end_epoch(self, epoch: int, score: Score) -> dict[str, Any]:
+        """Return a JSON object of the epoch: means over all processes, speed, the share of time that steps waited.
 
         Raises:
-            DivergedError: the loss on validation photos is not finite.
+            DivergedError: The loss on validation photos is not finite.
         """
         if not math.isfinite(score.loss):
-            raise _diverged(self._state.step, rate, self._inputs)
-        tally = self._state.tally
-        loss, right, photos = self._group.sum([tally.loss, tally.right, tally.photos])
+            raise _diverged(self._step + 1, self._rate, self._inputs)
+        tally, self._tally = self._of_group(), Tally()
         return {
             "epoch": epoch,
-            "loss": loss / photos,
-            "top1": right / photos,
+            "loss": tally.loss / tally.photos,
+            "top1": tally.right / tally.photos,
             "val_loss": score.loss,
             "val_top1": score.top1,
-            "learning_rate": rate,
-            "images_per_s": photos / tally.seconds,
+            "learning_rate": self._rate,
+            "images_per_s": tally.photos / tally.seconds,
             "data_wait": tally.waited_s / tally.seconds,
             "seconds": tally.seconds,
         }
+
+    def state_dict(self) -> dict[str, float]:
+        """Return what the whole group has added up in this epoch; every process calls it."""
+        return asdict(self._of_group())
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue a saved epoch; the first process takes what all had added up."""
+        self._tally = Tally(**saved) if self._group.leads else Tally()
+
+    def _of_group(self) -> Tally:
+        """Sums over the processes; times are those of this one."""
+        loss, right, photos = self._group.sum([self._tally.loss, self._tally.right, self._tally.photos])
+        return replace(self._tally, loss=loss, right=int(right), photos=int(photos))
 
 
 def _diverged(step: int, rate: float, inputs: Tensor | None) -> DivergedError:

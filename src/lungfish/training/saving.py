@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
-from lungfish.training.checkpoint import Checkpoints
+from lungfish.training.checkpoint import Checkpoint, Checkpoints
 from lungfish.training.group import Group
 from lungfish.training.state import State
 from lungfish.training.stopping import StopsBetweenSteps
@@ -21,33 +20,31 @@ class Saves:
         state: of the run.
         checkpoints: where it is kept, or None.
         group: of the run; its first process writes.
-        signals: a run that was asked to stop is saved, and stops.
+        stops: a run that was asked to stop is saved, and stops.
     """
 
-    def __init__(self, state: State, checkpoints: Checkpoints | None, group: Group, signals: StopsBetweenSteps) -> None:
-        self._state, self._checkpoints, self._group, self._signals = state, checkpoints, group, signals
+    def __init__(self, state: State, checkpoints: Checkpoints | None, group: Group, stops: StopsBetweenSteps) -> None:
+        self._state, self._checkpoints, self._group, self._stops = state, checkpoints, group, stops
         self._rested = time.monotonic()  # once saving has not taken more than its share
         self._next = self._rested + EVERY_S
 
     def if_due(self, *, epoch_ended: bool) -> bool:
-        """Save if it is time; whether it was. Raises `StorageError`, and what a signal raises."""
+        """Save if it is time; whether it was. Raises `StorageError`, `StoppedError`, and what a signal raises."""
         due = time.monotonic() >= (self._rested if epoch_ended else self._next)
-        asked, due = (count > 0 for count in self._group.sum([self._signals.asked, due]))
+        asked, due = (count > 0 for count in self._group.sum([self._stops.asked, due]))
         if asked or due:
             self.now()
         if asked:
-            self._signals.stop()
+            self._stops.stop()
         return asked or due
 
     def now(self) -> None:
         """Save. Raises `StorageError`."""
         began = time.monotonic()
         if self._checkpoints:
-            tally = self._state.tally
-            loss, right, photos = self._group.sum([tally.loss, tally.right, tally.photos])
+            parts = self._state.state_dict()
             if self._group.leads:
-                whole = replace(tally, loss=loss, right=int(right), photos=int(photos))
-                self._checkpoints.save(self._state.checkpoint(whole))
+                self._checkpoints.save(Checkpoint.of_parts(self._state.step, parts))
         ended = time.monotonic()
         self._rested = ended + (ended - began) / SHARE
         self._next = max(self._rested, ended + EVERY_S)

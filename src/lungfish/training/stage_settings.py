@@ -37,6 +37,8 @@ class Tuning:
         warm_up: share of the steps in which the learning rate rises.
         average: of the moving average, how much stays in a step.
         pull: weight of the squared distance to the starting point.
+        max_grad_norm: Largest norm of a step's gradients, over all parameters; longer ones are scaled down. 0 for no
+            limit.
         patience: epochs without a lower loss on validation before training ends; not before the learning rate has come
             down to a tenth.
         batch_norm: `frozen` keeps its statistics, which small batches would spoil; `batch` learns them.
@@ -57,6 +59,7 @@ class Tuning:
     warm_up: float = 0.1
     average: float = 0.99
     pull: float = 0.0
+    max_grad_norm: float = 0.0
     patience: int = 4
     batch_norm: Literal["frozen", "batch"] = "frozen"
     min_area: float = FITTING
@@ -78,6 +81,7 @@ class Tuning:
             warm_up=(0, 1),
             average=(0, 0.999999),
             pull=(0, 1e6),
+            max_grad_norm=(0, 1e6),
             patience=(1, 10_000),
         )
         check_ranges_unless_fitting(self, min_area=(0.01, 1), color=(0, 1))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait for the end of a step, so that what is saved is a whole step."""
+"""Ctrl-C, SIGTERM and stop tokens wait for the end of a step, so that what is saved is a whole step."""
 
 from __future__ import annotations
 
@@ -9,34 +9,47 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from lungfish.core.errors import StoppedError
+from lungfish.core.stopping import StopToken
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopsBetweenSteps:
     """Holds signals back within its block, until `stop`; a second signal does not wait.
 
-    Outside the main thread, where signals never come, it does nothing.
+    Outside the main thread, where signals never come, only the token counts. A signal is not noted in the token, which
+    is the caller's: if its handler returns, the run goes on.
+
+    Args:
+        token: Of the job.
     """
 
-    def __init__(self) -> None:
-        self._asked: int | None = None
+    def __init__(self, token: StopToken) -> None:
+        self._token = token
+        self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
 
     @property
     def asked(self) -> bool:
-        """Whether a signal came."""
-        return self._asked is not None
+        """Whether this process is to stop."""
+        return self._signal is not None or self._token.is_requested
 
     def stop(self) -> None:
-        """Do now what the signal would have done when it came; if it came to another process of the group, SIGTERM."""
-        number = self._asked or int(signal.SIGTERM)
-        self._asked = None
-        if number not in self._handlers:
-            return
-        handler = self._handlers[number]
-        if not callable(handler):
+        """Do now what the signal would have done when it came, or raise `StoppedError`.
+
+        If another process of the group was asked, do what SIGTERM would do here if the program handles it.
+        """
+        number, self._signal = self._signal, None
+        if number is None:
+            self._token.check()
+        handler = self._handlers.get(number or int(signal.SIGTERM))
+        if callable(handler):
+            handler(number or int(signal.SIGTERM), None)
+        elif number is not None:
             raise KeyboardInterrupt
-        handler(number, None)
+        else:
+            raise StoppedError("another process of the group was stopped", "The same call in every process resumes.")
 
     @contextmanager
     def excusing(self, error: type[Exception]) -> Iterator[None]:
@@ -44,7 +57,7 @@ class StopsBetweenSteps:
         try:
             yield
         except error:
-            if self.asked:
+            if self._signal is not None:
                 self.stop()
             raise
 
@@ -61,6 +74,6 @@ class StopsBetweenSteps:
             self.stop()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked:
+        if self._signal is not None:
             self.stop()
-        self._asked = number
+        self._signal = number

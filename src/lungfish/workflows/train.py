@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.errors import StoppedError
+from lungfish.core.events import Event, Listener
+from lungfish.core.progress import Progress, stderr_listeners
+from lungfish.core.stopping import StopToken
 from lungfish.job.run import run_job
 from lungfish.job.spec import Job, TrainResult
 
@@ -23,18 +26,24 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     force: bool = Job.force,
     resume: bool = Job.resume,
     follow_links: bool = Job.follow_links,
-    progress: Progress | None = None,
+    progress: bool = False,
+    on_event: Listener | None = None,
+    stop: StopToken | None = None,
 ) -> TrainResult:
     """Make a proven bundle from labelled photos. The other arguments are those of `lungfish.job.spec.Job`.
 
     Args:
-        progress: told of the steps; silent if None.
+        progress: Show progress on stderr: bars on a terminal, plain lines elsewhere.
+        on_event: Called with every event, see `lungfish.core.events`, in the thread of the job. If it raises, the job
+            stops as by `stop`, and the error is raised here.
+        stop: Stops the job when its `stop` is called, in whatever thread.
 
     Raises:
         UsageError: a name or option that is wrong, or a place that must not be written to.
         PhotosError: the photos cannot be used as they are.
         ParityError: the exported file computes something else than the network.
         MachineError: weights, packages or disk are in the way.
+        StoppedError: `stop` asked for it; the same call resumes the job.
     """
     job = Job(
         photos=photos,
@@ -50,4 +59,35 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
         resume=resume,
         follow_links=follow_links,
     )
-    return run_job(job, progress or Silent())
+    stop = StopToken(stop)
+    caller = _Caller(on_event, stop)
+    result = None
+    try:
+        result = run_job(job, Progress(*(stderr_listeners() if progress else ()), caller, stop=stop))
+    except StoppedError:
+        if caller.error is None:
+            raise
+    if caller.error is not None:
+        raise caller.error
+    assert result is not None
+    return result
+
+
+class _Caller:
+    """Gives events to the caller until that fails: then the job stops between two steps, as if it was asked to.
+
+    Raised in the middle of the job, the error could be taken for one of the job's own, and handled.
+    """
+
+    def __init__(self, on_event: Listener | None, stop: StopToken) -> None:
+        self._on_event, self._stop = on_event, stop
+        self.error: Exception | None = None
+
+    def __call__(self, event: Event) -> None:
+        if self._on_event is None or self.error is not None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001  whatever it is, `train` raises it
+            self.error = error
+            self._stop.stop()

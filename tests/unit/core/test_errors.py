@@ -13,7 +13,7 @@ def subclasses(cls: type[LungfishError]) -> Iterator[type[LungfishError]]:
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    drawn = re.findall(r"[├└]── (\w+)(?: +exit (\d))?", errors.__doc__ or "")
+    drawn = re.findall(r"[├└]── (\w+)(?: +exit (\d+))?", errors.__doc__ or "")
     assert [name for name, _ in drawn] == [cls.__name__ for cls in subclasses(LungfishError)]
     for name, code in drawn:
         if code:

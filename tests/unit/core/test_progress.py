@@ -1,11 +1,14 @@
 import io
+import json
 import re
 import sys
 import time
 
 import pytest
 
-from lungfish.core.progress import Bars, Lines, Silent, for_stderr
+from lungfish.core.errors import UnknownNameError
+from lungfish.core.events import EpochEnded, Event, StageEnded, StageStarted
+from lungfish.core.progress import Bars, Lines, Progress, Silent, for_stderr, stderr_listeners
 
 
 def test_lines_say_how_far_every_30_seconds(
@@ -13,7 +16,7 @@ def test_lines_say_how_far_every_30_seconds(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with Lines().task("Decode", 100) as advance:
+    with Progress(Lines()).task("Decode", 100) as advance:
         for _ in range(4):
             now += 10
             advance(20)
@@ -31,7 +34,7 @@ def test_what_an_earlier_process_did_counts_but_not_for_the_rate(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with Lines().task("Decode", 100, 60) as advance:
+    with Progress(Lines()).task("Decode", 100, 60) as advance:
         now += 30
         advance(15)
     assert capsys.readouterr()[1].splitlines() == [
@@ -39,7 +42,7 @@ def test_what_an_earlier_process_did_counts_but_not_for_the_rate(
         "Decode: 75 of 100, 0/s, 50 s left",
         "Decode: 15 in 30.0 s",
     ]
-    with Bars().task("Decode", 4, 3) as advance:
+    with Progress(Bars()).task("Decode", 4, 3) as advance:
         advance(1)
     assert "4/4" in capsys.readouterr()[1]
 
@@ -53,7 +56,7 @@ def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bars_keep_to_stderr_and_print_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    bars = Bars()
+    bars = Progress(Bars())
     bars.say("[red]x[/red]")
     with bars.task("Decode", 2) as advance:
         advance(2)
@@ -107,4 +110,78 @@ def test_news_appears_above_a_live_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    assert isinstance(for_stderr(), Lines)
+    assert isinstance(stderr_listeners()[0], Lines)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert isinstance(stderr_listeners()[0], Bars)
+    assert isinstance(stderr_listeners("plain")[0], Lines)
+    assert stderr_listeners("none") == ()
+    with pytest.raises(UnknownNameError, match="no way to show progress is called 'jsno'\nDid you mean json"):
+        stderr_listeners("jsno")
+
+
+EPOCH = EpochEnded("finetune", 4, 0, 0.5, 0.8, 0.25, 0.875, 1e-3, 100.4, 0.02, 2.0)
+
+
+def test_every_event_is_a_line_of_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    progress = for_stderr("json")
+    with progress.task("photos", 3, 1) as advance:
+        advance(2)
+    progress.emit(EPOCH)
+    progress.say("two\nlines")
+    progress.warn("caf\u00e9")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.isascii()
+    assert [json.loads(line) for line in err.splitlines()] == [
+        {"event": "stage_started", "stage": "photos", "total": 3, "done": 1},
+        {"event": "advanced", "stage": "photos", "total": 3, "done": 3},
+        {"event": "stage_ended", "stage": "photos", "total": 3, "done": 3, "seconds": 0.0, "completed": True},
+        {
+            "event": "epoch_ended",
+            "stage": "finetune",
+            "epochs": 4,
+            "epoch": 0,
+            "loss": 0.5,
+            "top1": 0.8,
+            "val_loss": 0.25,
+            "val_top1": 0.875,
+            "learning_rate": 0.001,
+            "images_per_s": 100.4,
+            "data_wait": 0.02,
+            "seconds": 2.0,
+        },
+        {"event": "said", "text": "two\nlines"},
+        {"event": "warned", "text": "caf\u00e9"},
+    ]
+
+
+@pytest.mark.parametrize("way", [Lines, Bars])
+def test_epochs_and_warnings_in_words(way: type, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(way())
+    progress.emit(EPOCH)
+    progress.warn("the disk is nearly full")
+    assert " ".join(capsys.readouterr().err.split()) == (
+        "finetune: epoch 1 of 4: loss 0.500, validation 0.250 and 87.5 % right; 100 images/s, 2 % waiting "
+        "the disk is nearly full"
+    )
+
+
+def fail_in_a_stage(progress: Progress) -> None:
+    with progress.task("photos", 3) as advance:
+        advance(1)
+        raise ValueError("broken")
+
+
+def test_a_stage_that_fails_ends_for_every_listener(capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[Event] = []
+    with pytest.raises(ValueError, match="broken"):
+        fail_in_a_stage(Progress(Lines(), events.append))
+    assert isinstance(events[0], StageStarted)
+    assert isinstance(events[-1], StageEnded)
+    assert (events[-1].done, events[-1].completed) == (1, False)
+    assert capsys.readouterr().err == "photos: 3 to do\n"
+    bars = Progress(Bars())
+    for _ in range(2):  # a bar that was left would keep the next one from starting
+        with pytest.raises(ValueError, match="broken"):
+            fail_in_a_stage(bars)

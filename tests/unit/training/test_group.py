@@ -60,7 +60,11 @@ with join_group() as group:
             with open(f"{sys.argv[1]}/{name}.json", "w") as file:
                 json.dump(fitted.history, file)
 """
-SETTINGS = {"plain": {"epochs": 3}, "accumulated": {"epochs": 2, "accumulate": 2, "batch_norm": "batch"}}
+SETTINGS = {
+    "plain": {"epochs": 3},
+    "accumulated": {"epochs": 2, "accumulate": 2, "batch_norm": "batch"},
+    "clipped": {"epochs": 2, "accumulate": 2, "max_grad_norm": 0.1},
+}
 
 
 @pytest.fixture(scope="module")

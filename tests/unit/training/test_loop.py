@@ -4,8 +4,10 @@ import copy
 import json
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lungfish.core.errors import DivergedError, UsageError
+from lungfish.core.errors import DivergedError, StoppedError, UsageError
+from lungfish.core.progress import Progress
+from lungfish.core.stopping import StopToken
 from lungfish.evaluation.stage_result import Score
 from lungfish.nn.layers import Dropout
 from lungfish.training import saving
 from lungfish.training.checkpoint import Checkpoint, Checkpoints
-from lungfish.training.loop import Fitted, Run, _schedule, fit
+from lungfish.training.loop import Fitted, Run, fit
+from lungfish.training.schedule import Schedule
 from lungfish.training.stage_settings import Tuning
 
 TUNING = Tuning(epochs=4, batch=16, learning_rate=0.05, patience=4)
@@ -167,6 +172,23 @@ def test_a_signal_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
     assert same(run_toy(Toy()), run_toy(Toy(), checkpoints=checkpoints))
 
 
+def test_a_stop_from_another_thread_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
+    checkpoints, stop = Checkpoints(tmp_path / "run", JOB), StopToken()
+    toy = Toy(3, lambda: stop_elsewhere(stop))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StoppedError):  # where no signal ever comes
+        pool.submit(run_toy, toy, checkpoints=checkpoints, progress=Progress(stop=stop)).result()
+    saved = checkpoints.latest()
+    assert saved
+    assert saved.step == toy.asked == 3
+    assert same(run_toy(Toy()), run_toy(Toy(), checkpoints=checkpoints))
+
+
+def stop_elsewhere(stop: StopToken) -> None:
+    thread = threading.Thread(target=stop.stop)
+    thread.start()
+    thread.join()
+
+
 def test_another_job_is_refused(tmp_path: Path) -> None:
     run_toy(Toy(), checkpoints=Checkpoints(tmp_path / "run", JOB))
     with pytest.raises(UsageError, match=r"photos changed \(photos was abc, is def\)"):
@@ -254,6 +276,26 @@ def test_parts_of_a_step_add_up_to_it() -> None:
     assert all(torch.allclose(results[0][name], results[1][name], atol=1e-5) for name in results[0])
 
 
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_long_gradients_are_scaled_down_to_the_norm_allowed(accumulate: int) -> None:
+    """One step of SGD at half of its rate; Nesterov's momentum takes the first gradient 1.9 times."""
+    step = Tuning(epochs=1, batch=100, accumulate=accumulate, optimizer="sgd", learning_rate=0.1, warm_up=0.0)
+    step = replace(step, weight_decay=0.0, average=0.0)
+
+    def moved(max_grad_norm: float) -> Tensor:
+        torch.manual_seed(0)
+        toy, net = Toy(), nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 3))
+        start = nn.utils.parameters_to_vector(net.parameters()).detach()
+        fit(net, toy, toy.validate, replace(step, max_grad_norm=max_grad_norm), Run())
+        return nn.utils.parameters_to_vector(net.parameters()).detach() - start
+
+    free, clipped = moved(0.0), moved(0.01)
+    assert clipped.norm().item() == pytest.approx(0.5 * 0.1 * 1.9 * 0.01, rel=1e-3)
+    assert free.norm() > 10 * clipped.norm()
+    assert torch.allclose(clipped / clipped.norm(), free / free.norm(), atol=1e-4)
+    assert torch.equal(moved(1e6), free)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_earlier_layers_move_less(optimizer: str) -> None:
     def moved(layer_decay: float) -> float:
@@ -289,8 +331,10 @@ def test_batch_norm_learns_its_statistics_only_where_the_recipe_says_so(tmp_path
 
 
 def test_the_learning_rate_rises_along_a_line_and_falls_along_half_a_cosine() -> None:
-    assert _schedule(0.0, 0.2) == 0.0
-    assert _schedule(0.1, 0.2) == pytest.approx(0.5 * 0.5 * (1 + math.cos(0.1 * math.pi)))
-    assert _schedule(0.5, 0.2) == pytest.approx(0.5)
-    assert _schedule(1.0, 0.2) == pytest.approx(0.0)
-    assert _schedule(0.0, 0.0) == 1.0
+    schedule = Schedule(learning_rate=2.0, warmup_fraction=0.2, steps=10)
+    assert schedule.share(0) == 0.0
+    assert schedule.share(1) == pytest.approx(0.5 * 0.5 * (1 + math.cos(0.1 * math.pi)))
+    assert schedule.share(5) == pytest.approx(0.5)
+    assert schedule.share(10) == pytest.approx(0.0)
+    assert schedule.rate(4) == pytest.approx(2 * schedule.share(4.5))
+    assert replace(schedule, warmup_fraction=0.0).share(0) == 1.0

@@ -26,6 +26,7 @@ class Told(Silent):
     """What was said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:

@@ -143,12 +143,13 @@ def compute_views(
         trunk: the frozen part of the network.
         preprocess: the resize rule of the plain view; resolution and interpolation of all.
         settings: which views.
-        progress: told of every few photos.
+        progress: told of every few photos, after which its stop token is obeyed.
 
     Raises:
         UnreadablePhotoError: a photo that vanished, changed or broke after it was hashed; the others are kept.
         StorageError: more than the cache's budget or the disk holds, or a place that cannot be written.
         MissingExtraError: filelock is not installed.
+        StoppedError: the caller asked for it.
     """
     progress = progress or Silent()
     work = _Work(readers, hashes, trunk, preprocess, settings)
@@ -178,6 +179,7 @@ def _fill(array: GrowingArray, work: _Work, progress: Progress) -> None:
             for activations in computed:
                 array.append(activations)
                 advance(len(activations))
+                progress.stop.check()
                 if time.monotonic() - flushed > FLUSH_EVERY_S:
                     array.flush()
                     flushed = time.monotonic()

@@ -72,7 +72,7 @@ class ExamineOptions:
     Args:
         needs_features: which photos go through the trunk; all by default.
         workers: threads; as many as physical cores that this process may use if 0.
-        progress: told of every chunk.
+        progress: told of every chunk, after which its stop token is obeyed.
     """
 
     needs_features: Callable[[Photo], bool] = lambda _photo: True
@@ -95,6 +95,7 @@ def examine(
 
     Raises:
         MissingExtraError: imagehash is not installed.
+        StoppedError: the caller asked for it.
     """
     options = options or ExamineOptions()
     budget_bytes()  # an error now, not when the work is done
@@ -113,6 +114,7 @@ def examine(
             for looks in looked_at:
                 tally.take(looks)
                 advance(len(looks))
+                options.progress.stop.check()
                 if time.monotonic() - flushed > FLUSH_EVERY_S:
                     examiner.flush()
                     flushed = time.monotonic()

@@ -63,9 +63,11 @@ def finish(
     preprocess = stage.start.preprocess
     temperature = trained.learned.temperature
     classifier = Classifier(stage.network, temperature, gathered.labels, preprocess, stage.start.entry)
+    progress.stop.check()
     progress.say("Exporting and quantizing")
     with clock.step("export"):
         artifacts = export_artifacts(files, classifier, gathered, recipe)
+    progress.stop.check()
     with clock.step("proof"):
         val, test = gathered.to_prove("val"), gathered.to_prove("test")
         proofs = prove(artifacts, val, test, preprocess, progress)

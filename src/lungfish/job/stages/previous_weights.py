@@ -44,7 +44,7 @@ def last_weights(previous: Path | None, start: Start, job: Job, recipe: Recipe, 
     try:
         last = choose_start(None, str(previous))
     except LungfishError as error:
-        progress.say(f"Not starting from {printable(previous.name)}: {error.message}")
+        progress.warn(f"Not starting from {printable(previous.name)}: {error.message}")
         return None
     fits = same_layers(start.arch, last.arch) and last.preprocess.to_json() == start.preprocess.to_json()
     is_wanted = job.weights is None or last.entry.trained_from == start.entry.sha256
@@ -75,7 +75,7 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
         network = load_network(card.entry, last.arch)
         trunk = open_trunk(network, card.entry)
     except LungfishError as error:
-        progress.say(f"Not starting from {last.entry.name}: {error.message}")
+        progress.warn(f"Not starting from {last.entry.name}: {error.message}")
         return None
     if trunk.key == fresh.trunk.key:
         return None  # it had trained a head alone, as this job has by now

@@ -55,6 +55,7 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
         UsageError: No time for a network without weights.
         DivergedError: The loss is not finite.
         StorageError: Activations or a checkpoint cannot be written.
+        StoppedError: The caller asked for it.
     """
     gathered = context.gathered
     truth = gathered.truth[gathered.indices("val")]
@@ -71,6 +72,7 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
     _begin(stages, context)
     attempts, first = Attempts(network, head, context), None
     for name, stage in stages.items():
+        context.progress.stop.check()
         if why := attempts.why_skip(stage):
             context.progress.say(f"{name}: skipped: {why}")
             results.append(StageResult(name, None, 0.0, kept=False, why=f"skipped: {why}"))

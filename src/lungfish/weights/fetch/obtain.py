@@ -56,7 +56,7 @@ def obtain(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bo
         try:
             held = identify(replace(entry, location=candidate.location), candidate.file)
         except WeightsError as error:
-            progress.say(f"{candidate.origin} is passed over: {error.message}")
+            progress.warn(f"{candidate.origin} is passed over: {error.message}")
             continue
         progress.say(f"{printable(entry.name)}: taken from {candidate.origin}")
         return candidate, held

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungfish.core.errors import UsageError
+from lungfish.core.errors import StoppedError, UsageError
+from lungfish.core.events import Advanced, Event
+from lungfish.core.progress import Progress, Silent
+from lungfish.core.stopping import StopToken
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.data.scan import examination
 from lungfish.data.scan.examination import CHUNK_PHOTOS, LOOK_AHEAD, ExamineOptions, examine
@@ -197,7 +200,7 @@ def test_few_photos_are_held_at_once(encoded, picture):
         held.append(len(handed_out) - sum(taken))
         return data
 
-    class Bar:
+    class Bar(Silent):
         def task(self, _description, total):
             return _Counter(taken)
 
@@ -222,7 +225,7 @@ class _Counter:
 
 
 def test_ctrl_c_keeps_what_is_done_and_stops_the_workers(folder, trunk):
-    class Interrupted:
+    class Interrupted(Silent):
         def task(self, _description, total):
             return self
 
@@ -245,6 +248,20 @@ def test_ctrl_c_keeps_what_is_done_and_stops_the_workers(folder, trunk):
     assert done >= CHUNK_PHOTOS
     again = examine(open_photos(folder), SMALL, trunk)
     assert again.embedded == 40 - done
+
+
+def test_a_stop_keeps_what_is_done(folder, trunk):
+    stop = StopToken()
+
+    def listener(event: Event) -> None:
+        if isinstance(event, Advanced):
+            stop.stop()
+
+    with pytest.raises(StoppedError):
+        examine(open_photos(folder), SMALL, trunk, ExamineOptions(progress=Progress(listener, stop=stop)))
+    done = trunk.seen
+    assert CHUNK_PHOTOS <= done < 40
+    assert examine(open_photos(folder), SMALL, trunk).embedded == 40 - done
 
 
 def test_a_failing_trunk_keeps_what_is_done(folder, trunk):

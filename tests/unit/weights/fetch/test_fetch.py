@@ -54,10 +54,13 @@ class Told(Silent):
     """What was said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:
         self.lines.append(text)
+
+    warn = say
 
 
 @pytest.fixture
