@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,9 +77,7 @@ def train(  # noqa: PLR0913  one parameter for each option
     from lungfish.job.spec import Job
     from lungfish.training.group import is_leader
 
-    if cache_gb is not None:
-        os.environ["LUNGFISH_CACHE_GB"] = str(cache_gb)
-    job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links)
+    job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links, cache_gb)
     if dry_run:
         from lungfish.core.errors import PhotosError
         from lungfish.workflows.dry_run import plan_job

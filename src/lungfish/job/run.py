@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from lungfish.core.cache import advice_on_cache
+from lungfish.core.cache import advice_on_cache, cache_limit
 from lungfish.core.errors import UsageError
 from lungfish.core.extras import missing_extra
 from lungfish.core.progress import Progress
@@ -41,6 +41,11 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
 
     Raises: as `lungfish.train`.
     """
+    with cache_limit(job.cache_gb):
+        return _run(job, progress)
+
+
+def _run(job: Job, progress: Progress) -> TrainResult:
     clock, began = Stopwatch(), time.monotonic()
     start, recipe = resolve(job)
     photos = open_photos(job.photos, follow_links=job.follow_links)

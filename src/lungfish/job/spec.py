@@ -28,6 +28,7 @@ class Job:
         resume: refuse to begin anew if another job for the same bundle was stopped; a stopped one of the same goes on
             in any case.
         follow_links: also follow links that lead outside the folder of the photos.
+        cache_gb: How large the cache may grow for this job, in GB; `LUNGFISH_CACHE_GB` if None, else 10.
     """
 
     photos: str | Path
@@ -42,8 +43,11 @@ class Job:
     force: bool = False
     resume: bool = False
     follow_links: bool = False
+    cache_gb: float | None = None
 
     def __post_init__(self) -> None:
+        if self.cache_gb is not None and not self.cache_gb > 0:
+            raise UsageError(f"cache_gb is {self.cache_gb}; it must be a positive number", "Leave it out for 10 GB.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed is {self.seed}; allowed are whole numbers from 0 to {2**32 - 1}")
 

@@ -26,6 +26,7 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
     force: bool = False,
     resume: bool = False,
     follow_links: bool = False,
+    cache_gb: float | None = None,
     progress: bool = False,
     on_event: Listener | None = None,
     stop: StopToken | None = None,
@@ -58,6 +59,7 @@ def train(  # noqa: PLR0913  the command's options, under the names that people 
         force=force,
         resume=resume,
         follow_links=follow_links,
+        cache_gb=cache_gb,
     )
     stop = StopToken(stop)
     caller = _Caller(on_event, stop)
