@@ -77,8 +77,8 @@ def test_the_command_and_python_take_the_options_of_a_job() -> None:
     """Under the same names, with the same defaults and help; besides them, only what suits a terminal or a program."""
     options = {each.name: inspect.Parameter.empty if each.default is MISSING else each.default for each in fields(Job)}
     command, python = (inspect.signature(each).parameters for each in (train_command, lf.train))
-    assert set(command) - set(options) == {"cache_gb", "dry_run", "json"}
-    assert set(python) - set(options) == {"progress"}
+    assert set(command) - set(options) == {"dry_run", "progress", "json"}
+    assert set(python) - set(options) == {"progress", "on_event", "stop"}
     hints = get_type_hints(train_command, include_extras=True)
     for each in fields(Job):
         assert command[each.name].default == python[each.name].default == options[each.name], each.name

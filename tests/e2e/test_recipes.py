@@ -110,7 +110,7 @@ def test_epochs_are_those_of_the_last_step(train: Any) -> None:
         (["--minutes", "nan"], "minutes is nan"),
         (["--recipe", "scratch", "--weights", "efficientnet_lite0.in1k"], "recipe scratch starts without weights"),
         (["--recipe", "scrach"], "Did you mean scratch?"),
-        (["--cache-gb", "0"], "LUNGFISH_CACHE_GB is '0.0'; it must be a positive number"),
+        (["--cache-gb", "0"], "cache_gb is 0.0; it must be a positive number"),
     ],
 )
 def test_what_is_refused(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,9 +26,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     force: Annotated[bool, typer.Option("--force", help=OPTIONS["force"])] = Job.force,
     resume: Annotated[bool, typer.Option("--resume", help=OPTIONS["resume"])] = Job.resume,
     follow_links: Annotated[bool, typer.Option("--follow-links", help=OPTIONS["follow_links"])] = Job.follow_links,
-    cache_gb: Annotated[
-        float | None, typer.Option(help="How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]")
-    ] = None,
+    cache_gb: Annotated[float | None, typer.Option(help=OPTIONS["cache_gb"])] = Job.cache_gb,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the photos, list all problems, tell what would happen.")
     ] = False,
@@ -48,9 +45,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     from lungfish.job.run import run_job
     from lungfish.training.group import is_leader
 
-    if cache_gb is not None:
-        os.environ["LUNGFISH_CACHE_GB"] = str(cache_gb)
-    job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links)
+    job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links, cache_gb)
     if dry_run:
         from lungfish.core.errors import PhotosError
         from lungfish.workflows.dry_run import plan_job

@@ -14,6 +14,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -26,6 +28,7 @@ FOLDER = "lungfish-cache"
 MARKER = "CACHEDIR.TAG"  # https://bford.info/cachedir: programs that back up leave such folders out
 SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Lungfish made this folder"
 MARKER_TEXT = SIGNATURE + b", and deletes from it what it has made.\n"
+_limits_gb: list[float] = []  # of the jobs that run in this process
 
 
 def cache_home() -> Path:
@@ -91,12 +94,45 @@ def _make(folder: Path) -> None:
         shutil.rmtree(stage, ignore_errors=True)
 
 
+@contextmanager
+def cache_limit(gigabytes: float | None) -> Iterator[None]:
+    """Let the cache grow no larger within the block, whichever thread asks; None for what the user has set.
+
+    Of several jobs in a process, which share the cache, the one that allows least decides.
+    """
+    limit_cache(gigabytes)
+    try:
+        yield
+    finally:
+        if gigabytes is not None:
+            _limits_gb.remove(gigabytes)
+
+
+def limit_cache(gigabytes: float | None) -> None:
+    """Let the cache grow no larger as long as this process lives; None for what the user has set."""
+    if gigabytes is not None:
+        _limits_gb.append(gigabytes)
+
+
+def cache_limit_gb() -> float | None:
+    """Return the limit of the jobs in this process; None for what the user has set."""
+    return min(_limits_gb, default=None)
+
+
 def budget_bytes() -> int:
-    """How large the whole folder may grow: `LUNGFISH_CACHE_GB` (default 10; `inf` for no limit), in bytes.
+    """How large the whole folder may grow, in bytes.
+
+    It is what `cache_limit` says, else `LUNGFISH_CACHE_GB` (default 10; `inf` for no limit).
 
     Raises:
         UsageError: the variable is not a positive number.
     """
+    limit_gb = cache_limit_gb()
+    gigabytes = _of_the_user() if limit_gb is None else limit_gb
+    return sys.maxsize if math.isinf(gigabytes) else int(gigabytes * 1e9)
+
+
+def _of_the_user() -> float:
     text = os.environ.get("LUNGFISH_CACHE_GB", str(DEFAULT_BUDGET_GB))
     try:
         gigabytes = float(text)
@@ -104,7 +140,7 @@ def budget_bytes() -> int:
         gigabytes = -1.0
     if not gigabytes > 0:
         raise UsageError(f"LUNGFISH_CACHE_GB is {text!r}; it must be a positive number", "Unset it for 10 GB.")
-    return sys.maxsize if math.isinf(gigabytes) else int(gigabytes * 1e9)
+    return gigabytes
 
 
 def standing_folder() -> Path:

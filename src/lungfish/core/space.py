@@ -49,7 +49,7 @@ def make_room(folder: Path, needed: int) -> None:
         raise StorageError(
             f"{folder.parent.name} take {_gigabytes(needed)}; {_gigabytes(room - staying)} are free in "
             f"{printable(str(folder.parent))} or allowed by LUNGFISH_CACHE_GB beside weights and what is in use",
-            "Set LUNGFISH_CACHE_GB to more, or LUNGFISH_CACHE to another disk.",
+            "Set LUNGFISH_CACHE_GB, or cache_gb of the job, to more, or LUNGFISH_CACHE to another disk.",
         )
     for entry, size in unused.items():
         if held + needed <= room:

@@ -7,7 +7,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from lungfish.core.cache import advice_on_cache
+from lungfish.core.cache import advice_on_cache, cache_limit
 from lungfish.core.errors import UsageError
 from lungfish.core.progress import Progress
 from lungfish.job.bundle.finish import Trained, finish
@@ -35,6 +35,11 @@ def run_job(job: Job, progress: Progress) -> TrainResult:
 
     Raises: As `lungfish.train`.
     """
+    with cache_limit(job.cache_gb):
+        return _run(job, progress)
+
+
+def _run(job: Job, progress: Progress) -> TrainResult:
     clock, began = Stopwatch(), time.monotonic()
     choices = choose(job)
     recipe, target = choices.recipe, choices.target

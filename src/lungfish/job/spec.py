@@ -62,8 +62,14 @@ class Job:
     follow_links: bool = field(
         default=False, metadata={"help": "Also follow links that lead outside the folder of the photos."}
     )
+    cache_gb: float | None = field(
+        default=None,
+        metadata={"help": "How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]"},
+    )
 
     def __post_init__(self) -> None:
+        if self.cache_gb is not None and not self.cache_gb > 0:
+            raise UsageError(f"cache_gb is {self.cache_gb}; it must be a positive number", "Leave it out for 10 GB.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed is {self.seed}; allowed are whole numbers from 0 to {2**32 - 1}")
 

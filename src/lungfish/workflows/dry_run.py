@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lungfish.core.cache import cache_limit
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.core.space import nothing_deleted
@@ -122,7 +123,7 @@ def plan_job(job: Job, progress: Progress) -> Plan:
     Raises what `train` would raise before it trains, except for what is wrong with the photos that were found: the
     plan lists all of that.
     """
-    with nothing_deleted():
+    with nothing_deleted(), cache_limit(job.cache_gb):
         return _plan(job, progress)
 
 

@@ -26,6 +26,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     force: bool = Job.force,
     resume: bool = Job.resume,
     follow_links: bool = Job.follow_links,
+    cache_gb: float | None = Job.cache_gb,
     progress: bool = False,
     on_event: Listener | None = None,
     stop: StopToken | None = None,
@@ -58,6 +59,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
         force=force,
         resume=resume,
         follow_links=follow_links,
+        cache_gb=cache_gb,
     )
     stop = StopToken(stop)
     caller = _Caller(on_event, stop)

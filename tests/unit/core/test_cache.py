@@ -2,6 +2,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
@@ -13,6 +14,7 @@ from lungfish.core.cache import (
     advice_on_cache,
     budget_bytes,
     cache_folder,
+    cache_limit,
     cache_path,
     is_marked,
     standing_folder,
@@ -105,6 +107,18 @@ def test_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_budget_without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUNGFISH_CACHE_GB", "inf")
     assert budget_bytes() > 10**18
+
+
+def test_the_job_that_allows_least_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUNGFISH_CACHE_GB", "3")
+    with cache_limit(None):
+        assert budget_bytes() == 3 * 10**9
+    with cache_limit(4), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(budget_bytes).result() == 4 * 10**9  # more than the user's default
+        with cache_limit(2), cache_limit(5):
+            assert budget_bytes() == 2 * 10**9
+        assert budget_bytes() == 4 * 10**9
+    assert budget_bytes() == 3 * 10**9
 
 
 def test_below_a_folder_that_may_not_be_entered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -108,6 +110,15 @@ def test_progress_shows_what_the_command_shows_until_a_job_is_stopped(
     out, err = capsys.readouterr()
     assert (out, err) == ("", "photos: 30 to do\n")
     assert not (tmp_path / "stopped").exists()
+
+
+def test_the_cache_obeys_the_job_and_the_environment_stays(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUNGFISH_CACHE_GB", "10")
+    with pytest.raises(lf.LungfishError, match="cache_gb is nan; it must be a positive number"):
+        train("limited", cache_gb=math.nan)
+    _, finetune = train("limited", cache_gb=1e-6).candidates  # a thousand bytes
+    assert finetune["why"].startswith("skipped: activations take ")
+    assert os.environ["LUNGFISH_CACHE_GB"] == "10"
 
 
 def test_the_command_writes_events_as_json(

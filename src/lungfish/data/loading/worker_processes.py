@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TypeVar
 
+from lungfish.core.cache import cache_limit_gb, limit_cache
 from lungfish.core.errors import WorkerError
 
 T = TypeVar("T")
@@ -34,7 +35,8 @@ class WorkerProcesses:
     def __init__(self, count: int, prepare: Callable[[T], None], argument: T) -> None:
         import torch.multiprocessing  # teaches pickle to share tensors
 
-        self._pool = ProcessPoolExecutor(count, torch.multiprocessing.get_context("spawn"), _start, (prepare, argument))
+        arguments = (prepare, argument, cache_limit_gb())
+        self._pool = ProcessPoolExecutor(count, torch.multiprocessing.get_context("spawn"), _start, arguments)
         with _main_left_alone(), _interrupts_held():
             for _ in range(count):
                 self._pool.submit(_nothing)  # starts a process
@@ -93,12 +95,13 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(prepare: Callable[[T], None], argument: T) -> None:
+def _start(prepare: Callable[[T], None], argument: T, cache_gb: float | None) -> None:
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+    limit_cache(cache_gb)
     prepare(argument)
 
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from lungfish.architecture import parse_arch
+from lungfish.core.cache import cache_limit
 from lungfish.core.errors import UnknownNameError, WorkerError
 from lungfish.data.loading.worker_processes import WorkerProcesses
 
@@ -38,7 +39,8 @@ SCRIPT = """
 
 @pytest.fixture(scope="module")
 def pool():
-    pool = WorkerProcesses(1, int, "0")
+    with cache_limit(0.5):
+        pool = WorkerProcesses(1, int, "0")
     yield pool
     pool.close()
 
@@ -50,6 +52,10 @@ def ask(pool, expression):
 def test_a_worker_computes_on_one_thread_elsewhere(pool):
     assert ask(pool, "__import__('torch').get_num_threads()") == 1
     assert ask(pool, "__import__('os').getpid()") != os.getpid()
+
+
+def test_a_worker_keeps_the_cache_within_the_limit_of_the_job(pool):
+    assert ask(pool, "__import__('lungfish.core.cache').core.cache.budget_bytes()") == 5 * 10**8
 
 
 @POSIX
