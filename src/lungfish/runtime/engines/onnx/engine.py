@@ -34,7 +34,7 @@ def open_onnx(files: ModelFiles, threads: int | None) -> OnnxEngine:
     """
     if len(files.contents) > 1:
         raise BundleError(f"{files.name} is ONNX, which is one file; the bundle lists {len(files.contents)}", HINT)
-    return OnnxEngine(files.main, threads, name=files.name)
+    return OnnxEngine(files.main, threads)
 
 
 def onnx_devices() -> list[str]:
@@ -56,7 +56,6 @@ class OnnxEngine:
         data: the file. It may come from anyone: onnxruntime sees what has passed `checked_graph`.
         threads: that compute one run; by default as many as there are physical cores.
         output: name of the output; `probabilities` in a bundle.
-        name: of the file in messages.
         trusted: open whatever graph it is, unchecked; for what this process has exported itself, never for a bundle.
 
     Attributes:
@@ -72,21 +71,15 @@ class OnnxEngine:
     """
 
     def __init__(
-        self,
-        data: bytes,
-        threads: int | None = None,
-        output: str = "probabilities",
-        name: str = "the model",
-        *,
-        trusted: bool = False,
+        self, data: bytes, threads: int | None = None, output: str = "probabilities", *, trusted: bool = False
     ) -> None:
         self._batch_size = BATCH_SIZE
         if not trusted:
-            data, self._batch_size = checked_graph(data, BATCH_SIZE, name)
+            data, self._batch_size = checked_graph(data, BATCH_SIZE)
         self.threads = threads or physical_cores()
         self.output = output
-        self._session = _open(data, self.threads, name)
-        self.resolution_px, self.shape = _check_contract(self._session, output, name)
+        self._session = _open(data, self.threads)
+        self.resolution_px, self.shape = _check_contract(self._session, output)
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.runtime = runtime_name()
 
@@ -145,7 +138,7 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def _open(data: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
+def _open(data: bytes, threads: int) -> onnxruntime.InferenceSession:
     engine = _onnxruntime()
     engine.disable_telemetry_events()
     options = engine.SessionOptions()
@@ -157,14 +150,14 @@ def _open(data: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
     try:
         return engine.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
-        raise BundleError(f"onnxruntime cannot load {name}: {_first_line(error)}", HINT) from None
+        raise BundleError(f"onnxruntime cannot load the model: {_first_line(error)}", HINT) from None
 
 
 def _dtype(output: str) -> type[np.float16 | np.float32]:
     return np.float16 if output == ACTIVATIONS else np.float32
 
 
-def _check_contract(session: onnxruntime.InferenceSession, output: str, name: str) -> tuple[int, tuple[int, ...]]:
+def _check_contract(session: onnxruntime.InferenceSession, output: str) -> tuple[int, tuple[int, ...]]:
     """Return the resolution, and the shape of what comes out for one photo, of a graph that keeps the contract."""
     expected = (output, "tensor(float16)", 3) if output == ACTIVATIONS else (output, "tensor(float)", 1)
     inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
@@ -177,7 +170,7 @@ def _check_contract(session: onnxruntime.InferenceSession, output: str, name: st
             if all(isinstance(side, int) for side in shape):
                 return height, tuple(shape)
     raise BundleError(
-        f"{name} takes {shortened(inputs)} and gives {shortened(outputs)}; a bundle's graph takes "
+        f"the model takes {shortened(inputs)} and gives {shortened(outputs)}; a bundle's graph takes "
         f"image, uint8 [batch, height, width, 3], and gives {output}, float32 [batch, classes]",
         HINT,
     )

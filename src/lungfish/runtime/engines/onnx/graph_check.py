@@ -24,13 +24,12 @@ BATCH = b"batch"
 _INT, _INTS = 2, 7  # of onnx.AttributeProto.AttributeType
 
 
-def checked_graph(data: bytes, batch_size: int, what: str = "the model") -> tuple[bytes, int]:
+def checked_graph(data: bytes, batch_size: int) -> tuple[bytes, int]:
     """Check that an ONNX file stands alone and can be computed in bounded memory and time.
 
     Args:
         data: the file.
         batch_size: of the largest batch that will be computed.
-        what: name of the file in messages.
 
     Returns:
         The bytes to give to onnxruntime, which hold what was checked and nothing else; and the largest batch whose
@@ -40,14 +39,14 @@ def checked_graph(data: bytes, batch_size: int, what: str = "the model") -> tupl
         BundleError: the file breaks a rule.
     """
     if len(data) > MAX_MODEL_BYTES:
-        raise BundleError(f"{what} has {len(data):,} bytes; at most {MAX_MODEL_BYTES:,} are allowed", HINT)
+        raise BundleError(f"the model has {len(data):,} bytes; at most {MAX_MODEL_BYTES:,} are allowed", HINT)
     try:
         file = parse_onnx(data)
         _check_model(file.model)
         live_bytes = _Check(file, batch_size).run()
         return file.serialized(), min(batch_size, batch_size * MAX_LIVE_BYTES // live_bytes)
     except RefusedError as reason:
-        raise BundleError(f"{what} {reason}", HINT) from None
+        raise BundleError(f"the model {reason}", HINT) from None
 
 
 def _check_model(model: Any) -> None:
