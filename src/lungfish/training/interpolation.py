@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.training.paired_gain import gain
+from lungfish.training.paired_gain import gain, mistakes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,7 +86,7 @@ def move_to_best(
     for i, share in points:
         network.load_state_dict(interpolated(start, ends[i], share))
         reached.append(photos.logits())
-    wrong = [(logits.argmax(axis=1) != photos.labels).astype(np.float64) for logits in reached]
+    wrong = [mistakes(logits, photos.labels) for logits in reached]
     fewest = min(wrong, key=lambda each: float(each.mean()))
     best = max(k for k, each in enumerate(wrong) if _is_as_good(each, fewest, photos.units))
     i, share = points[best]

@@ -31,6 +31,12 @@ def gain(before: Losses, after: Losses, units: NDArray[np.int64]) -> Gain:
     return Gain(float(falls.mean()), error, len(falls))
 
 
+def mistakes(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return 1 for each photo that is answered wrongly, 0 for the others; arguments as for `losses`."""
+    wrong: NDArray[np.float64] = (logits.argmax(axis=1) != labels).astype(np.float64)
+    return wrong
+
+
 def losses(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float | None = None) -> Losses:
     """Return the cross-entropy of each photo, in nats.
 

@@ -13,7 +13,7 @@ from lungfish.core.names import plural
 from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import TrainingContext
 from lungfish.job.stages.tie_break import ChangedPhotos
-from lungfish.training.paired_gain import gain, losses
+from lungfish.training.paired_gain import gain, losses, mistakes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +35,9 @@ class Verdict:
 
 class Judge:
     """Compares a network with what it was before a stage.
+
+    Right answers decide, then losses, then losses on changed views: each where the one before it cannot tell the two
+    apart, within a standard error. Losses do not come first: they favor a network that is less certain (decision 0020).
 
     Args:
         context: The photos, whose scenes count as one.
@@ -67,6 +70,10 @@ class Judge:
         if self._few:
             clear = found.is_clear(CLEAR)
             return Verdict(clear, words if clear else f"{words}{or_chance(found)}", found)
+        wrong_before, wrong_after = (mistakes(each, self._truth) for each in logits)
+        right = gain(wrong_before, wrong_after, self._units)
+        if abs(right.mean) > right.error:
+            return Verdict(right.mean > 0, f"{_more_right(right)}; {words}", found)
         if abs(found.mean) > found.error:
             return Verdict(found.mean > 0, words, found)
         changed = self._gain_on_changed(network, start)
@@ -91,6 +98,12 @@ def fall(found: Gain, noun: str) -> str:
     """Return by how much the loss is lower, in words."""
     way = "lower" if found.mean >= 0 else "higher"
     return f"the loss is {abs(found.mean):.3f} {way} on {plural(found.photos, noun)} (standard error {found.error:.3f})"
+
+
+def _more_right(found: Gain) -> str:
+    """Return how many more answers are right, in words."""
+    count = round(found.mean * found.photos)
+    return f"{abs(count)} {'more' if count > 0 else 'fewer'} of {plural(found.photos, 'validation photo')} are right"
 
 
 def or_chance(found: Gain) -> str:

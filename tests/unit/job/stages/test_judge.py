@@ -88,6 +88,25 @@ def test_changed_views_do_not_overrule(right: int, kept: bool) -> None:
     assert CANNOT_DECIDE not in found.why
 
 
+@pytest.mark.parametrize(("more", "words"), [(9, "9 more of 100 validation photos are right"), (-9, "9 fewer of 100")])
+def test_right_answers_come_before_losses(more: int, words: str) -> None:
+    """Nine answers turn for the better, or for the worse, while certainty makes the loss go the other way."""
+    truth, certain, doubtful = np.zeros(100, np.int64), np.float32([3, 0]), np.float32([0.2, 0])
+    better = np.stack([certain] * 89 + [certain[::-1]] * 11) * 3
+    worse = np.stack([doubtful] * 80 + [doubtful[::-1]] * 20)
+    worse[:80] = certain
+    before, after = (worse, better) if more > 0 else (better, worse)
+    gathered = SimpleNamespace(
+        indices=lambda _: np.arange(100), truth=truth, sides=SimpleNamespace(units=np.arange(100))
+    )
+    judge = Judge(SimpleNamespace(gathered=gathered), few=False)  # type: ignore[arg-type]
+    network: Any = nn.Linear(1, 1)
+    found = judge(network, module.copied(network), (before, after), None)
+    assert found.kept is (more > 0)
+    assert found.why.startswith(words)
+    assert (found.gain.mean > 0) is not (more > 0)
+
+
 def test_what_cross_validation_has_shown_stands_unless_validation_denies_it() -> None:
     trial = Gain(0.3, 0.1, 400)
     found = verdict(11, 20, few=True, trial=trial)
