@@ -61,5 +61,6 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, tiny: Path, 
     assert "How it learned" not in (tmp_path / "probe" / "report.html").read_text(encoding="utf-8")
     card = (tmp_path / "tuned" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "The last 5 of 6 blocks" in " ".join(card.split())
-    assert read_recipe(str(tmp_path / "tuned" / "recipe.toml")) == read_recipe(str(recipe))
+    resolved = read_recipe(str(recipe)).for_photos(tuned["counts"]["train"])
+    assert read_recipe(str(tmp_path / "tuned" / "recipe.toml")) == resolved
     assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe()

@@ -54,7 +54,7 @@ def made(result: lf.TrainResult) -> list[bytes]:
 def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train, tmp_path: Path) -> None:
     events: list[Event] = []
     whole = train("whole", on_event=events.append)
-    assert [candidate["kept"] for candidate in whole.candidates] == [True, True]
+    assert [candidate.kept for candidate in whole.candidates] == [True, True]
     epochs = [event for event in events if isinstance(event, lf.EpochEnded)]
     assert [(event.stage, event.epoch, event.val_loss) for event in epochs] == [
         (row["step"], row["epoch"], row["val_loss"]) for row in whole.epochs
@@ -117,7 +117,7 @@ def test_the_cache_obeys_the_job_and_the_environment_stays(train: Train, monkeyp
     with pytest.raises(lf.LungfishError, match="cache_gb is nan; it must be a positive number"):
         train("limited", cache_gb=math.nan)
     _, finetune = train("limited", cache_gb=1e-6).candidates  # a thousand bytes
-    assert finetune["why"].startswith("skipped: activations take ")
+    assert finetune.why.startswith("skipped: activations take ")
     assert os.environ["LUNGFISH_CACHE_GB"] == "10"
 
 
