@@ -1,16 +1,24 @@
 """What a dry run prints, and what it does not time."""
 
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lungfish.core import request
+from lungfish.core.errors import DownloadError
+from lungfish.core.progress import Silent
 from lungfish.data.photos import SkippedFile
 from lungfish.data.split.problems import Problem
+from lungfish.job.spec import Job
 from lungfish.training.recipe import RECIPES
 from lungfish.workflows import dry_run as module
 from lungfish.workflows.dry_run import Plan
+from lungfish.workflows.train import train
 
 FEW = Problem("too_few", "'one' has 1 photo", ("one",), stops=True, rule="each needs two", fix="Add some.")
 UNTIMED = "not timed with fewer than 500 training photos, not in the estimate"
@@ -92,3 +100,24 @@ def test_too_few_photos_for_a_threshold_are_told(
     monkeypatch.setattr(module, "list_problems", lambda *_: ())
     gathered: Any = SimpleNamespace(photos=None, examined=None, sides=None, warnings=(), truth=np.zeros(photos, int))
     assert [each.kind for each in module._problems(gathered)] == kinds
+
+
+def test_a_dry_run_downloads_no_weights(
+    write_digits: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It plans with a network at its random initialization, which is as fast."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a dry run asks nobody")
+
+    monkeypatch.setattr(request, "_transport", refuse)
+    photos = write_digits(tmp_path / "digits", count=8)
+    job = Job(photos, tmp_path / "bundle", weights="mobilenet_v1_025.keras_r128_in1k", recipe="probe")
+    plan = module.plan_job(job, Silent())
+    assert plan.weights == job.weights
+    assert plan.steps[0].startswith("mobilenet_v1_025.keras_r128_in1k")
+    assert plan.steps[0].endswith("would be downloaded first; the time for that is not in the estimate")
+    assert plan.estimate_seconds
+    monkeypatch.setenv("LUNGFISH_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="not on this machine"):
+        train(**{each.name: getattr(job, each.name) for each in fields(Job)})
