@@ -56,7 +56,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
         recipe, gathered = prepared.recipe, prepared.gathered
         _check_same(gathered, group)
 
-        last = last_weights(gathered.previous, prepared.start, job, recipe, progress)
+        last = last_weights(gathered, prepared.start, job, recipe, progress)
         identity = identify(gathered, recipe, (prepared.start, last), job.seed, group.device)
         folder = run_folder(target.folder, identity)
         if job.resume and group.leads and not folder.exists():

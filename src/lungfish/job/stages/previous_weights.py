@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from lungfish.job.dataset import Gathered
 from lungfish.job.spec import Job
 from lungfish.job.stages.head import HeadStage
 from lungfish.job.start import Start, choose_start
+from lungfish.runtime.bundle_files import read_manifest
 from lungfish.training.attach import attach
 from lungfish.training.paired_gain import Losses, gain, losses
 from lungfish.training.probe import Head, fit_probe
@@ -27,21 +27,25 @@ from lungfish.weights.fetch.fetch import FetchOptions
 from lungfish.weights.load import load_network
 
 
-def last_weights(previous: Path | None, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
+def last_weights(gathered: Gathered, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
     """Return what the last bundle learned, as a start; None if there is nothing that this job could go on from.
 
-    It must be of the same network and resize rule, and trained from the weights that the job names, if it names any.
+    It must be of the same network and resize rule, and trained from the weights that the job names, if it names any. It
+    must be of other photos, or of another split: the same command on the same photos makes the same bundle again.
 
     Args:
-        previous: Folder of the last bundle.
+        gathered: The photos, and the folder of the last bundle.
         start: Of this job.
         job: This one.
         recipe: Of this job.
         progress: Told why a bundle is left alone.
     """
+    previous = gathered.previous
     if previous is None or not recipe.tables or not recipe.pretrained:
         return None
     try:
+        if read_manifest(previous).data.fingerprint == gathered.fingerprint():
+            return None
         last = choose_start(None, str(previous))
     except LungfishError as error:
         progress.warn(f"Not starting from {printable(previous.name)}: {error.message}")
