@@ -126,6 +126,8 @@ class RowStore:
         if len(small) < MERGE_AT:
             return
         chunks = [rows for file in small if (rows := self._read(file)) is not None]
+        if not chunks:  # another process has merged all of them this moment
+            return
         rows = np.concatenate(chunks)
         _, first = np.unique(rows["sha256"], axis=0, return_index=True)
         merged = self._write(rows[np.sort(first)])

@@ -98,6 +98,16 @@ def test_two_processes_write_and_merge_at_once(tmp_path):
     assert {i: row[0] for i, row in stored(tmp_path).items()} == {i: i for i in range(170)}
 
 
+def test_another_process_merges_all_files_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_store, "MERGE_AT", 3)
+    store = RowStore(tmp_path, ROW)
+    monkeypatch.setattr(store, "_read", lambda _: None)  # listed, and gone by the time they are read
+    for i in range(3):
+        store.add(key(i), np.zeros(4, np.float32))
+        store.flush()
+    assert len(stored(tmp_path)) == 3
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     store = RowStore(tmp_path / "file" / "s", ROW)
