@@ -125,7 +125,7 @@ class Said(Event):
 
 @dataclass(frozen=True)
 class Warned(Event):
-    """Something that people should know or change, though the job goes on."""
+    """A warning: the job continues, but someone should know about this or change it."""
 
     kind = "warned"
     text: str

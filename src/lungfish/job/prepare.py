@@ -124,7 +124,7 @@ def prepare(job: Job, choices: Choices, progress: Progress, *, dry: bool = False
     start, recipe = choices.start, choices.recipe
     try:
         network, weights = open_network(start, recipe, job.seed, FetchOptions(offline=dry, progress=progress))
-        start = replace(start, entry=weights.entry)  # with what only the file could tell
+        start = replace(start, entry=weights.entry)  # completed from the file
     except DownloadError:
         if not dry:
             raise

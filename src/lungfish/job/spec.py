@@ -30,7 +30,7 @@ class Job:
         default=None, metadata={"help": "Architecture.  [default: that of the weights, or efficientnet_lite0]"}
     )
     weights: str | None = field(
-        default=None, metadata={"help": "Pretrained weights, or a bundle.  [default: the best at hand for ARCH]"}
+        default=None, metadata={"help": "Pretrained weights, or a bundle.  [default: the best cached weights for ARCH]"}
     )
     recipe: str = field(
         default="auto", metadata={"help": "auto, probe, finetune, full or scratch; or a TOML file of a recipe."}

@@ -21,7 +21,7 @@ class PrecisionMap:
         otherwise: Precision of all other layers.
 
     Raises:
-        UsageError: a precision that there is not.
+        UsageError: An unknown precision.
     """
 
     by_prefix: Mapping[str, str] = field(default_factory=dict)

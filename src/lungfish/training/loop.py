@@ -64,7 +64,7 @@ class Run:
         bfloat16: whether products are rounded to it.
         compiled: whether steps go through torch.compile.
         deadline: of `time.monotonic`; no epoch begins that would not end before it.
-        progress: told of every step; its stop token is obeyed between steps.
+        progress: Receives every step; its stop token is checked between steps.
     """
 
     name: str = "training"

@@ -18,8 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopsBetweenSteps:
     """Holds signals back within its block, until `stop`; a second signal does not wait.
 
-    Outside the main thread, where signals never come, only the token counts. A signal is not noted in the token, which
-    is the caller's: if its handler returns, the run goes on.
+    Outside the main thread, which signals never reach, only the token counts. A signal does not set the token, which
+    belongs to the caller: if the signal's own handler returns, training continues.
 
     Args:
         token: Of the job.

@@ -98,7 +98,7 @@ def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
     write_golden(stage, preprocess, {artifact.file: artifact.open().run(pixels)})
     (stage / "labels.txt").write_text("".join(f"{label}\n" for label in labels), "utf-8", newline="\n")
     (stage / "NOTICE").write_text(notice(card.entry, card.accepted_license, CHANGES), "utf-8", newline="\n")
-    row = replace(artifact.row(), why="no labelled photos at hand")
+    row = replace(artifact.row(), why="no labelled photos to measure it on")
     manifest = _manifest(stage, classifier, card, row)
     (stage / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8", newline="\n")
 

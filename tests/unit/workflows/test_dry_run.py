@@ -44,7 +44,7 @@ def plan(*problems: Problem, skipped: int = 0, seconds: float | None = 9.4) -> P
 
 
 def test_problems_of_one_kind_share_their_advice() -> None:
-    told = str(plan(FEW, FEW, TYPO, seconds=None))
+    lines = str(plan(FEW, FEW, TYPO, seconds=None))
     assert (
         "problems\n"
         "  STOPS    'one' has 1 photo\n"
@@ -52,27 +52,27 @@ def test_problems_of_one_kind_share_their_advice() -> None:
         "           Each needs two.\n"
         "           Add some.\n"
         "  warning  class 'a\\x1bb' is a typo?\n"
-    ) in told
-    assert told.endswith("The job would stop here.")
+    ) in lines
+    assert lines.endswith("The job would stop here.")
     assert plan(FEW).stops
     assert not plan(TYPO).stops
 
 
 def test_a_sound_folder() -> None:
-    told = str(plan())
-    assert "\nNo problems found.\n" in told
-    assert told.endswith("about 9 s on this machine, into photos-bundle")
-    assert "more; --json lists all" not in told
+    lines = str(plan())
+    assert "\nNo problems found.\n" in lines
+    assert lines.endswith("about 9 s on this machine, into photos-bundle")
+    assert "more; --json lists all" not in lines
 
 
 def test_many_skipped_files_stay_short() -> None:
-    told = str(plan(skipped=1000))
-    assert told.count("skipped: x.jpg: empty file") == module.SKIPPED_SHOWN
-    assert "skipped: 980 more; --json lists all" in told
+    lines = str(plan(skipped=1000))
+    assert lines.count("skipped: x.jpg: empty file") == module.SKIPPED_SHOWN
+    assert "skipped: 980 more; --json lists all" in lines
 
 
 @pytest.mark.parametrize(
-    ("recipe", "train", "told"),
+    ("recipe", "train", "lines"),
     [
         ("auto", 499, (f"finetune, full: {UNTIMED}; at most 10 minutes in all",)),
         ("finetune", 499, (f"finetune: {UNTIMED}",)),
@@ -82,7 +82,7 @@ def test_many_skipped_files_stay_short() -> None:
     ],
 )
 def test_few_photos_are_not_timed(
-    recipe: str, train: int, told: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    recipe: str, train: int, lines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without pretrained weights there is nothing but the training to time."""
     gathered = SimpleNamespace(indices=lambda split: np.arange(train if split == "train" else 0))
@@ -90,7 +90,7 @@ def test_few_photos_are_not_timed(
     network: Any = None
     monkeypatch.setattr(module, "list_stages", lambda *_: {})
     monkeypatch.setattr(module, "plan_stages", lambda *_: (("timed",), 7.0))
-    assert module._plan_stages(network, context, 100.0) == (told, 7.0 if told == ("timed",) else 0.0)
+    assert module._plan_stages(network, context, 100.0) == (lines, 7.0 if lines == ("timed",) else 0.0)
 
 
 @pytest.mark.parametrize(("photos", "kinds"), [(49, ["no_threshold"]), (50, [])])

@@ -24,8 +24,8 @@ def row_table(rows: Sequence[Row]) -> str:
     from lungfish.core.names import printable
 
     online = any(row.next_command for row in rows)
-    told = ("stars", "updated", "source", "next") if online else ("source",)
-    lines = [["", "name", "license", "M params", "top-1", *told]]
+    columns = ("stars", "updated", "source", "next") if online else ("source",)
+    lines = [["", "name", "license", "M params", "top-1", *columns]]
     for row in rows:
         service = ["" if row.stars is None else f"{row.stars:,}", printable(row.updated)] if online else []
         params = "" if row.params is None else f"{row.params / 1e6:.2f}"

@@ -143,7 +143,7 @@ def compute_views(
         trunk: the frozen part of the network.
         preprocess: the resize rule of the plain view; resolution and interpolation of all.
         settings: which views.
-        progress: told of every few photos, after which its stop token is obeyed.
+        progress: Receives every few photos; its stop token is checked after each batch of them.
 
     Raises:
         UnreadablePhotoError: a photo that vanished, changed or broke after it was hashed; the others are kept.

@@ -72,7 +72,7 @@ class ExamineOptions:
     Args:
         needs_features: which photos go through the trunk; all by default.
         workers: threads; as many as physical cores that this process may use if 0.
-        progress: told of every chunk, after which its stop token is obeyed.
+        progress: Receives every chunk of photos; its stop token is checked after each.
     """
 
     needs_features: Callable[[Photo], bool] = lambda _photo: True

@@ -1,4 +1,4 @@
-"""The stage `full`: every layer, trained from photos that are augmented anew in every epoch."""
+"""The stage `full`: every layer, trained from photos that are augmented afresh in each epoch."""
 
 from __future__ import annotations
 

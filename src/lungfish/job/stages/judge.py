@@ -36,8 +36,8 @@ class Verdict:
 class Judge:
     """Compares a network with what it was before a stage.
 
-    Right answers decide, then losses, then losses on changed views: each where the one before it cannot tell the two
-    apart, within a standard error. Losses do not come first: they favor a network that is less certain (decision 0020).
+    The number of right answers decides. If it differs by less than a standard error, the loss decides, and failing that
+    the loss on changed views. Loss does not come first: it favors less confident networks (decision 0020).
 
     Args:
         context: The photos, whose scenes count as one.
