@@ -257,9 +257,16 @@ def test_a_stop_keeps_what_is_done(folder, trunk):
         if isinstance(event, Advanced):
             stop.stop()
 
+    class Slow(type(trunk)):
+        def __call__(self, pixels):
+            if self.seen:
+                time.sleep(1)  # the stop is known before the third chunk begins
+            return super().__call__(pixels)
+
+    slow, progress = Slow(), Progress(listener, stop=stop)
     with pytest.raises(StoppedError):
-        examine(open_photos(folder), SMALL, trunk, ExamineOptions(progress=Progress(listener, stop=stop)))
-    done = trunk.seen
+        examine(open_photos(folder), SMALL, slow, ExamineOptions(workers=1, progress=progress))
+    done = slow.seen
     assert CHUNK_PHOTOS <= done < 40
     assert examine(open_photos(folder), SMALL, trunk).embedded == 40 - done
 
