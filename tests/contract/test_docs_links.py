@@ -17,11 +17,13 @@ FENCE = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
 ADDRESS = re.compile(r"[a-z]+:")
 
 
-def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a page."""
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page; none for another file."""
+    if page.suffix != ".md":
+        return set()
     seen: Counter[str] = Counter()
     found = set()
-    for heading in HEADING.findall(FENCE.sub("", text)):
+    for heading in HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
         slug = re.sub(r"[^\w\- ]", "", words.strip().lower()).replace(" ", "-")
         found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
@@ -37,9 +39,8 @@ def broken_links(page: Path, root: Path = ROOT) -> list[str]:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if not target.exists() or not target.is_relative_to(root):
-            broken.append(link)
-        elif anchor and (target.suffix != ".md" or anchor not in anchors(target.read_text(encoding="utf-8"))):
+        is_file_here = target.exists() and target.is_relative_to(root)
+        if not is_file_here or (anchor and anchor not in anchors(target)):
             broken.append(link)
     return broken
 
