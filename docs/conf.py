@@ -26,13 +26,14 @@ html_show_sphinx = False
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 4  # the anchors that GitHub gives
 default_role = "code"  # `name` in a docstring
-maximum_signature_line_length = 80
+maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 add_module_names = False
 
 # page -> (caption, pages), in this order
 NAVIGATION = {
     "index": [
+        ("", ["Start <self>"]),
         (
             "Guides",
             [
