@@ -28,7 +28,7 @@ check: $(VENV)/.dev  ## lint, types, layers, dependencies, vocabulary
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
-	$(BIN)/python tests/vocabulary.py docs/glossary.md src tests benchmarks
+	$(BIN)/python tests/contract/vocabulary.py docs/glossary.md src tests benchmarks
 
 fix: $(VENV)/.dev  ## format, and mend what ruff can
 	$(BIN)/ruff format

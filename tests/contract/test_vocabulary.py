@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ..vocabulary import main
+from .vocabulary import main
 
 GLOSSARY = """
 | say | meaning | not |

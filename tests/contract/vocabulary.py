@@ -1,9 +1,9 @@
 """Hold the identifiers that this project defines against the glossary.
 
-Run: python tests/vocabulary.py docs/glossary.md src tests benchmarks
+Run: python tests/contract/vocabulary.py docs/glossary.md src tests benchmarks
 
-The glossary's first table lists words to avoid, its second one exceptions: an identifier, the files that may have it, and
-the reason. An identifier is split at underscores and capitals: `gathered_rows` and `GatheredRows` both have the word
+The glossary's first table lists words to avoid, its second one exceptions: an identifier, the files that may have it,
+and the reason. An identifier is split at underscores and capitals: `gathered_rows` and `GatheredRows` both have the word
 `gathered`. Names that belong to other libraries are used freely; only what is defined here is checked: functions,
 classes, arguments, variables, attributes, modules. Names of test functions are sentences, and not checked.
 """
@@ -40,10 +40,13 @@ def read_glossary(text: str) -> tuple[dict[tuple[str, ...], str], list[tuple[str
     """Return words to avoid, each with what to say instead, and exceptions: pairs of identifier and file pattern."""
     avoided: dict[tuple[str, ...], str] = {}
     exceptions: list[tuple[str, str]] = []
+    columns: list[str] = []
     for row in (line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")):
         cells = [cell.strip() for cell in row]
-        if cells[0] in ("say", "identifier") or set(cells[0]) <= set("-: "):
-            columns = cells if cells[0] in ("say", "identifier") else columns
+        if cells[0] in ("say", "identifier"):
+            columns = cells
+        elif set(cells[0]) <= set("-: "):
+            continue
         elif columns[0] == "say":
             avoided |= {tuple(split_words(name)): cells[0] for name in CODE.findall(cells[columns.index("not")])}
         else:
