@@ -3,9 +3,9 @@
 Run: python tests/contract/vocabulary.py docs/glossary.md src tests benchmarks
 
 The glossary's first table lists words to avoid, its second one exceptions: an identifier, the files that may have it,
-and the reason. An identifier is split at underscores and capitals: `gathered_rows` and `GatheredRows` both have the word
-`gathered`. Names that belong to other libraries are used freely; only what is defined here is checked: functions,
-classes, arguments, variables, attributes, modules. Names of test functions are sentences, and not checked.
+and the reason. An identifier is split at underscores and capitals: `gathered_rows` and `GatheredRows` both contain the
+word `gathered`. Only what is defined here is checked: functions, classes, arguments, variables, attributes, modules.
+Names of other libraries are used freely, and names of test functions, which are sentences, are not checked.
 """
 
 from __future__ import annotations
