@@ -22,12 +22,13 @@ parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Kera
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "parity or not parity" tests/parity \
 		--parity-page docs/learn/parity.md
 
-check: $(VENV)/.dev  ## lint, types, layers, dependencies
+check: $(VENV)/.dev  ## lint, types, layers, dependencies, vocabulary
 	$(BIN)/ruff check --no-cache  # a cached verdict does not see that a module came or went
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+	$(BIN)/python tests/contract/vocabulary.py docs/glossary.md src tests benchmarks
 
 fix: $(VENV)/.dev  ## format, and mend what ruff can
 	$(BIN)/ruff format

@@ -45,7 +45,7 @@ def bundle_seeds(data: Path) -> Seeds:
     from lungfish.runtime.manifest import DataSummary, FlavourRow, Manifest, WeightsOrigin
     from lungfish.runtime.preprocessing import Preprocessing
     from lungfish.weights.catalogue import find_entry
-    from lungfish.weights.store.ledger import Card
+    from lungfish.weights.store.record import WeightsRecord
 
     around = {"model.onnx": graphs(data)["model.onnx"], "weights.safetensors": safetensors_seeds(data).files["plain"]}
     model, weights = around.values()
@@ -57,7 +57,9 @@ def bundle_seeds(data: Path) -> Seeds:
         packages={"numpy": "2.0", "onnxruntime": "1.20"},
         architecture=parse_arch(ARCH).to_json(),
         flavour=FlavourRow("same", 1e-3),
-        weights=WeightsOrigin(entry.name, entry.source, entry.license, entry.sha256, Card(entry, "2026").to_json()),
+        weights=WeightsOrigin(
+            entry.name, entry.source, entry.license, entry.sha256, WeightsRecord(entry, "2026").to_json()
+        ),
         labels=LABELS,
         thresholds={"known": 0.5},
         temperature=1.0,

@@ -147,10 +147,10 @@ def write_seeds(name: str, data: Path, work: Path) -> str:
     """Make a format's sound files, unless they are there; their hash."""
     folder = work / "seeds" / name
     if not (folder / "around").is_dir():
-        made: Seeds = FORMATS[name].seeds(data)
+        created: Seeds = FORMATS[name].seeds(data)
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "files").mkdir(parents=True)
-        for place, files in (("files", made.files), ("stage", made.around)):
+        for place, files in (("files", created.files), ("stage", created.around)):
             (folder / place).mkdir(exist_ok=True)
             for file, content in files.items():
                 (folder / place / file).write_bytes(content)

@@ -38,7 +38,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpu_peer import PAIR_OF, Setting, peer_turn
+from gpu_peer import PAIR_OF, Config, peer_turn
 from lungfish import nn
 from lungfish.architecture import parse_arch
 from lungfish.data.augment.fresh import FreshAugmentation
@@ -60,8 +60,8 @@ from lungfish.training.validation import Validation
 
 HERE = Path(__file__).parent
 RECORD = HERE / "gpu.json"
-ON_GPU = Setting("cuda:0", 224, 128, 2048, steps=30, rounds=7, photos=10_000, workers=os.cpu_count() or 1)
-SMALL = Setting("cpu", 32, 4, 8, steps=2, rounds=2, photos=40, workers=1)
+ON_GPU = Config("cuda:0", 224, 128, 2048, steps=30, rounds=7, photos=10_000, workers=os.cpu_count() or 1)
+SMALL = Config("cpu", 32, 4, 8, steps=2, rounds=2, photos=40, workers=1)
 PARTS = (*PAIR_OF, "photos")
 LEARNING_RATE = 1e-6  # random weights with frozen statistics might diverge; the time does not depend on it
 VAL_PHOTOS = 64  # validated on between epochs, which is not timed
@@ -81,7 +81,7 @@ def main() -> None:
         arguments.error(f"no such part: {', '.join(sorted(unknown))}")
     if not asked.small and not torch.cuda.is_available():
         sys.exit("benchmarks/gpu.py needs a CUDA GPU, and torch sees none here. Nothing was measured.")
-    setting = SMALL if asked.small else ON_GPU
+    config = SMALL if asked.small else ON_GPU
     record = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() and not asked.small else {}
     header = {
         "gpu": None if asked.small else torch.cuda.get_device_name(),
@@ -94,7 +94,7 @@ def main() -> None:
         for part in asked.parts or PARTS:
             rows: list[Row] = []
             record[part] = {"date": datetime.now(UTC).isoformat(timespec="seconds")} | header | {"rows": rows}
-            measured = measure_photos(asked.table, setting) if part == "photos" else measure_steps(part, setting, peers)
+            measured = measure_photos(asked.table, config) if part == "photos" else measure_steps(part, config, peers)
             for row in measured:
                 rows.append(row)
                 print(table_line(row), flush=True)
@@ -102,47 +102,47 @@ def main() -> None:
                     RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def measure_steps(arch: str, setting: Setting, peers: Executor) -> Iterator[Row]:
+def measure_steps(arch: str, config: Config, peers: Executor) -> Iterator[Row]:
     """Both networks in turns: eager and compiled, at the batch and at the largest one."""
-    largest = setting.batch
-    while 2 * largest <= setting.most_batch:
-        if not take_turns(arch, replace(setting, batch=2 * largest, steps=2, rounds=1), peers):
+    largest = config.batch
+    while 2 * largest <= config.most_batch:
+        if not take_turns(arch, replace(config, batch=2 * largest, steps=2, rounds=1), peers):
             break
         largest *= 2
     for compiled in (False, True):
-        for batch in dict.fromkeys((setting.batch, largest)):
-            yield from take_turns(arch, replace(setting, batch=batch, compiled=compiled), peers)
+        for batch in dict.fromkeys((config.batch, largest)):
+            yield from take_turns(arch, replace(config, batch=batch, compiled=compiled), peers)
 
 
-def take_turns(arch: str, setting: Setting, peers: Executor) -> list[Row]:
+def take_turns(arch: str, config: Config, peers: Executor) -> list[Row]:
     """A row for each way to treat batch norm; none if the networks do not fit on the card."""
     gc.collect()
     torch.cuda.empty_cache()
     torch.compiler.reset()  # else a second batch would be compiled for batches of any size
     network = PAIR_OF[arch].build_ours()
     assert isinstance(network, nn.Network)
-    sequence = from_pixels(network, INITIAL.preprocessing(setting.side_px)).to(setting.device)
-    run = Run(group=Group(device=setting.device), bfloat16=True, compiled=setting.compiled)
+    sequence = from_pixels(network, INITIAL.preprocessing(config.side_px)).to(config.device)
+    run = Run(group=Group(device=config.device), bfloat16=True, compiled=config.compiled)
     theirs: list[float] = []
 
     def turn_of_the_peer(_network: object) -> Score:
-        setting.wait()
-        rate = peers.submit(peer_turn, arch, setting).result()
+        config.wait()
+        rate = peers.submit(peer_turn, arch, config).result()
         if rate is None:
             raise torch.OutOfMemoryError("in the peer's process")
         theirs.append(rate)
         return Score(0.0, 0.0)
 
     rows = []
-    epochs = 1 + setting.rounds
-    recipe = Full(epochs=epochs, patience=epochs, batch=setting.batch, learning_rate=LEARNING_RATE)
+    epochs = 1 + config.rounds
+    recipe = Full(epochs=epochs, patience=epochs, batch_size=config.batch, learning_rate=LEARNING_RATE)
     try:
         # learned first: in a network that has no statistics yet, frozen ones would be those of nothing
         for name, tuning in (("learned", replace(recipe, batch_norm="batch")), ("frozen", recipe)):
-            fitted = fit(sequence, ReadyBatches(setting), turn_of_the_peer, tuning, run)
+            fitted = fit(sequence, ReadyBatches(config), turn_of_the_peer, tuning, run)
             ours = [row["images_per_s"] for row in fitted.history]
             what = f"steps against timm's, batch norm {name}"
-            rows.append(row_of(arch, what, setting, ours[-setting.rounds :], theirs[-setting.rounds :]))
+            rows.append(row_of(arch, what, config, ours[-config.rounds :], theirs[-config.rounds :]))
     except torch.OutOfMemoryError:
         return []
     return rows
@@ -151,34 +151,36 @@ def take_turns(arch: str, setting: Setting, peers: Executor) -> list[Row]:
 class ReadyBatches:
     """The same batch for every step; an epoch is a turn."""
 
-    def __init__(self, setting: Setting) -> None:
-        self._batch = setting.pixels(), setting.labels()
-        self.labels = np.zeros(setting.steps * setting.batch, np.int64)
+    def __init__(self, config: Config) -> None:
+        self._batch = config.pixels(), config.labels()
+        self.labels = np.zeros(config.steps * config.batch, np.int64)
 
     def __call__(self, _epoch: int, chunks: Sequence[Positions]) -> Iterator[Batch]:
         return (self._batch for _ in chunks)
 
 
-def measure_photos(table: Path, setting: Setting) -> Iterator[Row]:
+def measure_photos(table: Path, config: Config) -> Iterator[Row]:
     """Recipe `full` on photos of the table, against ready-made ones; all epochs at the last ones' resolution."""
-    listed, preprocess = open_photos(table), Preprocessing(setting.side_px)
-    photos = replace(listed, photos=listed.photos[: setting.photos])
+    listed, preprocess = open_photos(table), Preprocessing(config.side_px)
+    photos = replace(listed, photos=listed.photos[: config.photos])
     records = examine(photos, preprocess).records
-    run = Run(group=Group(device=setting.device))
-    epochs = 2 * (1 + setting.rounds)
-    recipe = Full(epochs=epochs, patience=epochs, learning_rate=LEARNING_RATE, first_side=1.0, precision="bfloat16")
+    run = Run(group=Group(device=config.device))
+    epochs = 2 * (1 + config.rounds)
+    recipe = Full(
+        epochs=epochs, patience=epochs, learning_rate=LEARNING_RATE, initial_resolution_scale=1.0, precision="bfloat16"
+    )
     augmentation = FreshAugmentation(recipe.min_area, flips=recipe.flips, policy=recipe.policy)
     for arch in PAIR_OF:
         for compiled in (False, True):
             torch.compiler.reset()
-            here = replace(setting, batch=recipe.batch, compiled=compiled)
-            network = nn.build(parse_arch(f"{arch}:resolution={setting.side_px}").with_classes(len(photos.labels)))
+            here = replace(config, batch=recipe.batch_size, compiled=compiled)
+            network = nn.build(parse_arch(f"{arch}:resolution={config.side_px}").with_classes(len(photos.labels)))
             tuning = replace(recipe, compile="always" if compiled else "never")
-            with PhotoLoader(photos.reader, setting.workers) as loader:
+            with PhotoLoader(photos.reader, config.workers) as loader:
                 real = PhotoBatches(loader, records, preprocess, augmentation, seed=0)
                 val = validation(loader, records[:VAL_PHOTOS], preprocess, run.group)
                 in_turn = PhotosInTurn(real, here.pixels())
-                history = full(network, INITIAL.preprocessing(setting.side_px), in_turn, val, tuning, run).history
+                history = full(network, INITIAL.preprocessing(config.side_px), in_turn, val, tuning, run).history
             ready, reals = history[2::2], history[3::2]
             rates = ([row["images_per_s"] for row in rows] for rows in (reals, ready))
             waited = statistics.median(row["data_wait"] for row in reals)
@@ -208,13 +210,13 @@ def validation(loader: PhotoLoader, records: Sequence[Record], preprocess: Prepr
     return Validation(inputs, np.array([record.photo.label for record in records], np.int64), group)
 
 
-def row_of(arch: str, what: str, setting: Setting, ours: list[float], theirs: list[float]) -> Row:
+def row_of(arch: str, what: str, config: Config, ours: list[float], theirs: list[float]) -> Row:
     """Images a second in each round, and the median of their ratios."""
     return {
         "network": arch,
         "what": what,
-        "way": "compiled" if setting.compiled else "eager",
-        "batch": setting.batch,
+        "way": "compiled" if config.compiled else "eager",
+        "batch": config.batch,
         "ours": ours,
         "against": theirs,
         "ratio": statistics.median(a / b for a, b in zip(ours, theirs, strict=True)),

@@ -25,7 +25,7 @@ CLASSES = 1000
 
 
 @dataclass(frozen=True)
-class Setting:
+class Config:
     """How much is measured, and where.
 
     Args:
@@ -65,40 +65,40 @@ class Setting:
             torch.cuda.synchronize()
 
 
-def peer_turn(arch: str, setting: Setting) -> float | None:
+def peer_turn(arch: str, config: Config) -> float | None:
     """Images a second of timm's `arch` over the steps of a turn; None if it does not fit on the card.
 
     With another network or setting than the time before, a step that is not timed comes first.
     """
     try:
-        step = peer_stepper(arch, setting)
+        step = peer_stepper(arch, config)
         began = time.perf_counter()
-        for _ in range(setting.steps):
+        for _ in range(config.steps):
             step()
-        setting.wait()
-        return setting.steps * setting.batch / (time.perf_counter() - began)
+        config.wait()
+        return config.steps * config.batch / (time.perf_counter() - began)
     except torch.OutOfMemoryError:
         peer_stepper.cache_clear()
         return None
 
 
 @lru_cache(maxsize=1)
-def peer_stepper(arch: str, setting: Setting) -> Callable[[], None]:
+def peer_stepper(arch: str, config: Config) -> Callable[[], None]:
     """A step as train.py takes it with `--amp --amp-dtype bfloat16 --channels-last`; the first one is taken."""
     gc.collect()
     torch.cuda.empty_cache()
     torch.compiler.reset()
     torch.backends.cudnn.benchmark = True
-    network = PAIR_OF[arch].build_peer().train().to(setting.device).to(memory_format=torch.channels_last)
+    network = PAIR_OF[arch].build_peer().train().to(config.device).to(memory_format=torch.channels_last)
     optimizer = create_optimizer_v2(network, SETTINGS["opt"], SETTINGS["lr"], SETTINGS["weight_decay"])
-    autocast = torch.autocast(setting.device.partition(":")[0], torch.bfloat16)
-    model = autocast(torch.compile(network) if setting.compiled else network)
+    autocast = torch.autocast(config.device.partition(":")[0], torch.bfloat16)
+    model = autocast(torch.compile(network) if config.compiled else network)
     loss = autocast(LabelSmoothingCrossEntropy(SETTINGS["smoothing"]))
-    inputs, labels = torch.randn(setting.pixels().shape, device=setting.device), setting.labels()
+    inputs, labels = torch.randn(config.pixels().shape, device=config.device), config.labels()
 
     def step() -> None:
         peer_step(model, optimizer, loss, inputs, labels)
 
     step()
-    setting.wait()
+    config.wait()
     return step

@@ -14,11 +14,11 @@ from collections import Counter
 from pathlib import Path
 
 from lungfish.core.names import plural
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.data.sources import open_photos
 from lungfish.data.split.photos_csv import write_split
-from lungfish.job.dataset import Gathered, GatherOptions, gather
+from lungfish.job.dataset import Dataset, DatasetOptions, prepare_dataset
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.descriptor import open_descriptor
 
@@ -38,7 +38,7 @@ def first_of_each_class(photos: PhotoSet, size: int) -> PhotoSet:
     return PhotoSet(photos.labels, tuple(sorted(chosen, key=lambda photo: photo.name)), photos.reader)
 
 
-def moved(before: Gathered | None, after: Gathered) -> Counter[tuple[str, str]]:
+def moved(before: Dataset | None, after: Dataset) -> Counter[tuple[str, str]]:
     """How many photos went from one split to another."""
     if before is None:
         return Counter()
@@ -46,9 +46,9 @@ def moved(before: Gathered | None, after: Gathered) -> Counter[tuple[str, str]]:
     return Counter((old[name], split) for name, split in splits_by_name(after).items() if old.get(name, split) != split)
 
 
-def splits_by_name(gathered: Gathered) -> dict[str, str]:
-    names = (record.photo.name for record in gathered.examined.records)
-    return dict(zip(names, gathered.sides.splits, strict=True))
+def splits_by_name(dataset: Dataset) -> dict[str, str]:
+    names = (record.photo.name for record in dataset.examined.records)
+    return dict(zip(names, dataset.assignment.splits, strict=True))
 
 
 def grow(folder: Path, kept: Path) -> None:
@@ -57,9 +57,9 @@ def grow(folder: Path, kept: Path) -> None:
     with_memory = without = None
     for size in SIZES:
         some = first_of_each_class(photos, size)
-        alone = gather(some, RULE, None, GatherOptions(open_descriptor=open_descriptor), Silent())
-        options = GatherOptions(kept if with_memory else None, open_descriptor=open_descriptor)
-        following = gather(some, RULE, None, options, Silent())
+        alone = prepare_dataset(some, RULE, None, DatasetOptions(open_descriptor=open_descriptor), Progress())
+        options = DatasetOptions(kept if with_memory else None, open_descriptor=open_descriptor)
+        following = prepare_dataset(some, RULE, None, options, Progress())
         moves, free_moves = moved(with_memory, following), moved(without, alone)
         lost = sum(count for (was, _), count in free_moves.items() if was == "test")
         counts = ", ".join(f"{count} {split}" for split, count in following.counts().items())

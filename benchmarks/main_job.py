@@ -183,7 +183,7 @@ def print_table(figures: dict[str, Any]) -> None:
         ("photos to bundle, cached features", f"{median(job['cached_s']):.1f} s", "<= 60 s"),
         ("peak memory of the job", f"{job['peak_rss_gib']:.2f} GiB", "<= 2.5 GiB"),
         ("same model bytes, cold and cached", str(job["same_model_bytes"]), "True"),
-        ("top-1 of the default artefact", f"{job['top1_default']:.4f}", ">= 0.89"),
+        ("top-1 of the default artifact", f"{job['top1_default']:.4f}", ">= 0.89"),
         ("features, ours", f"{median(features['images_per_s']['ours']):.0f} images/s", ""),
         ("features, torch eager channels_last", f"{median(features['images_per_s']['torch_eager']):.0f} images/s", ""),
         ("features, ratio", f"{features['ratio']:.2f}", ">= 2.5"),

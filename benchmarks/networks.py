@@ -59,7 +59,7 @@ PAIRS = (
 
 
 @dataclass(frozen=True)
-class Setting:
+class Config:
     """Where and how a step runs."""
 
     name: str
@@ -69,12 +69,12 @@ class Setting:
     compiles: bool
 
 
-def settings() -> tuple[Setting, ...]:
-    on_cpu = Setting("cpu float32 eager", "cpu", torch.float32, 16, compiles=False)
+def settings() -> tuple[Config, ...]:
+    on_cpu = Config("cpu float32 eager", "cpu", torch.float32, 16, compiles=False)
     if not torch.cuda.is_available():
         return (on_cpu,)
     on_gpu = [
-        Setting(f"cuda bfloat16 {'compiled' if compiles else 'eager'}", "cuda", torch.bfloat16, 128, compiles)
+        Config(f"cuda bfloat16 {'compiled' if compiles else 'eager'}", "cuda", torch.bfloat16, 128, compiles)
         for compiles in (False, True)
     ]
     return (on_cpu, *on_gpu)
@@ -83,7 +83,7 @@ def settings() -> tuple[Setting, ...]:
 def main() -> None:
     torch.set_num_threads(THREADS)
     build_s = {name: measure_build(build) for name, build in builders().items()}
-    rows = [row for setting in settings() for pair in PAIRS for row in measure(pair, setting)]
+    rows = [row for config in settings() for pair in PAIRS for row in measure(pair, config)]
     header = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -114,7 +114,7 @@ class Steps:
 
     arch: str
     peer: str
-    setting: str
+    config: str
     what: str
     ours: list[float]
     theirs: list[float]
@@ -124,7 +124,7 @@ class Steps:
         return sorted(a / b for a, b in zip(self.ours, self.theirs, strict=True))
 
 
-def measure(pair: Pair, setting: Setting) -> list[Steps]:
+def measure(pair: Pair, config: Config) -> list[Steps]:
     """Eval and train steps of both, in turns; who goes first changes with every round.
 
     The one that is built first was 3 % slower, whichever it was: its tensors lie elsewhere. So each is first once.
@@ -132,31 +132,31 @@ def measure(pair: Pair, setting: Setting) -> list[Steps]:
     builders = {"ours": pair.build_ours, "theirs": pair.build_peer}
     rates: dict[str, dict[str, list[float]]] = {what: {name: [] for name in builders} for what in ("eval", "train")}
     for order in (sorted(builders), sorted(builders, reverse=True)):
-        steppers = {name: Stepper(builders[name](), setting) for name in order}
+        steppers = {name: Stepper(builders[name](), config) for name in order}
         for what, of_name in rates.items():
             for name in order * WARM_UP_STEPS:  # the first also allocates, or compiles
                 getattr(steppers[name], what)()
             for number in range(ROUNDS):
                 for name in sorted(builders, reverse=number % 2 == 1):
-                    of_name[name].append(setting.batch / seconds(getattr(steppers[name], what)))
-    return [Steps(pair.arch, pair.peer, setting.name, what, **of_name) for what, of_name in rates.items()]
+                    of_name[name].append(config.batch / seconds(getattr(steppers[name], what)))
+    return [Steps(pair.arch, pair.peer, config.name, what, **of_name) for what, of_name in rates.items()]
 
 
 class Stepper:
     """A network with a batch of random pixels, and what one step of it is."""
 
-    def __init__(self, network: nn.Module, setting: Setting) -> None:
-        self.setting = setting
-        self.network = network.to(setting.device).to(memory_format=torch.channels_last)
+    def __init__(self, network: nn.Module, config: Config) -> None:
+        self.config = config
+        self.network = network.to(config.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=0.01, momentum=0.9)
-        shape = (setting.batch, 3, SIDE_PX, SIDE_PX)
-        self.x_nchw = torch.randn(shape, device=setting.device).contiguous(memory_format=torch.channels_last)
-        self.labels = torch.randint(1000, (setting.batch,), device=setting.device)
-        self.forward: Callable[[Tensor], Tensor] = torch.compile(self.network) if setting.compiles else self.network
+        shape = (config.batch, 3, SIDE_PX, SIDE_PX)
+        self.x_nchw = torch.randn(shape, device=config.device).contiguous(memory_format=torch.channels_last)
+        self.labels = torch.randint(1000, (config.batch,), device=config.device)
+        self.forward: Callable[[Tensor], Tensor] = torch.compile(self.network) if config.compiles else self.network
 
     def logits(self) -> Tensor:
-        dtype = self.setting.dtype
-        with torch.autocast(self.setting.device, dtype, enabled=dtype != torch.float32):
+        dtype = self.config.dtype
+        with torch.autocast(self.config.device, dtype, enabled=dtype != torch.float32):
             return self.forward(self.x_nchw)
 
     def eval(self) -> None:
@@ -174,7 +174,7 @@ class Stepper:
         self.wait()
 
     def wait(self) -> None:
-        if self.setting.device == "cuda":
+        if self.config.device == "cuda":
             torch.cuda.synchronize()
 
 
@@ -193,7 +193,7 @@ def print_tables(build_s: dict[str, float], rows: list[Steps]) -> None:
         ours, theirs = statistics.median(row.ours), statistics.median(row.theirs)
         spread = f"{row.ratios[0]:.2f} to {row.ratios[-1]:.2f}"
         print(
-            f"| {row.arch} | {row.peer} | {row.setting} | {row.what} | {ours:.1f} | {theirs:.1f} | "
+            f"| {row.arch} | {row.peer} | {row.config} | {row.what} | {ours:.1f} | {theirs:.1f} | "
             f"{statistics.median(row.ratios):.2f} | {spread} |"
         )
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungfish.architecture import parse_arch
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.sources import open_photos
-from lungfish.job.dataset import GatherOptions, gather
+from lungfish.job.dataset import DatasetOptions, prepare_dataset
 from lungfish.training.descriptor import open_descriptor
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
@@ -60,11 +60,11 @@ def _make_trashnet(source: Path, folder: Path, seed: int) -> None:
     photos = open_photos(source)
     descriptor = open_descriptor()
     assert descriptor
-    options = GatherOptions(open_descriptor=lambda: descriptor)
-    gathered = gather(photos, descriptor.preprocess, None, options, Silent())
-    units, truth = gathered.sides.units, gathered.truth
+    options = DatasetOptions(open_descriptor=lambda: descriptor)
+    dataset = prepare_dataset(photos, descriptor.preprocess, None, options, Progress())
+    units, truth = dataset.assignment.units, dataset.truth
     rng = np.random.default_rng(seed)
-    for label, name in enumerate(gathered.labels):
+    for label, name in enumerate(dataset.labels):
         of_class = np.flatnonzero(truth == label)
         wanted, taken = TEST_SHARE * len(of_class), 0
         for unit in rng.permutation(np.unique(units[of_class])):
@@ -72,10 +72,10 @@ def _make_trashnet(source: Path, folder: Path, seed: int) -> None:
             split = "test" if taken + len(members) / 2 <= wanted else "train"
             taken += len(members) * (split == "test")
             for i in members:
-                record = gathered.examined.records[i]
+                record = dataset.examined.records[i]
                 place = folder / split / name
                 place.mkdir(parents=True, exist_ok=True)
-                (place / Path(record.photo.name).name).write_bytes(gathered.read(record.photo))
+                (place / Path(record.photo.name).name).write_bytes(dataset.read(record.photo))
 
 
 def _make_cifar(table: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 Run: python benchmarks/transfer.py [DATA] [PART ...], where PARTS are the keys of the JSON beside it; all if none is
 named, about an hour on two quiet cores. DATA holds `clothing-small` and `cifar10/train.parquet`. The peer's accuracy
 is that of transfer_peer.json, its speed is measured here, turn by turn with ours. Figures of accuracy are those of the
-default artefact on the test photos. Needs the `bench` install.
+default artifact on the test photos. Needs the `bench` install.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def main() -> None:
     for name in names or PARTS:
         with tempfile.TemporaryDirectory() as work:
             figures = PARTS[name](data, Path(work))
-        made = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "packages": packages}
-        record[name] = made | figures
+        created = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "packages": packages}
+        record[name] = created | figures
         RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         print(f"{name}\n{json.dumps(figures, indent=2)}", flush=True)
 
@@ -211,7 +211,7 @@ def measure_waiting(data: Path, work: Path) -> dict[str, Any]:
         rows[policy] = job(photos, work / policy, "--recipe", recipe)["epochs"][-1]  # the first ones warm up
     torch.set_num_threads(THREADS)
     network, entry = load_network(find_entry(WEIGHTS)), find_entry(WEIGHTS)
-    pixels = torch.randint(0, 256, (Full().batch, 3, 224, 224), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (Full().batch_size, 3, 224, 224), dtype=torch.uint8)
     labels = torch.randint(0, 1000, (len(pixels),))
     step = stepper(
         from_pixels(network.eval(), entry.preprocessing(network.arch.resolution_px)),

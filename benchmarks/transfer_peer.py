@@ -26,7 +26,7 @@ from timm.scheduler import create_scheduler_v2
 from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.measure import machine, versions
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.fetch.fetch import at_hand
+from lungfish.weights.fetch.fetch import local_file
 
 HERE = Path(__file__).parent
 SETTINGS: dict[str, Any] = {
@@ -94,7 +94,7 @@ def main() -> None:
 def peer_network(classes: int) -> Any:
     """timm's EfficientNet-Lite0 with the packaged weights, tensor by tensor in order, and a new classifier."""
     entry = find_entry("efficientnet_lite0.in1k")
-    path = at_hand(entry)
+    path = local_file(entry)
     assert path, f"{entry.name} is not installed"
     ours = list(torch.load(path, weights_only=True).values())
     network = create_model("tf_efficientnet_lite0")

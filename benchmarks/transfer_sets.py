@@ -137,13 +137,13 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
             return super().__call__(network, start, *rest)
 
         def _top1(self, network: Network) -> float:
-            gathered, rule = self._context.gathered, self._context.preprocess
+            dataset, rule = self._context.dataset, self._context.preprocess
             layers, right = from_pixels(network, self._context.preprocess).eval(), 0
-            records = gathered.records("test")
+            records = dataset.records("test")
             with torch.inference_mode():
                 for first in range(0, len(records), 64):
                     some = records[first : first + 64]
-                    pixels = np.stack([rule.pixels(rule.decode(gathered.read(each.photo))) for each in some])
+                    pixels = np.stack([rule.pixels(rule.decode(dataset.read(each.photo))) for each in some])
                     answers = layers(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())).argmax(dim=1).numpy()
                     right += int((answers == [each.photo.label for each in some]).sum())
             return right / len(records)

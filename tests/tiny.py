@@ -16,7 +16,7 @@ from PIL import Image
 from lungfish.architecture import parse_arch
 from lungfish.core.hashing import sha256_file
 from lungfish.job.start import INITIAL
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,8 +34,8 @@ def write_tiny_weights(bundle: Path) -> Path:
     manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
     manifest["architecture"] = parse_arch(ARCH).to_json()
     manifest["files"][file.name] = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
-    card = Card(replace(INITIAL, arch=ARCH, sha256="0" * 64), "")
-    manifest["weights"] |= {"license": INITIAL.license, "card": card.to_json()}
+    record = WeightsRecord(replace(INITIAL, arch=ARCH, sha256="0" * 64), "")
+    manifest["weights"] |= {"license": INITIAL.license, "record": record.to_json()}
     (bundle / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
     return bundle
 

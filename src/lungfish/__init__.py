@@ -1,4 +1,4 @@
-"""Lungfish: a folder of labelled photos to a small image classifier that is proven on the artefact that ships.
+"""Lungfish: a folder of labelled photos to a small image classifier that is proven on the artifact that ships.
 
 Names are imported when they are first used, so `import lungfish` alone loads neither torch nor numpy.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lungfish.core.errors import StoppedError as StoppedError
     from lungfish.core.events import Advanced as Advanced
     from lungfish.core.events import EpochEnded as EpochEnded
-    from lungfish.core.events import Said as Said
+    from lungfish.core.events import Logged as Logged
     from lungfish.core.events import StageEnded as StageEnded
     from lungfish.core.events import StageStarted as StageStarted
     from lungfish.core.events import Warned as Warned
@@ -44,7 +44,7 @@ _PUBLIC = {
     "EpochEnded": ("lungfish.core.events", "EpochEnded"),
     "LungfishError": ("lungfish.core.errors", "LungfishError"),
     "Prediction": ("lungfish.runtime.prediction", "Prediction"),
-    "Said": ("lungfish.core.events", "Said"),
+    "Logged": ("lungfish.core.events", "Logged"),
     "StageEnded": ("lungfish.core.events", "StageEnded"),
     "StageStarted": ("lungfish.core.events", "StageStarted"),
     "StopToken": ("lungfish.core.stopping", "StopToken"),
@@ -68,9 +68,9 @@ __all__ = [
     "Arch",
     "Bundle",
     "EpochEnded",
+    "Logged",
     "LungfishError",
     "Prediction",
-    "Said",
     "StageEnded",
     "StageStarted",
     "StopToken",

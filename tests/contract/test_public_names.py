@@ -15,7 +15,7 @@ NAMES = {
     "EpochEnded",
     "LungfishError",
     "Prediction",
-    "Said",
+    "Logged",
     "StageEnded",
     "StageStarted",
     "StopToken",

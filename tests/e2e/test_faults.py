@@ -72,7 +72,7 @@ def test_signals_end_it_quietly_with_its_workers(alone: WarmJob, new_job: NewJob
     job.recipe.write_text(WITHOUT)  # which has the same bits
     job.finish()
     assert (job.bundle / "bundle.json").read_bytes() != before
-    assert job.made() == alone.made()
+    assert job.created() == alone.created()
 
 
 @pytest.mark.usefixtures("several_processes")
@@ -89,7 +89,7 @@ def test_a_worker_dies(alone: WarmJob, new_job: NewJob) -> None:
     check_ended(workers)
     job.recipe.write_text(WITHOUT)  # as the hint says
     job.finish()
-    assert job.made() == alone.made()
+    assert job.created() == alone.created()
 
 
 def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, new_job: NewJob) -> None:
@@ -107,7 +107,7 @@ def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, new_job: NewJob)
         assert "error: the stopped run was another one: photos changed" in job.log
         victim.write_bytes(data)
     job.finish()
-    assert job.made() == alone.made()
+    assert job.created() == alone.created()
 
 
 def test_no_space_for_a_checkpoint(alone: WarmJob, new_job: NewJob) -> None:
@@ -123,7 +123,7 @@ def test_no_space_for_a_checkpoint(alone: WarmJob, new_job: NewJob) -> None:
     assert "File too large" in job.log
     assert checkpoints(job).items() >= before.items()
     job.finish()
-    assert job.made() == alone.made()
+    assert job.created() == alone.created()
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space is not taken ahead here")
@@ -144,7 +144,7 @@ def test_two_at_once(alone: WarmJob, new_job: NewJob) -> None:
     assert second.ended(second.start()) == 2
     assert second.log.startswith(f"error: another process is making {first.bundle} this moment\n")
     assert first.ended(process) == 0, first.log
-    assert first.made() == alone.made()
+    assert first.created() == alone.created()
 
 
 def test_the_notes_of_another_run(new_job: NewJob) -> None:

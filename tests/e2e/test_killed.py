@@ -37,7 +37,7 @@ def test_finetune(new_jobs: Callable[[str], tuple[WarmJob, WarmJob]]) -> None:
         kill(killed, aim, chance)
     killed.finish()
     alone.finish()
-    assert killed.made() == alone.made()
+    assert killed.created() == alone.created()
 
 
 @pytest.mark.usefixtures("several_processes")
@@ -49,7 +49,7 @@ def test_full_with_and_without_workers(new_jobs: Callable[[str], tuple[WarmJob, 
         kill(killed, aim, chance)
     killed.finish()
     alone.finish()
-    assert killed.made() == alone.made()
+    assert killed.created() == alone.created()
 
 
 def kill(job: WarmJob, aim: str, chance: random.Random) -> None:

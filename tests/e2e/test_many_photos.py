@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lungfish.data.split.photos_csv import read_split
-from lungfish.job import dataset as gather
+from lungfish.job import dataset as prepare_dataset
 
 RECIPE = """name = "own"
 few_photos = 0
@@ -15,7 +15,7 @@ cross_validate_below = 0
 views = 1
 flips = false
 epochs = 1
-batch = 16
+batch_size = 16
 """
 
 
@@ -24,7 +24,7 @@ def test_the_job_ends_well_though_most_photos_have_no_features(
 ) -> None:
     photos, bundle, recipe = write_digits(tmp_path / "digits"), tmp_path / "bundle", tmp_path / "own.toml"
     recipe.write_text(RECIPE)
-    monkeypatch.setattr(gather, "HEAD_PHOTOS", 24)
+    monkeypatch.setattr(prepare_dataset, "HEAD_PHOTOS", 24)
     options = (photos, "--weights", tiny, "--recipe", recipe, "--out", bundle, "--json")
     plan = lungfish("train", *options, "--dry-run").json
     ended = lungfish("train", *options)

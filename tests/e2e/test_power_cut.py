@@ -13,7 +13,7 @@ import pytest
 import lungfish as lf
 from lungfish.core import renames
 from lungfish.core.errors import LungfishError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.core.staging import Identity
 from lungfish.job.replace_bundle import restore_bundle, staged_bundle
 from lungfish.runtime.bundle_files import check_files
@@ -103,7 +103,7 @@ def test_a_bundle_put_in_its_place(
     here.mkdir()
     target = write_color_bundle(here / NAME) if old else here / NAME
     replaced = Identity.of(target) if old else None
-    with recording(here) as record, staged_bundle(target, replaced, Silent()) as stage:
+    with recording(here) as record, staged_bundle(target, replaced, Progress()) as stage:
         shutil.copytree(new, stage, dirs_exist_ok=True)
     how = f"{'replacing' if old else 'first'}, {'one step' if one_step else 'two steps'}"
     record_property(f"power cuts, {how}", check(record, tmp_path / "cuts", at_first=old))

@@ -20,7 +20,7 @@ def train(lungfish: Any, write_digits: Any, tiny: Path, tmp_path: Path) -> Any:
     def call(*options: object, start: tuple[object, ...] = ("--weights", tiny)) -> Any:
         ended = lungfish("train", photos, *start, "--out", tmp_path / "bundle", "--json", *options)
         assert ended.code == 0, ended.err
-        return ended.json | {"said": ended.err}
+        return ended.json | {"logged": ended.err}
 
     return call
 
@@ -34,7 +34,7 @@ def recipe_file(folder: Path, text: str) -> Path:
 def test_auto_says_what_it_will_do_and_why_it_stopped(train: Any, tmp_path: Path) -> None:
     result = train()
     assert result["recipe"] == "auto"
-    assert "Planned, as far as validation improves:\nfinetune: about " in result["said"]
+    assert "Planned, as far as validation improves:\nfinetune: about " in result["logged"]
     first, second = result["candidates"][:2]
     assert (first["recipe"], first["kept"]) == ("probe", True)
     assert second["recipe"] == "finetune"
@@ -62,7 +62,7 @@ def test_full_trains_the_stem_too(train: Any, tmp_path: Path) -> None:
         'name = "own"\nfew_photos = 0\n[full]\nepochs = 2\nbatch = 16\nmixup = 0.2\ncutmix = 1.0\npolicy = "trivial"\n'
     )
     result = train("--recipe", recipe_file(tmp_path, text))
-    assert [row["step"] for row in result["epochs"]] == ["full", "full"]
+    assert [row["stage"] for row in result["epochs"]] == ["full", "full"]
     assert {"loss", "top1", "val_loss", "val_top1", "learning_rate", "images_per_s", "data_wait"} <= set(
         result["epochs"][0]
     )

@@ -14,7 +14,7 @@ penalties = [{penalty}]
 [full]
 flips = false
 epochs = 4
-batch = 8
+batch_size = 8
 learning_rate = 2e-3
 """
 
@@ -27,7 +27,7 @@ def train(lungfish: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "own.toml").write_text(RECIPE.format(penalty=penalty), encoding="utf-8")
         ended = lungfish("train", "digits", "--weights", tiny, "--recipe", "own.toml", "--json")
         assert ended.code == 0, ended.err
-        return ended.json | {"said": ended.err}
+        return ended.json | {"logged": ended.err}
 
     return call
 
@@ -57,6 +57,6 @@ def test_more_photos_and_a_new_class(train: Any, write_digits: Any, tmp_path: Pa
     assert "New class: 3." in report
 
     manifest = json.loads((Path(second["bundle"]) / "bundle.json").read_text(encoding="utf-8"))
-    starts_from_last = "\nStarting from bundle:digits-bundle: on " in second["said"]
-    assert starts_from_last != ("\nNot starting from bundle:digits-bundle: on " in second["said"])
+    starts_from_last = "\nStarting from bundle:digits-bundle: on " in second["logged"]
+    assert starts_from_last != ("\nNot starting from bundle:digits-bundle: on " in second["logged"])
     assert manifest["weights"]["name"] == ("bundle:digits-bundle" if starts_from_last else "bundle:tiny")

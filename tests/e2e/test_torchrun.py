@@ -26,7 +26,7 @@ STEPS = """
 views = 1
 flips = false
 epochs = 2
-batch = 8
+batch_size = 8
 tail_share = 0.8
 optimizer = "sgd"  # which, unlike AdamW, tells gradients from their multiples
 learning_rate = 1e-4
@@ -34,9 +34,9 @@ learning_rate = 1e-4
 [full]
 flips = false
 epochs = 4
-batch = 8
+batch_size = 8
 learning_rate = 2e-3
-average = 0.9
+ema_decay = 0.9
 """
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -78,7 +78,7 @@ def check(job: WarmJob) -> None:
     assert not list(job.cache.glob("runs/*"))
     assert {path.name for path in job.bundle.parent.iterdir()} == {"own.toml", "log", "bundle"}
     lf.load(job.bundle)  # checks the hash of every file
-    assert {row["step"] for row in job.epochs()} == {"finetune", "full"}
+    assert {row["stage"] for row in job.epochs()} == {"finetune", "full"}
     for step in ("finetune", "full"):
         assert re.search(rf"^{step}: kept: epoch \d of \d", job.log, re.MULTILINE), job.log
 
@@ -117,7 +117,7 @@ def test_one_is_killed(pair: WarmJob, photos: Path, tiny: Path, tmp_path: Path) 
     assert len(errors) <= job.log.count(" failed (exitcode"), "only the process whose peer was killed reports an error"
     assert lf.load(job.bundle).manifest.test == result["test"]
     assert [row["kept"] for row in result["candidates"]] == [True, True, True]
-    assert job.made() == pair.made()
+    assert job.created() == pair.created()
 
 
 def losses(rows: list[dict[str, Any]]) -> list[tuple[float, float]]:

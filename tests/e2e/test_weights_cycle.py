@@ -94,10 +94,10 @@ def test_what_is_fetched_is_what_was_published(fetched: Any, model_folder: Path,
     shown = lungfish("weights", "show", NAME, "--json").json
     assert (shown["arch"], shown["license"], shown["accepted_license"]) == (ARCH, LICENSE, LICENSE)
     assert shown["converted_sha256"] == fetched["converted_sha256"]
-    assert shown["at_hand"]
+    assert shown["cached"]
     assert shown["verified"] is None
     listed = lungfish("weights", "list", "--arch", ARCH, "--json").json
-    assert [row["name"] for row in listed if row["at_hand"]] == [NAME]
+    assert [row["name"] for row in listed if row["cached"]] == [NAME]
 
 
 def test_converted_by_hand_it_is_the_same(fetched: Any, lungfish: Run, tmp_path: Path, cache: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_classifier_tells_what_it_stands_on(fetched: Any, lungfish: Run, photo
     ended = lungfish(*arguments, "--weights", NAME, "--out", tmp_path / "first")
     assert ended.code == 0, ended.err
     told = json.loads((tmp_path / "first" / "bundle.json").read_text(encoding="utf-8"))["weights"]
-    card = told["card"]
+    card = told["record"]
     assert (told["name"], told["license"], told["sha256"]) == (NAME, LICENSE, fetched["sha256"])
     assert (card["accepted_license"], card["converted_sha256"]) == (LICENSE, fetched["converted_sha256"])
     assert card["entry"]["license_source"] == f"model card of https://huggingface.co/{REPOSITORY}"
@@ -149,9 +149,9 @@ def test_a_classifier_tells_what_it_stands_on(fetched: Any, lungfish: Run, photo
     again = lungfish(*arguments, "--weights", tmp_path / "first", "--out", tmp_path / "second")
     assert again.code == 0, again.err  # the license was accepted before
     second = json.loads((tmp_path / "second" / "bundle.json").read_text(encoding="utf-8"))["weights"]
-    assert (second["license"], second["card"]["accepted_license"]) == (LICENSE, LICENSE)
+    assert (second["license"], second["record"]["accepted_license"]) == (LICENSE, LICENSE)
     assert second["name"] == "bundle:first"
-    assert second["card"]["entry"]["trained_from"] == fetched["sha256"]
+    assert second["record"]["entry"]["trained_from"] == fetched["sha256"]
 
     for bundle in (tmp_path / "first", tmp_path / "second"):
         notice = lungfish("weights", "licenses", bundle).out
@@ -206,12 +206,12 @@ def test_a_first_run_reads_pixels_as_those_after_it(
     torch.manual_seed(0)
     torch.save(torchvision.models.mobilenet_v2(width_mult=0.5).state_dict(), folder / "pytorch_model.bin")
     name = publish_model("someone/from-torchvision", folder, "apache-2.0", "pytorch")
-    made = []
+    created = []
     for out in (tmp_path / "first", tmp_path / "second"):
         arguments = ("--recipe", "probe", "--arch", f"{ARCH},resolution=64", "--weights", name, "--out", out)
         ended = lungfish("train", photos, *arguments)
         assert ended.code == 0, ended.err
-        card = json.loads((out / "bundle.json").read_text(encoding="utf-8"))["weights"]["card"]
-        made.append((card["entry"]["normalization"], sha256_file(out / "weights.safetensors")))
-    assert made[0] == made[1]
-    assert made[0][0]["mean"] == pytest.approx([123.675, 116.28, 103.53])
+        card = json.loads((out / "bundle.json").read_text(encoding="utf-8"))["weights"]["record"]
+        created.append((card["entry"]["normalization"], sha256_file(out / "weights.safetensors")))
+    assert created[0] == created[1]
+    assert created[0][0]["mean"] == pytest.approx([123.675, 116.28, 103.53])

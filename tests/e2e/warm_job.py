@@ -160,10 +160,10 @@ class WarmJob:
         """The rows of `training.jsonl`."""
         return [json.loads(line) for line in (self.bundle / "training.jsonl").read_text().splitlines()]
 
-    def made(self) -> tuple[dict[str, bytes], list[tuple[float, float]]]:
+    def created(self) -> tuple[dict[str, bytes], list[tuple[float, float]]]:
         """What must be the same however often a run is resumed: the model's files, and each epoch's losses."""
         rows = self.epochs()
-        for _, epochs in groupby(rows, lambda row: row["step"]):
+        for _, epochs in groupby(rows, lambda row: row["stage"]):
             numbers = [row["epoch"] for row in epochs]
             assert numbers == list(range(len(numbers)))
         files = {name: (self.bundle / name).read_bytes() for name in MODEL_FILES}

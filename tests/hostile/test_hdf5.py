@@ -37,9 +37,9 @@ ENDED = r"the library crashed on it, (signal|exit code)"
 
 @pytest.fixture
 def process() -> Iterator[Hdf5Process]:
-    made = Hdf5Process()
-    yield made
-    made._end()
+    created = Hdf5Process()
+    yield created
+    created._end()
 
 
 @pytest.fixture

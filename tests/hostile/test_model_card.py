@@ -7,8 +7,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from lungfish.deploy.model_card import model_card
-from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.rejection import Threshold
+from lungfish.evaluation.supporting_figures import SupportingFigures
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import DataSummary, FlavourRow, Manifest, WeightsOrigin
 from lungfish.runtime.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ MANIFEST = Manifest(
     val={},
     machine={},
 )
-BESIDE = Beside(Threshold(0.5, 0.95, 60, 57, 60))
+SUPPORTING = SupportingFigures(Threshold(0.5, 0.95, 60, 57, 60))
 HOSTILE = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -70,7 +70,7 @@ def shown(card: str) -> str:
 
 
 def card(manifest: Manifest = MANIFEST, entry: WeightsEntry = ENTRY, how: str = "A head on ENTRY") -> str:
-    return model_card(manifest, entry, how, BESIDE)
+    return model_card(manifest, entry, how, SUPPORTING)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

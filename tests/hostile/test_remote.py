@@ -205,7 +205,7 @@ def test_parts_that_are_not_those_asked_for(place: Any, reply: Any, claim: str) 
 
 def test_a_part_is_no_longer_than_asked_for(place: Any, reply: Any) -> None:
     place.answer("/set/x.tar", reply(206, bytes(5000), {"Content-Range": "bytes 10-19/5000"}))
-    assert remote.open_place(f"{place.url}/set").read_range("x.tar", 10, 20) == bytes(10)
+    assert remote.open_directory(f"{place.url}/set").read_range("x.tar", 10, 20) == bytes(10)
 
 
 def test_other_systems_are_asked_for_a_byte_more_than_they_listed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,10 +109,10 @@ def test_the_whole_cycle(
 
     ended = lungfish("train", photos, "--recipe", "probe", "--weights", NAME, "--out", tmp_path / "bundle")
     assert ended.code == 0, ended.err
-    card = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))["weights"]["card"]
-    assert (card["entry"]["license"], card["accepted_license"]) == (LICENSE, LICENSE)
-    assert (card["entry"]["sha256"], card["converted_sha256"]) == (fetched["sha256"], fetched["converted_sha256"])
-    assert card["verified"]["reference"] == row["reference"]
+    record = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))["weights"]["record"]
+    assert (record["entry"]["license"], record["accepted_license"]) == (LICENSE, LICENSE)
+    assert (record["entry"]["sha256"], record["converted_sha256"]) == (fetched["sha256"], fetched["converted_sha256"])
+    assert record["verified"]["reference"] == row["reference"]
     assert f"License:    {LICENSE}" in lungfish("weights", "licenses", tmp_path / "bundle").out
     assert lungfish("predict", NAME, photos / "0" / "0000.png").code == 0
 

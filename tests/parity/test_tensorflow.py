@@ -62,18 +62,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_tensorflow(case: Case, pictures: Any, folder: Path) -> Path:
     """A folder with the pictures, their logits and the checkpoint net.ckpt; made once."""
-    made = folder / str(case)
-    if not made.is_dir():
-        made.mkdir()
-        np.save(made / "pictures.npy", pictures(SIDE_PX, 2).float().permute(0, 2, 3, 1).numpy())
-        command = [sys.executable, str(SCRIPT), str(case), str(made)]
+    created = folder / str(case)
+    if not created.is_dir():
+        created.mkdir()
+        np.save(created / "pictures.npy", pictures(SIDE_PX, 2).float().permute(0, 2, 3, 1).numpy())
+        command = [sys.executable, str(SCRIPT), str(case), str(created)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
-    return made
+    return created
 
 
-def logits_of(network: nn.Module, made: Path) -> torch.Tensor:
-    x_nchw = torch.from_numpy(np.load(made / "pictures.npy")).permute(0, 3, 1, 2)
+def logits_of(network: nn.Module, created: Path) -> torch.Tensor:
+    x_nchw = torch.from_numpy(np.load(created / "pictures.npy")).permute(0, 3, 1, 2)
     network.double()
     with torch.inference_mode():
         return network(x_nchw.double().contiguous())
@@ -81,18 +81,18 @@ def logits_of(network: nn.Module, made: Path) -> torch.Tensor:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_logits(case: Case, pictures: Any, difference: Any, report: Any, compared: Any, folder: Path) -> None:
-    made = run_tensorflow(case, pictures, folder)
-    expected = torch.from_numpy(np.load(made / "logits.npy"))
+    created = run_tensorflow(case, pictures, folder)
+    expected = torch.from_numpy(np.load(created / "logits.npy"))
 
     def judge(network: nn.Module, expected: torch.Tensor, what: str) -> None:
-        found = difference(logits_of(network, made), expected)
+        found = difference(logits_of(network, created), expected)
         report.judge(compared(case.source, str(case), what, found, BOUND))
 
     if case.source == "slim":
-        every = lf.import_weights(made / "net.ckpt", lf.arch(f"{case.name}:classes=1001"), source="slim")
+        every = lf.import_weights(created / "net.ckpt", lf.arch(f"{case.name}:classes=1001"), source="slim")
         judge(every, expected, "1,001 classes")
         expected = expected[:, 1:]
-    network = lf.import_weights(made / "net.ckpt.index", lf.arch(case.name), source=case.source)
+    network = lf.import_weights(created / "net.ckpt.index", lf.arch(case.name), source=case.source)
     judge(network, expected, f"{SIDE_PX} px")
     state = network.state_dict()
     for key in [key for key in state if key.startswith("blocks.7.depthwise.norm")]:
@@ -105,10 +105,10 @@ def test_logits(case: Case, pictures: Any, difference: Any, report: Any, compare
 
 @pytest.mark.parametrize("case", [V1, V2_AVERAGED, B0], ids=str)
 def test_a_converted_checkpoint(case: Case, pictures: Any, folder: Path, tmp_path: Path, lungfish: Any) -> None:
-    made, arch, out = run_tensorflow(case, pictures, folder), lf.arch(case.name), tmp_path / "a.safetensors"
-    imported = lf.import_weights(made / "net.ckpt", arch, source=case.source)
+    created, arch, out = run_tensorflow(case, pictures, folder), lf.arch(case.name), tmp_path / "a.safetensors"
+    imported = lf.import_weights(created / "net.ckpt", arch, source=case.source)
     state = {key: tensor for key, tensor in imported.state_dict().items() if not key.endswith("num_batches_tracked")}
-    row = lungfish("weights", "convert", made / "net.ckpt", "--arch", case.name, "--out", out, "--json").json
+    row = lungfish("weights", "convert", created / "net.ckpt", "--arch", case.name, "--out", out, "--json").json
     assert row["source"] == case.source
     assert row["averages"] == (len(state) if case.averages else 0)
     assert ("class 0 of 1,001, the background" in row["dropped"]) == (case.source == "slim")
@@ -117,13 +117,13 @@ def test_a_converted_checkpoint(case: Case, pictures: Any, folder: Path, tmp_pat
     assert built.flavour == imported.flavour
     for key, tensor in state.items():
         assert torch.equal(built.state_dict()[key], tensor), key
-    again = convert_file(made / "net.ckpt.index", arch, case.source, tmp_path / "b.safetensors", Provenance())
+    again = convert_file(created / "net.ckpt.index", arch, case.source, tmp_path / "b.safetensors", Provenance())
     assert again.sha256_before == row["sha256_before"]
 
 
-def damaged(made: Path, tmp_path: Path, ending: str, change: Any) -> Path:
+def damaged(created: Path, tmp_path: Path, ending: str, change: Any) -> Path:
     """A copy of a checkpoint, one of its files changed."""
-    for file in made.glob("net.ckpt.*"):
+    for file in created.glob("net.ckpt.*"):
         data = file.read_bytes()
         (tmp_path / file.name).write_bytes(change(data) if ending in file.name else data)
     return tmp_path / "net.ckpt"
@@ -139,9 +139,9 @@ def damaged(made: Path, tmp_path: Path, ending: str, change: Any) -> Path:
     ],
 )
 def test_damaged_files(ending: str, change: Any, why: str, pictures: Any, folder: Path, tmp_path: Path) -> None:
-    made = run_tensorflow(V1, pictures, folder)
+    created = run_tensorflow(V1, pictures, folder)
     with pytest.raises(WeightsError, match=why):
-        lf.import_weights(damaged(made, tmp_path, ending, change), lf.arch("mobilenet_v1"), source="slim")
+        lf.import_weights(damaged(created, tmp_path, ending, change), lf.arch("mobilenet_v1"), source="slim")
 
 
 def test_text_and_numbers_that_are_not_finite(tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ STEM = "MobilenetV1/Conv2d_0/weights"
 
 
 def plain_variables(arch: lf.Arch) -> dict[str, Any]:
-    from lungfish.weights.layouts import find_layout, places
+    from lungfish.weights.layouts import find_layout, tensor_slots
 
     rng = np.random.default_rng(0)
-    where = places(arch, find_layout("slim", arch)).values()
+    where = tensor_slots(arch, find_layout("slim", arch)).values()
     return {place.name: rng.uniform(0.5, 1, place.shape).astype(np.float32) for place in where}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import lungfish as lf
 from lungfish.nn.layers import Dropout, DropPath
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 BOUND = 1e-8
 NAMES = ("mobilenet_v2", "efficientnet_b0")
@@ -58,7 +58,7 @@ def test_a_training_step(name: str, pictures: Any, randomize: Any, report: Any, 
     expected = step(without_chance(reference, 0.1), x_nchw, labels)
     loss = step(without_chance(ours, 0.1), x_nchw, labels)
 
-    where = places(arch, find_layout("torchvision", arch))
+    where = tensor_slots(arch, find_layout("torchvision", arch))
     their_gradients = {key: tensor.grad for key, tensor in reference.named_parameters()}
     gradients = {
         key: relative(tensor.grad, their_gradients[where[key].name]) for key, tensor in ours.named_parameters()

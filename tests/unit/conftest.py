@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from lungfish.architecture import parse_arch
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.sources import open_photos
 from lungfish.deploy.classifier import Classifier
-from lungfish.job.dataset import Gathered, GatherOptions, gather
+from lungfish.job.dataset import Dataset, DatasetOptions, prepare_dataset
 from lungfish.job.start import Start
 from lungfish.nn import build
 from lungfish.runtime.preprocessing import Preprocessing
@@ -30,7 +30,7 @@ SWAPPED = ("0/one-of-1.png", "2/one-of-0.png")
 class Embedded:
     """Handwritten digits that went through a small network, and the head that was fitted on them."""
 
-    gathered: Gathered
+    dataset: Dataset
     classifier: Classifier
     head: Head
 
@@ -52,13 +52,13 @@ def embedded(write_digits: Callable[..., Path], tmp_path: Path) -> Embedded:
     start = Start(parse_arch("efficientnet_lite0:resolution=64"), entry)
     network = load_network(entry, start.arch)
     photos = open_photos(tmp_path / "digits")
-    gathered = gather(photos, start.preprocess, open_trunk(network, entry), GatherOptions(), Silent())
-    head = fit_penalty(gathered.samples(gathered.indices("train")), 0.1, balanced=False)
+    dataset = prepare_dataset(photos, start.preprocess, open_trunk(network, entry), DatasetOptions(), Progress())
+    head = fit_penalty(dataset.samples(dataset.indices("train")), 0.1, balanced=False)
     network.classifier = torch.nn.Linear(network.classifier.in_features, 3)
     with torch.no_grad():
         network.classifier.weight.copy_(torch.from_numpy(head.weight))
         network.classifier.bias.copy_(torch.from_numpy(head.bias))
-    return Embedded(gathered, Classifier(network.eval(), 1.0, gathered.labels, start.preprocess, entry), head)
+    return Embedded(dataset, Classifier(network.eval(), 1.0, dataset.labels, start.preprocess, entry), head)
 
 
 @pytest.fixture

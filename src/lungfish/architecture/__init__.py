@@ -6,18 +6,18 @@ from lungfish.architecture.flavour import Flavour
 from lungfish.architecture.lowering import INPUT, Op, lower
 from lungfish.architecture.parse import parse_arch
 from lungfish.architecture.scaling import COMPOUND, CompoundScaling
-from lungfish.architecture.table import Row, Table
+from lungfish.architecture.table import BlockRow, NetworkTable
 
 __all__ = [
     "COMPOUND",
     "INPUT",
     "NAMED",
     "Arch",
+    "BlockRow",
     "CompoundScaling",
     "Flavour",
+    "NetworkTable",
     "Op",
-    "Row",
-    "Table",
     "lower",
     "parse_arch",
 ]

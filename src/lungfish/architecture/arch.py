@@ -12,7 +12,7 @@ from lungfish.architecture.checks import check_multiplier, check_rate, check_tex
 from lungfish.architecture.reading import read_object
 from lungfish.architecture.rounding import ROUNDINGS, round_depth, round_resolution
 from lungfish.architecture.scaling import COMPOUND
-from lungfish.architecture.table import MAX_CHANNELS, Row, Table
+from lungfish.architecture.table import MAX_CHANNELS, BlockRow, NetworkTable
 from lungfish.core.errors import ArchitectureError
 
 MAX_RESOLUTION_PX = 4096
@@ -34,7 +34,7 @@ class Arch:
         depth: multiplier of every row's number of blocks.
         native_px: side of the square input at resolution 1.
         dropout: rate before the classifier.
-        drop_connect: rate of stochastic depth at the end; it grows linearly from 0 at the first block.
+        drop_path_rate: rate of stochastic depth at the end; it grows linearly from 0 at the first block.
         classes: outputs of the classifier.
         in_channels: channels of the input.
         resolution: multiplier of `native_px`; a product is rounded to a multiple of 8.
@@ -44,12 +44,12 @@ class Arch:
     """
 
     name: str
-    table: Table
+    table: NetworkTable
     width: float = 1.0
     depth: float = 1.0
     native_px: int = 224
     dropout: float = 0.2
-    drop_connect: float = 0.2
+    drop_path_rate: float = 0.2
     classes: int = 1000
     in_channels: int = 3
     resolution: float = 1.0
@@ -58,13 +58,13 @@ class Arch:
         check_text("name", self.name, longest=MAX_NAME)
         if not self.name.partition(":")[0]:
             raise ArchitectureError(f"name is {shown(self.name)}; it must not be empty, nor begin with a colon")
-        if not isinstance(self.table, Table):
+        if not isinstance(self.table, NetworkTable):
             raise ArchitectureError(f"table is {shown(self.table)}; it must be a Table")
         for name in ("width", "depth", "resolution"):
             check_multiplier(name, getattr(self, name), MAX_MULTIPLIER)
         check_whole("native_px", self.native_px, 1, MAX_RESOLUTION_PX)
         check_whole("resolution_px", self.resolution_px, self.total_stride, MAX_RESOLUTION_PX)
-        for name in ("dropout", "drop_connect"):
+        for name in ("dropout", "drop_path_rate"):
             check_rate(name, getattr(self, name))
         check_whole("classes", self.classes, 1, MAX_CLASSES)
         check_whole("in_channels", self.in_channels, 1, 1024)
@@ -168,7 +168,7 @@ class Arch:
     def _whole(self) -> tuple[object, ...]:
         """All else but the name, and what the multipliers come to, whose rounding passes over their last digits."""
         scaled = (self.stage_widths, self.stage_depths, self.stem_width, self.head_width, self.resolution_px)
-        rates = (self.dropout, self.drop_connect)
+        rates = (self.dropout, self.drop_path_rate)
         return (self.table, scaled, self.native_px, *rates, self.classes, self.in_channels)
 
     def to_json(self) -> dict[str, Any]:
@@ -183,14 +183,19 @@ class Arch:
             ArchitectureError: not JSON, an unknown or missing key, a wrong type or value.
         """
         try:
-            fields = read_object(cls, "the architecture", json.loads(value) if isinstance(value, str) else value)
+            values = json.loads(value) if isinstance(value, str) else value
+            if isinstance(values, dict) and "drop_connect" in values:  # its name in earlier bundles
+                values = {"drop_path_rate" if key == "drop_connect" else key: item for key, item in values.items()}
+            fields = read_object(cls, "the architecture", values)
         except (ValueError, RecursionError) as error:
             raise ArchitectureError(f"the architecture is not JSON: {error}") from None
-        table = read_object(Table, "table", fields["table"])
+        table = read_object(NetworkTable, "table", fields["table"])
         if not isinstance(table["rows"], list | tuple):
             raise ArchitectureError(f"rows is {shown(table['rows'])}; it must be a list")
-        table["rows"] = [Row(**read_object(Row, f"row {i}", row)) for i, row in enumerate(table["rows"], start=1)]
-        fields["table"] = Table(**table)
+        table["rows"] = [
+            BlockRow(**read_object(BlockRow, f"row {i}", row)) for i, row in enumerate(table["rows"], start=1)
+        ]
+        fields["table"] = NetworkTable(**table)
         return cls(**fields)
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from lungfish.architecture.arch import Arch
-from lungfish.architecture.table import Table
+from lungfish.architecture.table import NetworkTable
 
 Kind = Literal["conv", "norm", "act", "add", "mul", "pool", "dropout", "linear"]
 Shape = tuple[int, ...]  # (channels, height, width), or (features,) after the last pooling
@@ -89,12 +89,12 @@ def _blocks(arch: Arch) -> Iterator[_Block]:
         for repeat in range(depth):
             stride = row.stride if repeat == 0 else 1
             yield _Block(
-                f"blocks.{index}", row.expand, row.kernel, stride, width, arch.drop_connect * index / sum(depths)
+                f"blocks.{index}", row.expand, row.kernel, stride, width, arch.drop_path_rate * index / sum(depths)
             )
             index += 1
 
 
-def _inverted_residual(tape: _Tape, table: Table, block: _Block) -> None:
+def _inverted_residual(tape: _Tape, table: NetworkTable, block: _Block) -> None:
     """Expand, filter, compress; the narrow ends are linear.
 
     Source: arXiv:1801.04381, section 3.3; squeeze-and-excite as in arXiv:1905.11946.
@@ -112,18 +112,18 @@ def _inverted_residual(tape: _Tape, table: Table, block: _Block) -> None:
         tape.add(f"{block.name}.shortcut", entry, block.drop_rate)
 
 
-def _depthwise_separable(tape: _Tape, table: Table, block: _Block) -> None:
+def _depthwise_separable(tape: _Tape, table: NetworkTable, block: _Block) -> None:
     """Filter each channel, then mix the channels. Source: arXiv:1704.04861, section 3.1."""
     _depthwise(tape, table, block)
     tape.conv_norm_act(f"{block.name}.pointwise", block.width, act=table.act)
 
 
-def _full_convolution(tape: _Tape, table: Table, block: _Block) -> None:
+def _full_convolution(tape: _Tape, table: NetworkTable, block: _Block) -> None:
     """Filter and mix at once: what a depthwise separable block replaces."""
     tape.conv_norm_act(f"{block.name}.full", block.width, kernel=block.kernel, stride=block.stride, act=table.act)
 
 
-def _depthwise(tape: _Tape, table: Table, block: _Block) -> None:
+def _depthwise(tape: _Tape, table: NetworkTable, block: _Block) -> None:
     channels = tape.shape[0]
     tape.conv_norm_act(
         f"{block.name}.depthwise", channels, kernel=block.kernel, stride=block.stride, groups=channels, act=table.act

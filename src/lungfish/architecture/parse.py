@@ -29,13 +29,13 @@ def parse_arch(name: str) -> Arch:
         return _read(Path(name))
     base, _, settings = name.partition(":")
     arch = NAMED[choose(base, NAMED, "architecture")]
-    for setting in filter(None, settings.split(",")):
-        arch = _apply(arch, *_split(setting))
+    for option in filter(None, settings.split(",")):
+        arch = _apply(arch, *_split(option))
     return arch
 
 
-def _split(setting: str) -> tuple[str, float]:
-    key, _, value = setting.partition("=")
+def _split(option: str) -> tuple[str, float]:
+    key, _, value = option.partition("=")
     kind = KEYS[choose(key.strip(), KEYS, "architecture setting")]
     try:
         return key.strip(), kind(value)

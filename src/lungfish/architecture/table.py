@@ -24,7 +24,7 @@ MAX_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BlockRow:
     """One line of the table: `depth` equal blocks, the first of which has the stride. Input channels are derived.
 
     Args:
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class NetworkTable:
     """The unscaled network.
 
     Args:
@@ -73,7 +73,7 @@ class Table:
     """
 
     source: str
-    rows: tuple[Row, ...]
+    rows: tuple[BlockRow, ...]
     block: Block
     act: Activation
     stem: int
@@ -101,13 +101,13 @@ class Table:
         if self.squeeze and self.block != "inverted_residual":
             raise ArchitectureError(f"squeeze is {self.squeeze:g}; a {self.block} block has no place for it, so 0")
 
-    def _checked(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+    def _checked(self, rows: Iterable[BlockRow]) -> tuple[BlockRow, ...]:
         rows = tuple(rows)
         if not 1 <= len(rows) <= MAX_ROWS:
             raise ArchitectureError(f"the table has {len(rows)} rows; allowed are 1 to {MAX_ROWS}")
         for number, row in enumerate(rows, start=1):
-            if not isinstance(row, Row):
-                raise ArchitectureError(f"row {number} is {shown(row)}; it must be a Row")
+            if not isinstance(row, BlockRow):
+                raise ArchitectureError(f"row {number} is {shown(row)}; it must be a BlockRow")
             try:
                 row.check()
             except ArchitectureError as error:

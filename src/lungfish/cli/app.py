@@ -149,11 +149,11 @@ def _stopped(arguments: list[str], code: int) -> int:
 
 
 def _fail(error: LungfishError, *, as_json: bool) -> int:
-    from lungfish.training.group import is_leader
+    from lungfish.training.group import is_main_process
 
     if os.environ.get("LUNGFISH_DEBUG") == "1":
         traceback.print_exc()
-    print_error(error, as_json=as_json and is_leader())  # one value on stdout, however many processes fail
+    print_error(error, as_json=as_json and is_main_process())  # one value on stdout, however many processes fail
     return error.exit_code
 
 

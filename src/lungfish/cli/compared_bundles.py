@@ -15,7 +15,7 @@ def print_comparison(comparison: BundleComparison) -> None:
     from lungfish.cli.what_changed import what_changed_lines
     from lungfish.core.names import plural, printable
 
-    heads = ["", "bundle", "artefact", "network", "px", "classes", "MB", "p50 ms", "p95 ms", "own test photos"]
+    heads = ["", "bundle", "artifact", "network", "px", "classes", "MB", "p50 ms", "p95 ms", "own test photos"]
     rows = [heads, ["old", *_cells(comparison.old)], ["new", *_cells(comparison.new)]]
     print(table(rows, left=(0, 1, 2, 3, 9)))
     print(f"\n{measured_with(comparison.new.latency_ms, ())}")

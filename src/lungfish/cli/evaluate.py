@@ -29,10 +29,10 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> int:
-    """Measure every artefact of a bundle on labelled photos.
+    """Measure every artifact of a bundle on labelled photos.
 
     The names of the classes must be the bundle's; those without photos are named and left out. The gates look at the
-    bundle's default artefact. A class got worse if an exact test, corrected for the number of classes, says so at 5 %,
+    bundle's default artifact. A class got worse if an exact test, corrected for the number of classes, says so at 5 %,
     or if its top-1 fell by more than 50 points.
     """
     from lungfish.cli.output import print_json
@@ -54,7 +54,7 @@ def _print(evaluation: Evaluation) -> None:
     from lungfish.cli.what_changed import what_changed_lines
     from lungfish.core.names import plural, printable
 
-    rows = [["artefact", "top-1", "95 % interval", "macro-F1", "ECE", "photos"]]
+    rows = [["artifact", "top-1", "95 % interval", "macro-F1", "ECE", "photos"]]
     named = [(row.file + (" *" if row.file == evaluation.default else ""), row.metrics) for row in evaluation.artifacts]
     if evaluation.baseline:
         named.append((f"baseline {evaluation.baseline.file}", evaluation.baseline.metrics))
@@ -70,7 +70,7 @@ def _print(evaluation: Evaluation) -> None:
         shares = [f"{share:.4f}" if row.n else "-" for share in (row.precision, row.recall, row.f1)]
         classes.append([printable(row.label), *shares, f"{row.n:,}"])
     print(table(classes))
-    print(f"\n* the default artefact, which the classes are about; split: {evaluation.split}")
+    print(f"\n* the default artifact, which the classes are about; split: {evaluation.split}")
     if evaluation.what_changed:
         print(f"\n{what_changed_lines(evaluation.what_changed)}")
     for skipped in evaluation.skipped:

@@ -20,8 +20,8 @@ def explain(
 ) -> None:
     """Draw where on a photo a class is found.
 
-    Prints file, label and probability, separated by tabs, as the bundle's default artefact answers. The picture marks
-    what speaks for that label, or for another one, by Grad-CAM of the float network that the artefact was made from.
+    Prints file, label and probability, separated by tabs, as the bundle's default artifact answers. The picture marks
+    what speaks for that label, or for another one, by Grad-CAM of the float network that the artifact was made from.
     """
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable

@@ -43,7 +43,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
     from lungfish.job.run import run_job
-    from lungfish.training.group import is_leader
+    from lungfish.training.group import is_main_process
 
     job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links, cache_gb)
     if dry_run:
@@ -56,7 +56,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
             raise typer.Exit(PhotosError.exit_code)
         return
     result = run_job(job, for_stderr(progress))
-    if is_leader():
+    if is_main_process():
         print_json(result.to_json()) if json else print(summary(result, photos, follow_links=follow_links))
 
 
@@ -67,7 +67,7 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
     from lungfish.cli.output import table
     from lungfish.core.names import plural, printable
 
-    rows = [["artefact", "MB", "top-1", "95 % interval", "as fp32", "p50 ms", "status"]]
+    rows = [["artifact", "MB", "top-1", "95 % interval", "as fp32", "p50 ms", "status"]]
     for row in result.artifacts:
         mark = " *" if row["file"] == result.default else ""
         low, high = row["ci95"]

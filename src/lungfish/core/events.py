@@ -113,10 +113,10 @@ class EpochEnded(Event):
 
 
 @dataclass(frozen=True)
-class Said(Event):
+class Logged(Event):
     """News for people, in one or more lines."""
 
-    kind = "said"
+    kind = "logged"
     text: str
 
     def __str__(self) -> str:

@@ -32,7 +32,7 @@ FORMS = {
         RUNS: rf"[0-9a-f]{{24}}/[0-9a-f]{{16}}/(job\.json|{_STEP})",
         WEIGHTS: rf"blobs/({_HASH}(\.[A-Za-z0-9]{{1,16}})?|\.\w{{8}}\.tmp)|checked/{_HASH}|unpacked/{_HASH}(\.json|/.*)"
         rf"|stated/{_HASH}"
-        r"|cards/[a-z0-9-]*-[0-9a-f]{12}\.json|architectures/[0-9a-f]{16}\.json"
+        r"|records/[a-z0-9-]*-[0-9a-f]{12}\.json|architectures/[0-9a-f]{16}\.json"
         r"|downloads/[a-z0-9-]*-[0-9a-f]{12}/([^/]+\.part(\.json)?|\.clone-\w{8}/.*)|\.convert-\w{8}/.*",
     }.items()
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lungfish.core.events import Advanced, EpochEnded, Event, Listener, Said, StageEnded, StageStarted, Warned
+from lungfish.core.events import Advanced, EpochEnded, Event, Listener, Logged, StageEnded, StageStarted, Warned
 from lungfish.core.names import choose
 from lungfish.core.stopping import StopToken
 
@@ -70,15 +70,11 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Give news between stages."""
-        self.emit(Said(text))
+        self.emit(Logged(text))
 
     def warn(self, text: str) -> None:
         """Give news that people should act on."""
         self.emit(Warned(text))
-
-
-class Silent(Progress):
-    """Nobody listens: the Python API's default."""
 
 
 class Lines:
@@ -103,7 +99,7 @@ class Lines:
             case StageEnded(stage, done=done, seconds=seconds, completed=completed):
                 if completed:
                     _write(f"{stage}: {done - self._before:,} in {seconds:.1f} s")
-            case EpochEnded() | Said() | Warned():
+            case EpochEnded() | Logged() | Warned():
                 _write(str(event))
 
 
@@ -128,7 +124,7 @@ class Bars:
             case StageEnded():
                 assert self._bar
                 self._bar.stop()
-            case EpochEnded() | Said() | Warned():
+            case EpochEnded() | Logged() | Warned():
                 self._console.print(str(event), markup=False, highlight=False)
 
     def _start(self, event: StageStarted) -> None:

@@ -67,9 +67,9 @@ def staged_folder(target: Path, place: Callable[[Path, Path], None] | None = Non
         cleanup.callback(end_stage, stage)
         with storage_errors(target):
             new.mkdir()
-            made = Identity.of(new)
-            cleanup.callback(_discard, new, made)
-            _sign(stage, made, cleanup)
+            created = Identity.of(new)
+            cleanup.callback(_discard, new, created)
+            _sign(stage, created, cleanup)
         try:
             yield new
             with storage_errors(target):
@@ -167,22 +167,22 @@ def _signature() -> str:
     return f"{SIGNATURE}{platform.node()}\n"
 
 
-def _note(made: Identity) -> str:
-    return f"{_signature()}{made.device} {made.inode}\n"
+def _note(created: Identity) -> str:
+    return f"{_signature()}{created.device} {created.inode}\n"
 
 
-def _sign(stage: Path, made: Identity, cleanup: ExitStack) -> None:
+def _sign(stage: Path, created: Identity, cleanup: ExitStack) -> None:
     """Hold the lock, then say whose the folder is: whoever sees the note can rely on the lock."""
     with contextlib.suppress(MachineError):  # filelock is not installed, or the file system does not support locks
         if held := hold(stage / LOCK):
             cleanup.callback(held.release)
-            (stage / OWNER).write_text(_note(made), "utf-8")
+            (stage / OWNER).write_text(_note(created), "utf-8")
 
 
-def _discard(new: Path, made: Identity) -> None:
+def _discard(new: Path, created: Identity) -> None:
     """Delete what was staged, unless it was put in its place; never a folder that an exchange has put here."""
     with contextlib.suppress(OSError):
-        if Identity.of(new) == made:
+        if Identity.of(new) == created:
             shutil.rmtree(new, ignore_errors=True)
 
 

@@ -1,1 +1,1 @@
-"""From a trained head to a bundle: artefacts, their proof, and the folder that ships."""
+"""From a trained head to a bundle: artifacts, their proof, and the folder that ships."""

@@ -1,4 +1,4 @@
-"""What the artefacts of a bundle answer on labelled photos, through `runtime`."""
+"""What the artifacts of a bundle answer on labelled photos, through `runtime`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lungfish.runtime.bundle import Bundle
 
 @dataclass(frozen=True, eq=False)
 class BundleAnswers:
-    """What the artefacts of one bundle made of the photos that can be read.
+    """What the artifacts of one bundle made of the photos that can be read.
 
     Args:
         probabilities: float32 `[n, classes]` by file name.
@@ -39,7 +39,7 @@ class BundleAnswers:
 
 @dataclass(frozen=True)
 class ArtifactMetrics:
-    """The figures of one artefact."""
+    """The figures of one artifact."""
 
     file: str
     precision: str
@@ -50,7 +50,7 @@ class ArtifactMetrics:
 
 
 def artifact_metrics(bundle: Bundle, file: str, answers: BundleAnswers) -> ArtifactMetrics:
-    """The figures of an artefact on what it answered; macro-F1 is over the classes that have photos."""
+    """The figures of an artifact on what it answered; macro-F1 is over the classes that have photos."""
     precision = bundle.manifest.artifact(file).precision
     return ArtifactMetrics(file, precision, score(answers.probabilities[file], answers.truth, present_only=True))
 
@@ -58,11 +58,11 @@ def artifact_metrics(bundle: Bundle, file: str, answers: BundleAnswers) -> Artif
 def answer(
     bundle: Bundle, files: Sequence[str], photos: PhotoSet, chosen: Sequence[Photo], progress: Progress
 ) -> BundleAnswers:
-    """Let artefacts of a bundle answer photos of classes that it knows.
+    """Let artifacts of a bundle answer photos of classes that it knows.
 
     Raises:
         PhotosError: no photo can be read.
-        BundleError: an artefact fails.
+        BundleError: an artifact fails.
     """
     readers = [partial(photos.read, photo) for photo in chosen]
     probabilities, unreadable = answer_readers(bundle, files, readers, progress)

@@ -1,4 +1,4 @@
-"""What is deployed: a trained network with everything that its artefacts need to stand alone."""
+"""What is deployed: a trained network with everything that its artifacts need to stand alone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Classifier:
         return network_state(self.network)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What torch computes, to hold the artefacts against; uint8 `[n, height, width, 3]` to `[n, classes]`."""
+        """What torch computes, to hold the artifacts against; uint8 `[n, height, width, 3]` to `[n, classes]`."""
         import torch
 
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Golden vectors: generated pictures and what the artefacts answer, so that any port can check itself."""
+"""Golden vectors: generated pictures and what the artifacts answer, so that any port can check itself."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_golden(bundle: Path, preprocess: Preprocessing, answers: Mapping[str, 
     Args:
         bundle: folder to write into.
         preprocess: the resize rule.
-        answers: float32 `[4, classes]` for each artefact's file name, on `golden_pixels`.
+        answers: float32 `[4, classes]` for each artifact's file name, on `golden_pixels`.
     """
     folder = bundle / FOLDER
     folder.mkdir()

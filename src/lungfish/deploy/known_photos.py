@@ -20,11 +20,11 @@ class KnownPhotos:
     """What a bundle tells of its photos, by SHA-256.
 
     Args:
-        sides: `train`, `val` or `test`; that of the first by name, if copies were on several. Empty if none is told.
+        splits: `train`, `val` or `test`; that of the first by name, if copies were on several. Empty if none is told.
         trained: those that were trained on, wherever their copies were.
     """
 
-    sides: dict[str, str]
+    splits: dict[str, str]
     trained: frozenset[str]
 
     def was_trained_on(self, data: bytes) -> bool:
@@ -36,14 +36,14 @@ class KnownPhotos:
         chosen = []
         with progress.task(f"Find the {split} photos", len(photos.photos)) as advance:
             for photo in photos.photos:
-                if self._side_of(photos, photo) == split:
+                if self._split_of(photos, photo) == split:
                     chosen.append(photo)
                 advance(1)
         return chosen
 
-    def _side_of(self, photos: PhotoSet, photo: Photo) -> str | None:
+    def _split_of(self, photos: PhotoSet, photo: Photo) -> str | None:
         try:
-            return self.sides.get(sha256_bytes(photos.read(photo)))
+            return self.splits.get(sha256_bytes(photos.read(photo)))
         except UnreadablePhotoError:
             return None
 

@@ -7,7 +7,7 @@ import re
 from importlib import resources
 
 from lungfish.core.names import printable
-from lungfish.evaluation.beside import Beside
+from lungfish.evaluation.supporting_figures import SupportingFigures
 from lungfish.evaluation.wording import sentence
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.entry import WeightsEntry
@@ -17,14 +17,14 @@ MARKDOWN = re.compile(r"[\\`*\[\]|~#!$]|(?<![^\W_])_|_(?![^\W_])|(?<=[a-z]):(?=/
 OURS = "This classifier contains no weights of others: it was trained from a random initialization.\n"
 
 
-def model_card(manifest: Manifest, entry: WeightsEntry, how: str, beside: Beside) -> str:
+def model_card(manifest: Manifest, entry: WeightsEntry, how: str, supporting: SupportingFigures) -> str:
     """A model card in Markdown; every figure is the manifest's, or stands beside it.
 
     Args:
         manifest: of the bundle.
         entry: the weights that training started from; from no place if there were none.
         how: what was trained, in words; the name in it may be a stranger's.
-        beside: what is known beside the test figures.
+        supporting: what is known beside the test figures.
     """
     default = manifest.artifact()
     low, high = manifest.test["ci95"]
@@ -41,15 +41,15 @@ An image classifier made by Lungfish {manifest.lungfish} on {manifest.created[:1
 ## Use
 
 - Takes one RGB photo; gives a probability for each of: {", ".join(map(_inline, manifest.labels))}.
-{_known(manifest.thresholds["known"], beside)}
-- `{default.file}` is the artefact to use. Input, output and resize rule are described in `bundle.json` and inside the
+{_known(manifest.thresholds["known"], supporting)}
+- `{default.file}` is the artifact to use. Input, output and resize rule are described in `bundle.json` and inside the
   file; `golden/` holds pictures and the expected answers for checking a port.
 
 ## Figures
 
 Top-1 {_percent(manifest.test["top1"])} on {manifest.test["n"]} test photos (95 % interval {_percent(low)} to
 {_percent(high)}), macro-F1 {manifest.test["macro_f1"]:.3f}, expected calibration error {manifest.test["ece"]:.3f},
-measured on `{default.file}` itself.{_notes(manifest, beside)}
+measured on `{default.file}` itself.{_notes(manifest, supporting)}
 
 The model was not fitted to, or chosen by, the photos of the test split. If `report.html` warns of copies or groups on
 different sides, the model has seen some of them all the same, and the figures read high. If it shows a
@@ -77,20 +77,20 @@ cross-validation, that figure was taken over all photos, these among them, by ot
 """
 
 
-def _known(threshold: float, beside: Beside) -> str:
-    if why_not := beside.no_threshold():
+def _known(threshold: float, supporting: SupportingFigures) -> str:
+    if why_not := supporting.no_threshold():
         return f"- {sentence(why_not)}"
     known = (
         f'- Answers below {threshold:.2f} should be read as "none of these". Things that it never saw may\n'
         "  still score higher."
     )
-    if beside.threshold.chosen_on == "validation":
+    if supporting.threshold.chosen_on == "validation":
         return known
     return f"{known} The threshold was chosen by cross-validation over all photos, test photos\n  among them."
 
 
-def _notes(manifest: Manifest, beside: Beside) -> str:
-    return "".join(f"\n{note}" for note in beside.notes(manifest.test["n"]))
+def _notes(manifest: Manifest, supporting: SupportingFigures) -> str:
+    return "".join(f"\n{note}" for note in supporting.notes(manifest.test["n"]))
 
 
 def _limit(entry: WeightsEntry) -> str:

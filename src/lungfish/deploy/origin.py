@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from lungfish.runtime.manifest import WeightsOrigin
 from lungfish.weights.scheme import FILE
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 
-def origin(card: Card) -> WeightsOrigin:
+def origin(record: WeightsRecord) -> WeightsOrigin:
     """The card for a bundle. Folders of this machine stay here: of a file only its name is told."""
-    entry = card.entry
+    entry = record.entry
     arch, location = (_without_folders(text) for text in (entry.arch, entry.location))
-    told = replace(card, entry=replace(entry, arch=arch, location=location))
+    told = replace(record, entry=replace(entry, arch=arch, location=location))
     return WeightsOrigin(entry.name, entry.source, entry.license, entry.sha256, told.to_json())
 
 

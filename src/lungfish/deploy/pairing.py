@@ -43,14 +43,14 @@ def name_of(bundle: Bundle) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class AnsweredSplit:
     """One bundle's answers on photos: its labels, and float `[n, classes]`."""
 
     labels: Sequence[str]
     probabilities: NDArray[np.float32]
 
 
-def pair(old: Answered, new: Answered, truth: Sequence[str], terms: Against) -> WhatChanged:
+def pair(old: AnsweredSplit, new: AnsweredSplit, truth: Sequence[str], terms: Against) -> WhatChanged:
     """Compare answers on the same photos.
 
     Args:
@@ -75,7 +75,7 @@ def pair_bundles(
     seen: Collection[Photo],
     terms: Against,
 ) -> WhatChanged:
-    """Compare the default artefacts of two bundles, old and new, on the photos that both answered.
+    """Compare the default artifacts of two bundles, old and new, on the photos that both answered.
 
     Args:
         bundles: the old and the new one.
@@ -90,7 +90,7 @@ def pair_bundles(
     if not kept:
         return nothing_compared(shared_labels(bundles[0].labels, bundles[1].labels), terms)
     old, new = (
-        Answered(bundle.labels, each.probabilities[bundle.manifest.default][[where[photo] for photo in kept]])
+        AnsweredSplit(bundle.labels, each.probabilities[bundle.manifest.default][[where[photo] for photo in kept]])
         for bundle, each, where in zip(bundles, answers, at, strict=True)
     )
     truth = [bundles[0].labels[answers[0].truth[at[0][photo]]] for photo in kept]

@@ -1,4 +1,4 @@
-"""The artefacts themselves, through `runtime`, on the photos: every figure of a bundle comes from here."""
+"""The artifacts themselves, through `runtime`, on the photos: every figure of a bundle comes from here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LabelledPhotos:
 
 @dataclass(frozen=True, eq=False)
 class Proof:
-    """What one artefact answered on validation and on test photos, `[n, classes]` each, and how well."""
+    """What one artifact answered on validation and on test photos, `[n, classes]` each, and how well."""
 
     val: Probabilities
     test: Probabilities
@@ -66,16 +66,16 @@ def prove(
     preprocess: Preprocessing,
     progress: Progress,
 ) -> dict[str, Proof]:
-    """Let every artefact predict every photo; each photo is decoded once for all of them.
+    """Let every artifact predict every photo; each photo is decoded once for all of them.
 
     Returns:
-        Proofs by the name of the artefact's main file.
+        Proofs by the name of the artifact's main file.
 
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
     """
     models = {artifact.file: artifact.open(threads=1).run for artifact in artifacts}
-    with progress.task("Proving the artefacts", len(val.readers) + len(test.readers)) as advance:
+    with progress.task("Proving the artifacts", len(val.readers) + len(test.readers)) as advance:
         on_val = _predict(models, val, preprocess, advance)
         on_test = _predict(models, test, preprocess, advance)
     return {
@@ -85,7 +85,7 @@ def prove(
 
 
 def artifact_rows(artifacts: Sequence[Artifact], proofs: Mapping[str, Proof], max_drop: float) -> list[ArtifactRow]:
-    """The figures of every artefact. One passes if it is within `max_drop` of FP32's top-1 on validation.
+    """The figures of every artifact. One passes if it is within `max_drop` of FP32's top-1 on validation.
 
     Args:
         artifacts: FP32 first.
@@ -112,7 +112,7 @@ def artifact_rows(artifacts: Sequence[Artifact], proofs: Mapping[str, Proof], ma
 
 
 def choose_default(rows: Sequence[ArtifactRow]) -> str:
-    """File name of the smallest artefact that passes."""
+    """File name of the smallest artifact that passes."""
     return min((row for row in rows if row.status == "pass"), key=lambda row: row.bytes).file
 
 

@@ -25,14 +25,14 @@ MOST_CHARACTERS = 200  # of a line, before it is measured
 
 
 @dataclass(frozen=True)
-class Said:
+class ExplainedAnswer:
     """What the picture says in words.
 
     Args:
         file: name of the photo.
         label: the answer.
         probability: of `label`, in [0, 1].
-        artifact: file name of the artefact that gave the answer.
+        artifact: file name of the artifact that gave the answer.
         marked: the class that is marked: `label`, or another one that was asked for.
         marked_probability: of `marked`, in [0, 1].
     """
@@ -45,7 +45,7 @@ class Said:
     marked_probability: float
 
 
-def explanation_png(pixels: NDArray[np.uint8], heat: NDArray[np.float32], said: Said) -> bytes:
+def explanation_png(pixels: NDArray[np.uint8], heat: NDArray[np.float32], said: ExplainedAnswer) -> bytes:
     """Draw an explanation as a PNG file.
 
     Args:

@@ -13,11 +13,11 @@ from lungfish.core.errors import MissingExtraError
 from lungfish.core.names import plural, printable
 from lungfish.evaluation import charts, what_changed_text, wording
 from lungfish.evaluation import report_text as verdict
-from lungfish.evaluation.beside import about
 from lungfish.evaluation.confusion import most_confused
 from lungfish.evaluation.metrics import per_class
 from lungfish.evaluation.rejection import CoverageRow
 from lungfish.evaluation.report_data import Report
+from lungfish.evaluation.supporting_figures import about
 from lungfish.runtime.artifact import ArtifactRow
 
 MATRIX_CLASSES = 30  # with more, the matrix gives way to its largest errors
@@ -95,12 +95,12 @@ def _packaged(name: str) -> str:
 
 
 def _text(report: Report) -> dict[str, Any]:
-    folds = report.beside.cross_validation
+    folds = report.supporting.cross_validation
     return {
         "verdict": verdict.verdict(report),
-        "on_given_val": report.beside.on_given_val(),
-        "none_reading": wording.sentence(report.beside.no_threshold()),
-        "over_all": folds if folds and report.beside.over_all_photos(report.test.metrics.n) else None,
+        "on_given_val": report.supporting.on_given_val(),
+        "none_reading": wording.sentence(report.supporting.no_threshold()),
+        "over_all": folds if folds and report.supporting.over_all_photos(report.test.metrics.n) else None,
         "chance": verdict.chance(report),
         "main_confusions": verdict.main_confusions(report),
         "int8_outcome": verdict.int8_outcome(report),

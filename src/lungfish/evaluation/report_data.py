@@ -8,11 +8,11 @@ from typing import Any
 
 from lungfish.data.photos import SkippedFile
 from lungfish.data.split.review import PhotoPair
-from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import Figures
 from lungfish.evaluation.metrics import Metrics
 from lungfish.evaluation.rejection import CoverageRow
 from lungfish.evaluation.stage_result import StageResult
+from lungfish.evaluation.supporting_figures import SupportingFigures
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.manifest import WeightsOrigin
@@ -151,7 +151,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Making:
+class TrainingSummary:
     """How the bundle was made.
 
     Args:
@@ -175,7 +175,7 @@ class Making:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A report on a bundle. Figures are those of the default artefact, measured through `runtime`.
+    """A report on a bundle. Figures are those of the default artifact, measured through `runtime`.
 
     Args:
         name: of the bundle.
@@ -184,16 +184,16 @@ class Report:
         test: measured on the test photos.
         val: measured on the validation photos, by which choices were made.
         mistakes: the most confident wrong answers on test photos, worst first; at most 24 are shown.
-        beside: what is known beside the test figures: threshold, cross-validation, given validation photos.
+        supporting: what is known beside the test figures: threshold, cross-validation, given validation photos.
         coverage: what thresholds do to the test photos.
         artifacts: one row for each file.
-        default: file name of the default artefact; one of `artifacts`.
+        default: file name of the default artifact; one of `artifacts`.
         photos: what went in.
         weights: what the training started from.
         making: how it was made.
         warnings: shown after those that the report finds itself, see `cautions`.
         epochs: of training by gradients; empty if only a head was fitted.
-        steps: of the recipe, in order.
+        stages: of the recipe, in order.
         labels_review: of the training and validation photos; None if there is nothing to say.
         what_changed: from the previous bundle; None for the first one.
     """
@@ -204,20 +204,20 @@ class Report:
     test: Figures
     val: Metrics
     mistakes: tuple[Mistake, ...]
-    beside: Beside
+    supporting: SupportingFigures
     coverage: tuple[CoverageRow, ...]
     artifacts: tuple[ArtifactRow, ...]
     default: str
     photos: PhotosSummary
     weights: WeightsOrigin
-    making: Making
+    training: TrainingSummary
     warnings: tuple[str, ...] = ()
     epochs: tuple[Epoch, ...] = ()
-    steps: tuple[StageResult, ...] = ()
+    stages: tuple[StageResult, ...] = ()
     labels_review: LabelReview | None = None
     what_changed: WhatChanged | None = None
 
     @property
     def default_artifact(self) -> ArtifactRow:
-        """The row of the default artefact."""
+        """The row of the default artifact."""
         return next(row for row in self.artifacts if row.file == self.default)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from lungfish.core.names import plural
 from lungfish.data.split.problems import IMBALANCE
-from lungfish.evaluation.beside import CrossValidation
 from lungfish.evaluation.confusion import most_confused
 from lungfish.evaluation.report_data import Report
+from lungfish.evaluation.supporting_figures import CrossValidation
 from lungfish.evaluation.wording import listed, milliseconds, percent, points, sentence, size
 
 WIDE_INTERVAL = 0.10
@@ -18,7 +18,7 @@ MANY_SKIPPED = 0.05
 
 
 def verdict(report: Report) -> str:
-    """What to remember: how often the default artefact is right, what else is known of it, its size and speed."""
+    """What to remember: how often the default artifact is right, what else is known of it, its size and speed."""
     row, metrics = report.default_artifact, report.test.metrics
     low, high = (percent(bound) for bound in metrics.ci95)
     latency = row.latency_ms
@@ -27,7 +27,7 @@ def verdict(report: Report) -> str:
         f"{row.file} gets {metrics.correct:,} of {plural(metrics.n, 'test photo')} right, {percent(metrics.top1)} "
         f"(95\xa0% interval {low} to {high})"
     )
-    over_all = report.beside.over_all_photos(metrics.n)
+    over_all = report.supporting.over_all_photos(metrics.n)
     takes = f"takes {size(row.bytes)}{speed}."
     return f"{right}. {over_all} The file {takes}" if over_all else f"{right}; it {takes}"
 
@@ -126,8 +126,8 @@ def _skipped(report: Report) -> str:
 
 
 def _threshold(report: Report) -> str:
-    threshold = report.beside.threshold
-    if why_not := report.beside.no_threshold():
+    threshold = report.supporting.threshold
+    if why_not := report.supporting.no_threshold():
         return sentence(why_not)
     if not threshold.is_rough:
         return ""

@@ -32,7 +32,7 @@ from lungfish.job.spec import Job
 from lungfish.job.target import Target
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.descriptor import open_descriptor
-from lungfish.training.probe import Samples
+from lungfish.training.probe import LabelledFeatures
 from lungfish.weights.entry import WeightsEntry
 
 # All features of a million photos would be 20 GB in their copies, and a fit on them hours; on these it is minutes.
@@ -41,14 +41,14 @@ LEAST_OF_CLASS = 5  # of them, however rare it is
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class Dataset:
     """Photos, what was seen of them, and their sides.
 
     Args:
         photos: as the source lists them.
         examined: readable photos and their features.
         copies: near-duplicates among the readable photos.
-        sides: the split of each readable photo.
+        assignment: the split of each readable photo.
         embedded: int64 `[m]`, rising: positions of those whose features the job needs, and has if there is a trunk.
         warnings: all that a person should know so far.
         scenes: photos that were taken of one thing at one place.
@@ -58,7 +58,7 @@ class Gathered:
     photos: PhotoSet
     examined: Examined
     copies: NearDuplicates
-    sides: Assignment
+    assignment: Assignment
     embedded: NDArray[np.int64]
     warnings: tuple[str, ...]
     scenes: Scenes = field(default_factory=lambda: no_scenes("they were not looked for"))
@@ -75,7 +75,7 @@ class Gathered:
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of a split's photos among the readable ones."""
-        return np.flatnonzero(np.array(self.sides.splits) == split)
+        return np.flatnonzero(np.array(self.assignment.splits) == split)
 
     def embedded_indices(self, *splits: str) -> NDArray[np.int64]:
         """Positions of some splits' photos that have features, rising."""
@@ -89,14 +89,14 @@ class Gathered:
     def records(self, split: str) -> list[Record]:
         return [self.examined.records[i] for i in self.indices(split)]
 
-    def samples(self, indices: NDArray[np.int64]) -> Samples:
+    def samples(self, indices: NDArray[np.int64]) -> LabelledFeatures:
         """Features and labels of photos that went through the trunk."""
         rows = self.examined.feature_rows[indices]
         assert (rows >= 0).all()
-        return Samples(self.examined.features[rows], self.truth[indices])
+        return LabelledFeatures(self.examined.features[rows], self.truth[indices])
 
     def to_prove(self, split: str) -> LabelledPhotos:
-        """A split's photos, as the artefacts will read them."""
+        """A split's photos, as the artifacts will read them."""
         readers = [self.reader(record.photo) for record in self.records(split)]
         return LabelledPhotos(readers, self.truth[self.indices(split)])
 
@@ -134,7 +134,7 @@ class Gathered:
         return sha256_json(self._contents())
 
     def _contents(self) -> list[list[str]]:
-        rows = zip(self.examined.records, self.sides.splits, strict=True)
+        rows = zip(self.examined.records, self.assignment.splits, strict=True)
         return [[record.seen.sha256, self.labels[record.photo.label], split] for record, split in rows]
 
     def rows(self) -> list[SplitRow]:
@@ -142,7 +142,9 @@ class Gathered:
         listed = {photo.name: self.labels[photo.label] for photo in self.photos.photos}
         taken = [
             SplitRow(record.seen.sha256, record.photo.name, self.labels[record.photo.label], split, reason)
-            for record, split, reason in zip(self.examined.records, self.sides.splits, self.sides.reasons, strict=True)
+            for record, split, reason in zip(
+                self.examined.records, self.assignment.splits, self.assignment.reasons, strict=True
+            )
         ]
         skipped = [
             SplitRow("", file.file, listed.get(file.file, ""), "", file.reason) for file in self.examined.skipped
@@ -150,20 +152,20 @@ class Gathered:
         return taken + skipped
 
 
-def gather(
+def prepare_dataset(
     photos: PhotoSet,
     preprocess: Preprocessing,
     trunk: Trunk | None,
-    options: GatherOptions,
+    options: DatasetOptions,
     progress: Progress,
-) -> Gathered:
+) -> Dataset:
     """Look at every photo once, find copies, and put every photo on a side.
 
     Args:
         photos: what a source lists.
         preprocess: the resize rule.
         trunk: the frozen network; None looks without embedding.
-        options: see `GatherOptions`.
+        options: see `DatasetOptions`.
         progress: told of the pass.
 
     Raises:
@@ -171,7 +173,7 @@ def gather(
         UsageError: the saved split cannot be read.
     """
     saved = saved_split(read_split(options.split_file)) if options.split_file else None
-    # Test photos are answered by the artefacts alone; features of them serve cross-validation of small sets only.
+    # Test photos are answered by the artifacts alone; features of them serve cross-validation of small sets only.
     spare_test = len(photos.photos) >= options.cross_validate_below
     too_many = len(photos.photos) > max(HEAD_PHOTOS, options.cross_validate_below)
 
@@ -191,37 +193,37 @@ def gather(
     previous, about_previous = previous_split(options.candidates, {record.seen.sha256 for record in records})
     if previous:
         progress.say(kept_in_words(previous, len(records)))
-    sides = assign_splits(
+    assignment = assign_splits(
         records, photos.labels, copies, previous.split if previous else saved, scenes, stop=options.stop
     )
     names = tuple(each.message for each in typos(photos.labels, np.array([r.photo.label for r in records], np.int64)))
     if too_many:
-        embedded = _choose(records, sides)
+        embedded = _choose(records, assignment)
         if trunk is not None:
             examined = embed_sample(examined, embedded, photos, preprocess, trunk, progress)
     else:
         embedded = np.flatnonzero([needs_features(record.photo) for record in records])
-    return Gathered(
+    return Dataset(
         photos,
         examined,
         copies,
-        sides,
+        assignment,
         embedded,
-        (*examined.warnings, *warnings, *names, *about_previous, *sides.warnings),
+        (*examined.warnings, *warnings, *names, *about_previous, *assignment.warnings),
         scenes,
         previous.bundle if previous else None,
     )
 
 
-def _choose(records: Sequence[Record], sides: Assignment) -> NDArray[np.int64]:
+def _choose(records: Sequence[Record], assignment: Assignment) -> NDArray[np.int64]:
     """Photos that get features: a sample of those that train, for the head; all that validate, for steps are judged."""
-    splits = np.array(sides.splits)
+    splits = np.array(assignment.splits)
     train = sample_by_class(records, np.flatnonzero(splits == "train"), HEAD_PHOTOS, LEAST_OF_CLASS)
     return np.union1d(train, np.flatnonzero(splits == "val"))
 
 
 @dataclass(frozen=True)
-class GatherOptions:
+class DatasetOptions:
     """How to gather.
 
     Args:
@@ -229,7 +231,7 @@ class GatherOptions:
         cross_validate_below: with fewer photos than this, all get features, test photos too.
         candidates: bundles whose split may be kept; not asked for with a `split_file`.
         open_descriptor: opens the network that scenes are found by; None to look for none.
-        stop: whether the first problem is raised; else `sides.problems` has all, and the sides are only a sketch.
+        stop: whether the first problem is raised; else `assignment.problems` has all, and the sides are only a sketch.
     """
 
     split_file: Path | None = None
@@ -239,9 +241,9 @@ class GatherOptions:
     stop: bool = True
 
 
-def gather_options(
+def dataset_options(
     job: Job, target: Target, cross_validate_below: int, own: tuple[Trunk, WeightsEntry] | None = None
-) -> GatherOptions:
+) -> DatasetOptions:
     """Return how the photos of a job are gathered; its `own` trunk and weights are not loaded twice."""
     split_file, candidates = split_source(job.split, target)
-    return GatherOptions(split_file, cross_validate_below, candidates, partial(open_descriptor, *(own or ())))
+    return DatasetOptions(split_file, cross_validate_below, candidates, partial(open_descriptor, *(own or ())))

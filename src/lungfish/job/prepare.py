@@ -12,7 +12,7 @@ from lungfish.core.progress import Progress
 from lungfish.data.photos import PhotoSet
 from lungfish.data.scan.features import Trunk
 from lungfish.data.sources import open_photos
-from lungfish.job.dataset import Gathered, gather, gather_options
+from lungfish.job.dataset import Dataset, dataset_options, prepare_dataset
 from lungfish.job.spec import Job
 from lungfish.job.stages.head import HeadStage, initial_network, open_network
 from lungfish.job.start import Start, choose_start, initial_start
@@ -22,7 +22,7 @@ from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe, read_recipe, with_limits
 from lungfish.training.trunk import open_trunk
 from lungfish.weights.fetch.fetch import FetchOptions
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -55,21 +55,21 @@ class Prepared:
         network: The network that training starts from.
         weights: The record of the weights; None in a dry run, if they would have to be downloaded.
         trunk: Computes features.
-        gathered: The photos, scanned and split; in a dry run without features.
+        dataset: The photos, scanned and split; in a dry run without features.
     """
 
     start: Start
     recipe: Recipe
     network: Network
-    weights: Card | None
+    weights: WeightsRecord | None
     trunk: Trunk
-    gathered: Gathered
+    dataset: Dataset
 
     def head_stage(self, head: Head | None) -> HeadStage:
         """Return the network with a head that was fitted on its features, or with a new one."""
         assert self.weights
-        attach(self.network, head, len(self.gathered.labels))
-        return HeadStage(self.network, head, self.start, self.weights, self.trunk, self.gathered)
+        attach(self.network, head, len(self.dataset.labels))
+        return HeadStage(self.network, head, self.start, self.weights, self.trunk, self.dataset)
 
 
 def resolve(job: Job) -> tuple[Start, Recipe]:
@@ -131,8 +131,8 @@ def prepare(job: Job, choices: Choices, progress: Progress, *, dry: bool = False
         network, weights = initial_network(start, job.seed), None  # as fast as with the weights
     trunk = open_trunk(network, start.entry)
     own = (trunk, start.entry) if weights else None
-    options = replace(gather_options(job, choices.target, recipe.cross_validate_below, own), stop=not dry)
+    options = replace(dataset_options(job, choices.target, recipe.cross_validate_below, own), stop=not dry)
     embeds = recipe.pretrained and not dry
-    gathered = gather(choices.photos, start.preprocess, trunk if embeds else None, options, progress)
-    recipe = recipe.for_photos(max(len(gathered.indices("train")), 1))
-    return Prepared(start, recipe, network, weights, trunk, gathered)
+    dataset = prepare_dataset(choices.photos, start.preprocess, trunk if embeds else None, options, progress)
+    recipe = recipe.for_photos(max(len(dataset.indices("train")), 1))
+    return Prepared(start, recipe, network, weights, trunk, dataset)

@@ -112,18 +112,18 @@ def next_free(folder: Path) -> Path:
 
 
 def _place(new: Path, folder: Path, replaced: Identity | None, progress: Progress) -> None:
-    made = Identity.of(new)
+    created = Identity.of(new)
     try:
         if replaced and stands(folder):
             _replace(new, folder, replaced, progress)
         else:
             put(new, folder)
     except (OutputError, StorageError, OSError) as error:
-        raise _told(new.parent, made, folder, replaced, error) from error
+        raise _told(new.parent, created, folder, replaced, error) from error
 
 
 def _told(
-    stage: Path, made: Identity, folder: Path, replaced: Identity | None, error: OutputError | StorageError | OSError
+    stage: Path, created: Identity, folder: Path, replaced: Identity | None, error: OutputError | StorageError | OSError
 ) -> OutputError:
     """The error of a bundle that could not be put in its place; it says where everything is now."""
     if isinstance(error, FileExistsError):
@@ -133,7 +133,7 @@ def _told(
     else:
         reason = error.message
     places = {stage / NEW, stage / OLD, folder}
-    kept = next((place for place in places if _is(place, made)), stage / NEW)
+    kept = next((place for place in places if _is(place, created)), stage / NEW)
     if kept == stage / NEW:
         with suppress(OSError):
             put(kept, free := next_free(folder))

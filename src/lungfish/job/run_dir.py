@@ -21,7 +21,7 @@ from lungfish.core.hashing import sha256_bytes, sha256_json
 from lungfish.core.names import printable
 from lungfish.core.own_files import RUNS, delete_own
 from lungfish.core.space import make_room, try_folder_lock
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 from lungfish.job.start import Start
 from lungfish.runtime.measure import versions
 from lungfish.training.checkpoint import JOB, check_same_job, read_job
@@ -30,13 +30,13 @@ from lungfish.training.recipe import Recipe
 PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # that decide the bits
 
 
-def identify(
-    gathered: Gathered, recipe: Recipe, starts: tuple[Start, Start | None], seed: int, device: str
+def job_fingerprint(
+    dataset: Dataset, recipe: Recipe, starts: tuple[Start, Start | None], seed: int, device: str
 ) -> dict[str, str]:
     """What must be the same for a stopped job to go on, by name.
 
     Args:
-        gathered: the photos.
+        dataset: the photos.
         recipe: of the job.
         starts: the architecture and the weights, whose file is at hand; and what the last bundle learned, if that may
             be started from.
@@ -47,7 +47,7 @@ def identify(
     if recipe.full:
         recipe = replace(recipe, full=replace(recipe.full, workers=0))  # how many makes no difference
     return {
-        "photos": gathered.ordered_fingerprint(),
+        "photos": dataset.ordered_fingerprint(),
         "recipe": recipe.to_toml(),
         "weights": start.entry.sha256,
         "last_weights": last.entry.sha256 if last else "",

@@ -87,7 +87,7 @@ class TrainResult:
     another one. `cross_validation` is the top-1 of each fold and `cross_validated` the figure over all photos; its
     `ships` says whether what ships is the head that was cross-validated. `val_given` says whether the user had set the
     validation photos apart, and `known_threshold` what that threshold was chosen on. `what_changed` compares the
-    default artefact with that of the previous bundle on the test photos; None for the first one.
+    default artifact with that of the previous bundle on the test photos; None for the first one.
     """
 
     bundle: str

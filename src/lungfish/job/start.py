@@ -11,7 +11,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.convert.fit import same_layers
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch.fetch import at_hand
+from lungfish.weights.fetch.fetch import local_file
 from lungfish.weights.license import is_permissive
 from lungfish.weights.resolve.names import resolve
 
@@ -48,7 +48,7 @@ def choose_start(arch: str | None, weights: str | None) -> Start:
     """
     if weights is None or weights == AUTO:
         wanted = _of_photos(arch or DEFAULT_ARCH)
-        return Start(wanted, _best_at_hand(wanted, arch or DEFAULT_ARCH))
+        return Start(wanted, _best_local(wanted, arch or DEFAULT_ARCH))
     entry = resolve(weights, arch)
     return Start(_of_photos(arch or entry.arch), entry)
 
@@ -96,7 +96,7 @@ def _of_photos(name: str) -> Arch:
     return arch
 
 
-def _best_at_hand(arch: Arch, typed: str) -> WeightsEntry:
+def _best_local(arch: Arch, typed: str) -> WeightsEntry:
     fitting = [entry for entry in catalogue().values() if same_layers(arch, parse_arch(entry.arch))]
     fitting.sort(key=lambda entry: (not is_permissive(entry.license), -(entry.top1 or 0)))
     if not fitting:
@@ -105,7 +105,7 @@ def _best_at_hand(arch: Arch, typed: str) -> WeightsEntry:
             f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
             f"Or begin from random weights: --recipe scratch --arch {printable(typed)}.",
         )
-    held = [entry for entry in fitting if at_hand(entry)]
+    held = [entry for entry in fitting if local_file(entry)]
     if not held:
         known = ", ".join(f"{entry.name} ({entry.license})" for entry in fitting[:SHOWN])
         more = f" and {len(fitting) - SHOWN} more" if len(fitting) > SHOWN else ""

@@ -12,18 +12,18 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._steps: dict[str, float] = {}
+        self._phases: dict[str, float] = {}
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def phase(self, name: str) -> Iterator[None]:
         """Time the block; steps of one name add up."""
         began = time.monotonic()
         try:
             yield
         finally:
-            self._steps[name] = self._steps.get(name, 0.0) + time.monotonic() - began
+            self._phases[name] = self._phases.get(name, 0.0) + time.monotonic() - began
 
     def seconds(self) -> dict[str, float]:
         """Seconds by step so far, `total` last."""
-        steps = self._steps | {"total": time.monotonic() - self._began}
-        return {name: round(seconds, 2) for name, seconds in steps.items()}
+        phases = self._phases | {"total": time.monotonic() - self._began}
+        return {name: round(seconds, 2) for name, seconds in phases.items()}

@@ -135,9 +135,9 @@ def _label_families(plot: Plot, dots: Sequence[_Dot], marked: Sequence[Marked]) 
         words = _short_name(dot)
         if words and dot.name not in told:
             plot.label(plot.at(dot.macs, dot.top1), words, "small soft", LABEL_SMALL_PX)
-    for family, (title, beside) in TITLES.items():
+    for family, (title, nearby) in TITLES.items():
         line = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))
-        plot.label(plot.at(*line[beside]), title, f"{family}-ink")
+        plot.label(plot.at(*line[nearby]), title, f"{family}-ink")
 
 
 def _short_name(dot: _Dot) -> str:

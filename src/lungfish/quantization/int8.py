@@ -1,4 +1,4 @@
-"""The INT8 artefact: weights rounded so that layers keep their outputs, static ranges from training photos."""
+"""The INT8 artifact: weights rounded so that layers keep their outputs, static ranges from training photos."""
 
 from __future__ import annotations
 

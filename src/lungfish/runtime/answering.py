@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.progress import Advance
-from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.engines.engine import BATCH_SIZE
+from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Preprocessing
 
 Model = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # pixels [n, height, width, 3] to probabilities [n, classes]
@@ -20,7 +20,7 @@ Reader = Callable[[], bytes]
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class AnsweredPhoto:
     """What the models made of the photos.
 
     Args:
@@ -34,7 +34,7 @@ class Answered:
 
 def answer_photos(
     models: Mapping[str, Model], readers: Sequence[Reader], preprocess: Preprocessing, advance: Advance
-) -> Answered:
+) -> AnsweredPhoto:
     """Let every model answer every photo.
 
     Args:
@@ -44,7 +44,7 @@ def answer_photos(
         advance: told how many photos are done.
     """
 
-    def run(positions: range) -> Answered:
+    def run(positions: range) -> AnsweredPhoto:
         pixels, unreadable = [], {}
         for i in positions:
             try:
@@ -52,16 +52,16 @@ def answer_photos(
             except UnreadablePhotoError as error:
                 unreadable[i] = error.message
         stacked = np.stack(pixels) if pixels else np.empty((0, *preprocess.shape), np.uint8)
-        return Answered({name: model(stacked) for name, model in models.items()}, unreadable)
+        return AnsweredPhoto({name: model(stacked) for name, model in models.items()}, unreadable)
 
     cores = physical_cores()
     starts = range(0, len(readers), BATCH_SIZE)
     chunks = (range(start, min(start + BATCH_SIZE, len(readers))) for start in starts)
-    done: list[Answered] = []
-    for chunk in map_ahead(run, chunks, cores, 2 * cores):
+    done: list[AnsweredPhoto] = []
+    for chunk in prefetch(run, chunks, cores, 2 * cores):
         done.append(chunk)
         advance(len(next(iter(chunk.probabilities.values()))) + len(chunk.unreadable))
-    return Answered(
+    return AnsweredPhoto(
         {name: np.concatenate([chunk.probabilities[name] for chunk in done]) for name in models},
         {i: reason for chunk in done for i, reason in chunk.unreadable.items()},
     )

@@ -1,4 +1,4 @@
-"""An artefact of a bundle: the files of one model, and what was measured on them."""
+"""An artifact of a bundle: the files of one model, and what was measured on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from lungfish.core.untrusted import Fields, is_plain_name, shortened
 
 MAX_FILE_BYTES = 2 * 2**30  # what one protobuf message can hold
-MAX_MODEL_FILES = 100  # of one artefact; a folder of Core ML's has five
+MAX_MODEL_FILES = 100  # of one artifact; a folder of Core ML's has five
 STATUSES = ("pass", "fail", "not_measured")
 
 
@@ -35,14 +35,14 @@ class ArtifactRow:
     """The files of one model and what was measured on them; `None` stands for not measured.
 
     Args:
-        file: the main file: a plain name inside the bundle, by which the artefact is known.
+        file: the main file: a plain name inside the bundle, by which the artifact is known.
         format: a name of `runtime.engines.table`: `onnx`, ...
         precision: `fp32`, `fp16`, `int8`, ...
         bytes: size of all `files` together: what a device has to store.
         sha256: hash of `file`, 64 lower-case hexadecimal digits.
         top1: accuracy on the test photos, 0 to 1.
         ci95: 95 % interval of `top1`.
-        agreement_with_fp32: share of test photos with the label of the fp32 artefact, 0 to 1.
+        agreement_with_fp32: share of test photos with the label of the fp32 artifact, 0 to 1.
         latency_ms: on the machine of the manifest.
         status: `pass`, `fail` or `not_measured`.
         why: the reason for any status but `pass`.

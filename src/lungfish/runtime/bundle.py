@@ -16,7 +16,6 @@ from PIL import Image
 from lungfish.core.errors import BundleError, UnreadablePhotoError, UsageError
 from lungfish.core.names import plural, printable
 from lungfish.core.untrusted import HINT
-from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.bundle_files import check_present_files, read_artifact, read_manifest
 from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.decode import from_array, from_image, read_photo
@@ -25,6 +24,7 @@ from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.runtime.metadata import check_metadata
 from lungfish.runtime.prediction import Prediction, rank
+from lungfish.runtime.prefetch import prefetch
 
 Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
@@ -32,11 +32,11 @@ Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 def load(path: str | Path) -> Bundle:
     """Open the bundle in a folder. It may come from anyone: every listed file that is there is checked first.
 
-    A bundle may be slimmed for a device: of the files that its manifest lists, only the default artefact must be there.
+    A bundle may be slimmed for a device: of the files that its manifest lists, only the default artifact must be there.
 
     Raises:
         UsageError: no such folder.
-        BundleError: no `bundle.json`, one that is not valid, a newer schema, a default artefact that is missing, or a
+        BundleError: no `bundle.json`, one that is not valid, a newer schema, a default artifact that is missing, or a
             file that is altered, truncated, a link or outside the folder.
         StorageError: a file that may not be read.
     """
@@ -62,23 +62,23 @@ class Bundle:
         self._opening: dict[tuple[str, int], Lock] = {}
 
     def __repr__(self) -> str:
-        return f"<Bundle of {plural(len(self.labels), 'class', 'classes')}, default artefact {self.manifest.default}>"
+        return f"<Bundle of {plural(len(self.labels), 'class', 'classes')}, default artifact {self.manifest.default}>"
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class names in the order of every artefact's output."""
+        """Class names in the order of every artifact's output."""
         return self.manifest.labels
 
     def session(self, artifact: str | None = None, threads: int | None = None) -> Engine:
-        """The open artefact of that file name, or the default one.
+        """The open artifact of that file name, or the default one.
 
         Args:
             artifact: a file name of the manifest.
             threads: that compute one batch; by default one for each physical core.
 
         Raises:
-            UnknownNameError: no such artefact.
-            UsageError: an artefact of a format that this version cannot run.
+            UnknownNameError: no such artifact.
+            UsageError: an artifact of a format that this version cannot run.
             BundleError: the file is missing or altered, or does not keep to the contract of a bundle's models.
         """
         key = (self.manifest.artifact(artifact).file, threads or physical_cores())
@@ -90,14 +90,14 @@ class Bundle:
     def probabilities(
         self, pixels: NDArray[np.uint8], artifact: str | None = None, threads: int | None = None
     ) -> NDArray[np.float32]:
-        """What an artefact computes: uint8 `[batch, resolution, resolution, 3]` to float32 `[batch, classes]`.
+        """What an artifact computes: uint8 `[batch, resolution, resolution, 3]` to float32 `[batch, classes]`.
 
         Raises:
-            BundleError: the artefact fails, or gives something other than probabilities; and as `session`.
+            BundleError: the artifact fails, or gives something other than probabilities; and as `session`.
         """
         values = self.session(artifact, threads).run(pixels)
         if values.size and (values.min() < 0 or values.max() > 1 + 1e-4):
-            raise BundleError(f"the artefact gives {values.min():g} to {values.max():g} for probabilities", HINT)
+            raise BundleError(f"the artifact gives {values.min():g} to {values.max():g} for probabilities", HINT)
         return values
 
     def predict(self, items: Iterable[Picture], artifact: str | None = None, top: int = 5) -> list[Prediction]:
@@ -105,7 +105,7 @@ class Bundle:
 
         Args:
             items: paths, the bytes of files, Pillow images, or uint8 `[height, width, 3]` arrays of RGB.
-            artifact: a file name of the manifest; the default artefact if `None`.
+            artifact: a file name of the manifest; the default artifact if `None`.
             top: how many classes to list in each row.
 
         Returns:
@@ -157,7 +157,7 @@ class Bundle:
         def run(chunk: Sequence[Picture | Prediction]) -> list[Prediction]:
             return self._predict_chunk(chunk, artifact, threads, top)
 
-        for rows in map_ahead(run, chain([first], chunks), cores, 2 * cores):
+        for rows in prefetch(run, chain([first], chunks), cores, 2 * cores):
             yield from rows
 
     def _predict_chunk(
@@ -173,7 +173,7 @@ class Bundle:
         ]
 
     def _prepare(self, item: Picture) -> _Input | Prediction:
-        """What the artefact takes, or the row of a picture that cannot be read."""
+        """What the artifact takes, or the row of a picture that cannot be read."""
         file = str(item) if isinstance(item, str | Path) else None
         try:
             image = self._image(item)

@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def file_rows(folder: Path, artifacts: Collection[ArtifactRow]) -> dict[str, FileRow]:
-    """What the manifest has to list of a bundle that is being written: its files but for the artefacts', by name."""
+    """What the manifest has to list of a bundle that is being written: its files but for the artifacts', by name."""
     listed = {name for row in artifacts for name in row.files}
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: FileRow(sha256_file(path), path.stat().st_size) for name, path in files.items() if name not in listed}
@@ -67,7 +67,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def check_present_files(folder: Path, manifest: Manifest) -> None:
-    """As `check_files`, but all files except the default artefact's may be absent: see docs/decisions/0008."""
+    """As `check_files`, but all files except the default artifact's may be absent: see docs/decisions/0008."""
     needed = manifest.artifact().files
     for name, row in listed_files(manifest).items():
         if name in needed or _stands(folder / name):
@@ -122,7 +122,7 @@ def delete_bundle(folder: Path, manifest: Manifest) -> None:
 
 
 def read_artifact(folder: Path, artifact: ArtifactRow) -> ModelFiles:
-    """The files of an artefact: the bytes that are hashed are those that are returned.
+    """The files of an artifact: the bytes that are hashed are those that are returned.
 
     Raises:
         BundleError: one is missing, altered or a link.

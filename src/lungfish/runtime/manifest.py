@@ -34,7 +34,7 @@ class FlavourRow:
 class WeightsOrigin:
     """Where the pretrained weights came from; empty texts for a network trained from nothing.
 
-    `card` is all that the ledger knows of them: origin, license and what was accepted, hashes before and after
+    `record` is all that the weights store knows of them: origin, license and what was accepted, hashes before and after
     conversion, how they were verified. It is opaque here; bundles before it have none.
     """
 
@@ -42,7 +42,7 @@ class WeightsOrigin:
     source: str = ""
     license: str = ""
     sha256: str = ""
-    card: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ class Manifest:
         architecture: the network, as `architecture` wrote it; opaque here but for its `name`.
         flavour: padding and epsilon of the weights.
         weights: origin and license of the pretrained weights.
-        labels: class names; position is the class index of every artefact.
+        labels: class names; position is the class index of every artifact.
         thresholds: by name, 0 to 1; `known` is the probability from which a prediction counts as known.
-        temperature: by which the logits were divided (it is inside the artefacts).
+        temperature: by which the logits were divided (it is inside the artifacts).
         preprocess: the resize rule.
         data: the photos.
         artifacts: the models, their files and their figures.
-        default: file name of the artefact to use.
-        test, val: metrics of the default artefact.
+        default: file name of the artifact to use.
+        test, val: metrics of the default artifact.
         machine: where the figures were taken.
-        files: the files that are no artefact's, by name (`golden/inputs.npy`: one level of folders or more).
+        files: the files that are no artifact's, by name (`golden/inputs.npy`: one level of folders or more).
     """
 
     lungfish: str
@@ -113,7 +113,7 @@ class Manifest:
         return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
     def artifact(self, file: str | None = None) -> ArtifactRow:
-        """The artefact called `file`, or the default one.
+        """The artifact called `file`, or the default one.
 
         Raises:
             UnknownNameError: there is none.
@@ -162,7 +162,8 @@ def _manifest(fields: Fields) -> Manifest:
 
 def _origin(weights: Fields) -> WeightsOrigin:
     texts = {key: weights.text(key, 10_000) for key in ("name", "source", "license", "sha256")}
-    return WeightsOrigin(**texts, card=weights.object("card").values if weights.has("card") else {})
+    key = next((key for key in ("record", "card") if weights.has(key)), "")  # its name in earlier bundles
+    return WeightsOrigin(**texts, record=weights.object(key).values if key else {})
 
 
 def _labels(fields: Fields) -> tuple[str, ...]:

@@ -23,17 +23,17 @@ LEAST_RUNS = 20
 
 
 def latency(session: Engine, seconds: float = 1.5) -> Latency:
-    """Time an artefact at batch 1, from pixels to probabilities.
+    """Time an artifact at batch 1, from pixels to probabilities.
 
     Args:
-        session: the open artefact; its threads do the work.
+        session: the open artifact; its threads do the work.
         seconds: about how long to measure; a slow network takes longer, for its `LEAST_RUNS`.
     """
     return latencies([session], seconds, rounds=1)[0]
 
 
 def latencies(sessions: Sequence[Engine], seconds: float = 1.5, rounds: int = 5) -> list[Latency]:
-    """Time artefacts as `latency` does, taking turns: what else the machine does in the meantime hits them alike."""
+    """Time artifacts as `latency` does, taking turns: what else the machine does in the meantime hits them alike."""
     for session in sessions:
         _run_times_ms(session, 0.0, WARM_UP_RUNS)
     times_ms: list[list[float]] = [[] for _ in sessions]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.training.probe import TOLERANCE, Head, Samples, fit_penalty
+from lungfish.training.probe import TOLERANCE, Head, LabelledFeatures, fit_penalty
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class HeldOut:
         return found
 
 
-def cross_validate(samples: Samples, groups: NDArray[np.int64], head: Head, folds: int, seed: int) -> HeldOut:
+def cross_validate(samples: LabelledFeatures, groups: NDArray[np.int64], head: Head, folds: int, seed: int) -> HeldOut:
     """Answer every photo by a head fitted on the other folds, at the penalty and weighting of `head`.
 
     Args:
@@ -65,7 +65,12 @@ def cross_validate(samples: Samples, groups: NDArray[np.int64], head: Head, fold
 
 
 def each_fold(
-    samples: Samples, groups: NDArray[np.int64], head: Head, folds: int, seed: int, tolerance: float = TOLERANCE
+    samples: LabelledFeatures,
+    groups: NDArray[np.int64],
+    head: Head,
+    folds: int,
+    seed: int,
+    tolerance: float = TOLERANCE,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """The photos of each fold, and what a head makes of them that was fitted on the others.
 
@@ -86,7 +91,7 @@ def each_fold(
         splits = list(splitter.split(samples.features, samples.labels, groups))
     for train, held_out in splits:
         classes, labels = np.unique(samples.labels[train], return_inverse=True)  # a fold may hold all of a rare class
-        seen = Samples(samples.features[train], labels)
+        seen = LabelledFeatures(samples.features[train], labels)
         fitted = fit_penalty(seen, head.penalty, balanced=head.balanced, tolerance=tolerance)
         logits = np.full((len(held_out), samples.labels.max() + 1), -np.inf, np.float32)
         logits[:, classes] = fitted.logits(samples.features[held_out])

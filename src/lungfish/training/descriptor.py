@@ -9,7 +9,7 @@ from lungfish.data.scan.scenes import Descriptor
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch.fetch import at_hand
+from lungfish.weights.fetch.fetch import local_file
 from lungfish.weights.load import load_network
 
 NAME = "efficientnet_lite0.in1k"  # ships with the training install
@@ -36,7 +36,7 @@ def open_descriptor(trunk: Trunk | None = None, entry: WeightsEntry | None = Non
     if same and isinstance(trunk, OnnxTrunk) and trunk.resolution_px == arch.resolution_px:
         return Descriptor(trunk, preprocess)
     try:
-        if at_hand(packaged) is None:
+        if local_file(packaged) is None:
             return None
         return Descriptor(OnnxTrunk(load_network(packaged, arch), packaged), preprocess)
     except LungfishError:  # the file is damaged, or a package is missing

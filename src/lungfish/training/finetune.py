@@ -13,7 +13,7 @@ from lungfish.architecture import Arch
 from lungfish.costs import Layer, cost
 from lungfish.data.loading.activations import bytes_needed
 from lungfish.training.group import Group
-from lungfish.training.loop import Fitted, Run, fit, with_tensors
+from lungfish.training.loop import FitResult, Run, fit, with_tensors
 from lungfish.training.stage_settings import Finetune
 from lungfish.training.validation import Validation
 
@@ -91,7 +91,7 @@ def _before(arch: Arch, block: int) -> list[Layer]:
 
 def finetune(
     network: Network, block: int, train: LabelledViews, val: LabelledViews, tuning: Finetune, run: Run
-) -> Fitted:
+) -> FitResult:
     """Train the blocks from `block` on, the head and the classifier; `network` then holds the best epoch.
 
     `last` of what is returned has the network's own names.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import Arch
 from lungfish.costs import cost
-from lungfish.training.loop import Fitted, Run, fit, with_tensors
+from lungfish.training.loop import FitResult, Run, fit, with_tensors
 from lungfish.training.stage_settings import Full
 from lungfish.training.validation import Validation
 
@@ -46,7 +46,7 @@ class FreshPhotos(Protocol):
 
 def full(
     network: Network, preprocess: Preprocessing, train: FreshPhotos, val: Validation, tuning: Full, run: Run
-) -> Fitted:
+) -> FitResult:
     """Train every layer; `network` then holds the best epoch.
 
     `last` of what is returned has the network's own names.
@@ -87,7 +87,7 @@ def sides_px(tuning: Full, resolution_px: int) -> list[int]:
     sides = []
     for left in reversed(range(tuning.epochs)):
         missing = PHASES * left // tuning.epochs  # phases until the last one
-        share = 1 - (1 - tuning.first_side) * missing / (PHASES - 1)
+        share = 1 - (1 - tuning.initial_resolution_scale) * missing / (PHASES - 1)
         rounded = round(share * resolution_px / SIDE_STEP_PX) * SIDE_STEP_PX
         sides.append(resolution_px if share == 1 else min(max(rounded, SIDE_STEP_PX), resolution_px))
     return sides

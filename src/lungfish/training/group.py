@@ -39,7 +39,7 @@ class Group:
     local_rank: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
@@ -89,7 +89,7 @@ class Group:
         distributed.all_gather_object(parts, rows)
         return np.concatenate(parts)
 
-    def agree(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """What the first process has; all must ask."""
         if self.size == 1:
             return value
@@ -107,12 +107,12 @@ class Group:
             distributed.barrier()
 
 
-def is_leader() -> bool:
+def is_main_process() -> bool:
     """Whether `torchrun` made this the process that writes and speaks, as every process without it is."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def alone() -> Group:
+def single_process() -> Group:
     """A group of this process only, on the best device at hand."""
     return Group(device=_device(0))
 
@@ -135,7 +135,7 @@ def join_group() -> Iterator[Group]:
 
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield alone()
+        yield single_process()
         return
     device = _device(int(os.environ.get("LOCAL_RANK", "0")))
     device = "cpu" if device == "mps" else device  # no backend joins these
@@ -149,7 +149,7 @@ def join_group() -> Iterator[Group]:
 
 
 @contextmanager
-def first_leads(group: Group) -> Iterator[None]:
+def main_first(group: Group) -> Iterator[None]:
     """A block that the first process of each machine ends before its others begin: these find it in the cache."""
     if group.local_rank > 0:
         group.wait()

@@ -35,7 +35,7 @@ class History:
         self.best = copied(average.tensors)
 
     @property
-    def stale(self) -> int:
+    def epochs_since_best(self) -> int:
         """Epochs since the best one."""
         return len(self.rows) - (0 if self.best_epoch is None else self.best_epoch + 1)
 

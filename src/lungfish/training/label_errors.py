@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lungfish.core.extras import missing_extra
 from lungfish.training.crossvalidation import each_fold
-from lungfish.training.probe import Head, Samples
+from lungfish.training.probe import Head, LabelledFeatures
 
 FOLDS = 5
 # A fit ends ten times sooner than that of a head that ships: 99.3 % of the answers on clothing-small are the same.
@@ -15,7 +15,7 @@ TOLERANCE = 1e-3
 
 
 def find_label_errors(
-    samples: Samples, groups: NDArray[np.int64], head: Head, seed: int
+    samples: LabelledFeatures, groups: NDArray[np.int64], head: Head, seed: int
 ) -> list[tuple[int, int, float]]:
     """The photos whose label is probably wrong, the most doubtful first.
 
@@ -60,7 +60,7 @@ def find_label_errors(
     ]
 
 
-def _groups_of_class(samples: Samples, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def _groups_of_class(samples: LabelledFeatures, groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """int `[classes]`: how many groups have a photo of the class."""
     pairs = np.unique(np.stack([samples.labels, groups], axis=1), axis=0)
     return np.bincount(pairs[:, 0], minlength=samples.labels.max() + 1)

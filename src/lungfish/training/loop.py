@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from lungfish.core.errors import WorkerError
 from lungfish.core.events import EpochEnded
 from lungfish.core.files import write_atomic
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.evaluation.stage_result import Score
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.group import Group
 from lungfish.training.memory import kept_memory
-from lungfish.training.saving import Saves
+from lungfish.training.saving import Saver
 from lungfish.training.schedule import Schedule
 from lungfish.training.stage_settings import Tuning
 from lungfish.training.state import State
@@ -77,11 +77,11 @@ class Run:
     bfloat16: bool = False
     compiled: bool = False
     deadline: float = math.inf
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=Progress)
 
     def note(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write the journal, if there is one. Raises `StorageError`."""
-        if self.journal and self.group.leads:
+        if self.journal and self.group.is_main:
             write_atomic(self.journal, "".join(f"{json.dumps(row)}\n" for row in history))
 
     def noted(self) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FitResult:
     """What came out.
 
     Args:
@@ -111,7 +111,7 @@ class Fitted:
     stopped: str
 
 
-def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tuning, run: Run) -> Fitted:
+def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tuning, run: Run) -> FitResult:
     """Train `network` in place; the epoch with the least loss on validation is what counts.
 
     The learning rate warms up, then falls along a cosine. What is validated and returned is a moving average.
@@ -132,10 +132,10 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
     import torch
 
     group, photos = run.group, len(batches.labels)
-    epoch_steps = math.ceil(photos / tuning.batch)
-    schedule = Schedule(tuning.learning_rate, tuning.warm_up, tuning.epochs * epoch_steps)
+    epoch_steps = math.ceil(photos / tuning.batch_size)
+    schedule = Schedule(tuning.learning_rate, tuning.warmup_fraction, tuning.epochs * epoch_steps)
     state = State(network, tuning, group)
-    if run.checkpoints and (saved := group.agree(run.checkpoints.latest() if group.leads else None)):
+    if run.checkpoints and (saved := group.broadcast(run.checkpoints.latest() if group.is_main else None)):
         state.restore(saved)
     context = _context(network, batches.labels, tuning, schedule, run)
     history, meter = state.history, state.meter
@@ -147,8 +147,8 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
         stops.excusing(WorkerError),
         kept_memory(group.device),
     ):
-        saves = Saves(state, run.checkpoints, group, stops)
-        while not (why := group.agree(_why_stop(state, schedule, epoch_steps, tuning, run))):
+        saver = Saver(state, run.checkpoints, group, stops)
+        while not (why := group.broadcast(_why_stop(state, schedule, epoch_steps, tuning, run))):
             epoch, first = divmod(state.step, epoch_steps)
             order = np.random.default_rng((run.seed, epoch)).permutation(photos)
             steps = [np.sort(positions) for positions in np.array_split(order, epoch_steps)[first:]]
@@ -160,21 +160,21 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
                     train_step(state, context, data, positions)
                     advance(len(positions))
                     last = state.step % epoch_steps == 0
-                    if meter.look(last=last) and not last and saves.if_due(epoch_ended=False):
+                    if meter.flush(last=last) and not last and saver.save_if_due(epoch_ended=False):
                         meter.start()
             began = time.monotonic()
             with state.average.applied():
-                score = group.agree(validate(network))
+                score = group.broadcast(validate(network))
             row = meter.end_epoch(epoch, score)
             history.add(score, row | {"seconds": row["seconds"] + time.monotonic() - began})
             run.note(history.rows)
             run.progress.emit(EpochEnded(run.name, tuning.epochs, **row))
-            saves.if_due(epoch_ended=True)
+            saver.save_if_due(epoch_ended=True)
         if not history.stopped:
             history.stopped = why
-            saves.now()
+            saver.save()
     best, last_epoch = history.best, state.average.tensors
-    return Fitted(best, last_epoch, history.score, history.best_epoch, tuple(history.rows), history.stopped)
+    return FitResult(best, last_epoch, history.score, history.best_epoch, tuple(history.rows), history.stopped)
 
 
 def with_tensors(network: nn.Module, trained: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -214,7 +214,7 @@ def _why_stop(state: State, schedule: Schedule, epoch_steps: int, tuning: Tuning
         return "epochs"
     if state.step % epoch_steps:
         return ""
-    if history.stale >= tuning.patience and schedule.is_low(state.step):
+    if history.epochs_since_best >= tuning.patience and schedule.is_low(state.step):
         return "patience"
     epoch = len(history.rows)
     epoch_s = history.rows[-1]["seconds"] if epoch else 0.0

@@ -15,7 +15,7 @@ from lungfish.training.group import Group
 if TYPE_CHECKING:
     from torch import Tensor
 
-LOOK_EVERY = 16  # steps of an accelerator, which each look waits for
+FLUSH_EVERY = 16  # steps of an accelerator, which each look waits for
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Meter:
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._every = 1 if group.device == "cpu" else LOOK_EVERY
+        self._every = 1 if group.device == "cpu" else FLUSH_EVERY
         self._tally = Tally()
         self._unseen: list[tuple[int, float, Tensor]] = []  # step, learning rate, loss and right answers
         self._inputs: Tensor | None = None
@@ -75,7 +75,7 @@ class Meter:
         self._unseen.append((step, rate, numbers))
         self._step, self._rate = step, rate
 
-    def look(self, *, last: bool) -> bool:
+    def flush(self, *, last: bool) -> bool:
         """See to the numbers after a step if it is time; return whether it was.
 
         Args:
@@ -125,7 +125,7 @@ class Meter:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Continue a saved epoch; the first process takes what all had added up."""
-        self._tally = Tally(**saved) if self._group.leads else Tally()
+        self._tally = Tally(**saved) if self._group.is_main else Tally()
 
     def _of_group(self) -> Tally:
         """Sums over the processes; times are those of this one."""

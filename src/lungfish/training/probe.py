@@ -43,14 +43,14 @@ class Head:
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class LabelledFeatures:
     """Features `[n, width]` and class indices `[n]`."""
 
     features: Features
     labels: Labels
 
 
-def fit_probe(train: Samples, val: Samples, recipe: Recipe) -> Head:
+def fit_probe(train: LabelledFeatures, val: LabelledFeatures, recipe: Recipe) -> Head:
     """Fit on `train`; choose the penalty and the temperature on `val`.
 
     Deterministic: the same samples give the same bits on the same machine.
@@ -77,7 +77,7 @@ def fit_probe(train: Samples, val: Samples, recipe: Recipe) -> Head:
     return Head(best.weight, best.bias, best.penalty, balanced, temperature, tried)
 
 
-def fit_penalty(train: Samples, penalty: float, *, balanced: bool, tolerance: float = TOLERANCE) -> Head:
+def fit_penalty(train: LabelledFeatures, penalty: float, *, balanced: bool, tolerance: float = TOLERANCE) -> Head:
     """Fit at one penalty, with temperature 1."""
     weight, bias = _Path(train, balanced=balanced, tolerance=tolerance).fit(penalty)
     return Head(weight, bias, penalty, balanced, 1.0, {})
@@ -128,7 +128,7 @@ class _Path:
     its own scale, did better on real photos than scaling each to unit variance (clothing: 91.4 against 90.3 %).
     """
 
-    def __init__(self, train: Samples, *, balanced: bool, tolerance: float = TOLERANCE) -> None:
+    def __init__(self, train: LabelledFeatures, *, balanced: bool, tolerance: float = TOLERANCE) -> None:
         from sklearn.linear_model import LogisticRegression
 
         self._labels = train.labels

@@ -31,8 +31,8 @@ class Recipe:
             over `imbalance` times the photos of the smallest.
         imbalance: see `class_weight`.
         keep_known: share of the correctly answered validation photos that must count as known.
-        calibration_photos: training photos that the INT8 artefact's ranges are measured on.
-        int8_max_drop: how far under FP32's top-1 on validation the smaller artefact may be and still be the default.
+        calibration_photos: training photos that the INT8 artifact's ranges are measured on.
+        int8_max_drop: how far under FP32's top-1 on validation the smaller artifact may be and still be the default.
         cross_validate_below: cross-validate if there are fewer photos than this.
         folds: of the cross-validation.
         pretrained: whether weights are the start; without, the network is at its random initialization.
@@ -105,11 +105,11 @@ SCRATCH = Full(
     learning_rate=2e-3,
     layer_decay=1.0,
     weight_decay=0.05,
-    average=0.999,
+    ema_decay=0.999,
     patience=120,
     batch_norm="batch",
     policy="trivial",
-    first_side=0.6,
+    initial_resolution_scale=0.6,
 )
 AUTO_MINUTES = 10.0
 RECIPES = {

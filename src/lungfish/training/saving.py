@@ -13,7 +13,7 @@ EVERY_S = 20.0  # within an epoch
 SHARE = 0.05  # of the time, at most, goes into saving
 
 
-class Saves:
+class Saver:
     """The checkpoints of one run as it goes; every process of the group asks at the same moments.
 
     Args:
@@ -28,22 +28,22 @@ class Saves:
         self._rested = time.monotonic()  # once saving has not taken more than its share
         self._next = self._rested + EVERY_S
 
-    def if_due(self, *, epoch_ended: bool) -> bool:
+    def save_if_due(self, *, epoch_ended: bool) -> bool:
         """Save if it is time; whether it was. Raises `StorageError`, `StoppedError`, and what a signal raises."""
         due = time.monotonic() >= (self._rested if epoch_ended else self._next)
         asked, due = (count > 0 for count in self._group.sum([self._stops.asked, due]))
         if asked or due:
-            self.now()
+            self.save()
         if asked:
             self._stops.stop()
         return asked or due
 
-    def now(self) -> None:
+    def save(self) -> None:
         """Save. Raises `StorageError`."""
         began = time.monotonic()
         if self._checkpoints:
             parts = self._state.state_dict()
-            if self._group.leads:
+            if self._group.is_main:
                 self._checkpoints.save(Checkpoint.of_parts(self._state.step, parts))
         ended = time.monotonic()
         self._rested = ended + (ended - began) / SHARE

@@ -27,21 +27,21 @@ class Tuning:
 
     Args:
         epochs: passes over the photos; 0 for as many as show about 24,000 of them, 4 to 20.
-        batch: photos in a step, over all processes.
-        accumulate: parts that a step's photos go through the network in, one after the other, to save memory.
+        batch_size: photos in a step, over all processes.
+        grad_accum_steps: parts that a step's photos go through the network in, one after the other, to save memory.
         optimizer: `adamw`, or `sgd` with Nesterov's momentum of 0.9.
         learning_rate: of the last layer, at its highest.
         layer_decay: the learning rate of each layer, over that of the one after it.
         weight_decay: of everything but biases and batch norm.
         label_smoothing: share of each label that is spread over all classes.
-        warm_up: share of the steps in which the learning rate rises.
-        average: of the moving average, how much stays in a step.
-        pull: weight of the squared distance to the starting point.
+        warmup_fraction: share of the steps in which the learning rate rises.
+        ema_decay: of the moving average, how much stays in a step.
+        l2_sp: weight of the squared distance to the starting point.
         max_grad_norm: Largest norm of a step's gradients, over all parameters; longer ones are scaled down. 0 for no
             limit.
         patience: epochs without a lower loss on validation before training ends; not before the learning rate has come
             down to a tenth.
-        batch_norm: `frozen` keeps its statistics, which small batches would spoil; `batch` learns them.
+        batch_norm: `frozen` keeps its statistics, which small batches would spoil; `batch_size` learns them.
         min_area: least share of a photo's area that is shown; -1 for 0.35 with up to 8 epochs, 0.12 from 16 on.
         flips: whether photos are mirrored; not where left and right tell classes apart.
         color: how far brightness, contrast and saturation may differ from the photo's, 0 to 1; -1 for 0 with up to 8
@@ -49,16 +49,16 @@ class Tuning:
     """
 
     epochs: int = 0
-    batch: int = 64
-    accumulate: int = 1
+    batch_size: int = 64
+    grad_accum_steps: int = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 5e-4
     layer_decay: float = 1.0
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
-    warm_up: float = 0.1
-    average: float = 0.99
-    pull: float = 0.0
+    warmup_fraction: float = 0.1
+    ema_decay: float = 0.99
+    l2_sp: float = 0.0
     max_grad_norm: float = 0.0
     patience: int = 4
     batch_norm: Literal["frozen", "batch"] = "frozen"
@@ -72,15 +72,15 @@ class Tuning:
         check_ranges(
             self,
             epochs=(0, 10_000),
-            batch=(1, 100_000),
-            accumulate=(1, 1000),
+            batch_size=(1, 100_000),
+            grad_accum_steps=(1, 1000),
             learning_rate=(1e-9, 10),
             layer_decay=(0.01, 1),
             weight_decay=(0, 10),
             label_smoothing=(0, 0.9),
-            warm_up=(0, 1),
-            average=(0, 0.999999),
-            pull=(0, 1e6),
+            warmup_fraction=(0, 1),
+            ema_decay=(0, 0.999999),
+            l2_sp=(0, 1e6),
             max_grad_norm=(0, 1e6),
             patience=(1, 10_000),
         )
@@ -134,7 +134,8 @@ class Full(Tuning):
             (RandAugment, arXiv:1909.13719).
         mixup: strength of MixUp (arXiv:1710.09412); 0 is none.
         cutmix: strength of CutMix (arXiv:1905.04899); 0 is none. With both, each batch gets one of the two.
-        first_side: resolution of the first epochs over the network's; it grows with the epochs (arXiv:2104.00298).
+        initial_resolution_scale: resolution of the first epochs, as a share of the network's; it grows with the
+            epochs (arXiv:2104.00298).
         precision: `float32`, `bfloat16` where products may be rounded, or `auto`: bfloat16 on CUDA.
         compile: `never`, `always`, or `auto`: torch.compile on a GPU, if the run is long enough to win it back.
         workers: processes that read photos; 0: threads of this one; -1: that for a CPU, one for each core for a GPU.
@@ -142,11 +143,11 @@ class Full(Tuning):
 
     learning_rate: float = 3e-4
     layer_decay: float = 0.85
-    average: float = 0.995
+    ema_decay: float = 0.995
     policy: Literal["none", "trivial", "rand"] = "none"
     mixup: float = 0.0
     cutmix: float = 0.0
-    first_side: float = 0.75
+    initial_resolution_scale: float = 0.75
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "always", "never"] = "auto"
     workers: int = -1
@@ -160,7 +161,7 @@ class Full(Tuning):
             self,
             mixup=(0, 10),
             cutmix=(0, 10),
-            first_side=(0.25, 1),
+            initial_resolution_scale=(0.25, 1),
             workers=(-1, 256),
         )
 

@@ -41,8 +41,8 @@ class State:
         self.step = 0  # how many are done
         self.network = network
         self.optimizer = Optimizer(network, tuning)
-        self.average = MovingAverage(network, tuning.average)
-        self.l2_sp = L2SP(network, tuning.pull)
+        self.average = MovingAverage(network, tuning.ema_decay)
+        self.l2_sp = L2SP(network, tuning.l2_sp)
         self.history = History(self.average)
         self.meter = Meter(group)
 

@@ -86,7 +86,7 @@ def train_step(state: State, context: StepContext, batches: Iterator[Batch], pos
 
 def parts_of(positions: Positions, tuning: Tuning) -> list[Positions]:
     """Return what goes through the network at once; two photos at least, of which batch norm can take statistics."""
-    return np.array_split(positions, max(1, min(tuning.accumulate, len(positions) // 2)))
+    return np.array_split(positions, max(1, min(tuning.grad_accum_steps, len(positions) // 2)))
 
 
 def _share_randomness(network: nn.Module, group: Group, part: Positions) -> None:

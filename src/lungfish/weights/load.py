@@ -14,9 +14,9 @@ from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.weights.convert.exchange import fill
 from lungfish.weights.convert.fit import check_fit
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.fetch.checksum import verify_checksum
 from lungfish.weights.fetch.converted import converted_file
-from lungfish.weights.fetch.fetch import at_hand, fetch
-from lungfish.weights.fetch.identity import identify
+from lungfish.weights.fetch.fetch import fetch, local_file
 from lungfish.weights.fetch.package import PACKAGE, packaged_file
 from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.formats.safetensors import read_safetensors
@@ -124,7 +124,7 @@ def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
 def _fill(network: Network, entry: WeightsEntry) -> None:
     """Copy the weights in: from the converted file if there is one, else through the key map."""
     converted = converted_file(entry)
-    path = converted or at_hand(entry) or _missing(entry)
+    path = converted or local_file(entry) or _missing(entry)
     if converted or entry.converter == OURS:
         load_strictly(network, read_safetensors(path)[0])
     else:
@@ -134,7 +134,7 @@ def _fill(network: Network, entry: WeightsEntry) -> None:
 def _missing(entry: WeightsEntry) -> Path:
     """Raises what tells why the entry's file cannot be used."""
     if entry.location.startswith(PACKAGE):
-        identify(entry, packaged_file(entry))
+        verify_checksum(entry, packaged_file(entry))
     name = printable(entry.name)
     raise WeightsError(f"the file of {name} is not on this machine", f"Run: lungfish weights fetch {name}")
 

@@ -18,13 +18,13 @@ from lungfish.runtime.bundle import Bundle
 
 
 @dataclass(frozen=True, eq=False)
-class Own:
+class OwnMetrics:
     """The bundle that is evaluated.
 
     Args:
         bundle: as loaded.
         known: the photos that it was made from.
-        answers: of its artefacts on all photos.
+        answers: of its artifacts on all photos.
         seen: those that it was trained on.
     """
 
@@ -36,7 +36,7 @@ class Own:
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Default artefacts of the baseline and of the bundle on photos of the classes that both know.
+    """Default artifacts of the baseline and of the bundle on photos of the classes that both know.
 
     Args:
         metrics: of the baseline.
@@ -69,7 +69,7 @@ def of_shared_classes(photos: PhotoSet, chosen: Sequence[Photo], old: Bundle, ne
 
 
 def measure_baseline(
-    rival: Bundle, own: Own, labelled: PhotoSet, comparable: Sequence[Photo], progress: Progress
+    rival: Bundle, own: OwnMetrics, labelled: PhotoSet, comparable: Sequence[Photo], progress: Progress
 ) -> Baseline:
     """Measure the baseline, and the bundle beside it.
 
@@ -82,14 +82,14 @@ def measure_baseline(
 
     Raises:
         PhotosError: no photo can be read.
-        BundleError: the baseline's artefact fails, or its list of photos is none.
+        BundleError: the baseline's artifact fails, or its list of photos is none.
     """
     known, file, seen = known_photos(rival), rival.manifest.default, set(own.seen)
     answers = answer(rival, [file], watched(labelled, known, seen), comparable, progress)
     position = {photo: i for i, photo in enumerate(own.answers.photos)}
     rows = [position[photo] for photo in answers.photos if photo in position]
     others = len(own.answers.photos) - len(rows)
-    unlisted = [bundle for bundle, photos in ((rival, known), (own.bundle, own.known)) if not photos.sides]
+    unlisted = [bundle for bundle, photos in ((rival, known), (own.bundle, own.known)) if not photos.splits]
     terms = replace(against(rival, own.bundle.labels, unlisted), other_classes=others)
     return Baseline(
         metrics=artifact_metrics(rival, file, answers),

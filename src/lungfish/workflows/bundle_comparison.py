@@ -12,12 +12,12 @@ from lungfish.runtime.artifact import Latency
 
 @dataclass(frozen=True)
 class BundleRow:
-    """One bundle and its default artefact.
+    """One bundle and its default artifact.
 
     Args:
         bundle: its folder, as it was given.
         arch: name of the network.
-        file, precision, bytes: of the default artefact.
+        file, precision, bytes: of the default artifact.
         resolution_px: side of the square input.
         classes: how many it knows.
         test_photos: how many the bundle was tested on when it was made.

@@ -11,7 +11,7 @@ from typing import Any
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.architecture.published import YARDSTICK, Published, published_figures
 from lungfish.core.errors import UsageError
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.costs import Cost, cost
 from lungfish.pictures import Marked, accuracy_picture, check_picture_file, write_picture
 from lungfish.runtime.artifact import Latency
@@ -92,7 +92,7 @@ def compare(
     if picture:
         marked = [Marked(row.name, row.macs, row.published.top1 if row.published else None) for row in rows]
         write_picture(accuracy_picture(marked), picture)
-    return rows if timing is None else _timed(networks, rows, timing, progress or Silent())
+    return rows if timing is None else _timed(networks, rows, timing, progress or Progress())
 
 
 def _timed(

@@ -9,7 +9,7 @@ from pathlib import Path
 from lungfish.core.errors import UnreadablePhotoError, UsageError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.names import plural, printable
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.deploy.bundle_answers import answer
 from lungfish.deploy.known_photos import KnownPhotos, known_photos
@@ -84,7 +84,7 @@ def compare_bundles(
         BundleError: one of them is not a sound bundle, or of a newer schema.
         PhotosError: a class that neither bundle knows, none that both know, or no photo that can be read.
     """
-    progress, timing = progress or Silent(), timing or Timing()
+    progress, timing = progress or Progress(), timing or Timing()
     pair = (open_one_of_two(old), open_one_of_two(new))
     known = (known_photos(pair[0]), known_photos(pair[1]))
     photos = _choose(source, pair, known[1], progress) if source else None
@@ -128,7 +128,7 @@ def _on_photos(
     chosen: _Chosen,
     progress: Progress,
 ) -> BundleComparison:
-    """Add what the default artefacts answer on photos that neither bundle was trained on."""
+    """Add what the default artifacts answer on photos that neither bundle was trained on."""
     labelled, comparable = chosen.photos, chosen.comparable
     fresh, validated = _sort_out(labelled, comparable, known, progress)
     terms = replace(_terms(pair, known), trained_on=len(comparable) - len(fresh), other_classes=chosen.others)
@@ -149,7 +149,7 @@ def _on_photos(
 
 
 def _terms(pair: tuple[Bundle, Bundle], known: tuple[KnownPhotos, KnownPhotos]) -> Against:
-    unlisted = [bundle for bundle, photos in zip(pair, known, strict=True) if not photos.sides]
+    unlisted = [bundle for bundle, photos in zip(pair, known, strict=True) if not photos.splits]
     return against(pair[0], pair[1].labels, unlisted)
 
 
@@ -166,7 +166,7 @@ def _sort_out(
                 content = ""  # named when it is to be answered
             if not any(content in each.trained for each in known):
                 fresh.append(photo)
-                validated += any(each.sides.get(content) == "val" for each in known)
+                validated += any(each.splits.get(content) == "val" for each in known)
             advance(1)
     return fresh, validated
 
@@ -174,12 +174,12 @@ def _sort_out(
 def _validation_warning(validated: int) -> tuple[str, ...]:
     if not validated:
         return ()
-    made = f"choices of a bundle were made on {plural(validated, 'photo')} of these (its validation photos)"
-    return (f"{made}; --split test leaves them out",)
+    created = f"choices of a bundle were made on {plural(validated, 'photo')} of these (its validation photos)"
+    return (f"{created}; --split test leaves them out",)
 
 
 def _same_test_photos(old: KnownPhotos, new: KnownPhotos) -> bool | None:
-    tested = [{content for content, side in each.sides.items() if side == "test"} for each in (old, new)]
+    tested = [{content for content, split in each.splits.items() if split == "test"} for each in (old, new)]
     return tested[0] == tested[1] if all(tested) else None
 
 

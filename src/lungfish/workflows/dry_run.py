@@ -21,15 +21,15 @@ from lungfish.data.split.problems import Problem
 from lungfish.data.split.review import PhotoPair
 from lungfish.evaluation.rejection import LEAST_ANSWERS
 from lungfish.evaluation.wording import sentence
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 from lungfish.job.prepare import Prepared, choose, prepare
 from lungfish.job.run_dir import run_folder
 from lungfish.job.spec import Job
 from lungfish.job.stages.budget import budget_of, list_stages, plan_stages
-from lungfish.job.stages.speed import measure_pace
+from lungfish.job.stages.speed import measure_speed
 from lungfish.job.stages.stage import TrainingContext
 from lungfish.training.attach import attach
-from lungfish.training.group import alone
+from lungfish.training.group import single_process
 from lungfish.weights.entry import WeightsEntry
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ LEAST_TIMED = 500  # training photos: with fewer, timing a step takes longer tha
 
 
 @dataclass(frozen=True)
-class Plan:
+class JobPlan:
     """What a job would do.
 
     Args:
@@ -117,7 +117,7 @@ def _problem_table(problems: Sequence[Problem]) -> list[str]:
     return lines
 
 
-def plan_job(job: Job, progress: Progress) -> Plan:
+def plan_job(job: Job, progress: Progress) -> JobPlan:
     """Look at the photos of a job and plan what it would do.
 
     Raises what `train` would raise before it trains, except for what is wrong with the photos that were found: the
@@ -127,21 +127,21 @@ def plan_job(job: Job, progress: Progress) -> Plan:
         return _plan(job, progress)
 
 
-def _plan(job: Job, progress: Progress) -> Plan:
+def _plan(job: Job, progress: Progress) -> JobPlan:
     choices = choose(job)
     prepared = prepare(job, choices, progress, dry=True)
-    gathered = prepared.gathered
-    plan = Plan(
+    dataset = prepared.dataset
+    plan = JobPlan(
         bundle=str(choices.target.folder),
         arch=prepared.start.arch.name,
         weights=prepared.start.entry.name,
         recipe=prepared.recipe.name,
-        classes=gathered.counts_by_class(),
-        counts=gathered.counts(),
-        skipped=gathered.examined.skipped,
-        leaks=gathered.sides.leaks,
-        warnings=gathered.warnings,
-        problems=_problems(gathered),
+        classes=dataset.counts_by_class(),
+        counts=dataset.counts(),
+        skipped=dataset.examined.skipped,
+        leaks=dataset.assignment.leaks,
+        warnings=dataset.warnings,
+        problems=_problems(dataset),
         cached=None,
         steps=(),
         estimate_seconds=None,
@@ -149,7 +149,7 @@ def _plan(job: Job, progress: Progress) -> Plan:
     return plan if plan.stops else _timed(plan, job, prepared, progress)
 
 
-def _timed(plan: Plan, job: Job, prepared: Prepared, progress: Progress) -> Plan:
+def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> JobPlan:
     """Return the plan with how long the job would take.
 
     Args:
@@ -158,19 +158,19 @@ def _timed(plan: Plan, job: Job, prepared: Prepared, progress: Progress) -> Plan
         prepared: Its photos, none of which would stop it; its network gets a classifier of their classes.
         progress: Receives what is timed.
     """
-    start, recipe, gathered = prepared.start, prepared.recipe, prepared.gathered
+    start, recipe, dataset = prepared.start, prepared.recipe, prepared.dataset
     stored = open_features(prepared.trunk, start.preprocess)
-    records = gathered.examined.records
-    cached = sum(stored.get(records[i].seen.sha256) is not None for i in gathered.embedded)
-    pace = measure_pace(gathered, start, prepared.network, prepared.trunk)
-    new = len(gathered.embedded) - cached if recipe.pretrained else 0
-    head_s = pace.gather_s(new) + pace.finish_s(gathered, recipe)
+    records = dataset.examined.records
+    cached = sum(stored.get(records[i].seen.sha256) is not None for i in dataset.embedded)
+    speed = measure_speed(dataset, start, prepared.network, prepared.trunk)
+    new = len(dataset.embedded) - cached if recipe.pretrained else 0
+    head_s = speed.scan_s(new) + speed.finish_s(dataset, recipe)
     before = [_download(start.entry)] if prepared.weights is None else []
-    if recipe.pretrained and (sampled := gathered.sampled()):
+    if recipe.pretrained and (sampled := dataset.sampled()):
         before.append(sampled)
-    attach(prepared.network, None, len(gathered.labels))
+    attach(prepared.network, None, len(dataset.labels))
     context = TrainingContext(
-        gathered=gathered,
+        dataset=dataset,
         recipe=recipe,
         entry=start.entry,
         preprocess=start.preprocess,
@@ -179,8 +179,8 @@ def _timed(plan: Plan, job: Job, prepared: Prepared, progress: Progress) -> Plan
         job={},
         began=time.monotonic(),
         deadline=math.inf,
-        pace=pace,
-        group=alone(),
+        speed=speed,
+        group=single_process(),
         progress=progress,
     )
     steps, steps_s = _plan_stages(prepared.network, context, 60 * (recipe.minutes or math.inf) - head_s)
@@ -195,7 +195,7 @@ def _download(entry: WeightsEntry) -> str:
 def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> tuple[tuple[str, ...], float]:
     """What follows the head, in words, and its seconds. With few photos, timing would take longer than it helps."""
     recipe = context.recipe
-    few = recipe.pretrained and len(context.gathered.indices("train")) < LEAST_TIMED
+    few = recipe.pretrained and len(context.dataset.indices("train")) < LEAST_TIMED
     if few and recipe.tables:
         names = ", ".join(recipe.tables)
         minutes = f"; at most {recipe.minutes:g} minutes in all" if recipe.minutes else ""
@@ -203,9 +203,9 @@ def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> t
     return plan_stages(list_stages(network, context), budget_of(left_s), recipe.minutes)
 
 
-def _problems(gathered: Gathered) -> tuple[Problem, ...]:
-    found = list_problems(gathered.photos, gathered.examined, gathered.sides, gathered.warnings)
-    count = len(gathered.truth)
+def _problems(dataset: Dataset) -> tuple[Problem, ...]:
+    found = list_problems(dataset.photos, dataset.examined, dataset.assignment, dataset.warnings)
+    count = len(dataset.truth)
     if count >= LEAST_ANSWERS:
         return found
     message = f"{plural(count, 'photo')} are too few to choose a threshold for “none of these” by: at least"

@@ -1,4 +1,4 @@
-"""How good every artefact of a bundle is on labelled photos."""
+"""How good every artifact of a bundle is on labelled photos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.names import plural, printable
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.deploy.bundle_answers import ArtifactMetrics, answer, artifact_metrics, watched
 from lungfish.deploy.known_photos import known_photos
@@ -21,7 +21,7 @@ from lungfish.evaluation.metrics import ClassScore, per_class
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.runtime.bundle_files import check_files
 from lungfish.runtime.engines.table import runnable_formats
-from lungfish.workflows.baseline import Own, measure_baseline, of_shared_classes
+from lungfish.workflows.baseline import OwnMetrics, measure_baseline, of_shared_classes
 from lungfish.workflows.gates import Gates, gate_warnings, missed_gates
 from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
 
@@ -31,8 +31,8 @@ class Evaluation:
     """The figures of a bundle on labelled photos.
 
     Args:
-        artifacts: one for each artefact that can run here.
-        default: file name of the artefact that the confusion matrix, the classes and the gates are about.
+        artifacts: one for each artifact that can run here.
+        default: file name of the artifact that the confusion matrix, the classes and the gates are about.
         split: which photos: `train`, `val`, `test`, or `all`.
         labels: class names in the bundle's order.
         absent: those of them without photos here. Answers of them are wrong; macro-F1 is over the others.
@@ -41,8 +41,8 @@ class Evaluation:
         skipped: photos that could not be read.
         seen_in_training: how many of the photos the bundle was trained on, by content; figures on them read high.
         warnings: what a person should know.
-        baseline: the figures of the baseline's default artefact, on photos of the classes that both bundles know.
-        what_changed: the default artefacts of both, photo by photo, on the photos that neither was trained on.
+        baseline: the figures of the baseline's default artifact, on photos of the classes that both bundles know.
+        what_changed: the default artifacts of both, photo by photo, on the photos that neither was trained on.
         failed: the gates that were missed, in words; empty if all is well.
     """
 
@@ -87,7 +87,7 @@ def evaluate(
     *,
     follow_links: bool = False,
 ) -> Evaluation:
-    """Measure every artefact of a bundle on labelled photos. Classes are matched by name.
+    """Measure every artifact of a bundle on labelled photos. Classes are matched by name.
 
     Args:
         bundle: its folder.
@@ -105,7 +105,7 @@ def evaluate(
             measured on.
         MachineError: photos that cannot be fetched, or a package that is missing.
     """
-    loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Silent()
+    loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Progress()
     rival = open_one_of_two(gates.baseline) if gates.baseline else None
     labelled = open_labelled(photos, follow_links)
     for each in (loaded, rival) if rival else (loaded,):
@@ -119,7 +119,7 @@ def evaluate(
     runnable = [row.file for row in loaded.manifest.artifacts if row.format in formats or row.file == default]
     seen: set[Photo] = set()
     answers = answer(loaded, runnable, watched(labelled, known, seen), chosen, progress)
-    own = Own(loaded, known, answers, frozenset(seen))
+    own = OwnMetrics(loaded, known, answers, frozenset(seen))
     baseline = measure_baseline(rival, own, labelled, comparable, progress) if rival else None
     evaluation = _evaluation(own, runnable, labelled, split)
     if baseline:
@@ -132,7 +132,7 @@ def evaluate(
     )
 
 
-def _evaluation(own: Own, runnable: Sequence[str], labelled: PhotoSet, split: str) -> Evaluation:
+def _evaluation(own: OwnMetrics, runnable: Sequence[str], labelled: PhotoSet, split: str) -> Evaluation:
     """The figures of a bundle alone."""
     bundle, answers, labels = own.bundle, own.answers, own.bundle.labels
     confusion = confusion_matrix(answers.probabilities[bundle.manifest.default], answers.truth)

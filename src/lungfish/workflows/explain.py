@@ -14,7 +14,7 @@ from lungfish.core.extras import missing_extra
 from lungfish.core.files import write_atomic
 from lungfish.core.names import choose, printable
 from lungfish.deploy.open_bundle import open_bundle
-from lungfish.evaluation.explanation import Said, explanation_png
+from lungfish.evaluation.explanation import ExplainedAnswer, explanation_png
 from lungfish.runtime.decode import read_photo
 from lungfish.runtime.preprocessing import Preprocessing
 
@@ -25,7 +25,7 @@ class Explanation:
 
     Args:
         file: the photo, as it was given.
-        label: the answer of the default artefact.
+        label: the answer of the default artifact.
         probability: of `label`, 0 to 1.
         explained: the class that the picture marks.
         picture: the PNG file.
@@ -44,7 +44,7 @@ class Explanation:
 def explain(bundle: str | Path, image: str | Path, out: Path | None = None, label: str | None = None) -> Explanation:
     """Draw where the network of a bundle finds a class on a photo.
 
-    The answer is that of the default artefact; the marks are of the float network that the artefacts were made from.
+    The answer is that of the default artifact; the marks are of the float network that the artifacts were made from.
 
     Args:
         bundle: its folder; it must hold its `weights.safetensors`.
@@ -76,7 +76,7 @@ def explain(bundle: str | Path, image: str | Path, out: Path | None = None, labe
     answer = int(probabilities.argmax())
     marked = answer if asked is None else asked
     heat = grad_cam(load_network(entry), entry, pixels, np.array([marked]))[0]
-    said = Said(
+    said = ExplainedAnswer(
         file=image.name,
         label=opened.labels[answer],
         probability=float(probabilities[answer]),

@@ -15,11 +15,11 @@ from lungfish.workflows.baseline import Baseline
 
 @dataclass(frozen=True)
 class Gates:
-    """What the default artefact must reach.
+    """What the default artifact must reach.
 
     Args:
         min_top1: lowest top-1 that passes, 0 to 1.
-        baseline: a bundle whose default artefact must not do better on the same photos.
+        baseline: a bundle whose default artifact must not do better on the same photos.
         no_class_worse: no class may be worse than with the baseline; see `lungfish.evaluation.class_gate`.
     """
 
@@ -39,7 +39,7 @@ def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iter
 
     Args:
         gates: what is asked for.
-        mine: figures of the default artefact on all photos.
+        mine: figures of the default artifact on all photos.
         baseline: what it is compared with.
 
     Raises:

@@ -64,14 +64,14 @@ def choose_split(
     wanted = choose(split, (*SPLITS, ALL), "split") if split else "test" if photos.given_split else ALL
     if wanted == ALL:
         return wanted, photos.photos
-    if photos.given_split or not known.sides:
+    if photos.given_split or not known.splits:
         chosen = [photo for photo in photos.photos if photo.split == wanted]
         held = sorted({photo.split for photo in photos.photos if photo.split})
     else:
         chosen = known.select(photos, wanted, progress)
         held = []
     if not chosen:
-        none_known = f"; none has the content of a {wanted} photo of the bundle" if known.sides and not held else ""
+        none_known = f"; none has the content of a {wanted} photo of the bundle" if known.splits and not held else ""
         raise UsageError(
             f"the photos have no {wanted} split; they have {', '.join(held) or 'no splits'}{none_known}",
             f"Add --split {held[0] if held else ALL}.",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lungfish.core.errors import StorageError, UnknownNameError, UsageError
 from lungfish.core.names import printable
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.deploy.open_bundle import open_bundle
 from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.prediction import Prediction
@@ -28,7 +28,7 @@ def predict(
         model: a bundle's folder, or the name of a set of weights: `efficientnet_lite0.in1k`.
         images: paths of files, of folders (their pictures, deeper ones too, in the order of their names; those are
             the files that training would take, by suffix or without any), or the bytes of files.
-        artifact: a file name of the bundle; its default artefact if `None`.
+        artifact: a file name of the bundle; its default artifact if `None`.
         top: how many classes to list in each row.
         follow_links: also follow links that lead outside a folder.
 
@@ -36,7 +36,7 @@ def predict(
         One row for each picture, in order; one that cannot be read has `error`, and so has a folder without pictures.
 
     Raises:
-        UsageError: no such bundle, set of weights or artefact.
+        UsageError: no such bundle, set of weights or artifact.
         BundleError: the bundle is not what its manifest says.
     """
     return list(predict_each(model, images, artifact, top, follow_links=follow_links))
@@ -57,7 +57,7 @@ def predict_each(
         progress: told of the fetch and export that the first use of a set of weights needs; silent if None.
     """
     pictures = _pictures(images, follow_links)
-    return open_model(model, progress or Silent()).predict_each(pictures, artifact, top, in_batches=True)
+    return open_model(model, progress or Progress()).predict_each(pictures, artifact, top, in_batches=True)
 
 
 def open_model(model: str | Path, progress: Progress) -> Bundle:

@@ -26,7 +26,7 @@ from lungfish.weights.fetch.converted import fetch_converted
 from lungfish.weights.fetch.fetch import FetchOptions
 from lungfish.weights.imagenet import imagenet_names
 from lungfish.weights.resolve.names import resolve
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 if TYPE_CHECKING:
     from lungfish.deploy.classifier import Classifier
@@ -44,20 +44,22 @@ def published_bundle(name: str, progress: Progress) -> Path:
         WeightsError: it does not tell ImageNet's classes apart.
         MachineError: it cannot be fetched or written.
     """
-    card = fetch_converted(resolve(name), FetchOptions(progress=progress))
+    record = fetch_converted(resolve(name), FetchOptions(progress=progress))
     labels = imagenet_names()
-    if parse_arch(card.entry.arch).classes != len(labels):
+    if parse_arch(record.entry.arch).classes != len(labels):
         raise WeightsError(
-            f"{name} is of {parse_arch(card.entry.arch).classes:,} classes, whose names are not known",
+            f"{name} is of {parse_arch(record.entry.arch).classes:,} classes, whose names are not known",
             "Only sets with ImageNet's 1,000 classes predict by their name; train on your photos with the others.",
         )
-    made_of = sha256_json([asdict(card.entry), labels, __version__, versions(EXPORTERS[DEFAULT_FORMAT].packages)])
-    folder = cache_folder() / "bundles" / f"{re.sub(r'[^a-z0-9.]+', '-', name.casefold())[-60:]}-{made_of[:12]}"
+    created_from = sha256_json(
+        [asdict(record.entry), labels, __version__, versions(EXPORTERS[DEFAULT_FORMAT].packages)]
+    )
+    folder = cache_folder() / "bundles" / f"{re.sub(r'[^a-z0-9.]+', '-', name.casefold())[-60:]}-{created_from[:12]}"
     if not _is_whole(folder):
         progress.say(f"Exporting {name}, once")
         try:
             with staged_folder(folder, _put) as stage:
-                _write(stage, card, labels)
+                _write(stage, record, labels)
         except StorageError:
             if not _is_whole(folder):  # else another process was first
                 raise
@@ -82,14 +84,14 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
+def _write(stage: Path, record: WeightsRecord, labels: tuple[str, ...]) -> None:
     from lungfish.deploy.classifier import Classifier
     from lungfish.deploy.golden import golden_pixels, write_golden
     from lungfish.deploy.model_card import notice
     from lungfish.deploy.proof import check_parity
     from lungfish.weights.load import load_network
 
-    entry, network = card.entry, load_network(card.entry)
+    entry, network = record.entry, load_network(record.entry)
     preprocess = entry.preprocessing(network.arch.resolution_px)
     classifier = Classifier(network, 1.0, labels, preprocess, entry)
     artifact = classifier.write(stage)
@@ -97,13 +99,13 @@ def _write(stage: Path, card: Card, labels: tuple[str, ...]) -> None:
     check_parity(classifier, artifact, pixels)
     write_golden(stage, preprocess, {artifact.file: artifact.open().run(pixels)})
     (stage / "labels.txt").write_text("".join(f"{label}\n" for label in labels), "utf-8", newline="\n")
-    (stage / "NOTICE").write_text(notice(card.entry, card.accepted_license, CHANGES), "utf-8", newline="\n")
+    (stage / "NOTICE").write_text(notice(record.entry, record.accepted_license, CHANGES), "utf-8", newline="\n")
     row = replace(artifact.row(), why="no labelled photos to measure it on")
-    manifest = _manifest(stage, classifier, card, row)
+    manifest = _manifest(stage, classifier, record, row)
     (stage / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8", newline="\n")
 
 
-def _manifest(stage: Path, classifier: Classifier, card: Card, row: ArtifactRow) -> Manifest:
+def _manifest(stage: Path, classifier: Classifier, record: WeightsRecord, row: ArtifactRow) -> Manifest:
     from lungfish.deploy.origin import origin
 
     flavour = classifier.network.flavour
@@ -114,7 +116,7 @@ def _manifest(stage: Path, classifier: Classifier, card: Card, row: ArtifactRow)
         packages=versions(sorted({*PACKAGES, *format_packages([row.format])})),
         architecture=classifier.network.arch.to_json(),
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
-        weights=origin(card),
+        weights=origin(record),
         labels=classifier.labels,
         thresholds={"known": 0.0},
         temperature=classifier.temperature,

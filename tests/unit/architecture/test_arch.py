@@ -27,7 +27,7 @@ B0 = NAMED["efficientnet_b0"]
         ({"classes": 0}, "classes is 0; allowed are whole numbers from 1 to 1000000"),
         ({"in_channels": -3}, "in_channels is -3; allowed are whole numbers from 1 to 1024"),
         ({"dropout": 1}, "dropout is 1; allowed are numbers from 0 to 1"),
-        ({"drop_connect": -0.1}, "drop_connect is -0.1; allowed are"),
+        ({"drop_path_rate": -0.1}, "drop_path_rate is -0.1; allowed are"),
         ({"dropout": None}, "dropout is None; allowed are"),
         ({"name": 5}, "name is 5; it must be a text of at most 200 characters"),
         ({"name": ""}, "name is ''; it must not be empty"),

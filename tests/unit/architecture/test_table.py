@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from lungfish.architecture import Row, Table
+from lungfish.architecture import BlockRow, NetworkTable
 from lungfish.core.errors import ArchitectureError
 
-ROW = Row(6, 3, 2, 24, 2)
-TABLE = Table(source="a test", rows=(ROW, ROW), block="inverted_residual", act="relu6", stem=16, head=64)
+ROW = BlockRow(6, 3, 2, 24, 2)
+TABLE = NetworkTable(source="a test", rows=(ROW, ROW), block="inverted_residual", act="relu6", stem=16, head=64)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_wrong_row_is_named_with_its_value(change: dict[str, Any], message: st
     [
         ({"rows": ()}, "the table has 0 rows; allowed are 1 to 100"),
         ({"rows": (ROW,) * 101}, "the table has 101 rows; allowed are 1 to 100"),
-        ({"rows": (ROW, (1, 3, 1, 16, 1))}, "row 2 is (1, 3, 1, 16, 1); it must be a Row"),
+        ({"rows": (ROW, (1, 3, 1, 16, 1))}, "row 2 is (1, 3, 1, 16, 1); it must be a BlockRow"),
         ({"block": "residual"}, "block is 'residual'; allowed are inverted_residual, depthwise_separable, full"),
         ({"act": "gelu"}, "act is 'gelu'; allowed are relu, relu6, silu"),
         ({"act": ["relu"]}, "act is ['relu']; allowed are relu, relu6, silu"),

@@ -152,9 +152,9 @@ def test_splits(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path:
 def with_photos_csv(color_bundle: Path, color_photos: Path, rewrite: Callable[..., None]) -> Path:
     """The bundle, made from the photos: the one called 0 of each class tested it, the others trained it."""
     rows = [
-        SplitRow(sha256_file(path), f"elsewhere/{path.name}", path.parent.name, side, "")
+        SplitRow(sha256_file(path), f"elsewhere/{path.name}", path.parent.name, split, "")
         for path in sorted(color_photos.rglob("*.png"))
-        for side in ("test" if path.name == "0.png" else "train",)
+        for split in ("test" if path.name == "0.png" else "train",)
     ]
     file = color_bundle / "photos.csv"
     write_split(file, rows)

@@ -42,9 +42,9 @@ def test_prune(lungfish: Command) -> None:
     lungfish("weights", "fetch", LITE0.name)
     assert lungfish("weights", "prune").out == "deleted: 0 files, 0.0 MB\n"
     assert lungfish("weights", "prune", "--older-than", "1", "--json").json["files"] == []
-    assert Store().card(LITE0.name)
-    assert lungfish("weights", "prune", "--all").out.startswith("cards/efficientnet-lite0-in1k")
-    assert Store().card(LITE0.name) is None
+    assert Store().record(LITE0.name)
+    assert lungfish("weights", "prune", "--all").out.startswith("records/efficientnet-lite0-in1k")
+    assert Store().record(LITE0.name) is None
 
 
 @pytest.mark.parametrize("options", [("--all", "--older-than", "3"), ("--older-than", "-1"), ("--older-than", "nan")])

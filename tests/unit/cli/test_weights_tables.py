@@ -13,12 +13,12 @@ import pytest
 
 from lungfish.core.hashing import sha256_bytes
 from lungfish.weights.catalogue import catalogue, find_entry
-from lungfish.weights.store.ledger import Card, Verification
+from lungfish.weights.store.record import Verification, WeightsRecord
 from lungfish.weights.store.store import Store
 
 Lungfish = Callable[..., Any]
 LEGEND = 3
-ROW_KEYS = {"name", "source", "license", "sha256", "bytes", "params", "top1", "url", "at_hand"}
+ROW_KEYS = {"name", "source", "license", "sha256", "bytes", "params", "top1", "url", "cached"}
 
 
 def table(text: str) -> list[list[str]]:
@@ -27,7 +27,7 @@ def table(text: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def fetched(tmp_path: Path) -> Card:
+def fetched(tmp_path: Path) -> WeightsRecord:
     """A set whose file was fetched, accepted, converted and verified."""
     file = tmp_path / "fetched.pth"
     file.write_bytes(b"weights")
@@ -35,9 +35,9 @@ def fetched(tmp_path: Path) -> Card:
     sha256 = store.add(file)
     entry = replace(find_entry("mobilenet_v2.tv_in1k"), sha256=sha256, bytes=7)
     verified = Verification("torchvision 0.29.1 mobilenet_v2", 1000, 2e-6, 1.0, "2026-10-02T00:00:00Z", {})
-    card = Card(entry, "2026-10-01T00:00:00Z", "NOASSERTION", "c" * 64, verified, "a mirror")
-    store.write_card(card)
-    return card
+    record = WeightsRecord(entry, "2026-10-01T00:00:00Z", "NOASSERTION", "c" * 64, verified, "a mirror")
+    store.write_record(record)
+    return record
 
 
 def test_list_shows_permissive_licenses_first_and_fits_the_terminal(lungfish: Lungfish) -> None:
@@ -53,18 +53,18 @@ def test_list_shows_permissive_licenses_first_and_fits_the_terminal(lungfish: Lu
     assert ["unknown", "!", "5.29", "77.1", "Keras"] in [row[1:6] for row in rows]
 
 
-def test_list_marks_what_is_at_hand(lungfish: Lungfish, fetched: Card) -> None:
+def test_list_marks_what_is_at_hand(lungfish: Lungfish, fetched: WeightsRecord) -> None:
     rows = {row["name"]: row for row in lungfish("weights", "list", "--json").json}
     assert rows.keys() == catalogue().keys()
     assert rows["mobilenet_v2.tv_in1k"].keys() >= ROW_KEYS
-    at_hand = {name for name, row in rows.items() if row["at_hand"]}
-    assert {"mobilenet_v2.tv_in1k", "efficientnet_lite0.in1k"} <= at_hand
-    assert "mobilenet_v2.tv2_in1k" not in at_hand
+    cached = {name for name, row in rows.items() if row["cached"]}
+    assert {"mobilenet_v2.tv_in1k", "efficientnet_lite0.in1k"} <= cached
+    assert "mobilenet_v2.tv2_in1k" not in cached
     assert rows["mobilenet_v2.tv_in1k"]["sha256"] == fetched.entry.sha256
     assert rows["mobilenet_v2.tv_in1k"]["bytes"] == 7
     assert rows["mobilenet_v2.tv2_in1k"]["sha256"] == ""
     marked = {row[1] for row in table(lungfish("weights", "list").out) if row[0] == "*"}
-    assert marked == at_hand
+    assert marked == cached
 
 
 def test_list_of_one_network(lungfish: Lungfish) -> None:
@@ -78,9 +78,9 @@ def test_list_of_one_network(lungfish: Lungfish) -> None:
     assert lungfish("weights", "list", "--arch", "mobilenet_v3").code == 2
 
 
-def test_list_shows_what_was_fetched_from_elsewhere(lungfish: Lungfish, fetched: Card) -> None:
-    Store().write_card(replace(fetched, entry=replace(fetched.entry, name="hf:someone/\x1b[31mnet", license="mit")))
-    Store().write_card(replace(fetched, entry=replace(fetched.entry, name="file:a.pth", arch="gone.json")))
+def test_list_shows_what_was_fetched_from_elsewhere(lungfish: Lungfish, fetched: WeightsRecord) -> None:
+    Store().write_record(replace(fetched, entry=replace(fetched.entry, name="hf:someone/\x1b[31mnet", license="mit")))
+    Store().write_record(replace(fetched, entry=replace(fetched.entry, name="file:a.pth", arch="gone.json")))
     out = lungfish("weights", "list").out
     assert "\x1b" not in out
     (row,) = [row for row in table(out) if row[1].startswith("hf:someone/")]
@@ -143,7 +143,7 @@ def test_show_what_is_published(lungfish: Lungfish) -> None:
     assert "not pinned" in lungfish("weights", "show", "mobilenet_v2.ra_in1k").out
 
 
-def test_show_what_the_ledger_knows(lungfish: Lungfish, fetched: Card) -> None:
+def test_show_what_the_ledger_knows(lungfish: Lungfish, fetched: WeightsRecord) -> None:
     out = lungfish("weights", "show", "mobilenet_v2.tv_in1k").out
     assert fetched.entry.sha256 in out
     assert "fetched              2026-10-01T00:00:00Z from a mirror" in out
@@ -151,7 +151,7 @@ def test_show_what_the_ledger_knows(lungfish: Lungfish, fetched: Card) -> None:
     assert f"SHA-256, converted   {'c' * 64}" in out
     assert "2026-10-02T00:00:00Z: max |difference of logits| 2.0e-06, top-1 agreement 100.0% on 1,000 pictures" in out
     shown = lungfish("weights", "show", "mobilenet_v2.tv_in1k", "--json").json
-    assert shown["at_hand"] is True
+    assert shown["cached"] is True
     assert shown["fetched"] == fetched.fetched
     assert shown["verified"]["max_abs_diff"] == 2e-6
     assert shown["license_source"].startswith("not stated")
@@ -172,7 +172,7 @@ def noticed(color_bundle: Path, rewrite: Callable[..., None]) -> Path:
     def change(manifest: dict[str, Any]) -> None:
         manifest["files"]["NOTICE"] = {"sha256": sha256_bytes(text), "bytes": len(text)}
         manifest["weights"] = {"name": "net.in1k", "source": "a server", "license": "NOASSERTION", "sha256": "ab"}
-        manifest["weights"]["card"] = {"accepted_license": "NOASSERTION"}
+        manifest["weights"]["record"] = {"accepted_license": "NOASSERTION"}
 
     rewrite(color_bundle, change)
     return color_bundle

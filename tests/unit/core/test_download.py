@@ -25,7 +25,7 @@ from lungfish.core.address import Route
 from lungfish.core.download import Remote, download
 from lungfish.core.errors import DownloadError, StorageError
 from lungfish.core.hashing import sha256_bytes
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 
 DATA = random.Random(0).randbytes(300_000)
 HASH = sha256_bytes(DATA)
@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch(url: str, target: Path, **known: Any) -> str:
-    return download(Remote(Route(url), **known), target, Silent())
+    return download(Remote(Route(url), **known), target, Progress())
 
 
 def names(folder: Path) -> list[str]:
@@ -381,7 +381,7 @@ def test_certificates_of_the_environment(
 
 
 def test_progress_counts_bytes_and_restarts(server: Any, target: Path) -> None:
-    class Counting(Silent):
+    class Counting(Progress):
         def __init__(self) -> None:
             self.totals: list[int] = []
             self.done = 0

@@ -8,7 +8,7 @@ import pytest
 
 from lungfish.core.errors import UnknownNameError
 from lungfish.core.events import EpochEnded, Event, StageEnded, StageStarted
-from lungfish.core.progress import Bars, Lines, Progress, Silent, for_stderr, stderr_listeners
+from lungfish.core.progress import Bars, Lines, Progress, for_stderr, stderr_listeners
 
 
 def test_lines_say_how_far_every_30_seconds(
@@ -48,7 +48,7 @@ def test_what_an_earlier_process_did_counts_but_not_for_the_rate(
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
-    silent = Silent()
+    silent = Progress()
     silent.say("hello")
     with silent.task("Decode", 2) as advance:
         advance(2)
@@ -151,7 +151,7 @@ def test_every_event_is_a_line_of_json(capsys: pytest.CaptureFixture[str], monke
             "data_wait": 0.02,
             "seconds": 2.0,
         },
-        {"event": "said", "text": "two\nlines"},
+        {"event": "logged", "text": "two\nlines"},
         {"event": "warned", "text": "caf\u00e9"},
     ]
 

@@ -30,8 +30,8 @@ from lungfish.data.scan.row_store import RowStore
 from lungfish.job.run_dir import begin_run, end_run
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.fetch.fetch import forget
-from lungfish.weights.store.ledger import Card
 from lungfish.weights.store.pruning import prune
+from lungfish.weights.store.record import WeightsRecord
 from lungfish.weights.store.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills need fork")
@@ -53,7 +53,7 @@ OURS = [
     f"runs/{HASHES[0][:24]}",
     f"runs/{HASHES[0][:24]}/{HASHES[0][:16]}/full",
     f"weights/unpacked/{HASHES[0]}",
-    *("weights", "weights/blobs", "weights/cards", "weights/checked", "weights/unpacked", "weights/downloads"),
+    *("weights", "weights/blobs", "weights/records", "weights/checked", "weights/unpacked", "weights/downloads"),
     *("bundles", "bundles/lite0-0123456789ab", "bundles/lite0-0123456789ab/golden", "locks"),
 ]
 # Names that cannot be told apart from ours: in a marked cache, Lungfish gives files these very names.
@@ -243,18 +243,18 @@ def run_of(number: int) -> Path:
     return cache_folder() / "runs" / HASHES[number][:24] / HASHES[number][:16]
 
 
-def card_of(number: int, sha256: str) -> Card:
+def record_of(number: int, sha256: str) -> WeightsRecord:
     name = f"hf:owner/{number}"
     entry = replace(find_entry("efficientnet_lite0.in1k"), name=name, location=f"{name}:model.pth", sha256=sha256)
-    return Card(entry, "2026-01-01T00:00:00+00:00", "Apache-2.0")
+    return WeightsRecord(entry, "2026-01-01T00:00:00+00:00", "Apache-2.0")
 
 
 def add_weights(number: int) -> None:
     """As a download, which is an archive."""
     store = Store()
-    card = card_of(number, "")
-    file = store.downloads(card.entry.name) / "model.tar"
-    with store.lock(card.entry.name), Partial(file) as part:
+    record = record_of(number, "")
+    file = store.downloads(record.entry.name) / "model.tar"
+    with store.lock(record.entry.name), Partial(file) as part:
         part.restart(Version("https://example.com/model.tar", "tag", None))
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -263,13 +263,13 @@ def add_weights(number: int) -> None:
         part.finish()
     with store.changing():
         sha256 = store.add(file, move=True)
-        store.write_card(card_of(number, sha256))
+        store.write_record(record_of(number, sha256))
     store.unpacked(sha256)
 
 
 def forget_weights(number: int) -> None:
-    if card := Store().card(card_of(number, "").entry.name):
-        forget(card)
+    if record := Store().record(record_of(number, "").entry.name):
+        forget(record)
 
 
 def clean(number: int, needed: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from lungfish.core.errors import PhotosError, StorageError, UsageError
 from lungfish.data.photos import SkippedFile
 from lungfish.data.sources import open_photos
-from lungfish.data.sources.assembly import Listing, Row, assemble
+from lungfish.data.sources.assembly import ListedPhoto, Listing, assemble
 from lungfish.data.split.photos_csv import read_split
 
 
@@ -28,7 +28,7 @@ def test_class_folders_count_deeper_folders_for_their_class(tmp_path, write_clas
 
 @pytest.mark.parametrize("val", ["val", "validation", "valid"])
 def test_split_folders(tmp_path, write_classes, val):
-    write_classes(tmp_path, {f"{side}/{name}": 1 for side in ("train", val, "test") for name in ("cat", "dog")})
+    write_classes(tmp_path, {f"{split}/{name}": 1 for split in ("train", val, "test") for name in ("cat", "dog")})
     photos = open_photos(tmp_path)
     assert photos.given_split
     assert photos.labels == ("cat", "dog")
@@ -50,7 +50,7 @@ def test_train_and_test_with_photos_and_no_folders_are_classes(tmp_path, write_c
 
 
 def test_folders_beside_split_folders(tmp_path, write_classes):
-    write_classes(tmp_path, {f"{side}/{name}": 1 for side in ("train", "test") for name in ("cat", "dog")})
+    write_classes(tmp_path, {f"{split}/{name}": 1 for split in ("train", "test") for name in ("cat", "dog")})
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "boxes.json").write_text("{}")
     assert len(open_photos(tmp_path).photos) == 4
@@ -61,7 +61,7 @@ def test_folders_beside_split_folders(tmp_path, write_classes):
 
 def test_split_folders_of_files_without_suffix(tmp_path, write_classes):
     """As some exports write them; what lies beside the split folders is named."""
-    write_classes(tmp_path, {f"{side}/{name}": 1 for side in ("train", "val") for name in ("cat", "dog")})
+    write_classes(tmp_path, {f"{split}/{name}": 1 for split in ("train", "val") for name in ("cat", "dog")})
     for path in tmp_path.glob("*/*/*.png"):
         path.rename(path.with_suffix(""))
     (tmp_path / "docs").mkdir()
@@ -79,11 +79,11 @@ def test_split_folders_of_files_without_suffix(tmp_path, write_classes):
 
 
 def test_two_folders_for_one_split_and_no_train(tmp_path, write_classes):
-    sides = write_classes(tmp_path / "a", {f"{side}/cat": 1 for side in ("train", "val", "valid")})
+    splits = write_classes(tmp_path / "a", {f"{split}/cat": 1 for split in ("train", "val", "valid")})
     with pytest.raises(PhotosError, match="two folders for one split: val, valid"):
-        open_photos(sides)
+        open_photos(splits)
     with pytest.raises(PhotosError, match="no train folder"):
-        open_photos(write_classes(tmp_path / "b", {f"{side}/cat": 1 for side in ("val", "test")}))
+        open_photos(write_classes(tmp_path / "b", {f"{split}/cat": 1 for split in ("val", "test")}))
 
 
 def test_junk_is_ignored_and_strange_files_are_named(tmp_path, write_classes):
@@ -306,6 +306,6 @@ def test_clothing_small(shared_data):
     [("two\nlines", "more than one line"), ("x" * 1001, "1,001 characters"), ("\udcff", "not valid Unicode")],
 )
 def test_class_name_that_cannot_travel(name: str, fault: str) -> None:
-    rows = [Row("a.jpg", "boots"), Row("b.jpg", name)]
+    rows = [ListedPhoto("a.jpg", "boots"), ListedPhoto("b.jpg", name)]
     with pytest.raises(PhotosError, match=fault):
         assemble(Listing(rows), lambda _photo: b"")

@@ -59,8 +59,8 @@ def test_a_picture_may_lie_beside_the_shards(tmp_path, place):
     (tmp_path / "data").mkdir()
     (tmp_path / "assets").mkdir()
     (tmp_path / place).write_bytes(b"a logo")
-    for side in ("train", "test"):
-        write(tmp_path / "data" / f"{side}-00000-of-00001.parquet", [0, 1, 2])
+    for split in ("train", "test"):
+        write(tmp_path / "data" / f"{split}-00000-of-00001.parquet", [0, 1, 2])
     assert open_photos(tmp_path).labels == ("zebra", "ant", "bee")
 
 

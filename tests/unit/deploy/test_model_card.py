@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from lungfish.deploy.model_card import model_card, notice
-from lungfish.evaluation.beside import Beside, CrossValidation
 from lungfish.evaluation.metrics import Metrics
 from lungfish.evaluation.rejection import Threshold
+from lungfish.evaluation.supporting_figures import CrossValidation, SupportingFigures
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.fetch.package import packaged_file
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 ENTRY = find_entry("efficientnet_lite0.in1k")
 CHOSEN = Threshold(0.5, 0.95, 60, 57, 60)
@@ -22,18 +22,20 @@ def manifest_of(trained: Any) -> Manifest:
     return Manifest.from_json((trained.bundle / "bundle.json").read_bytes())
 
 
-def beside(trained: Any) -> Beside:
+def supporting(trained: Any) -> SupportingFigures:
     """What the job's JSON says, as the objects that it was made from."""
     value = trained.ended.json
     folds = CrossValidation(tuple(value["cross_validation"]), **value["cross_validated"])
-    return Beside(Threshold(**value["known_threshold"]), folds)
+    return SupportingFigures(Threshold(**value["known_threshold"]), folds)
 
 
 def test_the_card_in_the_bundle_is_that_of_its_manifest(trained: Any) -> None:
     written = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     manifest = manifest_of(trained)
     how = "A logistic head on the frozen trunk of bundle:tiny"
-    assert written == model_card(manifest, Card.from_json(manifest.weights.card).entry, how, beside(trained))
+    assert written == model_card(
+        manifest, WeightsRecord.from_json(manifest.weights.record).entry, how, supporting(trained)
+    )
 
 
 def test_every_figure_is_the_manifests(trained: Any) -> None:
@@ -41,7 +43,7 @@ def test_every_figure_is_the_manifests(trained: Any) -> None:
     values = json.loads(manifest.to_json())
     assert f"Top-1 {100 * values['test']['top1']:.1f} % on {values['test']['n']} test photos" in card
     assert f"Answers below {values['thresholds']['known']:.2f}" in card
-    assert f"`{values['default']}` is the artefact to use" in card
+    assert f"`{values['default']}` is the artifact to use" in card
     for row in values["artifacts"]:
         assert f"| {row['file']} | {row['precision']} | {row['bytes']:,} | {100 * row['top1']:.1f} %" in card
     for label in values["labels"]:
@@ -66,7 +68,7 @@ def test_few_test_photos_do_not_stand_alone(trained: Any) -> None:
 
 
 def test_what_a_card_says_beside_its_figures(trained: Any) -> None:
-    none = Beside(Threshold(0.0, 0.95, 0, 0, 18, "none"), None, Metrics(0.9, 0.9, 0.1, (0.596, 0.982), 10))
+    none = SupportingFigures(Threshold(0.0, 0.95, 0, 0, 18, "none"), None, Metrics(0.9, 0.9, 0.1, (0.596, 0.982), 10))
     card = model_card(manifest_of(trained), ENTRY, "A head", none)
     assert "- There is no threshold for “none of these”: it takes answers to 50 photos" in card
     assert "should be read as" not in card
@@ -76,14 +78,14 @@ def test_what_a_card_says_beside_its_figures(trained: Any) -> None:
 
 def test_labels_cannot_write_markdown(trained: Any) -> None:
     labels = ("a`b", "[x](javascript:alert)", "\x1b[2J\n# head", "<script>")
-    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY, "A head", Beside(CHOSEN))
+    card = model_card(replace(manifest_of(trained), labels=labels), ENTRY, "A head", SupportingFigures(CHOSEN))
     assert r"`a'b`, `[x](javascript:alert)`, `\x1b[2J\n# head`, `<script>`." in card
     assert "\x1b" not in card
     assert "\n# head" not in card
 
 
 def test_the_notice_in_the_bundle_is_that_of_its_weights(trained: Any) -> None:
-    entry = Card.from_json(manifest_of(trained).weights.card).entry
+    entry = WeightsRecord.from_json(manifest_of(trained).weights.record).entry
     assert entry.name == "bundle:tiny"
     assert (trained.bundle / "NOTICE").read_text(encoding="utf-8") == notice(entry)
 

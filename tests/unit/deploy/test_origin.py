@@ -8,22 +8,24 @@ import pytest
 
 from lungfish.deploy.origin import origin
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.store.ledger import Card, Verification
+from lungfish.weights.store.record import Verification, WeightsRecord
 
 ENTRY = replace(find_entry("mobilenet_v2.ra_in1k"), sha256="ab" * 32, bytes=7)
 VERIFIED = Verification("timm 1.0", 4, 0.0, 1.0, "2026-01-01T00:00:00+00:00", {"timm": "1.0"})
-CARD = Card(ENTRY, "2026-01-01T00:00:00+00:00", "GPL-3.0-only", "cd" * 32, VERIFIED, "https://hub.example/net")
+RECORD = WeightsRecord(
+    ENTRY, "2026-01-01T00:00:00+00:00", "GPL-3.0-only", "cd" * 32, VERIFIED, "https://hub.example/net"
+)
 
 
 def test_the_card_is_told_whole() -> None:
-    told = origin(CARD)
+    told = origin(RECORD)
     assert (told.name, told.source, told.license, told.sha256) == (
         ENTRY.name,
         ENTRY.source,
         ENTRY.license,
         ENTRY.sha256,
     )
-    assert Card.from_json(told.card) == CARD
+    assert WeightsRecord.from_json(told.record) == RECORD
 
 
 @pytest.mark.parametrize(
@@ -39,11 +41,11 @@ def test_the_card_is_told_whole() -> None:
     ],
 )
 def test_folders_stay_here(field: str, value: str, kept: str) -> None:
-    told = origin(replace(CARD, entry=replace(ENTRY, **{field: value})))
-    assert told.card["entry"][field] == kept
-    assert "secret" not in json.dumps(told.card)
+    told = origin(replace(RECORD, entry=replace(ENTRY, **{field: value})))
+    assert told.record["entry"][field] == kept
+    assert "secret" not in json.dumps(told.record)
 
 
 def test_a_bundle_of_this_machine(tmp_path: Path) -> None:
     bundled = replace(ENTRY, name="shoes", location=f"file:{tmp_path / 'shoes' / 'weights.safetensors'}")
-    assert str(tmp_path) not in json.dumps(origin(replace(CARD, entry=bundled)).card)
+    assert str(tmp_path) not in json.dumps(origin(replace(RECORD, entry=bundled)).record)

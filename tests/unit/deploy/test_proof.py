@@ -12,7 +12,7 @@ from PIL import Image
 
 from lungfish.core.errors import ParityError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_file
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.deploy import proof as module
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import LabelledPhotos, Proof, artifact_rows, check_parity, choose_default, prove
@@ -83,12 +83,12 @@ def test_the_reason_names_file_value_and_limit(classifier: Classifier, pixels: n
         check_parity(classifier, artifact, pixels)
 
 
-# ---- the artefacts on the photos
+# ---- the artifacts on the photos
 
 
 def test_every_artifact_answers_every_photo_in_order(artifacts: tuple[Artifact, Artifact]) -> None:
     val, test = photos(["red", "blue"] * 7), photos(["lime", "red", "blue"] * 9)
-    proofs = prove(artifacts, val, test, Preprocessing(8, crop_fraction=1.0), Silent())
+    proofs = prove(artifacts, val, test, Preprocessing(8, crop_fraction=1.0), Progress())
     right, wrong = proofs["model.onnx"], proofs["model-int8.onnx"]
     np.testing.assert_array_equal(right.val.argmax(axis=1), val.truth)
     np.testing.assert_array_equal(right.test.argmax(axis=1), test.truth)
@@ -106,7 +106,7 @@ def test_a_photo_that_vanished_ends_the_job(artifacts: tuple[Artifact, Artifact]
             photos(["red"]),
             LabelledPhotos([gone], np.array([0])),
             Preprocessing(8, crop_fraction=1.0),
-            Silent(),
+            Progress(),
         )
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungfish.evaluation.beside import Beside, CrossValidation
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.metrics import score
 from lungfish.evaluation.rejection import choose_threshold, coverage_table
-from lungfish.evaluation.report_data import ClassCount, Making, Mistake, PhotosSummary, Report
+from lungfish.evaluation.report_data import ClassCount, Mistake, PhotosSummary, Report, TrainingSummary
+from lungfish.evaluation.supporting_figures import CrossValidation, SupportingFigures
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.runtime.artifact import ArtifactRow, Latency
 from lungfish.runtime.manifest import WeightsOrigin
@@ -43,7 +43,7 @@ def report_of(labels: list[str], n: int = 400, name: str = "shoes-bundle") -> Re
         test=measured,
         val=score(p, truth),
         mistakes=(Mistake(f"{labels[0]}/one.jpg", labels[0], labels[1], 0.9876, picture),),
-        beside=Beside(threshold),
+        supporting=SupportingFigures(threshold),
         coverage=coverage_table(p, truth, threshold.value),
         artifacts=(
             replace(fp32, top1=metrics.top1, ci95=metrics.ci95, latency_ms=LATENCY, status="pass"),
@@ -52,7 +52,7 @@ def report_of(labels: list[str], n: int = 400, name: str = "shoes-bundle") -> Re
         default="model.onnx",
         photos=PhotosSummary(tuple(ClassCount(label, 80, 10, 40) for label in labels), "by content hash"),
         weights=WeightsOrigin("efficientnet_lite0.in1k", "a package", "Apache-2.0", "c" * 64),
-        making=Making(
+        training=TrainingSummary(
             "efficientnet_lite0", {"name": "probe"}, 7, 1.25, {"total": 92.4}, {"cores": 2}, {"numpy": "9.9.9"}
         ),
     )

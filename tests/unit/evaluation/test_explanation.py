@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungfish.evaluation.explanation import Said, explanation_png
+from lungfish.evaluation.explanation import ExplainedAnswer, explanation_png
 
-SAID = Said("boot.jpg", "shoes", 0.923, "model-int8.onnx", "shoes", 0.923)
+SAID = ExplainedAnswer("boot.jpg", "shoes", 0.923, "model-int8.onnx", "shoes", 0.923)
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 HEAT = np.random.default_rng(1).random((2, 2)).astype(np.float32)
 
 
-def draw(said: Said = SAID) -> np.ndarray:
+def draw(said: ExplainedAnswer = SAID) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(explanation_png(PIXELS, HEAT, said))).convert("RGB"))
 
 
@@ -42,7 +42,7 @@ def test_every_word_is_drawn(change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("text", ["$\\frac{$x^2$", "größe 靴 \U0001f462", "\x1b[31m\u202e\udcff\n", "W" * 1000])
 def test_any_text_is_drawn_as_it_is(text: str) -> None:
-    drawn = draw(Said(text, text, 0.9, text, text, 0.9))
+    drawn = draw(ExplainedAnswer(text, text, 0.9, text, text, 0.9))
     assert drawn.shape == (590, 960, 3)
     paper = drawn[0, 0]
     assert (drawn[:, -5:] == paper).all(), "the words leave the sheet"

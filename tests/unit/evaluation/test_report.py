@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lungfish.core.names import printable
-from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.rejection import Threshold, coverage_table
 from lungfish.evaluation.report import MATRIX_CLASSES, render_report
 from lungfish.evaluation.report_data import Epoch, LabelReview, Mistake, PhotoPair, SkippedFile, SuspectLabel
+from lungfish.evaluation.supporting_figures import SupportingFigures
 from lungfish.evaluation.what_changed import Against, what_changed
 
 PAIR = (np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))  # answers and their truth
@@ -65,7 +65,7 @@ class Page(HTMLParser):
 def test_page_holds_the_figures_it_was_given(report, folds):
     text = Page(
         render_report(
-            replace(report, beside=replace(report.beside, cross_validation=folds), warnings=("mind the gap",))
+            replace(report, supporting=replace(report.supporting, cross_validation=folds), warnings=("mind the gap",))
         )
     ).text
     metrics = report.test.metrics
@@ -75,7 +75,7 @@ def test_page_holds_the_figures_it_was_given(report, folds):
         f"{100 * metrics.ci95[0]:.1f} % to {100 * metrics.ci95[1]:.1f} %",
         f"{100 * metrics.macro_f1:.1f} %",
         f"{100 * metrics.ece:.1f} %",
-        f"{report.beside.threshold.value:.4f}",
+        f"{report.supporting.threshold.value:.4f}",
         "13.5 MB",
         "3.7 MB",
         "12.3 ms",
@@ -116,7 +116,7 @@ def with_text(report, text):
         ),
         photos=replace(report.photos, split=text, skipped=(SkippedFile(text, text),), near_duplicates=pairs),
         weights=replace(report.weights, name=text, source=text, license=text),
-        making=replace(report.making, recipe={text: text}, machine={text: [text]}),
+        training=replace(report.training, recipe={text: text}, machine={text: [text]}),
         artifacts=(report.artifacts[0], replace(report.artifacts[1], why=text)),
         warnings=(text,),
         created=text,
@@ -165,7 +165,9 @@ def test_every_link_leads_somewhere_and_every_picture_has_words(report, folds):
     elements = Page(
         render_report(
             replace(
-                with_text(report, "x"), beside=replace(report.beside, cross_validation=folds), epochs=(Epoch(0.5, 0.6),)
+                with_text(report, "x"),
+                supporting=replace(report.supporting, cross_validation=folds),
+                epochs=(Epoch(0.5, 0.6),),
             )
         )
     ).elements
@@ -324,7 +326,7 @@ def none_section(report):
 
 def test_no_threshold_is_shown_where_there_is_none(report):
     none = Threshold(0.0, 0.95, 0, 0, 18, "none")
-    text = none_section(replace(report, beside=Beside(none), coverage=coverage_table(*PAIR, 0.0)))
+    text = none_section(replace(report, supporting=SupportingFigures(none), coverage=coverage_table(*PAIR, 0.0)))
     assert "too few photos to choose a threshold by" in text
     assert "there are 18; so every answer counts as known." in text
     assert "Below a probability" not in text
@@ -333,8 +335,8 @@ def test_no_threshold_is_shown_where_there_is_none(report):
 
 def test_what_a_threshold_was_chosen_on(report):
     assert "Chosen on validation photos, measured on test photos." in none_section(report)
-    chosen = replace(report.beside.threshold, chosen_on="cross-validation", n=60)
-    text = none_section(replace(report, beside=Beside(chosen)))
+    chosen = replace(report.supporting.threshold, chosen_on="cross-validation", n=60)
+    text = none_section(replace(report, supporting=SupportingFigures(chosen)))
     assert "Chosen by cross-validation over all photos" in text
     assert "all 60 photos were used, each answered by a head that did not see it; test photos are among them" in text
 
@@ -342,14 +344,16 @@ def test_what_a_threshold_was_chosen_on(report):
 def test_given_validation_photos_are_reported_on(report):
     told = "Of your 400 validation photos it gets"
     assert told not in Page(render_report(report)).text
-    assert told in Page(render_report(replace(report, beside=replace(report.beside, given_val=report.val)))).text
+    assert (
+        told in Page(render_report(replace(report, supporting=replace(report.supporting, given_val=report.val)))).text
+    )
 
 
 def test_cross_validation_of_a_head_that_does_not_ship_is_called_that(report, folds):
-    shown = Page(render_report(replace(report, beside=replace(report.beside, cross_validation=folds)))).text
+    shown = Page(render_report(replace(report, supporting=replace(report.supporting, cross_validation=folds)))).text
     assert "5-fold cross-validation over 480 photos." in shown
-    other = replace(report.beside, cross_validation=replace(folds, ships=False))
-    shown = Page(render_report(replace(report, beside=other))).text
+    other = replace(report.supporting, cross_validation=replace(folds, ships=False))
+    shown = Page(render_report(replace(report, supporting=other))).text
     assert "5-fold cross-validation of the head alone over 480 photos." in shown
     assert "of what ships these figures say nothing" in shown
     assert "Top-1, all 480 photos" not in shown

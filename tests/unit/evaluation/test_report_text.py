@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.rejection import Threshold
 from lungfish.evaluation.report_data import ClassCount, SkippedFile
@@ -14,6 +13,7 @@ from lungfish.evaluation.report_text import (
     main_confusions,
     verdict,
 )
+from lungfish.evaluation.supporting_figures import SupportingFigures
 
 
 def measured(confusion: list[list[int]]):
@@ -70,9 +70,9 @@ def test_each_fault_is_cautioned_against(report):
     (one,) = cautions(replace(report, photos=replace(report.photos, skipped=skipped[:1])))
     assert one == "1 file was skipped."
 
-    (rough,) = cautions(replace(report, beside=Beside(Threshold(0.4, 0.95, 12, 12, 60))))
+    (rough,) = cautions(replace(report, supporting=SupportingFigures(Threshold(0.4, 0.95, 12, 12, 60))))
     assert "12 photos answered correctly" in rough
-    (none,) = cautions(replace(report, beside=Beside(Threshold(0.0, 0.95, 0, 0, 18, "none"))))
+    (none,) = cautions(replace(report, supporting=SupportingFigures(Threshold(0.0, 0.95, 0, 0, 18, "none"))))
     assert none.startswith("There is no threshold for “none of these”: it takes answers to 50 photos")
     assert none.endswith("there are 18; so every answer counts as known.")
 
@@ -92,13 +92,15 @@ def test_cross_validation_is_read_with_the_interval(report, folds):
 
 def test_few_test_photos_do_not_stand_alone(make_report, folds):
     report = make_report(["a", "b"])
-    few = replace(report, test=measured([[18, 2], [1, 19]]), beside=replace(report.beside, cross_validation=folds))
+    few = replace(
+        report, test=measured([[18, 2], [1, 19]]), supporting=replace(report.supporting, cross_validation=folds)
+    )
     assert verdict(few).replace("\xa0", " ") == (
         "model.onnx gets 37 of 40 test photos right, 92.5 % (95 % interval 80.1 % to 97.4 %). That is few: over all "
         "480 photos, each answered by a head that did not see it, 84.0 % were right (about 80 to 87 %). "
         "The file takes 13.5 MB, and needs 12.3 ms for a photo."
     )
-    tuned = replace(few, beside=replace(few.beside, cross_validation=replace(folds, ships=False)))
+    tuned = replace(few, supporting=replace(few.supporting, cross_validation=replace(folds, ships=False)))
     assert "480" not in verdict(tuned), "of the head only: it says nothing of what ships"
     many = replace(few, test=measured([[150, 0], [0, 150]]))
     assert "480" not in verdict(many)

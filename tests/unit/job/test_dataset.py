@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.photos import SPLITS
 from lungfish.data.sources import open_photos
 from lungfish.job import dataset as module
-from lungfish.job.dataset import Gathered, GatherOptions, gather
+from lungfish.job.dataset import Dataset, DatasetOptions, prepare_dataset
 from lungfish.runtime.preprocessing import Preprocessing
 
 ALL, SPARING = 1000, 0  # `cross_validate_below`
@@ -26,8 +26,10 @@ class Means:
         return means
 
 
-def gathered_from(folder: Path, cross_validate_below: int = SPARING) -> Gathered:
-    return gather(open_photos(folder), Preprocessing(32), Means(), GatherOptions(None, cross_validate_below), Silent())
+def dataset_from(folder: Path, cross_validate_below: int = SPARING) -> Dataset:
+    return prepare_dataset(
+        open_photos(folder), Preprocessing(32), Means(), DatasetOptions(None, cross_validate_below), Progress()
+    )
 
 
 @pytest.fixture
@@ -37,13 +39,13 @@ def digits(write_digits: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_of_many_photos_the_head_learns_from_a_sample(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = gathered_from(digits)
+    whole = dataset_from(digits)
     assert whole.sampled() == ""
     assert whole.embedded.tolist() == list(range(120))
     monkeypatch.setattr(module, "HEAD_PHOTOS", 30)
-    some = gathered_from(digits)
+    some = dataset_from(digits)
     train, val = some.embedded_indices("train"), some.indices("val")
-    assert some.sides.splits == whole.sides.splits
+    assert some.assignment.splits == whole.assignment.splits
     assert np.bincount(some.truth[train]).tolist() == pytest.approx([10, 10, 10], abs=1)
     assert some.sampled() == f"The head learns from {len(train)} of {len(some.indices('train'))} training photos"
     assert some.embedded.tolist() == sorted([*train, *val])
@@ -56,25 +58,25 @@ def test_of_many_photos_the_head_learns_from_a_sample(digits: Path, monkeypatch:
 
 def test_a_small_set_has_all_features_if_it_is_cross_validated(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEAD_PHOTOS", 30)
-    gathered = gathered_from(digits, cross_validate_below=ALL)
-    assert [len(gathered.embedded_indices(split)) for split in SPLITS] == list(gathered.counts().values())
-    assert gathered.sampled() == ""
+    dataset = dataset_from(digits, cross_validate_below=ALL)
+    assert [len(dataset.embedded_indices(split)) for split in SPLITS] == list(dataset.counts().values())
+    assert dataset.sampled() == ""
 
 
 def test_rare_classes_are_never_lost(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for photo in sorted((digits / "1").iterdir())[8:]:
         photo.unlink()
     monkeypatch.setattr(module, "HEAD_PHOTOS", 8)
-    gathered = gathered_from(digits)
-    train = gathered.truth[gathered.indices("train")]
-    sample = gathered.truth[gathered.embedded_indices("train")]
+    dataset = dataset_from(digits)
+    train = dataset.truth[dataset.indices("train")]
+    sample = dataset.truth[dataset.embedded_indices("train")]
     assert np.bincount(sample).tolist() == np.minimum(np.bincount(train), module.LEAST_OF_CLASS).tolist()
 
 
 def test_new_names_change_the_order_but_not_the_photos(digits: Path, tmp_path: Path) -> None:
     def fingerprints(folder: Path) -> tuple[str, str]:
-        gathered = gathered_from(folder)
-        return gathered.fingerprint(), gathered.ordered_fingerprint()
+        dataset = dataset_from(folder)
+        return dataset.fingerprint(), dataset.ordered_fingerprint()
 
     photos, order = fingerprints(digits)
     copy = shutil.copytree(digits, tmp_path / "elsewhere" / "copy")

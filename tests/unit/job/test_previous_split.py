@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from lungfish.core.hashing import sha256_file
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.core.staging import Identity
 from lungfish.data.sources import open_photos
 from lungfish.data.split.photos_csv import SplitRow, write_split
-from lungfish.job.dataset import Gathered, GatherOptions, gather
+from lungfish.job.dataset import Dataset, DatasetOptions, prepare_dataset
 from lungfish.job.previous_split import Candidates, kept_in_words, previous_split, split_source
 from lungfish.job.target import Target
 from lungfish.runtime.preprocessing import Preprocessing
@@ -31,7 +31,7 @@ def content(number: int) -> str:
 @pytest.fixture
 def bundle(tmp_path: Path, write_color_bundle: Write, rewrite: Callable[..., None]) -> Write:
     """A bundle that was made from photos of these numbers, the even ones tested; the later made, the newer."""
-    made: list[Path] = []
+    created: list[Path] = []
 
     def write(name: str, numbers: range, rows: list[SplitRow] | None = None) -> Path:
         folder = write_color_bundle(tmp_path / name)
@@ -42,8 +42,8 @@ def bundle(tmp_path: Path, write_color_bundle: Write, rewrite: Callable[..., Non
         )
         row = {"sha256": sha256_file(folder / "photos.csv"), "bytes": (folder / "photos.csv").stat().st_size}
         rewrite(folder, lambda manifest: manifest["files"].update({"photos.csv": row}))
-        made.append(folder)
-        os.utime(folder / "bundle.json", (1000 * len(made), 1000 * len(made)))
+        created.append(folder)
+        os.utime(folder / "bundle.json", (1000 * len(created), 1000 * len(created)))
         return folder
 
     return write
@@ -74,7 +74,7 @@ def test_the_split_is_by_content_and_yields_to_a_given_one(tmp_path: Path, bundl
     previous, _ = previous_split(split_source(None, Target(tmp_path / "new"))[1], [content(i) for i in range(8)])
     assert previous is not None
     assert (previous.shared, previous.split.is_automatic) == (8, True)
-    assert previous.split.side(content(4), "mug/renamed") == "test"
+    assert previous.split.split(content(4), "mug/renamed") == "test"
     assert kept_in_words(previous, 12) == (
         "Keeping the split of first, which holds 8 of 12 photos (--split none starts over)"
     )
@@ -149,28 +149,31 @@ def test_a_folder_grows_and_changes_while_its_tested_photos_stay(
     """A class is lost, one is new, one photo has another label: what was tested is still tested."""
     photos = write_digits(tmp_path / "digits", ("0", "1", "2"), count=12)
 
-    def look(candidates: Candidates | None = None) -> Gathered:
-        options = GatherOptions(candidates=candidates or Candidates())
-        return gather(open_photos(photos), Preprocessing(32), None, options, Silent())
+    def look(candidates: Candidates | None = None) -> Dataset:
+        options = DatasetOptions(candidates=candidates or Candidates())
+        return prepare_dataset(open_photos(photos), Preprocessing(32), None, options, Progress())
 
     before = look()
     assert before.previous is None
     bundle("digits-bundle", range(0), before.rows())
     old = {
-        record.seen.sha256: split for record, split in zip(before.examined.records, before.sides.splits, strict=True)
+        record.seen.sha256: split
+        for record, split in zip(before.examined.records, before.assignment.splits, strict=True)
     }
     shutil.rmtree(photos)
     write_digits(photos, ("0", "1", "2", "3"), count=20)
     shutil.rmtree(photos / "2")
-    moved = next(r for r, s in zip(before.examined.records, before.sides.splits, strict=True) if s == "test")
+    moved = next(r for r, s in zip(before.examined.records, before.assignment.splits, strict=True) if s == "test")
     (photos / moved.photo.name).rename(photos / "3" / "relabelled.png")
     after = look(split_source(None, Target(tmp_path / "digits-bundle-2"))[1])
     assert after.previous is not None
     assert after.previous.name == "digits-bundle"
-    now: dict[str, Any] = {r.seen.sha256: s for r, s in zip(after.examined.records, after.sides.splits, strict=True)}
+    now: dict[str, Any] = {
+        r.seen.sha256: s for r, s in zip(after.examined.records, after.assignment.splits, strict=True)
+    }
     shared = old.keys() & now.keys()
     assert len(shared) == 24
     assert {sha256: old[sha256] for sha256 in shared} == {sha256: now[sha256] for sha256 in shared}
     assert set(after.labels) == {"0", "1", "3"}
     assert all(counts["train"] for counts in after.counts_by_class().values())
-    assert after.sides.reasons.count("saved") == 24
+    assert after.assignment.reasons.count("saved") == 24

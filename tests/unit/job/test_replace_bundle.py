@@ -11,7 +11,7 @@ import pytest
 
 from lungfish.core import renames, staging
 from lungfish.core.errors import OutputError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.core.staging import Identity, left_stages
 from lungfish.job import replace_bundle as module
 from lungfish.job.replace_bundle import check_replaceable, next_free, restore_bundle, staged_bundle
@@ -44,7 +44,7 @@ def new(write_color_bundle: Write, tmp_path: Path) -> Path:
 
 
 def make(target: Path, new: Path, meanwhile: Callable[[], object], replaced: Identity | None = None) -> None:
-    with staged_bundle(target, replaced, Silent()) as stage:
+    with staged_bundle(target, replaced, Progress()) as stage:
         shutil.copytree(new, stage, dirs_exist_ok=True)
         meanwhile()
 
@@ -97,19 +97,19 @@ def test_what_is_not_the_bundles_is_found(color_bundle: Path, add: Callable[[Pat
 def test_a_bundle_that_gains_something_while_the_new_one_is_made_stays(
     old: Path, new: Path, add: Callable[[Path], object]
 ) -> None:
-    before, made = content(old), content(new)
+    before, created = content(old), content(new)
     with pytest.raises(OutputError, match=r"does not list, .*\nThe new bundle is .*color-bundle-2\. Look"):
         replace(old, new, meanwhile=lambda: add(old))
     assert foreign_files(old, read_manifest(old))
     assert set(before) <= set(content(old))
-    assert content(old.with_name("color-bundle-2")) == made
+    assert content(old.with_name("color-bundle-2")) == created
     assert not list(left_stages(old))
 
 
 def test_a_file_that_appears_at_the_last_moment_is_found_once_the_folders_have_changed_places(
     old: Path, new: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    swap, made = module.swap, content(new)
+    swap, created = module.swap, content(new)
 
     def late(staged: Path, folder: Path) -> Path:
         mine(folder / "notes.txt")
@@ -120,7 +120,7 @@ def test_a_file_that_appears_at_the_last_moment_is_found_once_the_folders_have_c
         replace(old, new)
     assert (old / "notes.txt").read_text() == "mine"
     check_files(old, read_manifest(old))
-    assert content(tmp_path / "color-bundle-2") == made
+    assert content(tmp_path / "color-bundle-2") == created
     assert names(tmp_path) == ["color-bundle", "color-bundle-2", "elsewhere"]
 
 
@@ -275,7 +275,7 @@ def test_an_error_tells_where_everything_is(
     color_bundle: Path, new: Path, undone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where the system refuses to undo the swap."""
-    swap, made, before = module.swap, content(new), content(color_bundle)
+    swap, created, before = module.swap, content(new), content(color_bundle)
 
     def late(staged: Path, folder: Path) -> Path:
         mine(folder / "notes.txt")
@@ -290,7 +290,7 @@ def test_an_error_tells_where_everything_is(
     with pytest.raises(OutputError) as caught:
         replace(color_bundle, new)
     new_place, *old_place = re.findall(r"(?:bundle|one) is (.*?)\. ", caught.value.hint)
-    assert content(Path(new_place)) == made
+    assert content(Path(new_place)) == created
     assert content(Path(old_place[0]) if old_place else color_bundle) == before | {"notes.txt": b"mine"}
     assert bool(old_place) != undone
 

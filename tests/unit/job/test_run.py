@@ -13,9 +13,9 @@ from lungfish.core.errors import UnknownNameError, UnreadablePhotoError, UsageEr
 from lungfish.core.hashing import sha256_file
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.job import run as module
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 from lungfish.job.prepare import resolve
-from lungfish.job.run_dir import identify
+from lungfish.job.run_dir import job_fingerprint
 from lungfish.job.spec import Job
 from lungfish.training.group import Group
 from lungfish.training.recipe import RECIPES
@@ -60,18 +60,18 @@ def test_a_photo_that_vanishes_is_named() -> None:
 
     photo = Photo("boots/\x1b[2J.jpg", 0)
     nothing: Any = None
-    gathered = Gathered(PhotoSet(("boots", "shoes"), (photo,), reader), nothing, nothing, nothing, nothing, ())
+    dataset = Dataset(PhotoSet(("boots", "shoes"), (photo,), reader), nothing, nothing, nothing, nothing, ())
     named = r"^boots/\\x1b\[2J\.jpg: the file is gone\nPut it back"
     with pytest.raises(UnreadablePhotoError, match=named):
-        gathered.read(photo)
+        dataset.read(photo)
     with pytest.raises(UnreadablePhotoError, match=named):
-        gathered.reader(photo)()
+        dataset.reader(photo)()
 
 
 def test_processes_must_see_the_same_photos_under_names_of_the_same_order() -> None:
     seen: Any = SimpleNamespace(fingerprint=lambda: "photos", ordered_fingerprint=lambda: "photos in order")
     module._check_same(seen, Group())
-    other: Any = SimpleNamespace(agree=lambda _hash: "photos in another order")
+    other: Any = SimpleNamespace(broadcast=lambda _hash: "photos in another order")
     with pytest.raises(UsageError, match="other photos than the first one, or under other names"):
         module._check_same(seen, other)
 
@@ -87,10 +87,10 @@ def test_a_job_is_known_by_what_its_weights_hold(
         pass
 
     def tell(*arguments: Any) -> None:
-        told.append(identify(*arguments))
+        told.append(job_fingerprint(*arguments))
         raise Told
 
-    monkeypatch.setattr(module, "identify", tell)
+    monkeypatch.setattr(module, "job_fingerprint", tell)
     for seed in (0, 1, 0):
         torch.manual_seed(seed)
         file = tmp_path / f"{seed}.pth"

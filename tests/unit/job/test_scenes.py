@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.scan.scenes import Descriptor
 from lungfish.data.sources import open_photos
 from lungfish.job import dataset as module
-from lungfish.job.dataset import Gathered, GatherOptions, gather
+from lungfish.job.dataset import Dataset, DatasetOptions, prepare_dataset
 from lungfish.runtime.preprocessing import Preprocessing
 
 RULE = Preprocessing(32)
@@ -49,8 +49,10 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def look(folder: Path, descriptor: Descriptor | None, trunk: Coarse | None = None) -> Gathered:
-    return gather(open_photos(folder), RULE, trunk, GatherOptions(open_descriptor=lambda: descriptor), Silent())
+def look(folder: Path, descriptor: Descriptor | None, trunk: Coarse | None = None) -> Dataset:
+    return prepare_dataset(
+        open_photos(folder), RULE, trunk, DatasetOptions(open_descriptor=lambda: descriptor), Progress()
+    )
 
 
 @pytest.fixture
@@ -59,10 +61,10 @@ def descriptor() -> Descriptor:
 
 
 def test_bursts_go_to_one_split(photos: Path, descriptor: Descriptor) -> None:
-    gathered = look(photos, descriptor)
-    assert gathered.scenes.sizes == (4,) * 12
-    assert gathered.scenes.in_sequence == 48
-    splits = np.array(gathered.sides.splits).reshape(12, 4)
+    dataset = look(photos, descriptor)
+    assert dataset.scenes.sizes == (4,) * 12
+    assert dataset.scenes.in_sequence == 48
+    splits = np.array(dataset.assignment.splits).reshape(12, 4)
     assert (splits == splits[:, :1]).all()
     assert set(splits[:, 0]) == {"train", "val", "test"}
 
@@ -74,14 +76,14 @@ def test_the_features_of_the_job_serve_if_they_are_the_same(photos: Path, descri
     assert descriptor.trunk.seen == 0  # type: ignore[attr-defined]
     other = look(photos, descriptor, Coarse("other"))
     assert descriptor.trunk.seen == 0, "cached by the pass before"  # type: ignore[attr-defined]
-    assert other.sides.splits == same.sides.splits == look(photos, descriptor).sides.splits
+    assert other.assignment.splits == same.assignment.splits == look(photos, descriptor).assignment.splits
 
 
 def test_what_cannot_be_known_is_said(photos: Path, descriptor: Descriptor, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not on this machine" in look(photos, None).scenes.unknown
     monkeypatch.setattr(module, "HEAD_PHOTOS", 40)
-    many = gather(
-        open_photos(photos), RULE, None, GatherOptions(None, 10, open_descriptor=lambda: descriptor), Silent()
+    many = prepare_dataset(
+        open_photos(photos), RULE, None, DatasetOptions(None, 10, open_descriptor=lambda: descriptor), Progress()
     )
     assert many.scenes.unknown == "they are not looked for among more than 40 photos"
     assert many.scenes.sizes == ()

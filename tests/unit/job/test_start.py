@@ -65,19 +65,19 @@ def test_what_was_fetched_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert choose_start(None, None).entry.name == "efficientnet_lite0.in1k"
 
 
-@pytest.mark.parametrize("setting", ["resolution=160", "classes=7", "width=1.01"])
-def test_weights_fit_an_architecture_file_with_the_same_layers(tmp_path: Path, setting: str) -> None:
+@pytest.mark.parametrize("option", ["resolution=160", "classes=7", "width=1.01"])
+def test_weights_fit_an_architecture_file_with_the_same_layers(tmp_path: Path, option: str) -> None:
     """Of 1.01 the rounding leaves nothing."""
     file = tmp_path / "mine.json"
-    file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{setting}").to_json() | {"name": "mine"}))
+    file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{option}").to_json() | {"name": "mine"}))
     start = choose_start(str(file), None)
     assert (start.arch.name, start.entry.name) == ("mine", "efficientnet_lite0.in1k")
 
 
-@pytest.mark.parametrize("setting", ["phi=1.5", "width=1.2", "depth=1.5"])
-def test_weights_do_not_fit_a_scaled_architecture_whatever_its_name(tmp_path: Path, setting: str) -> None:
+@pytest.mark.parametrize("option", ["phi=1.5", "width=1.2", "depth=1.5"])
+def test_weights_do_not_fit_a_scaled_architecture_whatever_its_name(tmp_path: Path, option: str) -> None:
     file = tmp_path / "mine.json"
-    file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{setting}").to_json() | {"name": "efficientnet_lite0"}))
+    file.write_text(json.dumps(parse_arch(f"efficientnet_lite0:{option}").to_json() | {"name": "efficientnet_lite0"}))
     with pytest.raises(WeightsError, match="none is known for its widths and depths"):
         choose_start(str(file), None)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lungfish.architecture import NAMED, Arch, Row, Table
+from lungfish.architecture import NAMED, Arch, BlockRow, NetworkTable
 from lungfish.nn import Backbone, build
 from lungfish.nn.backbone import levels
 
@@ -26,7 +26,7 @@ def test_levels_of_mobilenet_v2() -> None:
 
 
 def test_the_stem_is_a_level_where_no_block_keeps_its_stride() -> None:
-    table = Table("a test", (Row(1, 3, 2, 16, 2),), "inverted_residual", "relu6", stem=8, head=0)
+    table = NetworkTable("a test", (BlockRow(1, 3, 2, 16, 2),), "inverted_residual", "relu6", stem=8, head=0)
     assert [(level.stride, level.channels, level.block) for level in levels(Arch("tiny", table))] == [
         (2, 8, -1),
         (4, 16, 1),

@@ -119,7 +119,7 @@ def test_a_block_adds_its_input() -> None:
 
 
 def test_drop_path_rates_grow_to_the_last_block(arch: Arch) -> None:
-    blocks = build(replace(arch, drop_connect=0.2), seed=0).blocks
+    blocks = build(replace(arch, drop_path_rate=0.2), seed=0).blocks
     for index, block in enumerate(blocks):
         drop_path = getattr(block, "drop_path", None)
         if isinstance(drop_path, DropPath):
@@ -136,7 +136,7 @@ def test_features_are_what_the_classifier_reads(arch: Arch) -> None:
 
 
 def test_dropout_acts_in_training_only() -> None:
-    arch = replace(NAMED["mobilenet_v2"].with_classes(4), dropout=0.5, drop_connect=0.0)
+    arch = replace(NAMED["mobilenet_v2"].with_classes(4), dropout=0.5, drop_path_rate=0.0)
     network = build(arch, seed=0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

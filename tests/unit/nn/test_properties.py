@@ -8,15 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lungfish.architecture import Arch, Flavour, Row, Table, lower
+from lungfish.architecture import Arch, BlockRow, Flavour, NetworkTable, lower
 from lungfish.architecture.flavour import Padding
 from lungfish.costs import cost
 from lungfish.nn import Network, build
 
 
 @st.composite
-def rows(draw: st.DrawFn, expands: st.SearchStrategy[int]) -> Row:
-    return Row(
+def rows(draw: st.DrawFn, expands: st.SearchStrategy[int]) -> BlockRow:
+    return BlockRow(
         expand=draw(expands),
         kernel=draw(st.sampled_from([1, 3, 5])),
         stride=draw(st.sampled_from([1, 2])),
@@ -30,7 +30,7 @@ def archs(draw: st.DrawFn) -> Arch:
     block = draw(st.sampled_from(["inverted_residual", "depthwise_separable", "full_convolution"]))
     residual = block == "inverted_residual"
     expands = st.sampled_from([1, 2, 6]) if residual else st.just(1)
-    table = Table(
+    table = NetworkTable(
         source="drawn",
         rows=tuple(draw(st.lists(rows(expands), min_size=1, max_size=3))),
         block=block,  # type: ignore[arg-type]

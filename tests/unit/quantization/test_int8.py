@@ -87,12 +87,12 @@ def test_the_map_says_which_layers_are_quantized(
 
 def test_pixels_and_softmax_stay_in_floats(int8: Path) -> None:
     graph = onnx.load(int8).graph
-    made_by = {output: node for node in graph.node for output in node.output}
-    assert made_by["probabilities"].op_type == "Softmax"
+    created_by = {output: node for node in graph.node for output in node.output}
+    assert created_by["probabilities"].op_type == "Softmax"
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    assert made_by["input.centered"].op_type == "Sub"
-    assert made_by[made_by["input.centered"].input[0]].op_type == "Cast"
+    assert created_by["input.centered"].op_type == "Sub"
+    assert created_by[created_by["input.centered"].input[0]].op_type == "Cast"
 
 
 def test_it_answers_much_as_the_floats_do(fp32: Path, int8: Path, pixels: np.ndarray) -> None:

@@ -54,14 +54,14 @@ def graph(groups: int, kernel: int, seed: int = 0) -> onnx.ModelProto:
         constant("linear.weight", 4, CHANNELS),
         constant("linear.bias", 4),
     ]
-    made = helper.make_graph(
+    created = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
         [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("conv", "answer")],
         tensors,
     )
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return helper.make_model(created, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def photos(count: int, seed: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lungfish.core.errors import BundleError, UsageError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.deploy.proof import LabelledPhotos, artifact_rows, prove
 from lungfish.export.artifact import Artifact
 from lungfish.runtime.artifact import MAX_MODEL_FILES
@@ -76,7 +76,7 @@ def test_it_is_proven_as_others_are(color_model: Callable[..., Any], tmp_path: P
     assert artifact.open(threads=1).run(np.zeros((2, 8, 8, 3), np.uint8)).shape == (2, 3)
     photos = LabelledPhotos([(tmp_path / "red.png").read_bytes], np.array([0]))
     RED.save(tmp_path / "red.png")
-    proofs = prove([artifact], photos, photos, Preprocessing(8, crop_fraction=1.0), Silent())
+    proofs = prove([artifact], photos, photos, Preprocessing(8, crop_fraction=1.0), Progress())
     (row,) = artifact_rows([artifact], proofs, 0.01)
     assert (row.file, row.top1, row.status) == ("model.halves", 1, "pass")
     assert row.bytes == len(data)

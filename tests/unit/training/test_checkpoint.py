@@ -20,11 +20,11 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
     """Of a run that was stopped after 9 steps."""
     run = Checkpoints(tmp_path / "run", JOB)
     for step in (3, 6, 9):
-        run.save(made(step))
+        run.save(created(step))
     return run
 
 
-def made(step: int) -> Checkpoint:
+def created(step: int) -> Checkpoint:
     return Checkpoint(step, {"weight": torch.full((1000,), float(step))}, {"history": [{"loss": 0.1 * step}]})
 
 
@@ -32,7 +32,7 @@ def newest(checkpoints: Checkpoints) -> int | None:
     saved = checkpoints.latest()
     if saved is None:
         return None
-    expected = made(saved.step)
+    expected = created(saved.step)
     assert torch.equal(saved.tensors["weight"], expected.tensors["weight"])
     assert saved.notes == expected.notes
     return saved.step
@@ -77,7 +77,7 @@ def test_what_is_torn_or_altered_is_passed_over(
 ) -> None:
     spoil(checkpoints.folder / f"00000009.{kind}")
     assert newest(checkpoints) == 6
-    checkpoints.save(made(7))
+    checkpoints.save(created(7))
     assert newest(checkpoints) == 7
     assert not [name for name in names(checkpoints) if name.startswith("00000009")]
 
@@ -112,14 +112,14 @@ def test_what_a_kill_has_left_goes(checkpoints: Checkpoints) -> None:
     assert newest(checkpoints) == 9
     checkpoints.begin()
     assert newest(checkpoints) == 9
-    checkpoints.save(made(12))
+    checkpoints.save(created(12))
     assert sorted({name.partition(".")[0] for name in names(checkpoints)}) == ["00000009", "00000012", "job"]
     assert newest(checkpoints) == 12
 
 
 def test_a_cache_that_was_emptied_fills_again(checkpoints: Checkpoints) -> None:
     shutil.rmtree(checkpoints.folder)
-    checkpoints.save(made(12))
+    checkpoints.save(created(12))
     assert newest(checkpoints) == 12
 
 
@@ -132,12 +132,12 @@ def test_no_space(checkpoints: Checkpoints) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # the tensors take 4000 bytes
     try:
         with pytest.raises(StorageError, match=r"cannot write .*00000012\.safetensors: File too large"):
-            checkpoints.save(made(12))
+            checkpoints.save(created(12))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(checkpoints) == before
     assert newest(checkpoints) == 9
-    checkpoints.save(made(12))
+    checkpoints.save(created(12))
     assert newest(checkpoints) == 12
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lungfish.training.crossvalidation import cross_validate, each_fold
-from lungfish.training.probe import Head, Samples
+from lungfish.training.probe import Head, LabelledFeatures
 
 
 def head(penalty: float = 0.01) -> Head:
@@ -10,12 +10,12 @@ def head(penalty: float = 0.01) -> Head:
     return Head(empty, empty, penalty, balanced=False, temperature=1.0, tried={})
 
 
-def copies_of_noise(groups: int, copies: int) -> tuple[Samples, np.ndarray]:
+def copies_of_noise(groups: int, copies: int) -> tuple[LabelledFeatures, np.ndarray]:
     """Labels without any reason but that the copies of one picture share theirs."""
     rng = np.random.default_rng(0)
     features = rng.standard_normal((groups, 60)).astype(np.float32).repeat(copies, axis=0)
     labels = np.repeat(np.arange(groups) % 2, copies)
-    return Samples(features, labels), np.arange(groups).repeat(copies)
+    return LabelledFeatures(features, labels), np.arange(groups).repeat(copies)
 
 
 def test_groups_never_straddle_folds() -> None:
@@ -28,14 +28,14 @@ def test_groups_never_straddle_folds() -> None:
 
 def test_each_fold_has_a_score() -> None:
     features = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    samples = Samples(features, np.repeat(np.arange(3), 10))
+    samples = LabelledFeatures(features, np.repeat(np.arange(3), 10))
     assert cross_validate(samples, np.arange(30), head(), 5, seed=0).top1 == (1.0,) * 5
     assert cross_validate(samples, np.arange(30), head(), 2, seed=0).top1 == (1.0,) * 2
 
 
 def test_the_seed_decides_the_folds() -> None:
     rng = np.random.default_rng(1)
-    samples = Samples(rng.standard_normal((60, 4)).astype(np.float32), np.arange(60) % 3)
+    samples = LabelledFeatures(rng.standard_normal((60, 4)).astype(np.float32), np.arange(60) % 3)
     one, again, other = (cross_validate(samples, np.arange(60), head(), 4, seed).top1 for seed in (0, 0, 1))
     assert one == again
     assert one != other
@@ -50,7 +50,7 @@ def test_a_class_that_one_fold_holds_whole(first: int) -> None:
     )
     labels = order[np.array([0] * 12 + [1] * 12 + [2] * 2)]
     groups = np.array([*range(24), 0, 0])  # tied to a photo of another class
-    scores = cross_validate(Samples(features, labels), groups, head(), 2, seed=0).top1
+    scores = cross_validate(LabelledFeatures(features, labels), groups, head(), 2, seed=0).top1
     right = sum(round(score * n) for score, n in zip(sorted(scores), (14, 12), strict=True))
     assert right == 24, "all but the two that could not be learned"
 
@@ -59,7 +59,7 @@ def test_every_photo_is_answered_once_and_an_unseen_class_never() -> None:
     labels = np.array([0, 1] * 10 + [2])
     features = np.eye(3, dtype=np.float32)[labels]
     seen = []
-    for held_out, logits in each_fold(Samples(features, labels), np.arange(21), head(), 5, seed=0):
+    for held_out, logits in each_fold(LabelledFeatures(features, labels), np.arange(21), head(), 5, seed=0):
         seen += held_out.tolist()
         assert logits.shape == (len(held_out), 3)
         assert np.isneginf(logits[:, 2]).all() == (20 in held_out)
@@ -71,7 +71,7 @@ def test_every_photo_is_answered_once_and_an_unseen_class_never() -> None:
 def test_held_out_answers_are_those_of_the_folds() -> None:
     rng = np.random.default_rng(2)
     labels = np.arange(60) % 3
-    samples = Samples((np.eye(3)[labels] + rng.standard_normal((60, 3))).astype(np.float32), labels)
+    samples = LabelledFeatures((np.eye(3)[labels] + rng.standard_normal((60, 3))).astype(np.float32), labels)
     found = cross_validate(samples, np.arange(60), head(), 4, seed=0)
     for fold, (held_out, logits) in enumerate(each_fold(samples, np.arange(60), head(), 4, seed=0)):
         assert np.flatnonzero(found.folds == fold).tolist() == sorted(held_out)

@@ -35,5 +35,5 @@ def test_another_resolution_or_other_weights_are_not_it() -> None:
 
 
 def test_without_its_weights_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "at_hand", lambda _entry: None)
+    monkeypatch.setattr(module, "local_file", lambda _entry: None)
     assert open_descriptor() is None

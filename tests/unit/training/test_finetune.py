@@ -17,7 +17,7 @@ from lungfish.training.validation import score
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=32,classes=3")
 BLOCK = 10
-TUNING = Finetune(epochs=3, batch=8, learning_rate=3e-3, patience=3)
+TUNING = Finetune(epochs=3, batch_size=8, learning_rate=3e-3, patience=3)
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,18 +52,18 @@ with join_group() as group:
         network = nn.Sequential(nn.Conv2d(3, 8, 3), Branch(), nn.Flatten(1), Dropout(0.4), nn.Linear(288, 3))
         photos = Photos()
         weight = torch.tensor([0.5, 1.0, 2.0])
-        tuning = Tuning(batch=16, learning_rate=0.01, optimizer="sgd", weight_decay=0.0, patience=9, **settings)
+        tuning = Tuning(batch_size=16, learning_rate=0.01, optimizer="sgd", weight_decay=0.0, patience=9, **settings)
         val = Validation(photos.plain, photos.labels, group)
         fitted = fit(network, photos, val, tuning, Run(class_weight=weight, group=group, seed=3))
-        if group.leads:
+        if group.is_main:
             save_file(dict(fitted.tensors), f"{sys.argv[1]}/{name}.safetensors")
             with open(f"{sys.argv[1]}/{name}.json", "w") as file:
                 json.dump(fitted.history, file)
 """
 SETTINGS = {
     "plain": {"epochs": 3},
-    "accumulated": {"epochs": 2, "accumulate": 2, "batch_norm": "batch"},
-    "clipped": {"epochs": 2, "accumulate": 2, "max_grad_norm": 0.1},
+    "accumulated": {"epochs": 2, "grad_accum_steps": 2, "batch_norm": "batch"},
+    "clipped": {"epochs": 2, "grad_accum_steps": 2, "max_grad_norm": 0.1},
 }
 
 
@@ -102,12 +102,12 @@ def fitted(
 def test_two_processes_equal_one(fitted: tuple[Path, Path], name: str) -> None:
     """49 photos in batches of 16: the last batch has one, so that one process has none. Dropout and DropPath are on."""
     one, two = (load_file(folder / f"{name}.safetensors") for folder in fitted)
-    alone, together = (json.loads((folder / f"{name}.json").read_text()) for folder in fitted)
+    single_process, together = (json.loads((folder / f"{name}.json").read_text()) for folder in fitted)
     assert set(one) == set(two)
     for key, tensor in one.items():
         assert np.abs(tensor - two[key]).max() < 1e-5 * np.abs(tensor).max(), key
-    assert len(alone) == len(together)
-    for row, other in zip(alone, together, strict=True):
+    assert len(single_process) == len(together)
+    for row, other in zip(single_process, together, strict=True):
         assert row["top1"] == other["top1"]  # exact: no photo counts twice
         assert row["val_top1"] == other["val_top1"]
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
@@ -116,10 +116,10 @@ def test_two_processes_equal_one(fitted: tuple[Path, Path], name: str) -> None:
 
 def test_a_process_alone_is_a_group_of_one() -> None:
     group, rows = Group(), np.ones((2, 3), np.float32)
-    assert group.leads
+    assert group.is_main
     assert group.sum([1.0, 2.5]) == [1.0, 2.5]
     assert group.gather(rows) is rows
-    assert group.agree("a") == "a"
+    assert group.broadcast("a") == "a"
     assert group.share(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 

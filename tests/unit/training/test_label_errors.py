@@ -5,7 +5,7 @@ import pytest
 
 from lungfish.core.errors import MissingExtraError
 from lungfish.training.label_errors import FOLDS, find_label_errors
-from lungfish.training.probe import Head, Samples
+from lungfish.training.probe import Head, LabelledFeatures
 
 CLASSES, EACH = 4, 150
 
@@ -15,21 +15,21 @@ def head(penalty: float = 0.03) -> Head:
     return Head(empty, empty, penalty, balanced=False, temperature=1.0, tried={})
 
 
-def clouds(seed: int = 0, spread: float = 1.0) -> Samples:
+def clouds(seed: int = 0, spread: float = 1.0) -> LabelledFeatures:
     """Four clouds, apart enough for one error in a hundred."""
     rng = np.random.default_rng(seed)
     labels = np.arange(CLASSES * EACH) % CLASSES
     noise = spread * rng.standard_normal((len(labels), 16))
-    return Samples((4 * np.eye(16)[labels] + noise).astype(np.float32), labels)
+    return LabelledFeatures((4 * np.eye(16)[labels] + noise).astype(np.float32), labels)
 
 
-def mislabelled(samples: Samples, share: float = 0.05, seed: int = 1) -> tuple[Samples, set[int]]:
+def mislabelled(samples: LabelledFeatures, share: float = 0.05, seed: int = 1) -> tuple[LabelledFeatures, set[int]]:
     """Some labels replaced by other ones, and whose."""
     rng = np.random.default_rng(seed)
     wrong = rng.choice(len(samples.labels), round(share * len(samples.labels)), replace=False)
     labels = samples.labels.copy()
     labels[wrong] = (labels[wrong] + rng.integers(1, CLASSES, len(wrong))) % CLASSES
-    return Samples(samples.features, labels), set(wrong.tolist())
+    return LabelledFeatures(samples.features, labels), set(wrong.tolist())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -68,7 +68,7 @@ def test_copies_do_not_vouch_for_each_other() -> None:
     features = rng.standard_normal((120, 400)).astype(np.float32)
     features[:, :2] += 6 * np.eye(2, dtype=np.float32)[labels]
     labels[:6] = 1 - labels[:6]
-    doubled = Samples(features.repeat(2, axis=0), labels.repeat(2))
+    doubled = LabelledFeatures(features.repeat(2, axis=0), labels.repeat(2))
     wrong = set(range(12))
     together = {index for index, _, _ in find_label_errors(doubled, np.arange(120).repeat(2), head(1e-4), 0)}
     apart = {index for index, _, _ in find_label_errors(doubled, np.arange(240), head(1e-4), 0)}
@@ -80,13 +80,13 @@ def test_a_class_of_too_few_groups_is_not_judged() -> None:
     """Nor does it keep the others from it."""
     samples, wrong = mislabelled(clouds())
     rare = (4 * np.eye(16)[0] + np.random.default_rng(5).standard_normal((FOLDS - 1, 16))).astype(np.float32)
-    more = Samples(
+    more = LabelledFeatures(
         np.concatenate([samples.features, rare]), np.concatenate([samples.labels, np.full(len(rare), CLASSES)])
     )
     found = {index for index, _, _ in find_label_errors(more, np.arange(len(more.labels)), head(), 0)}
     assert found & wrong
     assert not found & set(range(len(samples.labels), len(more.labels)))
-    few = Samples(samples.features[:8], samples.labels[:8])
+    few = LabelledFeatures(samples.features[:8], samples.labels[:8])
     assert find_label_errors(few, np.arange(8), head(), 0) == []
 
 
@@ -95,7 +95,9 @@ def test_one_class_alone_is_not_judged() -> None:
     samples = clouds()
     one, few = np.flatnonzero(samples.labels == 0), np.flatnonzero(samples.labels == 1)[: FOLDS - 1]
     both = np.concatenate([one, few])
-    found = find_label_errors(Samples(samples.features[both], samples.labels[both]), np.arange(len(both)), head(), 0)
+    found = find_label_errors(
+        LabelledFeatures(samples.features[both], samples.labels[both]), np.arange(len(both)), head(), 0
+    )
     assert found == []
 
 

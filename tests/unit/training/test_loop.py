@@ -24,11 +24,11 @@ from lungfish.evaluation.stage_result import Score
 from lungfish.nn.layers import Dropout
 from lungfish.training import saving
 from lungfish.training.checkpoint import Checkpoint, Checkpoints
-from lungfish.training.loop import Fitted, Run, fit
+from lungfish.training.loop import FitResult, Run, fit
 from lungfish.training.schedule import Schedule
 from lungfish.training.stage_settings import Tuning
 
-TUNING = Tuning(epochs=4, batch=16, learning_rate=0.05, patience=4)
+TUNING = Tuning(epochs=4, batch_size=16, learning_rate=0.05, patience=4)
 JOB = {"photos": "abc", "recipe": "finetune"}
 
 
@@ -71,11 +71,11 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), Dropout(0.2), nn.Linear(16, 3))
 
 
-def run_toy(toy: Toy, tuning: Tuning = TUNING, **settings: object) -> Fitted:
+def run_toy(toy: Toy, tuning: Tuning = TUNING, **settings: object) -> FitResult:
     return fit(network(), toy, toy.validate, tuning, Run(**settings))  # type: ignore[arg-type]
 
 
-def same(one: Fitted, other: Fitted) -> bool:
+def same(one: FitResult, other: FitResult) -> bool:
     return all(torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
 
 
@@ -125,10 +125,10 @@ def test_the_best_epoch_is_kept_though_it_may_be_worse_than_the_start() -> None:
 def test_a_pull_keeps_the_parameters_near_the_start() -> None:
     start = dict(network().named_parameters())
 
-    def moved(fitted: Fitted) -> float:
+    def moved(fitted: FitResult) -> float:
         return sum((tensor - start[name]).square().sum().item() for name, tensor in fitted.tensors.items())
 
-    assert moved(run_toy(Toy(), replace(TUNING, pull=1.0))) < moved(run_toy(Toy())) / 4
+    assert moved(run_toy(Toy(), replace(TUNING, l2_sp=1.0))) < moved(run_toy(Toy())) / 4
 
 
 @pytest.mark.parametrize("stopped_at", [1, 3, 7, 8, 13, 28])
@@ -234,7 +234,7 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
             replace(
                 TUNING,
                 learning_rate=10.0,
-                warm_up=0.0,
+                warmup_fraction=0.0,
                 epochs=200,
                 patience=200,
                 label_smoothing=0.0,
@@ -270,17 +270,24 @@ def test_parts_of_a_step_add_up_to_it() -> None:
     smooth = replace(TUNING, learning_rate=0.01)
     plain, drops = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 3)), Run(seed=1)
     results = []
-    for accumulate in (1, 3):
+    for grad_accum_steps in (1, 3):
         toy, net = Toy(), copy.deepcopy(plain)
-        results.append(fit(net, toy, toy.validate, replace(smooth, accumulate=accumulate), drops).tensors)
+        results.append(fit(net, toy, toy.validate, replace(smooth, grad_accum_steps=grad_accum_steps), drops).tensors)
     assert all(torch.allclose(results[0][name], results[1][name], atol=1e-5) for name in results[0])
 
 
-@pytest.mark.parametrize("accumulate", [1, 3])
-def test_long_gradients_are_scaled_down_to_the_norm_allowed(accumulate: int) -> None:
+@pytest.mark.parametrize("grad_accum_steps", [1, 3])
+def test_long_gradients_are_scaled_down_to_the_norm_allowed(grad_accum_steps: int) -> None:
     """One step of SGD at half of its rate; Nesterov's momentum takes the first gradient 1.9 times."""
-    step = Tuning(epochs=1, batch=100, accumulate=accumulate, optimizer="sgd", learning_rate=0.1, warm_up=0.0)
-    step = replace(step, weight_decay=0.0, average=0.0)
+    step = Tuning(
+        epochs=1,
+        batch_size=100,
+        grad_accum_steps=grad_accum_steps,
+        optimizer="sgd",
+        learning_rate=0.1,
+        warmup_fraction=0.0,
+    )
+    step = replace(step, weight_decay=0.0, ema_decay=0.0)
 
     def moved(max_grad_norm: float) -> Tensor:
         torch.manual_seed(0)
@@ -301,7 +308,9 @@ def test_earlier_layers_move_less(optimizer: str) -> None:
     def moved(layer_decay: float) -> float:
         toy, net = Toy(), network()
         start = net[0].weight.detach().clone()
-        tuning = replace(TUNING, optimizer=optimizer, learning_rate=1e-3, layer_decay=layer_decay, epochs=1, warm_up=0)
+        tuning = replace(
+            TUNING, optimizer=optimizer, learning_rate=1e-3, layer_decay=layer_decay, epochs=1, warmup_fraction=0
+        )
         fit(net, toy, toy.validate, tuning, Run())
         return float((net[0].weight.detach() - start).abs().sum())
 

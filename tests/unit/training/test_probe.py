@@ -8,8 +8,8 @@ from scipy.special import softmax
 from lungfish.training import probe
 from lungfish.training.probe import (
     Head,
+    LabelledFeatures,
     Labels,
-    Samples,
     cross_entropy,
     fit_penalty,
     fit_probe,
@@ -21,15 +21,15 @@ from lungfish.training.recipe import Recipe
 WIDTH = 12
 
 
-def blobs(counts: list[int], spread: float, seed: int) -> Samples:
+def blobs(counts: list[int], spread: float, seed: int) -> LabelledFeatures:
     """Gaussian clouds around fixed centers, one for each class."""
     centers = 2 * np.random.default_rng(99).standard_normal((len(counts), WIDTH))
     labels = np.repeat(np.arange(len(counts)), counts)
     noise = spread * np.random.default_rng(seed).standard_normal((len(labels), WIDTH))
-    return Samples((3 + centers[labels] + noise).astype(np.float32), labels)
+    return LabelledFeatures((3 + centers[labels] + noise).astype(np.float32), labels)
 
 
-def answers(head: Head, samples: Samples) -> Labels:
+def answers(head: Head, samples: LabelledFeatures) -> Labels:
     labels: Labels = head.logits(samples.features).argmax(axis=1)
     return labels
 
@@ -152,7 +152,9 @@ def test_the_folded_head_answers_as_scikit_learn(counts: list[int], balanced: bo
 def test_features_that_never_change() -> None:
     labels = np.array([0, 0, 0, 1])
     head = fit_probe(
-        Samples(np.ones((4, 3), np.float32), labels), Samples(np.ones((2, 3), np.float32), labels[2:]), Recipe()
+        LabelledFeatures(np.ones((4, 3), np.float32), labels),
+        LabelledFeatures(np.ones((2, 3), np.float32), labels[2:]),
+        Recipe(),
     )
     assert np.isfinite(head.weight).all()
     assert np.isfinite(head.bias).all()
@@ -170,6 +172,6 @@ def test_a_fit_that_does_not_converge_is_judged_without_a_word(monkeypatch):
     features = rng.normal(size=(40, 6)).astype(np.float32) * np.array([1e4, 1, 1, 1, 1, 1], np.float32)
     labels = rng.integers(0, 3, 40)
     monkeypatch.setattr(probe, "MAX_STEPS", 2)
-    weight, bias = probe._Path(Samples(features, labels), balanced=False).fit(1e-3)
+    weight, bias = probe._Path(LabelledFeatures(features, labels), balanced=False).fit(1e-3)
     assert np.isfinite(weight).all()
     assert np.isfinite(bias).all()

@@ -120,9 +120,9 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
 
 
 def test_limits_are_inclusive() -> None:
-    assert Tuning(accumulate=1000).accumulate == 1000
-    with pytest.raises(UsageError, match="accumulate"):
-        Tuning(accumulate=1001)
+    assert Tuning(grad_accum_steps=1000).grad_accum_steps == 1000
+    with pytest.raises(UsageError, match="grad_accum_steps"):
+        Tuning(grad_accum_steps=1001)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from lungfish.training import saving
 from lungfish.training.group import Group
-from lungfish.training.saving import Saves
+from lungfish.training.saving import Saver
 
 
 class Signals:
@@ -21,22 +21,22 @@ class Signals:
         self.stopped = True
 
 
-def saves(signals: Signals) -> Any:
-    return Saves(SimpleNamespace(), None, Group(), signals)  # type: ignore[arg-type]
+def saver(signals: Signals) -> Any:
+    return Saver(SimpleNamespace(), None, Group(), signals)  # type: ignore[arg-type]
 
 
 def test_a_run_that_is_asked_to_stop_is_saved_though_it_is_not_time() -> None:
     signals = Signals(asked=True)
-    assert saves(signals).if_due(epoch_ended=False)
+    assert saver(signals).save_if_due(epoch_ended=False)
     assert signals.stopped
 
 
 def test_a_run_that_nobody_asks_is_saved_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     signals = Signals(asked=False)
-    run = saves(signals)
-    assert not run.if_due(epoch_ended=False)
+    run = saver(signals)
+    assert not run.save_if_due(epoch_ended=False)
     later = time.monotonic() + saving.EVERY_S
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert run.if_due(epoch_ended=False)
-    assert not run.if_due(epoch_ended=False)
+    assert run.save_if_due(epoch_ended=False)
+    assert not run.save_if_due(epoch_ended=False)
     assert not signals.stopped

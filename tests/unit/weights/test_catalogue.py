@@ -122,7 +122,7 @@ def test_every_publisher_is_there() -> None:
 @pytest.mark.parametrize("entry", catalogue().values(), ids=lambda entry: entry.name)
 def test_entry(entry: WeightsEntry) -> None:
     base, _, settings = entry.arch.partition(":")
-    values = dict(setting.split("=") for setting in settings.split(",") if setting)
+    values = dict(option.split("=") for option in settings.split(",") if option)
     width = f"_{round(100 * float(values['width'])):03}" if "width" in values else ""
     assert entry.name.partition(".")[0] == base + width
     assert set(values) <= {"width", "resolution"}

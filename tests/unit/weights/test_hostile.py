@@ -17,7 +17,7 @@ import lungfish as lf
 from lungfish.core.errors import WeightsError
 from lungfish.weights.formats import limits
 from lungfish.weights.formats.checkpoint import read_checkpoint
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 ARCH = lf.arch("mobilenet_v1:width=0.25,resolution=32,classes=5")
 
@@ -28,11 +28,11 @@ Refused = Callable[..., None]
 class Code:
     """Unpickled, it would make a folder."""
 
-    def __init__(self, made: Path) -> None:
-        self.made = made
+    def __init__(self, created: Path) -> None:
+        self.created = created
 
     def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.made),)
+        return os.mkdir, (str(self.created),)
 
 
 def plain_pickle(value: object, path: Path) -> None:
@@ -49,11 +49,11 @@ def legacy(value: object, path: Path) -> None:
 
 @pytest.mark.parametrize("write", [torch.save, legacy, plain_pickle, new_pickle])
 def test_pickles_with_code(write: Callable[[object, Path], None], tmp_path: Path, refused: Refused) -> None:
-    path, made = tmp_path / "code.pth", tmp_path / "executed"
-    write({"conv_stem.weight": Code(made)}, path)
+    path, created = tmp_path / "code.pth", tmp_path / "executed"
+    write({"conv_stem.weight": Code(created)}, path)
     refused(path, ARCH, "timm", "it is not plain tensors")
-    pickle.loads(pickle.dumps(Code(made)))  # that it would have run
-    assert made.is_dir()
+    pickle.loads(pickle.dumps(Code(created)))  # that it would have run
+    assert created.is_dir()
 
 
 def test_the_code_is_named(tmp_path: Path, refused: Refused) -> None:
@@ -120,7 +120,7 @@ def test_numbers_that_are_no_weights(tensor: object, why: str, tmp_path: Path, r
 
 
 def torch_state() -> dict[str, torch.Tensor]:
-    where = places(ARCH, find_layout("timm", ARCH)).values()
+    where = tensor_slots(ARCH, find_layout("timm", ARCH)).values()
     return {place.name: torch.full(place.shape, 0.5) for place in where if not place.optional}
 
 

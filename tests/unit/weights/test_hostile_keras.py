@@ -13,7 +13,7 @@ import torch
 import lungfish as lf
 from lungfish.core.errors import WeightsError
 from lungfish.weights.formats.checkpoint import read_checkpoint
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'lungfish[keras]'")
 ARCH = lf.arch("mobilenet_v1:width=0.25,resolution=32,classes=5")
@@ -23,7 +23,9 @@ Refused = Callable[..., None]
 
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
-    return {place.name: np.full(place.shape, 0.5, "f4") for place in places(ARCH, find_layout("keras", ARCH)).values()}
+    return {
+        place.name: np.full(place.shape, 0.5, "f4") for place in tensor_slots(ARCH, find_layout("keras", ARCH)).values()
+    }
 
 
 @pytest.fixture

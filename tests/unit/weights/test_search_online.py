@@ -76,10 +76,10 @@ def test_a_service_that_fails_is_a_warning(services: Any, reply: Any) -> None:
 def test_offline_is_a_warning(services: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUNGFISH_OFFLINE", "1")
     found = search_online("lite0")
-    assert [row.next_command for row in found.rows if row.at_hand] == [
+    assert [row.next_command for row in found.rows if row.cached] == [
         "lungfish train PHOTOS --weights efficientnet_lite0.in1k"
     ]
-    assert [row.name for row in found.rows if row.at_hand] == ["efficientnet_lite0.in1k"]
+    assert [row.name for row in found.rows if row.cached] == ["efficientnet_lite0.in1k"]
     assert len(found.warnings) == 2
     assert services.seen == services.github.seen == []
 

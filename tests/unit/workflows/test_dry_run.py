@@ -11,13 +11,13 @@ import pytest
 
 from lungfish.core import request
 from lungfish.core.errors import DownloadError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.photos import SkippedFile
 from lungfish.data.split.problems import Problem
 from lungfish.job.spec import Job
 from lungfish.training.recipe import RECIPES
 from lungfish.workflows import dry_run as module
-from lungfish.workflows.dry_run import Plan
+from lungfish.workflows.dry_run import JobPlan
 from lungfish.workflows.train import train
 
 FEW = Problem("too_few", "'one' has 1 photo", ("one",), stops=True, rule="each needs two", fix="Add some.")
@@ -25,8 +25,8 @@ UNTIMED = "not timed with fewer than 500 training photos, not in the estimate"
 TYPO = Problem("typo", "class 'a\x1bb' is a typo?", ("a\x1bb",))
 
 
-def plan(*problems: Problem, skipped: int = 0, seconds: float | None = 9.4) -> Plan:
-    return Plan(
+def plan(*problems: Problem, skipped: int = 0, seconds: float | None = 9.4) -> JobPlan:
+    return JobPlan(
         bundle="photos-bundle",
         arch="tiny",
         weights="tiny.in1k",
@@ -85,8 +85,8 @@ def test_few_photos_are_not_timed(
     recipe: str, train: int, lines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without pretrained weights there is nothing but the training to time."""
-    gathered = SimpleNamespace(indices=lambda split: np.arange(train if split == "train" else 0))
-    context: Any = SimpleNamespace(recipe=RECIPES[recipe], gathered=gathered)
+    dataset = SimpleNamespace(indices=lambda split: np.arange(train if split == "train" else 0))
+    context: Any = SimpleNamespace(recipe=RECIPES[recipe], dataset=dataset)
     network: Any = None
     monkeypatch.setattr(module, "list_stages", lambda *_: {})
     monkeypatch.setattr(module, "plan_stages", lambda *_: (("timed",), 7.0))
@@ -98,8 +98,10 @@ def test_too_few_photos_for_a_threshold_are_told(
     photos: int, kinds: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "list_problems", lambda *_: ())
-    gathered: Any = SimpleNamespace(photos=None, examined=None, sides=None, warnings=(), truth=np.zeros(photos, int))
-    assert [each.kind for each in module._problems(gathered)] == kinds
+    dataset: Any = SimpleNamespace(
+        photos=None, examined=None, assignment=None, warnings=(), truth=np.zeros(photos, int)
+    )
+    assert [each.kind for each in module._problems(dataset)] == kinds
 
 
 def test_a_dry_run_downloads_no_weights(
@@ -113,7 +115,7 @@ def test_a_dry_run_downloads_no_weights(
     monkeypatch.setattr(request, "_transport", refuse)
     photos = write_digits(tmp_path / "digits", count=8)
     job = Job(photos, tmp_path / "bundle", weights="mobilenet_v1_025.keras_r128_in1k", recipe="probe")
-    plan = module.plan_job(job, Silent())
+    plan = module.plan_job(job, Progress())
     assert plan.weights == job.weights
     assert plan.steps[0].startswith("mobilenet_v1_025.keras_r128_in1k")
     assert plan.steps[0].endswith("would be downloaded first; the time for that is not in the estimate")

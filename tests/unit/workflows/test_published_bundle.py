@@ -10,7 +10,7 @@ import pytest
 
 import lungfish as lf
 from lungfish.core.errors import LicenseError, StorageError, UnknownNameError, WeightsError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.runtime.bundle_files import check_files, read_manifest
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.imagenet import imagenet_names, imagenet_wnids
@@ -22,7 +22,7 @@ LITE0 = "efficientnet_lite0.in1k"
 SAMPLES = Path(__file__).parents[4] / "shared" / "data" / "imagenet-samples"
 
 
-class Told(Silent):
+class Told(Progress):
     """What was said."""
 
     def __init__(self) -> None:
@@ -46,13 +46,13 @@ def test_it_is_exported_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_it_is_a_sound_bundle_with_imagenets_names() -> None:
-    folder = published_bundle(LITE0, Silent())
+    folder = published_bundle(LITE0, Progress())
     bundle = lf.load(folder)
     assert bundle.labels == imagenet_names()
     check_files(folder, bundle.manifest)
     entry, manifest = find_entry(LITE0), read_manifest(folder)
     assert (manifest.weights.name, manifest.weights.sha256) == (LITE0, entry.sha256)
-    assert manifest.weights.card["entry"]["license"] == "Apache-2.0"
+    assert manifest.weights.record["entry"]["license"] == "Apache-2.0"
     assert (manifest.preprocess.resolution_px, manifest.preprocess.crop_fraction) == (224, entry.crop_fraction)
     assert LITE0 in licenses(folder).notice
     assert str(Path.home()) not in (folder / "bundle.json").read_text(encoding="utf-8")
@@ -83,12 +83,12 @@ def test_weights_with_other_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     ten = replace(find_entry(LITE0), name="ten.v1", arch="efficientnet_lite0:classes=10")
     monkeypatch.setattr(module, "resolve", lambda _: ten)
     with pytest.raises(WeightsError, match="of 10 classes, whose names are not known"):
-        published_bundle("ten.v1", Silent())
+        published_bundle("ten.v1", Progress())
 
 
 def test_names_that_nothing_has(lungfish: Callable[..., Any]) -> None:
     with pytest.raises(UnknownNameError):
-        published_bundle("efficientnet_lite0.in1", Silent())
+        published_bundle("efficientnet_lite0.in1", Progress())
     ended = lungfish("predict", "efficientnet_lite0.in1", "photo.jpg")
     assert ended.code == 2
     assert "no bundle and no set of weights at efficientnet_lite0.in1" in ended.err
@@ -97,7 +97,7 @@ def test_names_that_nothing_has(lungfish: Callable[..., Any]) -> None:
 
 def test_the_license_comes_first(lungfish: Callable[..., Any], cache: Path) -> None:
     with pytest.raises(LicenseError):
-        published_bundle("mobilenet_v2.tv_in1k", Silent())
+        published_bundle("mobilenet_v2.tv_in1k", Progress())
     ended = lungfish("predict", "mobilenet_v2.tv_in1k", "photo.jpg")
     assert ended.code == 2
     assert "lungfish weights fetch mobilenet_v2.tv_in1k --accept-license NOASSERTION" in ended.err
@@ -105,7 +105,7 @@ def test_the_license_comes_first(lungfish: Callable[..., Any], cache: Path) -> N
 
 
 def test_another_process_was_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = published_bundle(LITE0, Silent())
+    folder = published_bundle(LITE0, Progress())
     manifest = (folder / "bundle.json").read_bytes()
     (folder / "bundle.json").unlink()
 
@@ -114,8 +114,8 @@ def test_another_process_was_first(monkeypatch: pytest.MonkeyPatch) -> None:
         raise StorageError("the folder is there")
 
     monkeypatch.setattr(module, "_write", beaten)
-    assert published_bundle(LITE0, Silent()) == folder
+    assert published_bundle(LITE0, Progress()) == folder
     (folder / "bundle.json").unlink()
     monkeypatch.setattr(module, "_write", lambda *_: (_ for _ in ()).throw(StorageError("disk full")))
     with pytest.raises(StorageError, match="disk full"):
-        published_bundle(LITE0, Silent())
+        published_bundle(LITE0, Progress())

@@ -27,7 +27,7 @@ penalties = [1e6]
 views = 2
 flips = false
 epochs = 4
-batch = 8
+batch_size = 8
 learning_rate = 3e-4
 tail_share = 0.8
 """
@@ -47,7 +47,7 @@ def train(cache: Path, tiny: Path, write_digits: Callable[..., Path], tmp_path: 
     return call
 
 
-def made(result: lf.TrainResult) -> list[bytes]:
+def created(result: lf.TrainResult) -> list[bytes]:
     return [(Path(result.bundle) / name).read_bytes() for name in FILES]
 
 
@@ -57,12 +57,12 @@ def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train,
     assert [candidate.kept for candidate in whole.candidates] == [True, True]
     epochs = [event for event in events if isinstance(event, lf.EpochEnded)]
     assert [(event.stage, event.epoch, event.val_loss) for event in epochs] == [
-        (row["step"], row["epoch"], row["val_loss"]) for row in whole.epochs
+        (row["stage"], row["epoch"], row["val_loss"]) for row in whole.epochs
     ]
     stages = ([event.stage for event in events if type(event) is kind] for kind in (lf.StageStarted, lf.StageEnded))
     started, ended = stages
     assert started == ended
-    assert (started[0], started[-2:]) == ("photos", ["finetune", "Proving the artefacts"])
+    assert (started[0], started[-2:]) == ("photos", ["finetune", "Proving the artifacts"])
     last = {event.stage: event for event in events if isinstance(event, lf.StageEnded)}
     assert all(event.completed and event.done == event.total for event in last.values())
 
@@ -80,7 +80,7 @@ def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train,
     result = train("stopped", on_event=resumed.append)
     finetune = next(event for event in resumed if isinstance(event, lf.StageStarted) and event.stage == "finetune")
     assert finetune.done > 0
-    assert made(result) == made(whole)
+    assert created(result) == created(whole)
 
 
 def test_an_error_of_the_caller_stops_the_job_and_is_raised(train: Train, tmp_path: Path) -> None:

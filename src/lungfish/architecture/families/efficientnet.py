@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lungfish.architecture.arch import Arch
-from lungfish.architecture.table import Row, Table
+from lungfish.architecture.table import BlockRow, NetworkTable
 
-EFFICIENTNET = Table(
+EFFICIENTNET = NetworkTable(
     source="arXiv:1905.11946, Table 1",
     block="inverted_residual",
     act="silu",
@@ -13,13 +13,13 @@ EFFICIENTNET = Table(
     head=1280,
     squeeze=0.25,
     rows=(  # expand kernel stride width depth
-        Row(1, 3, 1, 16, 1),
-        Row(6, 3, 2, 24, 2),
-        Row(6, 5, 2, 40, 2),
-        Row(6, 3, 2, 80, 3),
-        Row(6, 5, 1, 112, 3),
-        Row(6, 5, 2, 192, 4),
-        Row(6, 3, 1, 320, 1),
+        BlockRow(1, 3, 1, 16, 1),
+        BlockRow(6, 3, 2, 24, 2),
+        BlockRow(6, 5, 2, 40, 2),
+        BlockRow(6, 3, 2, 80, 3),
+        BlockRow(6, 5, 1, 112, 3),
+        BlockRow(6, 5, 2, 192, 4),
+        BlockRow(6, 3, 1, 320, 1),
     ),
 )
 

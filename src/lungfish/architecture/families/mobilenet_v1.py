@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lungfish.architecture.arch import Arch
-from lungfish.architecture.table import Row, Table
+from lungfish.architecture.table import BlockRow, NetworkTable
 
-MOBILENET_V1 = Table(
+MOBILENET_V1 = NetworkTable(
     source="arXiv:1704.04861, Table 1; ReLU6 as in the authors' code",
     block="depthwise_separable",
     act="relu6",
@@ -16,16 +16,16 @@ MOBILENET_V1 = Table(
     rounding="down",
     initialization="truncated",
     rows=(  # expand kernel stride width depth
-        Row(1, 3, 1, 64, 1),
-        Row(1, 3, 2, 128, 2),
-        Row(1, 3, 2, 256, 2),
-        Row(1, 3, 2, 512, 6),
-        Row(1, 3, 2, 1024, 2),
+        BlockRow(1, 3, 1, 64, 1),
+        BlockRow(1, 3, 2, 128, 2),
+        BlockRow(1, 3, 2, 256, 2),
+        BlockRow(1, 3, 2, 512, 6),
+        BlockRow(1, 3, 2, 1024, 2),
     ),
 )
 FULL_CONVOLUTION = replace(MOBILENET_V1, source="arXiv:1704.04861, Table 4, Conv MobileNet", block="full_convolution")
 
-VARIANTS = (  # width depth resolution dropout drop_connect
+VARIANTS = (  # width depth resolution dropout drop_path_rate
     Arch("mobilenet_v1", MOBILENET_V1, 1.0, 1.0, 224, 0.001, 0.0),
     Arch("mobilenet_v1_full", FULL_CONVOLUTION, 1.0, 1.0, 224, 0.001, 0.0),
 )

@@ -38,10 +38,10 @@ def fetch(
 def _print(fetched: Fetched) -> None:
     from lungfish.core.names import printable
 
-    card, entry = fetched.card, fetched.card.entry
-    accepted = ", accepted" if card.accepted_license else ""
+    record, entry = fetched.record, fetched.record.entry
+    accepted = ", accepted" if record.accepted_license else ""
     print(printable(str(fetched.file)))
-    print(f"SHA-256 {entry.sha256}, {entry.bytes:,} bytes, from {printable(card.origin)}")
-    if card.converted_sha256:
-        print(f"converted: SHA-256 {card.converted_sha256}")
+    print(f"SHA-256 {entry.sha256}, {entry.bytes:,} bytes, from {printable(record.origin)}")
+    if record.converted_sha256:
+        print(f"converted: SHA-256 {record.converted_sha256}")
     print(f"license {printable(entry.license)}{accepted}: {printable(entry.license_source)}")

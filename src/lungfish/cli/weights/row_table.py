@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lungfish.workflows.weights.rows import Row
+    from lungfish.workflows.weights.rows import WeightsRow
 
 COLUMNS = 100
 LEGEND = """
@@ -18,7 +18,7 @@ github.com: find the file of weights and its license there, then run
 lungfish weights fetch git+https://github.com/OWNER/REPO@COMMIT#PATH with the commit that git ls-remote prints."""
 
 
-def row_table(rows: Sequence[Row]) -> str:
+def row_table(rows: Sequence[WeightsRow]) -> str:
     """The table, with a legend. Names are never cut, so that they can be copied; sources are, but for services'."""
     from lungfish.cli.output import table
     from lungfish.core.names import printable
@@ -30,7 +30,7 @@ def row_table(rows: Sequence[Row]) -> str:
         service = ["" if row.stars is None else f"{row.stars:,}", printable(row.updated)] if online else []
         params = "" if row.params is None else f"{row.params / 1e6:.2f}"
         top1 = "" if row.top1 is None else f"{row.top1:.1f}"
-        mark = "*" if row.at_hand else ""
+        mark = "*" if row.cached else ""
         name, license_id, source = map(printable, (row.name, _license(row.license), row.source))
         command = [printable(row.next_command)] if online else []
         lines.append([mark, name, license_id, params, top1, *service, source, *command])

@@ -71,15 +71,15 @@ def _preprocessing(entry: WeightsEntry) -> dict[str, str]:
 
 
 def _here(shown: Shown) -> dict[str, str]:
-    card = shown.card
+    record = shown.record
     found = {"at hand": str(shown.file) if shown.file else f"no: lungfish weights fetch {shown.entry.name}"}
-    if card is None:
+    if record is None:
         return found
-    verified = card.verified
+    verified = record.verified
     return found | {
-        "fetched": f"{card.fetched} from {card.origin}" if card.origin else card.fetched,
-        "accepted license": card.accepted_license,
-        "SHA-256, converted": card.converted_sha256,
+        "fetched": f"{record.fetched} from {record.origin}" if record.origin else record.fetched,
+        "accepted license": record.accepted_license,
+        "SHA-256, converted": record.converted_sha256,
         "verified": f"{verified.when}: max |difference of logits| {verified.max_abs_diff:.1e}, top-1 agreement "
         f"{verified.top1_agreement:.1%} on {verified.images:,} pictures, against {verified.reference}"
         if verified

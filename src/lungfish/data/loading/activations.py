@@ -18,12 +18,12 @@ from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import UnreadablePhotoError, UsageError
 from lungfish.core.hashing import sha256_bytes, sha256_json
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.data.augment.augmentation import Augmentation, augmented, view_rng
 from lungfish.data.loading.growing_array import GrowingArray
-from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.decode import decode
+from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Preprocessing
 
 VERSION = 1  # raise it when the same key would stand for other activations
@@ -151,7 +151,7 @@ def compute_views(
         MissingExtraError: filelock is not installed.
         StoppedError: the caller asked for it.
     """
-    progress = progress or Silent()
+    progress = progress or Progress()
     work = _Work(readers, hashes, trunk, preprocess, settings)
     folder = _folder() / work.key
     array_shape = (len(hashes), 1 + settings.views, *trunk.shape)
@@ -173,7 +173,7 @@ def _fill(array: GrowingArray, work: _Work, progress: Progress) -> None:
     try:
         with (
             progress.task("activations", photos - array.done) as advance,
-            closing(map_ahead(work, chunks, cores, 2 * cores)) as computed,
+            closing(prefetch(work, chunks, cores, 2 * cores)) as computed,
         ):
             flushed = time.monotonic()
             for activations in computed:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.augment.fresh import FreshAugmentation
-from lungfish.data.loading.loader import Batch, PhotoLoader, Sample
+from lungfish.data.loading.loader import Batch, HashedPhoto, PhotoLoader
 from lungfish.data.loading.photo_views import FreshView, PlainView
 from lungfish.data.scan.examination import Record
 from lungfish.runtime.preprocessing import Preprocessing
@@ -69,7 +69,7 @@ class PhotoBatches:
 def plain_batches(
     loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocessing, chunks: Iterable[Positions]
 ) -> Iterator[Tensor]:
-    """Photos as the artefact sees them: uint8 `[k, 3, resolution, resolution]` for each chunk in turn, contiguous.
+    """Photos as the artifact sees them: uint8 `[k, 3, resolution, resolution]` for each chunk in turn, contiguous.
 
     Args:
         loader: loads them.
@@ -85,5 +85,5 @@ def plain_batches(
     return loader.load(Batch(view, [samples[i] for i in chunk]) for chunk in chunks)
 
 
-def _samples(records: Sequence[Record]) -> list[Sample]:
-    return [Sample(record.photo, record.seen.sha256) for record in records]
+def _samples(records: Sequence[Record]) -> list[HashedPhoto]:
+    return [HashedPhoto(record.photo, record.seen.sha256) for record in records]

@@ -18,7 +18,7 @@ from lungfish.core.names import printable
 from lungfish.data.loading.photo_views import View
 from lungfish.data.loading.worker_processes import WorkerProcesses
 from lungfish.data.photos import Photo
-from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.prefetch import prefetch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ Read = Callable[[Photo], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class HashedPhoto:
     """A photo, and the SHA-256 that its bytes must have, in hexadecimal."""
 
     photo: Photo
@@ -45,7 +45,7 @@ class Batch:
     """
 
     view: View
-    samples: Sequence[Sample]
+    samples: Sequence[HashedPhoto]
 
 
 class PhotoLoader:
@@ -71,11 +71,11 @@ class PhotoLoader:
             WorkerError: a worker died.
         """
         if self._processes is None:
-            with closing(map_ahead(self._begun, batches, AHEAD, AHEAD)) as begun:
+            with closing(prefetch(self._begun, batches, AHEAD, AHEAD)) as begun:
                 for batch, parts in begun:
                     yield _finished(batch, parts)  # here: threads share torch's random numbers
         else:
-            with closing(map_ahead(self._divided, batches, AHEAD, AHEAD)) as loaded:
+            with closing(prefetch(self._divided, batches, AHEAD, AHEAD)) as loaded:
                 yield from loaded
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ def _parts(batch: Batch, read: Read) -> list[Image.Image]:
     return [_part(batch.view, sample, read) for sample in batch.samples]
 
 
-def _part(view: View, sample: Sample, read: Read) -> Image.Image:
+def _part(view: View, sample: HashedPhoto, read: Read) -> Image.Image:
     try:
         return view.part(_bytes(sample, read), sample.sha256)
     except UnreadablePhotoError as error:
@@ -134,7 +134,7 @@ def _part(view: View, sample: Sample, read: Read) -> Image.Image:
         ) from None
 
 
-def _bytes(sample: Sample, read: Read) -> bytes:
+def _bytes(sample: HashedPhoto, read: Read) -> bytes:
     data = read(sample.photo)
     if sha256_bytes(data) != sample.sha256:
         raise UnreadablePhotoError("it has changed since it was first read")

@@ -33,7 +33,7 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class PlainView:
-    """What the artefact sees."""
+    """What the artifact sees."""
 
     preprocess: Preprocessing
 

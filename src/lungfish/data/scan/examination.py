@@ -18,14 +18,14 @@ from lungfish.core import space
 from lungfish.core.cache import budget_bytes, cache_folder
 from lungfish.core.errors import StorageError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_bytes
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.data.scan.capture_time import capture_time
 from lungfish.data.scan.features import Trunk, open_features
 from lungfish.data.scan.inspection import Inspection, InspectionCache, inspect
 from lungfish.data.scan.row_store import RowStore
-from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Preprocessing
 
 CHUNK_PHOTOS = 16
@@ -77,7 +77,7 @@ class ExamineOptions:
 
     needs_features: Callable[[Photo], bool] = lambda _photo: True
     workers: int = 0
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=Progress)
 
 
 def examine(
@@ -107,7 +107,7 @@ def examine(
         with (
             options.progress.task("photos", len(wanted)) as advance,
             closing(
-                map_ahead(examiner.look, _chunks(wanted), workers, LOOK_AHEAD * workers, examiner.stop)
+                prefetch(examiner.look, _chunks(wanted), workers, LOOK_AHEAD * workers, examiner.stop)
             ) as looked_at,
         ):
             flushed = time.monotonic()

@@ -36,7 +36,7 @@ class OneClassError(PhotosError):
 
 
 @dataclass(slots=True)
-class Row:
+class ListedPhoto:
     """One photo as a source lists it, its class still a name."""
 
     name: str
@@ -50,7 +50,7 @@ class Row:
 class Listing:
     """What a source has found so far."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ListedPhoto] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

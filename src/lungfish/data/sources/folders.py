@@ -5,12 +5,12 @@ from __future__ import annotations
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS, PhotoSet, SkippedFile
-from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, OneClassError, Row, assemble
-from lungfish.data.sources.place import Place
+from lungfish.data.sources.assembly import SPLIT_NAMES, ListedPhoto, Listing, OneClassError, assemble
+from lungfish.data.sources.directory import Directory
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
 
 
-def open_folder(place: Place, tree: Tree) -> PhotoSet:
+def open_folder(directory: Directory, tree: Tree) -> PhotoSet:
     """The photos of a folder whose files are listed in `tree`.
 
     Raises:
@@ -20,24 +20,26 @@ def open_folder(place: Place, tree: Tree) -> PhotoSet:
     possible = [name for name in tree.files if "/" in name and why_not_photo(name) is None]
     if not possible:
         if photos:
-            raise _flat(place, tree, photos)
+            raise _flat(directory, tree, photos)
         raise PhotosError(
-            f"no photos in {place.shown()}",
+            f"no photos in {directory.shown()}",
             "JPEG, PNG, WebP, BMP, GIF and TIFF are read; HEIC and AVIF with an extra.",
         )
-    splits = _split_folders(place, possible, photos)
+    splits = _split_folders(directory, possible, photos)
     listing = Listing(skipped=list(tree.skipped))
     if links := tree.about_links():
         listing.warnings.append(links)
     for name in tree.files:
         _list_file(listing, name, splits)
     if not listing.rows:
-        raise _flat(place, tree, photos)
+        raise _flat(directory, tree, photos)
     _name_empty_folders(listing, tree, splits)
     try:
-        return assemble(listing, place.reader(listing))
+        return assemble(listing, directory.reader(listing))
     except OneClassError as error:
-        raise OneClassError(error.photos, _inner_classes(place, tree, error.photos.labels[0]) or error.hint) from None
+        raise OneClassError(
+            error.photos, _inner_classes(directory, tree, error.photos.labels[0]) or error.hint
+        ) from None
 
 
 def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
@@ -54,18 +56,18 @@ def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
         return
     reason = why_not_photo(name)
     if reason is None:
-        listing.rows.append(Row(name, parts[depth - 1], split))
+        listing.rows.append(ListedPhoto(name, parts[depth - 1], split))
     elif reason:
         listing.skipped.append(SkippedFile(name, reason))
 
 
-def _split_folders(place: Place, possible: list[str], photos: list[str]) -> dict[str, str]:
+def _split_folders(directory: Directory, possible: list[str], photos: list[str]) -> dict[str, str]:
     """Folder name to split; empty if the folders are classes.
 
     Split folders are meant if `train` stands beside a `val` or `test`, or if nothing but split folders is there.
 
     Args:
-        place: for messages.
+        directory: for messages.
         possible: photos in folders, by a picture's suffix or without one.
         photos: those with a picture's suffix; a README alone makes no folder one of photos.
     """
@@ -78,7 +80,7 @@ def _split_folders(place: Place, possible: list[str], photos: list[str]) -> dict
         return {}  # photos lie directly in train/ and test/: then those are class names
     if others:
         raise PhotosError(
-            f"{place.shown()} holds split folders ({', '.join(found)}) and others with photos:"
+            f"{directory.shown()} holds split folders ({', '.join(found)}) and others with photos:"
             f" {', '.join(map(printable, others[:5]))}",
             "Move the others away, or into the split folders.",
         )
@@ -91,10 +93,10 @@ def _split_folders(place: Place, possible: list[str], photos: list[str]) -> dict
     return found
 
 
-def _inner_classes(place: Place, tree: Tree, only: str) -> str:
+def _inner_classes(directory: Directory, tree: Tree, only: str) -> str:
     """A hint: a single class folder full of folders is most likely the real folder of classes; else empty."""
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
-    return f"Its own folders look like classes. Did you mean {place.shown(only)}?" if len(inner) > 1 else ""
+    return f"Its own folders look like classes. Did you mean {directory.shown(only)}?" if len(inner) > 1 else ""
 
 
 def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) -> None:
@@ -110,11 +112,11 @@ def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) ->
         )
 
 
-def _flat(place: Place, tree: Tree, photos: list[str]) -> PhotosError:
+def _flat(directory: Directory, tree: Tree, photos: list[str]) -> PhotosError:
     tables = [name for name in tree.files if name.lower().endswith(".csv") and "/" not in name]
-    message = f"the photos in {place.shown()} lie in no class folders, so nothing says what they show"
+    message = f"the photos in {directory.shown()} lie in no class folders, so nothing says what they show"
     if tables:
-        return PhotosError(message, f"Did you mean {place.shown(tables[0])}?")
+        return PhotosError(message, f"Did you mean {directory.shown(tables[0])}?")
     template = "\n".join(["image,label", *(f"{printable(name)},CLASS" for name in photos[:3])])
     return PhotosError(
         message,

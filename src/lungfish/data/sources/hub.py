@@ -12,9 +12,9 @@ from typing import Any
 from lungfish.core.errors import PhotosError, UnreadablePhotoError
 from lungfish.core.names import printable
 from lungfish.data.photos import Photo, PhotoSet, SkippedFile
-from lungfish.data.sources.assembly import SPLIT_NAMES, Listing, Row, assemble, label_text
+from lungfish.data.sources.assembly import SPLIT_NAMES, ListedPhoto, Listing, assemble, label_text
 from lungfish.data.sources.hub_library import download, find_data, hub_errors, parse_hub_name
-from lungfish.data.sources.remote import open_place
+from lungfish.data.sources.remote import open_directory
 from lungfish.data.sources.tar_shards import open_tar_shards
 from lungfish.runtime.decode import read_photo
 
@@ -34,8 +34,8 @@ def open_hub(text: str) -> PhotoSet:
     with hub_errors(text):
         found = find_data(parse_hub_name(text))
         if found.kind == "webdataset":
-            place = open_place(found.address)
-            return open_tar_shards(place, [name.removeprefix(found.address + "/") for name in found.files])
+            directory = open_directory(found.address)
+            return open_tar_shards(directory, [name.removeprefix(found.address + "/") for name in found.files])
         parts = download(found.builder)
     return _assemble(parts)
 
@@ -46,9 +46,9 @@ def _assemble(parts: Mapping[str, Any]) -> PhotoSet:
     order: Sequence[str] = ()
     tables: list[_Table] = []
     for split, data in parts.items():
-        side = SPLIT_NAMES.get(split.lower()) if len(parts) > 1 else None
-        table = _Table(split, data, side, sum(len(each.data) for each in tables))
-        if len(parts) > 1 and side is None:
+        standard_split = SPLIT_NAMES.get(split.lower()) if len(parts) > 1 else None
+        table = _Table(split, data, standard_split, sum(len(each.data) for each in tables))
+        if len(parts) > 1 and standard_split is None:
             listing.warnings.append(f"the split {printable(split)} is left out: it is not train, validation or test")
         elif not table.list_rows(listing):
             listing.warnings.append(f"the split {printable(split)} is left out: it has no labels")
@@ -65,13 +65,13 @@ class _Table:
     Args:
         split: its name.
         data: a `datasets.Dataset`.
-        side: train, val or test; None if it is the only split.
+        standard_split: train, val or test; None if it is the only split.
         start: the number of its first row.
     """
 
     split: str
     data: Any
-    side: str | None
+    standard_split: str | None
     start: int
 
     @property
@@ -101,7 +101,7 @@ class _Table:
             name = f"{self.split}/{i:0{digits}d}"
             if is_sound:
                 label = classes[value] if classes else label_text(value)
-                listing.rows.append(Row(name, label, self.side, None, start + i))
+                listing.rows.append(ListedPhoto(name, label, self.standard_split, None, start + i))
             else:
                 listing.skipped.append(SkippedFile(name, "no label"))
         return True

@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 from lungfish.core.errors import LungfishError, PhotosError, UnreadablePhotoError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, SkippedFile
-from lungfish.data.sources.assembly import Listing, Row, assemble, check_count, label_text, split_named
+from lungfish.data.sources.assembly import ListedPhoto, Listing, assemble, check_count, label_text, split_named
 from lungfish.data.sources.copies import plan_copies
+from lungfish.data.sources.directory import Directory
 from lungfish.data.sources.groups import GroupReader, Item
 from lungfish.data.sources.parquet_file import MAX_GROUP_BYTES, opened
-from lungfish.data.sources.place import Place
 from lungfish.data.sources.shards import splits_of
 
 MAX_FEATURES_BYTES = 8 << 20  # of JSON that names the classes: 100,000 names of 80 characters
 
 
-def holds_images(place: Place, name: str) -> bool:
+def holds_images(directory: Directory, name: str) -> bool:
     """Whether a Parquet file holds pictures themselves (a struct with `bytes`) and not only their paths."""
-    with opened(place, name) as table:
+    with opened(directory, name) as table:
         return bool(_image_column(table.schema))
 
 
-def open_image_parquet(place: Place, names: Sequence[str]) -> PhotoSet:
+def open_image_parquet(directory: Directory, names: Sequence[str]) -> PhotoSet:
     """The photos in one Parquet file, or in several named after their splits (`train*`, `validation*`, `test*`).
 
     A photo's name is its file's, without the suffix, and its row: `train/00012`.
@@ -48,8 +48,8 @@ def open_image_parquet(place: Place, names: Sequence[str]) -> PhotoSet:
     start = 0
     tables: list[_Table] = []
     for name, split in zip(files, splits_of(files), strict=True):
-        with opened(place, name) as file:
-            check_count(start + file.metadata.num_rows, place.shown())
+        with opened(directory, name) as file:
+            check_count(start + file.metadata.num_rows, directory.shown())
             image = _image_column(file.schema)
             if not image:
                 raise PhotosError(f"{printable(name)} has no column of images", "Give a Hugging Face image dataset.")
@@ -62,12 +62,12 @@ def open_image_parquet(place: Place, names: Sequence[str]) -> PhotoSet:
             columns = file.columns((label.lower(), "split", "group"))
         _list_rows(listing, columns, _Listed(name, label.lower(), classes, split, start))
         start += tables[-1].metadata.num_rows
-    return assemble(listing, _reader(place, tables, listing), order or ())
+    return assemble(listing, _reader(directory, tables, listing), order or ())
 
 
-def read_columns(place: Place, name: str, wanted: Sequence[str]) -> dict[str, list[Any]]:
+def read_columns(directory: Directory, name: str, wanted: Sequence[str]) -> dict[str, list[Any]]:
     """Those of the wanted columns that the file has, as lists; names compare in lower case. Raises `LungfishError`."""
-    with opened(place, name) as table:
+    with opened(directory, name) as table:
         return table.columns(wanted)
 
 
@@ -124,13 +124,13 @@ class RowGroups:
     """The row groups of Parquet files, one after the other.
 
     Args:
-        place: of the files.
+        directory: of the files.
         tables: the files.
         starts: int64, the first row of each group, counted over all files.
         first_groups: the number of each file's first group, counted over all files.
     """
 
-    place: Place
+    directory: Directory
     tables: tuple[_Table, ...]
     starts: NDArray[np.int64]
     first_groups: NDArray[np.int64]
@@ -143,7 +143,7 @@ class RowGroups:
         number = int(np.searchsorted(self.first_groups, group, "right")) - 1
         table = self.tables[number]
         try:
-            with opened(self.place, table.name, table.metadata) as file:
+            with opened(self.directory, table.name, table.metadata) as file:
                 pictures = file.pictures(group - int(self.first_groups[number]), table.image)
         except LungfishError:
             raise
@@ -153,13 +153,13 @@ class RowGroups:
         return [missing if picture is None else picture for picture in pictures]
 
 
-def _reader(place: Place, tables: Sequence[_Table], listing: Listing) -> GroupReader:
+def _reader(directory: Directory, tables: Sequence[_Table], listing: Listing) -> GroupReader:
     rows = [group.num_rows for table in tables for group in table.groups()]
     starts = np.array([0, *accumulate(rows)][: len(rows)], np.int64)
     counts = [table.metadata.num_row_groups for table in tables]
-    groups = RowGroups(place, tuple(tables), starts, np.array([0, *accumulate(counts)][:-1], np.int64))
+    groups = RowGroups(directory, tuple(tables), starts, np.array([0, *accumulate(counts)][:-1], np.int64))
     needed_bytes = sum(table.image_bytes() for table in tables)
-    identity = [[place.stamp(table.name), table.image] for table in tables]
+    identity = [[directory.stamp(table.name), table.image] for table in tables]
     copies = plan_copies(identity, needed_bytes, listing, "reading them in random order is slow")
     return GroupReader(groups, copies)
 
@@ -177,7 +177,7 @@ def _list_rows(listing: Listing, columns: dict[str, list[Any]], listed: _Listed)
         own = columns["split"][i] if "split" in columns else None
         group = columns["group"][i] if "group" in columns else None
         listing.rows.append(
-            Row(
+            ListedPhoto(
                 name,
                 classes[value] if classes else label_text(value),
                 listed.split or split_named("" if own is None else str(own), f"{printable(listed.file)}, row {i + 1}"),

@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet
+from lungfish.data.sources.directory import Directory, LocalDirectory
 from lungfish.data.sources.folders import open_folder
 from lungfish.data.sources.hub import open_hub
 from lungfish.data.sources.hub_library import is_hub_name, parse_hub_name
 from lungfish.data.sources.image_parquet import holds_images, open_image_parquet
-from lungfish.data.sources.place import LocalPlace, Place
-from lungfish.data.sources.remote import is_address, open_place
+from lungfish.data.sources.remote import is_address, open_directory
 from lungfish.data.sources.shards import expand, is_pattern, shards_of
 from lungfish.data.sources.tables import open_table
 from lungfish.data.sources.tar_shards import open_tar_shards
@@ -112,15 +112,15 @@ def _open_path(path: Path, shown: str, follow_links: bool) -> PhotoSet:
     if not exists:
         raise PhotosError(f"no such folder: {shown}", LAYOUTS)
     if is_folder:
-        return _open_folder(LocalPlace(path, follow_links))
-    return _open_file(LocalPlace(path.parent, follow_links), path.name)
+        return _open_folder(LocalDirectory(path, follow_links))
+    return _open_file(LocalDirectory(path.parent, follow_links), path.name)
 
 
 def _open_address(address: str) -> PhotoSet:
     if suffix_of(address) not in FILES:
-        return _open_folder(open_place(address))
+        return _open_folder(open_directory(address))
     folder, _, name = address.rpartition("/")
-    return _open_file(open_place(folder), name)
+    return _open_file(open_directory(folder), name)
 
 
 def _open_pattern(pattern: str, follow_links: bool) -> PhotoSet:
@@ -129,43 +129,43 @@ def _open_pattern(pattern: str, follow_links: bool) -> PhotoSet:
     if suffix not in (".tar", ".parquet"):
         raise PhotosError(f"{printable(pattern)} stands for neither .tar nor .parquet files", LAYOUTS)
     folder = pattern.partition("{")[0].rpartition("/")[0]
-    place: Place = open_place(folder) if is_address(folder) else LocalPlace(Path(folder), follow_links)
+    directory: Directory = open_directory(folder) if is_address(folder) else LocalDirectory(Path(folder), follow_links)
     names = expand(pattern.removeprefix(folder).lstrip("/"))
-    if isinstance(place, LocalPlace):
-        place.check_links(names)
-    return open_tar_shards(place, names) if suffix == ".tar" else open_image_parquet(place, names)
+    if isinstance(directory, LocalDirectory):
+        directory.check_links(names)
+    return open_tar_shards(directory, names) if suffix == ".tar" else open_image_parquet(directory, names)
 
 
-def _open_file(place: Place, name: str) -> PhotoSet:
+def _open_file(directory: Directory, name: str) -> PhotoSet:
     suffix = suffix_of(name)
-    if suffix == ".parquet" and holds_images(place, name):
-        return open_image_parquet(place, [name])
+    if suffix == ".parquet" and holds_images(directory, name):
+        return open_image_parquet(directory, [name])
     if suffix in (".csv", ".parquet"):
-        return open_table(place, name)
+        return open_table(directory, name)
     if suffix == ".tar":
-        return open_tar_shards(place, [name])
-    raise PhotosError(f"not a folder, a CSV, a Parquet or a tar file: {place.shown(name)}", LAYOUTS)
+        return open_tar_shards(directory, [name])
+    raise PhotosError(f"not a folder, a CSV, a Parquet or a tar file: {directory.shown(name)}", LAYOUTS)
 
 
-def _open_folder(place: Place) -> PhotoSet:
-    tree = place.tree()
-    if not tree.photos and (shards := _open_shards(place, tree)):
+def _open_folder(directory: Directory) -> PhotoSet:
+    tree = directory.tree()
+    if not tree.photos and (shards := _open_shards(directory, tree)):
         return shards
     try:
-        return open_folder(place, tree)
+        return open_folder(directory, tree)
     except PhotosError as error:
         with suppress(PhotosError):  # a picture or two may lie beside shards, as a README's do
-            if tree.photos and (shards := _open_shards(place, tree)):
+            if tree.photos and (shards := _open_shards(directory, tree)):
                 return shards
         if links := tree.about_links():
             error.hint += f"\n{links}."
         raise
 
 
-def _open_shards(place: Place, tree: Tree) -> PhotoSet | None:
+def _open_shards(directory: Directory, tree: Tree) -> PhotoSet | None:
     """The photos in the shards of a folder; None if it holds none."""
     for suffix, open_shards in ((".parquet", open_image_parquet), (".tar", open_tar_shards)):
         folder, names = shards_of(tree, suffix)
         if names:
-            return open_shards(place.below(folder) if folder else place, names)
+            return open_shards(directory.subdirectory(folder) if folder else directory, names)
     return None

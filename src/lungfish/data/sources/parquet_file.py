@@ -14,7 +14,7 @@ from lungfish.core.errors import PhotosError, UnreadablePhotoError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 from lungfish.data.sources.assembly import Texts, check_count
-from lungfish.data.sources.place import Place
+from lungfish.data.sources.directory import Directory
 
 # Of the pictures of a row group, each counted as often as it occurs: they are held, and copied to the disk, together.
 # Files of the Hugging Face hub have 100 to 1000 photos in a group; its viewer takes groups of up to 300 MB.
@@ -118,7 +118,7 @@ class ParquetTable:
 
 
 @contextmanager
-def opened(place: Place, name: str, metadata: Any = None) -> Iterator[ParquetTable]:
+def opened(directory: Directory, name: str, metadata: Any = None) -> Iterator[ParquetTable]:
     """A Parquet file; `metadata` is its footer, if it was read before.
 
     Raises:
@@ -130,7 +130,7 @@ def opened(place: Place, name: str, metadata: Any = None) -> Iterator[ParquetTab
         from pyarrow import parquet
     except ModuleNotFoundError as error:
         raise missing_extra(error, "reading Parquet") from None
-    with place.open(name) as source:
+    with directory.open(name) as source:
         try:
             file = parquet.ParquetFile(source, metadata=metadata)
             schema = file.schema_arrow

@@ -50,7 +50,7 @@ def is_address(text: str) -> bool:
     return bool(separator) and len(scheme) > 1
 
 
-def open_place(address: str) -> RemotePlace:
+def open_directory(address: str) -> RemoteDirectory:
     """The folder at an address.
 
     Raises:
@@ -61,7 +61,7 @@ def open_place(address: str) -> RemotePlace:
     scheme = address.partition("://")[0]
     if scheme in ("http", "https"):
         check_address(address, chosen=True)
-        return RemotePlace(WebFiles(), address.rstrip("/"), shown(address).rstrip("/"))
+        return RemoteDirectory(WebFiles(), address.rstrip("/"), shown(address).rstrip("/"))
     try:
         import fsspec
     except ModuleNotFoundError as error:
@@ -73,7 +73,7 @@ def open_place(address: str) -> RemotePlace:
         if scheme == "hf":
             tell_hub_nothing()
         system, root = fsspec.core.url_to_fs(address)
-    return RemotePlace(system, root.rstrip("/"), shown(address).rstrip("/"))
+    return RemoteDirectory(system, root.rstrip("/"), shown(address).rstrip("/"))
 
 
 def tell_hub_nothing() -> None:
@@ -84,7 +84,7 @@ def tell_hub_nothing() -> None:
 
 
 @dataclass(frozen=True)
-class RemotePlace:
+class RemoteDirectory:
     """A folder on a web server or on a file system of fsspec.
 
     Args:
@@ -112,7 +112,7 @@ class RemotePlace:
             check_count(len(files) + len(found), self.shown())
             for about in found:
                 name = self._relative(about["name"])
-                if name in ("", folder) or is_junk(PurePosixPath(name).name) or _leads_up(name):
+                if name in ("", folder) or is_junk(PurePosixPath(name).name) or _points_up(name):
                     continue
                 if about["type"] != "directory":
                     files.append(name)
@@ -126,8 +126,8 @@ class RemotePlace:
                 raise PhotosError(f"{self.shown()} holds more than the {MAX_FOLDERS:,} folders allowed")
         return Tree(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(skipped, key=lambda s: s.file)))
 
-    def below(self, folder: str) -> RemotePlace:
-        return RemotePlace(self.system, self.path(folder), self.shown(folder))
+    def subdirectory(self, folder: str) -> RemoteDirectory:
+        return RemoteDirectory(self.system, self.path(folder), self.shown(folder))
 
     def shown(self, name: str = "") -> str:
         return printable(f"{self.address}/{name}" if name else self.address)
@@ -179,7 +179,7 @@ class RemotePlace:
         return unquote(name) if isinstance(self.system, WebFiles) else name
 
 
-def _leads_up(name: str) -> bool:
+def _points_up(name: str) -> bool:
     """Whether a name, its escapes undone, is not that of something below."""
     return any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name
 

@@ -13,9 +13,9 @@ from typing import TextIO
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import printable
 from lungfish.data.photos import PhotoSet, SkippedFile
-from lungfish.data.sources.assembly import Listing, Row, Texts, assemble, check_count, label_text, split_named
+from lungfish.data.sources.assembly import ListedPhoto, Listing, Texts, assemble, check_count, label_text, split_named
+from lungfish.data.sources.directory import Directory, LocalDirectory
 from lungfish.data.sources.image_parquet import read_columns
-from lungfish.data.sources.place import LocalPlace, Place
 from lungfish.data.sources.tree import suffix_of
 
 COLUMNS = ("image", "label", "split", "group")
@@ -25,7 +25,7 @@ TEMPLATE = "The first lines should read like this:\nimage,label\ncats/one.jpg,ca
 
 
 @dataclass(frozen=True)
-class Table:
+class PhotoTable:
     """Columns of equal length; `split` and `group` may be absent."""
 
     name: str
@@ -33,7 +33,7 @@ class Table:
     first_line: int  # the number of the first row, as people count it
 
 
-def open_table(place: Place, name: str) -> PhotoSet:
+def open_table(directory: Directory, name: str) -> PhotoSet:
     """The photos that a table lists; paths are relative to its folder, or absolute ones of files under it.
 
     Raises:
@@ -41,12 +41,12 @@ def open_table(place: Place, name: str) -> PhotoSet:
         StorageError: the table may not be read.
         DownloadError: the table cannot be fetched.
     """
-    table = _read_parquet(place, name) if suffix_of(name) == ".parquet" else _read_csv(place, name)
+    table = _read_parquet(directory, name) if suffix_of(name) == ".parquet" else _read_csv(directory, name)
     listing = Listing()
-    places = _Places(place)
+    paths = _Paths(directory)
     seen: dict[str, str] = {}
     for i, (image, label) in enumerate(zip(table.columns["image"], table.columns["label"], strict=True)):
-        photo = places.relative(image, _where(table, i))
+        photo = paths.relative(image, _where(table, i))
         if not label:
             raise PhotosError(f"{_where(table, i)}: no label", "Give every photo a label, or delete its row.")
         if photo in seen:
@@ -56,47 +56,47 @@ def open_table(place: Place, name: str) -> PhotoSet:
             listing.skipped.append(SkippedFile(photo, "listed more than once"))
             continue
         seen[photo] = label
-        if not places.is_file(photo):
+        if not paths.is_file(photo):
             listing.skipped.append(SkippedFile(photo, "no such file"))
             continue
         split = table.columns["split"][i] if "split" in table.columns else ""
         group = table.columns["group"][i] if "group" in table.columns else ""
-        listing.rows.append(Row(photo, label, split_named(split, _where(table, i)), group or None))
+        listing.rows.append(ListedPhoto(photo, label, split_named(split, _where(table, i)), group or None))
     if not listing.rows and listing.skipped:
         raise PhotosError(
             f"none of the {len(listing.skipped):,} photos in {printable(name)} exists, for instance"
             f" {printable(listing.skipped[0].file)}",
-            f"Paths are relative to {place.shown()}.",
+            f"Paths are relative to {directory.shown()}.",
         )
-    return assemble(listing, place.reader(listing))
+    return assemble(listing, directory.reader(listing))
 
 
-def _where(table: Table, i: int) -> str:
+def _where(table: PhotoTable, i: int) -> str:
     return f"{printable(table.name)}, row {i + table.first_line}"
 
 
-class _Places:
+class _Paths:
     """Paths of a table, held under its folder; on this machine links are resolved, and files must be there."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.root = place.root if isinstance(place, LocalPlace) else None
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        self.root = directory.root if isinstance(directory, LocalDirectory) else None
         self.real_root = self.root.resolve() if self.root else None
-        self.follow_links = isinstance(place, LocalPlace) and place.follow_links
+        self.follow_links = isinstance(directory, LocalDirectory) and directory.follow_links
         self.inside: dict[str, bool] = {}  # folder to whether it is under the root
 
     def relative(self, image: str, where: str) -> str:
         """`image` as a normal relative POSIX name."""
-        below = self._below_root(image)
-        posix = PurePosixPath(os.path.normpath(below).replace(os.sep, "/")) if below else PurePosixPath()
+        subdirectory = self._below_root(image)
+        posix = PurePosixPath(os.path.normpath(subdirectory).replace(os.sep, "/")) if subdirectory else PurePosixPath()
         if not posix.parts or "\0" in image:
             raise PhotosError(f"{where}: no image path", "Give every row a path.")
         hint = "Paths must stay under the table's folder; move the table or the photos"
-        if posix.is_absolute() or is_anchored(below) or posix.parts[0] == "..":
-            raise PhotosError(f"{where}: {printable(image)} is outside {self.place.shown()}", f"{hint}.")
+        if posix.is_absolute() or is_anchored(subdirectory) or posix.parts[0] == "..":
+            raise PhotosError(f"{where}: {printable(image)} is outside {self.directory.shown()}", f"{hint}.")
         if not self._holds(posix):
             raise PhotosError(
-                f"{where}: {printable(image)} is outside {self.place.shown()}: a link leads there",
+                f"{where}: {printable(image)} is outside {self.directory.shown()}: a link leads there",
                 f"{hint}, or add --follow-links.",
             )
         return str(posix)
@@ -132,8 +132,8 @@ def is_anchored(path: str, flavour: type[PurePath] = PurePath) -> bool:
     return bool(flavour(path).anchor)
 
 
-def _read_csv(place: Place, name: str) -> Table:
-    with place.open(name) as file:
+def _read_csv(directory: Directory, name: str) -> PhotoTable:
+    with directory.open(name) as file:
         data = file.read(MAX_CSV_BYTES + 1)
     if len(data) > MAX_CSV_BYTES:
         raise PhotosError(f"{printable(name)} has more than the {MAX_CSV_BYTES:,} bytes allowed", "Save it as Parquet.")
@@ -147,7 +147,7 @@ def _read_csv(place: Place, name: str) -> Table:
         raise PhotosError(f"{printable(name)} is not a CSV: {error}", TEMPLATE) from error
 
 
-def _parse_csv(name: str, data: bytes) -> Table:
+def _parse_csv(name: str, data: bytes) -> PhotoTable:
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
     header = text.readline(MAX_ROW_CHARACTERS)
     delimiter = max(",;\t", key=header.count)  # spreadsheets of many countries write semicolons
@@ -166,7 +166,7 @@ def _parse_csv(name: str, data: bytes) -> Table:
         check_count(i - 1, printable(name))
         for column, k in at.items():
             columns[column].append(texts.once(row[k].strip()))
-    return Table(name, columns, first_line=2)
+    return PhotoTable(name, columns, first_line=2)
 
 
 class _Lines:
@@ -201,11 +201,11 @@ def _bad_byte(data: bytes) -> int:
     return len(data)
 
 
-def _read_parquet(place: Place, name: str) -> Table:
-    columns = read_columns(place, name, COLUMNS)
+def _read_parquet(directory: Directory, name: str) -> PhotoTable:
+    columns = read_columns(directory, name, COLUMNS)
     _check_columns(name, list(columns))
     text = {column: [label_text(value) for value in values] for column, values in columns.items()}
-    return Table(name, text, first_line=1)
+    return PhotoTable(name, text, first_line=1)
 
 
 def _check_columns(table: str, names: Sequence[str]) -> None:

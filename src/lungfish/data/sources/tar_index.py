@@ -19,7 +19,7 @@ from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import printable
 from lungfish.data.photos import SkippedFile
-from lungfish.data.sources.place import Place
+from lungfish.data.sources.directory import Directory
 from lungfish.data.sources.tar_headers import DamagedTarError, Member, members
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, is_junk
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
@@ -32,7 +32,7 @@ _STEM = re.compile(r"((?:.*/)?[^/.][^/.]*)\.([^/]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ShardSample:
     """A labelled picture inside a tar.
 
     Args:
@@ -51,25 +51,25 @@ class Sample:
 class Shard:
     """A tar's samples in its order, and what was set aside, by the tar's own names; an empty name is the tar itself."""
 
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[ShardSample] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
 
 
-def read_shard(place: Place, name: str) -> Shard:
+def read_shard(directory: Directory, name: str) -> Shard:
     """The samples of a shard; from the cache if it was read before. A tar that breaks off keeps what came before.
 
     Raises:
         LungfishError: it cannot be opened.
     """
-    key = sha256_json([VERSION, place.stamp(name)])
+    key = sha256_json([VERSION, directory.stamp(name)])
     index = cache_folder() / "shards" / f"{key[:32]}.json"
     try:
         rows = json.loads(index.read_bytes())
         space.touch(index)
-        return Shard([Sample(*row) for row in rows["samples"]], [SkippedFile(*row) for row in rows["skipped"]])
+        return Shard([ShardSample(*row) for row in rows["samples"]], [SkippedFile(*row) for row in rows["skipped"]])
     except (OSError, ValueError, TypeError, KeyError):
         pass  # not there, or damaged
-    with place.open(name) as file:
+    with directory.open(name) as file:
         shard = _index(file)
     samples = [[each.name, each.label, each.start, each.stop] for each in shard.samples]
     skipped = [[each.file, each.reason] for each in shard.skipped]
@@ -158,4 +158,4 @@ def _finish(shard: Shard, parts: _Parts) -> None:
     if fault:
         shard.skipped.append(SkippedFile(name, fault))
     else:
-        shard.samples.append(Sample(name, label, start, start + size))
+        shard.samples.append(ShardSample(name, label, start, start + size))

@@ -14,19 +14,19 @@ from lungfish.core import space
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import LungfishError, UnreadablePhotoError
 from lungfish.data.photos import Photo, PhotoSet, SkippedFile
-from lungfish.data.sources.assembly import Listing, Row, assemble, check_count
+from lungfish.data.sources.assembly import ListedPhoto, Listing, assemble, check_count
 from lungfish.data.sources.copies import plan_copies
+from lungfish.data.sources.directory import Directory, LocalDirectory
 from lungfish.data.sources.groups import GroupReader, Item
-from lungfish.data.sources.place import LocalPlace, Place
 from lungfish.data.sources.shards import splits_of
 from lungfish.data.sources.tar_index import read_shard
-from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.prefetch import prefetch
 
 SHARDS_AT_ONCE = 8  # while they are listed
 RUN_BYTES = 8 << 20  # of neighbors that are fetched at once
 
 
-def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
+def open_tar_shards(directory: Directory, names: Sequence[str]) -> PhotoSet:
     """The photos in tar files, on the sides that their names begin with (`train*`, `validation*`, `test*`).
 
     A photo's name is its shard's, without the suffix, and its member's: `train-000001/0042.jpg`.
@@ -40,10 +40,10 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
     listing = Listing()
     owners, starts, stops = array("q"), array("q"), array("q")
     labels: dict[str, str] = {}  # one text for each class, however many photos it has
-    shards = map_ahead(partial(read_shard, place), files, SHARDS_AT_ONCE, SHARDS_AT_ONCE)
+    shards = prefetch(partial(read_shard, directory), files, SHARDS_AT_ONCE, SHARDS_AT_ONCE)
     for number, (file, split, shard) in enumerate(zip(files, splits_of(files), shards, strict=True)):
-        check_count(len(listing.rows) + len(shard.samples), place.shown())
-        check_count(len(listing.skipped) + len(shard.skipped), place.shown())
+        check_count(len(listing.rows) + len(shard.samples), directory.shown())
+        check_count(len(listing.skipped) + len(shard.skipped), directory.shown())
         stem = file.removesuffix(".tar")
         seen: set[str] = set()
         listing.skipped += [replace(each, file=f"{stem}/{each.file}" if each.file else file) for each in shard.skipped]
@@ -54,13 +54,13 @@ def open_tar_shards(place: Place, names: Sequence[str]) -> PhotoSet:
                 continue
             seen.add(name)
             label = labels.setdefault(sample.label, sample.label)
-            listing.rows.append(Row(name, label, split, None, len(starts)))
+            listing.rows.append(ListedPhoto(name, label, split, None, len(starts)))
             starts.append(sample.start)
             stops.append(sample.stop)
             owners.append(number)
     space.make_room(cache_folder(), 0)
-    members = Members(place, tuple(files), *(np.array(each) for each in (owners, starts, stops)))
-    reader = members if isinstance(place, LocalPlace) else _fetching(members, listing)
+    members = Members(directory, tuple(files), *(np.array(each) for each in (owners, starts, stops)))
+    reader = members if isinstance(directory, LocalDirectory) else _fetching(members, listing)
     return assemble(listing, reader, _numeric_order(labels))
 
 
@@ -69,13 +69,13 @@ class Members:
     """Reads members of tar files. Thread-safe, and can be pickled.
 
     Args:
-        place: of the files.
+        directory: of the files.
         files: the tars.
         owners: int64, the tar of each photo.
         starts, stops: int64, where its bytes are.
     """
 
-    place: Place
+    directory: Directory
     files: tuple[str, ...]
     owners: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -85,7 +85,7 @@ class Members:
         row = photo.row
         start, stop = int(self.starts[row]), int(self.stops[row])
         try:
-            data = self.place.read_range(self.files[self.owners[row]], start, stop)
+            data = self.directory.read_range(self.files[self.owners[row]], start, stop)
         except LungfishError as error:
             raise UnreadablePhotoError(error.message) from None
         if len(data) < stop - start:
@@ -115,7 +115,7 @@ class Runs:
         last = int(self.firsts[group + 1]) if group + 1 < len(self.firsts) else len(members.starts)
         start = int(members.starts[first])
         data = memoryview(
-            members.place.read_range(members.files[members.owners[first]], start, int(members.stops[last - 1]))
+            members.directory.read_range(members.files[members.owners[first]], start, int(members.stops[last - 1]))
         )
         places = zip(members.starts[first:last] - start, members.stops[first:last] - start, strict=True)
         return [_cut(data, int(begin), int(end)) for begin, end in places]
@@ -129,7 +129,7 @@ def _cut(data: memoryview, start: int, stop: int) -> Item:
 
 def _fetching(members: Members, listing: Listing) -> Callable[[Photo], bytes]:
     total = int((members.stops - members.starts).sum())
-    stamps = [members.place.stamp(file) for file in members.files]
+    stamps = [members.directory.stamp(file) for file in members.files]
     copies = plan_copies([stamps, RUN_BYTES], total, listing, "each is fetched whenever it is read")
     if copies is None:
         return members

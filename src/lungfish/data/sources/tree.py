@@ -103,7 +103,7 @@ def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
             if is_junk(entry.name):
                 continue
             kind = _kind(entry)
-            if kind in ("folder", "file") and not follow_links and leads_out(entry, real_root):
+            if kind in ("folder", "file") and not follow_links and points_outside(entry, real_root):
                 kind = LINK_OUT
             if kind == "folder":
                 place = pending.append if entry.is_symlink() else pending.appendleft
@@ -152,7 +152,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return "a link that leads nowhere" if entry.is_symlink() else "not a file"
 
 
-def leads_out(entry: os.DirEntry[str] | Path, real_root: str) -> bool:
+def points_outside(entry: os.DirEntry[str] | Path, real_root: str) -> bool:
     """Whether it is a link, or a junction of Windows, to something that is not below the root."""
     is_link = entry.is_symlink() or (os.name == "nt" and bool(getattr(os.lstat(entry), "st_reparse_tag", 0)))
     return is_link and not Path(os.path.realpath(entry)).is_relative_to(real_root)

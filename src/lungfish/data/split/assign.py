@@ -117,15 +117,15 @@ class _Plan:
         self.records = records
         self.labels = labels
         given = {record.photo.split for record in records} - {None}
-        self.open_sides = {"train"} | (set(SPLITS) - given)
+        self.open_splits = {"train"} | (set(SPLITS) - given)
         self.splits, self.reasons = [""] * len(records), [""] * len(records)
         for i, record in enumerate(records):
-            side = saved.side(record.seen.sha256, record.photo.name) if saved else None
-            fixed = record.photo.split and not (record.photo.split == "train" and len(self.open_sides) > 1)
-            if fixed and (side is None or (saved and saved.is_automatic)):
+            split = saved.split(record.seen.sha256, record.photo.name) if saved else None
+            fixed = record.photo.split and not (record.photo.split == "train" and len(self.open_splits) > 1)
+            if fixed and (split is None or (saved and saved.is_automatic)):
                 self.splits[i], self.reasons[i] = record.photo.split or "", "given"
-            elif side is not None:
-                self.splits[i], self.reasons[i] = side, "saved"
+            elif split is not None:
+                self.splits[i], self.reasons[i] = split, "saved"
         self.units = units
         self.free = [unit for unit in units.members if not any(self.splits[i] for i in unit)]
         self.bridges: list[tuple[str, str]] = []
@@ -135,7 +135,7 @@ class _Plan:
 
     def untrained(self) -> list[Problem]:
         """The classes that are validated or tested but not trained, nor may yet be; at most one problem."""
-        trained = {self.label_of(i) for i, side in enumerate(self.splits) if side in ("", "train")}
+        trained = {self.label_of(i) for i, split in enumerate(self.splits) if split in ("", "train")}
         untrained = {self.label_of(i) for i in range(len(self.records))} - trained
         if not untrained:
             return []
@@ -146,18 +146,18 @@ class _Plan:
 
     def too_small(self) -> list[Problem]:
         """The classes with too few free units for the open sides they do not stand on yet; a saved one may miss any."""
-        covered = {(self.label_of(i), side) for i, side in enumerate(self.splits) if side}
+        covered = {(self.label_of(i), split) for i, split in enumerate(self.splits) if split}
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
-        sides = " and ".join(side for side in SPLITS if side in self.open_sides)
-        rule = f"{sides} each need one of their own (copies, and photos of one group, count once)"
+        splits = " and ".join(split for split in SPLITS if split in self.open_splits)
+        rule = f"{splits} each need one of their own (copies, and photos of one group, count once)"
         fix = "Add photos of it (30 make a fair start), merge it with another class, or move it away."
         counts = Counter(record.photo.label for record in self.records)
         typos = likely_typos(self.labels, [counts[i] for i in range(len(self.labels))])
         meant = {typo.label: typo.meant for typo in typos}
         small = []
         for label in sorted({record.photo.label for record in self.records} - saved):
-            wanted = sum((label, side) not in covered for side in self.open_sides)
+            wanted = sum((label, split) not in covered for split in self.open_splits)
             if units[label] < wanted:
                 message = f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}"
                 if label in meant:
@@ -181,9 +181,9 @@ class _Plan:
         for unit in self.units.members:
             standing = [i for i in unit if self.splits[i]]
             if not standing:
-                side = self._side_by_hash(unit[0])
+                split = self._split_by_hash(unit[0])
                 for i in unit:
-                    self.splits[i] = side
+                    self.splits[i] = split
                     self.reasons[i] = "content hash" if i == unit[0] else f"with {self.records[unit[0]].photo.name}"
                 continue
             for i in sorted(set(unit) - set(standing)):
@@ -195,12 +195,12 @@ class _Plan:
     def _join(self, i: int, standing: Sequence[int]) -> None:
         """Put a photo where those are that it is tied to most; those of one scene may be on several sides."""
         partners, only_scene = self.units.partners(i, standing)
-        sides = [self.splits[j] for j in partners]
-        side = most_common_split(sides) if only_scene else sides[0]
-        leader = partners[sides.index(side)]
-        self.splits[i], self.reasons[i] = side, f"with {self.records[leader].photo.name}"
-        if only_scene and len(set(sides)) > 1:
-            self.bridges.append((self.records[i].photo.name, side))
+        splits = [self.splits[j] for j in partners]
+        split = most_common_split(splits) if only_scene else splits[0]
+        anchor = partners[splits.index(split)]
+        self.splits[i], self.reasons[i] = split, f"with {self.records[anchor].photo.name}"
+        if only_scene and len(set(splits)) > 1:
+            self.bridges.append((self.records[i].photo.name, split))
 
     def even_out(self) -> set[int]:
         """As `even_out_class`, for all classes with scenes but those that are saved; returns those where it failed."""
@@ -213,8 +213,10 @@ class _Plan:
                 for unit in self.free
                 if {self.label_of(i) for i in unit} == {label}
             ]
-            open_sides = [side for side in ("test", "val") if side in self.open_sides and (label, side) not in covered]
-            if not even_out_class(pieces, open_sides):
+            open_splits = [
+                split for split in ("test", "val") if split in self.open_splits and (label, split) not in covered
+            ]
+            if not even_out_class(pieces, open_splits):
                 failed.add(label)
             for piece in pieces:
                 for i in piece.unit:
@@ -232,25 +234,25 @@ class _Plan:
             The classes for which that cannot be done though it `must`.
         """
         tied = {}
-        count = Counter((label, side) for unit in self.units.members for label, side in self._covers(unit))
+        count = Counter((label, split) for unit in self.units.members for label, split in self._covers(unit))
         for label in sorted({self.label_of(i) for i in range(len(self.records))}):
-            for side in sorted(self.open_sides, key=("test", "val", "train").index):
-                if count[label, side]:
+            for split in sorted(self.open_splits, key=("test", "val", "train").index):
+                if count[label, split]:
                     continue
-                unit = self._spare(label, count, at_any_cost=side == "train" and not must)
+                unit = self._spare(label, count, at_any_cost=split == "train" and not must)
                 if unit is None:
                     if must and label not in tied:
-                        tied[label] = self._tied(label, side)
+                        tied[label] = self._tied(label, split)
                     continue
                 count.subtract(self._covers(unit))
                 for i in unit:
-                    self.splits[i], self.reasons[i] = side, "class needs it"
+                    self.splits[i], self.reasons[i] = split, "class needs it"
                 count.update(self._covers(unit))
         return list(tied.values())
 
-    def _tied(self, label: int, side: str) -> Problem:
+    def _tied(self, label: int, split: str) -> Problem:
         message = (
-            f"class {printable(self.labels[label])!r} cannot have a {side} photo: its photos are tied to other classes"
+            f"class {printable(self.labels[label])!r} cannot have a {split} photo: its photos are tied to other classes"
             " by copies or groups"
         )
         return Problem("tied", message, (self.labels[label],), stops=True, fix="Add photos of it, or untie the groups.")
@@ -261,20 +263,20 @@ class _Plan:
         return [
             Problem(
                 "saved_split",
-                f"the saved split leaves no {side} photos: {self.reasons.count('saved'):,} of"
+                f"the saved split leaves no {split} photos: {self.reasons.count('saved'):,} of"
                 f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
                 stops=True,
                 fix=fix,
             )
-            for side in ("test", "val")
-            if side not in self.splits
+            for split in ("test", "val")
+            if split not in self.splits
         ]
 
-    def _side_by_hash(self, i: int) -> str:
+    def _split_by_hash(self, i: int) -> str:
         share = fraction(self.records[i].seen.sha256)
-        if share < TEST_SHARE and "test" in self.open_sides:
+        if share < TEST_SHARE and "test" in self.open_splits:
             return "test"
-        if TEST_SHARE <= share < TEST_SHARE + VAL_SHARE and "val" in self.open_sides:
+        if TEST_SHARE <= share < TEST_SHARE + VAL_SHARE and "val" in self.open_splits:
             return "val"
         return "train"
 

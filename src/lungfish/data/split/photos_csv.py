@@ -46,7 +46,7 @@ class SavedSplit:
     by_content: dict[str, str]
     is_automatic: bool = False
 
-    def side(self, sha256: str, name: str) -> str | None:
+    def split(self, sha256: str, name: str) -> str | None:
         """The side of a photo, or None if its content is new."""
         return self.by_photo.get((sha256, name)) or self.by_content.get(sha256)
 

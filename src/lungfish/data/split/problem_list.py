@@ -14,18 +14,18 @@ from lungfish.data.split.problems import Problem, typos, uneven
 
 
 def list_problems(
-    photos: PhotoSet, examined: Examined, sides: Assignment, warnings: Sequence[str]
+    photos: PhotoSet, examined: Examined, assignment: Assignment, warnings: Sequence[str]
 ) -> tuple[Problem, ...]:
     """Collect what is wrong.
 
     Args:
         photos: what a source lists.
         examined: the photos after one look at each.
-        sides: with the problems of dividing them.
+        assignment: with the problems of dividing them.
         warnings: of the job; each is listed, unless a problem says the same.
     """
     labels, of_photos = photos.labels, np.array([record.photo.label for record in examined.records], np.int64)
-    found = [*unreadable(photos, examined), *sides.problems, *typos(labels, of_photos), *uneven(labels, of_photos)]
+    found = [*unreadable(photos, examined), *assignment.problems, *typos(labels, of_photos), *uneven(labels, of_photos)]
     told = {problem.message for problem in found}
     found += [Problem("warning", warning) for warning in warnings if warning not in told]
     return tuple(sorted(found, key=lambda problem: not problem.stops))

@@ -108,11 +108,11 @@ def missing_warnings(
     """
     warnings = []
     present = {record.photo.label for record in records if labels[record.photo.label] not in told}
-    for side in SPLITS:
-        there = {record.photo.label for record, split in zip(records, splits, strict=True) if split == side}
+    for wanted in SPLITS:
+        there = {record.photo.label for record, split in zip(records, splits, strict=True) if split == wanted}
         missing = present - there
         if missing:
-            warnings.append(f"no {side} photos of {shown_names(labels, missing)}")
+            warnings.append(f"no {wanted} photos of {shown_names(labels, missing)}")
     return warnings
 
 
@@ -123,13 +123,13 @@ def scene_warnings(
 
     A photo with a copy on that side is left out: `leak_warnings` tells of it.
     """
-    sides: dict[int, set[str]] = defaultdict(set)
+    splits_of: dict[int, set[str]] = defaultdict(set)
     for group, split in zip(copies.groups.tolist(), splits, strict=True):
-        sides[group].add(split)
+        splits_of[group].add(split)
     across = [
         (records[a].photo.name, splits[a], records[b].photo.name, splits[b])
         for a, b in _across(pairs, splits)
-        if splits[b] not in sides[int(copies.groups[a])] and splits[a] not in sides[int(copies.groups[b])]
+        if splits[b] not in splits_of[int(copies.groups[a])] and splits[a] not in splits_of[int(copies.groups[b])]
     ]
     return _across_warning("photos of one scene", across)
 
@@ -159,7 +159,7 @@ def saved_warnings(
         trained = [
             record.photo.name
             for record, split in zip(records, splits, strict=True)
-            if split == "train" and saved.side(record.seen.sha256, record.photo.name) == "test"
+            if split == "train" and saved.split(record.seen.sha256, record.photo.name) == "test"
         ]
         if not trained:
             return []

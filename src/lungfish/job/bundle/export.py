@@ -1,4 +1,4 @@
-"""The artefacts of a trained classifier: FP32, held against torch, and INT8 made from it."""
+"""The artifacts of a trained classifier: FP32, held against torch, and INT8 made from it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels
 from lungfish.deploy.proof import check_parity
 from lungfish.export.artifact import Artifact
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 from lungfish.quantization.int8 import quantize_int8
-from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.recipe import Recipe
 
 PARITY_PHOTOS = 16
 
 
-def export_artifacts(stage: Path, classifier: Classifier, gathered: Gathered, recipe: Recipe) -> tuple[Artifact, ...]:
-    """Write the artefacts, FP32 first: it is held against torch before anything is made from it."""
+def export_artifacts(stage: Path, classifier: Classifier, dataset: Dataset, recipe: Recipe) -> tuple[Artifact, ...]:
+    """Write the artifacts, FP32 first: it is held against torch before anything is made from it."""
     fp32 = classifier.write(stage)
-    val = _pixels(gathered, gathered.records("val"), PARITY_PHOTOS, classifier.preprocess)
+    val = _pixels(dataset, dataset.records("val"), PARITY_PHOTOS, classifier.preprocess)
     check_parity(classifier, fp32, np.concatenate([golden_pixels(classifier.preprocess), val]))
-    train = _pixels(gathered, gathered.records("train"), recipe.calibration_photos, classifier.preprocess)
+    train = _pixels(dataset, dataset.records("train"), recipe.calibration_photos, classifier.preprocess)
     int8 = fp32.in_precision("int8")
     quantize_int8(fp32.path, int8.path, train)
     return fp32, int8
 
 
-def _pixels(gathered: Gathered, records: Sequence[Record], count: int, preprocess: Preprocessing) -> NDArray[np.uint8]:
+def _pixels(dataset: Dataset, records: Sequence[Record], count: int, preprocess: Preprocessing) -> NDArray[np.uint8]:
     """Some photos, those with the smallest content hashes: a fixed choice that no order of names can bias."""
     chosen = {record.photo.name for record in sorted(records, key=lambda record: record.seen.sha256)[:count]}
     photos = [record.photo for record in records if record.photo.name in chosen]  # read in the source's order
 
     def read(photo: Photo) -> NDArray[np.uint8]:
-        return preprocess.pixels(preprocess.decode(gathered.read(photo)))
+        return preprocess.pixels(preprocess.decode(dataset.read(photo)))
 
     cores = physical_cores()
-    return np.stack(list(map_ahead(read, photos, cores, 2 * cores)))
+    return np.stack(list(prefetch(read, photos, cores, 2 * cores)))

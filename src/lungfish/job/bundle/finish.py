@@ -12,10 +12,10 @@ from lungfish.job.bundle.export import export_artifacts
 from lungfish.job.bundle.labels import review_labels
 from lungfish.job.bundle.scene_figures import summarize_scenes
 from lungfish.job.bundle.what_changed import changed_since
-from lungfish.job.bundle.write import Made, write_bundle
-from lungfish.job.dataset import Gathered
+from lungfish.job.bundle.write import BundleContents, write_bundle
+from lungfish.job.dataset import Dataset
 from lungfish.job.stages.head import HeadStage
-from lungfish.job.stages.run import Learned
+from lungfish.job.stages.run import TrainingResult
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.job.target import Target
 from lungfish.runtime.manifest import Manifest
@@ -32,10 +32,10 @@ class Trained:
         seed: Of the job.
         recipe: Resolved.
         stage: Whose network holds the weights now.
-        head: Fitted on the pretrained trunk, with the features in `gathered`; None without pretrained weights.
+        head: Fitted on the pretrained trunk, with the features in `dataset`; None without pretrained weights.
         folds: The cross-validation of `head`; None if there was none.
-        learned: What the steps brought about.
-        gathered: The photos, with the features of the pretrained trunk.
+        training: What the steps brought about.
+        dataset: The photos, with the features of the pretrained trunk.
     """
 
     seed: int
@@ -43,13 +43,13 @@ class Trained:
     stage: HeadStage
     head: Head | None
     folds: HeldOut | None
-    learned: Learned
-    gathered: Gathered
+    training: TrainingResult
+    dataset: Dataset
 
 
 def finish(
     trained: Trained, files: Path, target: Target, clock: Stopwatch, progress: Progress
-) -> tuple[Made, Manifest]:
+) -> tuple[BundleContents, Manifest]:
     """Export, quantize, prove, compare with the previous bundle, and write all files of the bundle.
 
     Args:
@@ -59,40 +59,40 @@ def finish(
         clock: Of the job.
         progress: Told of the steps.
     """
-    stage, recipe, gathered = trained.stage, trained.recipe, trained.gathered
+    stage, recipe, dataset = trained.stage, trained.recipe, trained.dataset
     preprocess = stage.start.preprocess
-    temperature = trained.learned.temperature
-    classifier = Classifier(stage.network, temperature, gathered.labels, preprocess, stage.start.entry)
+    temperature = trained.training.temperature
+    classifier = Classifier(stage.network, temperature, dataset.labels, preprocess, stage.start.entry)
     progress.stop.check()
     progress.say("Exporting and quantizing")
-    with clock.step("export"):
-        artifacts = export_artifacts(files, classifier, gathered, recipe)
+    with clock.phase("export"):
+        artifacts = export_artifacts(files, classifier, dataset, recipe)
     progress.stop.check()
-    with clock.step("proof"):
-        val, test = gathered.to_prove("val"), gathered.to_prove("test")
+    with clock.phase("proof"):
+        val, test = dataset.to_prove("val"), dataset.to_prove("test")
         proofs = prove(artifacts, val, test, preprocess, progress)
         rows = tuple(artifact_rows(artifacts, proofs, recipe.int8_max_drop))
         default = choose_default(rows)
-    with clock.step("labels"):
-        review = review_labels(gathered, trained.head, preprocess, trained.seed) if trained.head else None
-    with clock.step("what_changed"):
-        previous = gathered.previous or target.previous
-        changed, why_not = changed_since(previous, gathered, proofs[default], progress)
-    made = Made(
+    with clock.phase("labels"):
+        review = review_labels(dataset, trained.head, preprocess, trained.seed) if trained.head else None
+    with clock.phase("what_changed"):
+        previous = dataset.previous or target.previous
+        changed, why_not = changed_since(previous, dataset, proofs[default], progress)
+    contents = BundleContents(
         seed=trained.seed,
         recipe=recipe,
         weights=stage.weights,
         classifier=classifier,
         head=stage.head,
-        learned=trained.learned,
-        gathered=gathered,
+        training=trained.training,
+        dataset=dataset,
         rows=rows,
         default=default,
         proofs=proofs,
         folds=trained.folds,
         review=review,
-        scenes=summarize_scenes(gathered, trained.head, trained.seed),
+        scenes=summarize_scenes(dataset, trained.head, trained.seed),
         what_changed=changed,
-        warnings=(*gathered.warnings, *filter(None, [why_not])),
+        warnings=(*dataset.warnings, *filter(None, [why_not])),
     )
-    return made, write_bundle(files, target.folder.name, made, clock)
+    return contents, write_bundle(files, target.folder.name, contents, clock)

@@ -6,7 +6,7 @@ from lungfish.core.errors import MissingExtraError
 from lungfish.data.scan.sample import sample_by_class
 from lungfish.evaluation.report_data import LabelReview, SuspectLabel
 from lungfish.evaluation.thumbnail import thumbnail
-from lungfish.job.dataset import HEAD_PHOTOS, LEAST_OF_CLASS, Gathered
+from lungfish.job.dataset import HEAD_PHOTOS, LEAST_OF_CLASS, Dataset
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.label_errors import find_label_errors
 from lungfish.training.probe import Head
@@ -14,7 +14,7 @@ from lungfish.training.probe import Head
 PICTURES = 24
 
 
-def review_labels(gathered: Gathered, head: Head, preprocess: Preprocessing, seed: int) -> LabelReview:
+def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed: int) -> LabelReview:
     """Find labels that are probably wrong, with thumbnails of the most doubtful.
 
     Test photos are left out: those whose label contradicts the answer are among the report's mistakes, and whoever
@@ -22,7 +22,7 @@ def review_labels(gathered: Gathered, head: Head, preprocess: Preprocessing, see
     looked at: a head is fitted on it five times.
 
     Args:
-        gathered: the photos and their features.
+        dataset: the photos and their features.
         head: that was fitted on the features.
         preprocess: the resize rule.
         seed: of the job.
@@ -30,23 +30,23 @@ def review_labels(gathered: Gathered, head: Head, preprocess: Preprocessing, see
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
     """
-    embedded = gathered.embedded_indices("train", "val")
-    positions = sample_by_class(gathered.examined.records, embedded, HEAD_PHOTOS, LEAST_OF_CLASS)
+    embedded = dataset.embedded_indices("train", "val")
+    positions = sample_by_class(dataset.examined.records, embedded, HEAD_PHOTOS, LEAST_OF_CLASS)
     try:
-        suspects = find_label_errors(gathered.samples(positions), gathered.sides.units[positions], head, seed)
+        suspects = find_label_errors(dataset.samples(positions), dataset.assignment.units[positions], head, seed)
     except MissingExtraError as error:
         return LabelReview(0, why_not=f"Nobody looked: {error.message}. {error.hint}, and train again.")
     rows = []
     for rank, (index, suggested, probability) in enumerate(suspects):
-        photo = gathered.examined.records[positions[index]].photo
+        photo = dataset.examined.records[positions[index]].photo
         rows.append(
             SuspectLabel(
                 file=photo.name,
-                label=gathered.labels[photo.label],
-                suggested=gathered.labels[suggested],
+                label=dataset.labels[photo.label],
+                suggested=dataset.labels[suggested],
                 probability=probability,
-                split=gathered.sides.splits[positions[index]],
-                thumbnail_jpeg=thumbnail(preprocess.decode(gathered.read(photo))) if rank < PICTURES else None,
+                split=dataset.assignment.splits[positions[index]],
+                thumbnail_jpeg=thumbnail(preprocess.decode(dataset.read(photo))) if rank < PICTURES else None,
             )
         )
     return LabelReview(len(positions), tuple(rows))

@@ -15,24 +15,24 @@ from lungfish.evaluation.answers import top_answers
 from lungfish.evaluation.heat_map import overlay
 from lungfish.evaluation.report_data import Mistake
 from lungfish.evaluation.thumbnail import thumbnail
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 
 
-def worst_mistakes(classifier: Classifier, gathered: Gathered, proof: Proof) -> tuple[Mistake, ...]:
+def worst_mistakes(classifier: Classifier, dataset: Dataset, proof: Proof) -> tuple[Mistake, ...]:
     """The most confident wrong answers on test photos, worst first, with thumbnails and heat maps.
 
     Args:
-        classifier: whose artefacts answered.
-        gathered: the photos.
-        proof: the answers of the default artefact.
+        classifier: whose artifacts answered.
+        dataset: the photos.
+        proof: the answers of the default artifact.
 
     Raises:
         UnreadablePhotoError: a photo that could be read before cannot be now.
     """
-    labels, records = gathered.labels, gathered.records("test")
-    answers = top_answers(proof.test, gathered.to_prove("test").truth)
+    labels, records = dataset.labels, dataset.records("test")
+    answers = top_answers(proof.test, dataset.to_prove("test").truth)
     worst = answers.worst_mistakes()
-    images = [classifier.preprocess.decode(gathered.read(records[i].photo)) for i in worst]
+    images = [classifier.preprocess.decode(dataset.read(records[i].photo)) for i in worst]
     heats = _heats(classifier, images, answers.predicted[worst])
     return tuple(
         Mistake(

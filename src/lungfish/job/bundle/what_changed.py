@@ -16,22 +16,22 @@ from lungfish.core.progress import Progress
 from lungfish.deploy.bundle_answers import answer_readers
 from lungfish.deploy.known_photos import KnownPhotos, known_photos
 from lungfish.deploy.open_bundle import open_bundle
-from lungfish.deploy.pairing import Answered, against, nothing_compared, pair, shared_labels
+from lungfish.deploy.pairing import AnsweredSplit, against, nothing_compared, pair, shared_labels
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.what_changed import WhatChanged
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 from lungfish.runtime.answering import Reader
 
 
 @dataclass(frozen=True, eq=False)
 class NewAnswers:
-    """A job's test photos, and what its default artefact answered.
+    """A job's test photos, and what its default artifact answered.
 
     Args:
         labels: class names of the job.
         readers: of the test photos' bytes.
         truth: int `[n]`, index of the true class in `labels`.
-        probabilities: float `[n, classes]`, of the default artefact.
+        probabilities: float `[n, classes]`, of the default artifact.
     """
 
     labels: Sequence[str]
@@ -41,7 +41,7 @@ class NewAnswers:
 
 
 def what_changed_since(previous: Path, new: NewAnswers, progress: Progress) -> WhatChanged:
-    """Let the previous bundle's default artefact answer the new job's test photos, and compare.
+    """Let the previous bundle's default artifact answer the new job's test photos, and compare.
 
     Photos of classes that the previous bundle does not know are left out and counted, and so are those that it was
     trained on. The new job has trained on none of its test photos.
@@ -53,13 +53,13 @@ def what_changed_since(previous: Path, new: NewAnswers, progress: Progress) -> W
 
     Raises:
         UsageError: no such folder.
-        BundleError: it is not a sound bundle, of a newer schema, or its artefact fails.
+        BundleError: it is not a sound bundle, of a newer schema, or its artifact fails.
     """
     bundle = open_bundle(previous)
     known, shared = known_photos(bundle), shared_labels(bundle.labels, new.labels)
     numbers = {i for i, label in enumerate(new.labels) if label in set(shared)}
     comparable = [i for i, label in enumerate(new.truth.tolist()) if label in numbers]
-    terms = against(bundle, new.labels, () if known.sides else (bundle,))
+    terms = against(bundle, new.labels, () if known.splits else (bundle,))
     terms = replace(terms, other_classes=len(new.truth) - len(comparable))
     if not comparable:
         return nothing_compared(shared, terms)
@@ -73,8 +73,8 @@ def what_changed_since(previous: Path, new: NewAnswers, progress: Progress) -> W
         return nothing_compared(shared, terms)
     rows = [readable[at] for at in kept]
     return pair(
-        Answered(bundle.labels, probabilities[bundle.manifest.default][kept]),
-        Answered(new.labels, new.probabilities[rows]),
+        AnsweredSplit(bundle.labels, probabilities[bundle.manifest.default][kept]),
+        AnsweredSplit(new.labels, new.probabilities[rows]),
         [new.labels[label] for label in new.truth[rows].tolist()],
         terms,
     )
@@ -93,7 +93,7 @@ def _watched(reader: Reader, position: int, known: KnownPhotos, trained: set[int
 
 
 def changed_since(
-    previous: Path | None, gathered: Gathered, proof: Proof, progress: Progress
+    previous: Path | None, dataset: Dataset, proof: Proof, progress: Progress
 ) -> tuple[WhatChanged | None, str]:
     """Compare the new default artifact with that of the last bundle, on the new test photos.
 
@@ -102,8 +102,8 @@ def changed_since(
     """
     if previous is None:
         return None, ""
-    test = gathered.to_prove("test")
-    answers = NewAnswers(gathered.labels, test.readers, test.truth, proof.test)
+    test = dataset.to_prove("test")
+    answers = NewAnswers(dataset.labels, test.readers, test.truth, proof.test)
     try:
         return what_changed_since(previous, answers, progress), ""
     except LungfishError as error:

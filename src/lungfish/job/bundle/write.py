@@ -1,4 +1,4 @@
-"""The second half of a job: everything that a bundle holds beside its artefacts."""
+"""The second half of a job: everything that a bundle holds beside its artifacts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from lungfish.deploy.golden import golden_pixels, write_golden
 from lungfish.deploy.model_card import OURS, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
-from lungfish.evaluation.beside import Beside
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.rejection import coverage_table
 from lungfish.evaluation.report import render_report
@@ -26,17 +25,18 @@ from lungfish.evaluation.report_data import (
     ClassCount,
     Epoch,
     LabelReview,
-    Making,
     PhotosSummary,
     Report,
     SceneSummary,
+    TrainingSummary,
 )
+from lungfish.evaluation.supporting_figures import SupportingFigures
 from lungfish.evaluation.what_changed import WhatChanged
 from lungfish.export.table import format_packages
-from lungfish.job.bundle.beside import beside_test
 from lungfish.job.bundle.mistakes import worst_mistakes
-from lungfish.job.dataset import Gathered
-from lungfish.job.stages.run import Learned
+from lungfish.job.bundle.supporting_figures import supporting_figures
+from lungfish.job.dataset import Dataset
+from lungfish.job.stages.run import TrainingResult
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows, read_artifact
@@ -46,7 +46,7 @@ from lungfish.runtime.measure import machine, versions
 from lungfish.training.crossvalidation import HeldOut
 from lungfish.training.probe import Head, is_balanced
 from lungfish.training.recipe import TABLES, Recipe
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 PACKAGES = ("lungfish", "numpy", "pillow", "scikit-learn", "scipy", "torch")  # beside those of the formats
 HOW_IN_WORDS = {
@@ -58,8 +58,8 @@ HOW_IN_WORDS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """What a job has made when its artefacts are proven.
+class BundleContents:
+    """What a job has made when its artifacts are proven.
 
     Args:
         seed: of the job.
@@ -67,11 +67,11 @@ class Made:
         weights: the card of the pretrained weights.
         classifier: the trained network.
         head: what was fitted on the frozen trunk, and how it was chosen; None without pretrained weights.
-        learned: what came of the recipe's steps.
-        gathered: the photos.
-        rows: figures of the artefacts.
-        default: file name of the artefact to use.
-        proofs: answers of the artefacts by file name.
+        training: what came of the recipe's steps.
+        dataset: the photos.
+        rows: figures of the artifacts.
+        default: file name of the artifact to use.
+        proofs: answers of the artifacts by file name.
         folds: answers of the cross-validation; None if there was none.
         review: labels that may be wrong; None without a head to find them by.
         scenes: how many there are, and what they do to the figures.
@@ -81,11 +81,11 @@ class Made:
 
     seed: int
     recipe: Recipe
-    weights: Card
+    weights: WeightsRecord
     classifier: Classifier
     head: Head | None
-    learned: Learned
-    gathered: Gathered
+    training: TrainingResult
+    dataset: Dataset
     rows: tuple[ArtifactRow, ...]
     default: str
     proofs: Mapping[str, Proof]
@@ -97,111 +97,113 @@ class Made:
 
     @property
     def proof(self) -> Proof:
-        """That of the default artefact."""
+        """That of the default artifact."""
         return self.proofs[self.default]
 
     @cached_property
-    def beside(self) -> Beside:
+    def supporting(self) -> SupportingFigures:
         """What is known beside the test figures."""
-        head_ships = self.head is not None and self.learned.first_block is None
+        head_ships = self.head is not None and self.training.first_block is None
         temperature = self.classifier.temperature if head_ships else None
-        return beside_test(self.gathered, self.proof, self.folds, temperature, self.recipe.keep_known)
+        return supporting_figures(self.dataset, self.proof, self.folds, temperature, self.recipe.keep_known)
 
 
-def write_bundle(stage: Path, name: str, made: Made, clock: Stopwatch) -> Manifest:
-    """Write every file of a bundle into `stage`, which holds the artefacts already; `bundle.json` last.
+def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwatch) -> Manifest:
+    """Write every file of a bundle into `stage`, which holds the artifacts already; `bundle.json` last.
 
     Args:
         stage: the folder that becomes the bundle.
         name: of the bundle.
-        made: what to write down.
+        contents: what to write down.
         clock: seconds of the steps so far go into the report.
     """
-    classifier, gathered = made.classifier, made.gathered
+    classifier, dataset = contents.classifier, contents.dataset
     _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
-    _write_text(stage / "recipe.toml", made.recipe.to_toml())
-    pretrained = made.recipe.pretrained
-    _write_text(stage / "NOTICE", notice(made.weights.entry, made.weights.accepted_license) if pretrained else OURS)
-    write_split(stage / "photos.csv", gathered.rows())
-    if history := made.learned.history:
+    _write_text(stage / "recipe.toml", contents.recipe.to_toml())
+    pretrained = contents.recipe.pretrained
+    _write_text(
+        stage / "NOTICE", notice(contents.weights.entry, contents.weights.accepted_license) if pretrained else OURS
+    )
+    write_split(stage / "photos.csv", dataset.rows())
+    if history := contents.training.history:
         _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in history))
     classifier.write_safetensors(stage / "weights.safetensors")
     pixels = golden_pixels(classifier.preprocess)
-    answers = {row.file: open_engine(read_artifact(stage, row), row.format).run(pixels) for row in made.rows}
+    answers = {row.file: open_engine(read_artifact(stage, row), row.format).run(pixels) for row in contents.rows}
     write_golden(stage, classifier.preprocess, answers)
 
-    manifest = _manifest(made)
-    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry, _how(made), made.beside))
-    _write_text(stage / "report.html", render_report(_report(name, made, manifest, clock)))
-    manifest = replace(manifest, files=file_rows(stage, made.rows))
+    manifest = _manifest(contents)
+    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry, _how(contents), contents.supporting))
+    _write_text(stage / "report.html", render_report(_report(name, contents, manifest, clock)))
+    manifest = replace(manifest, files=file_rows(stage, contents.rows))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
     return manifest
 
 
-def _manifest(made: Made) -> Manifest:
-    classifier, gathered = made.classifier, made.gathered
+def _manifest(contents: BundleContents) -> Manifest:
+    classifier, dataset = contents.classifier, contents.dataset
     flavour = classifier.network.flavour
-    how = ", ".join(f"{why} {count}" for why, count in gathered.sides.how.items())
+    how = ", ".join(f"{why} {count}" for why, count in dataset.assignment.how.items())
     return Manifest(
         lungfish=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=made.seed,
-        packages=versions(sorted({*PACKAGES, *format_packages(row.format for row in made.rows)})),
+        seed=contents.seed,
+        packages=versions(sorted({*PACKAGES, *format_packages(row.format for row in contents.rows)})),
         architecture=classifier.network.arch.to_json(),
         flavour=FlavourRow(flavour.padding, flavour.bn_eps),
-        weights=origin(made.weights),
+        weights=origin(contents.weights),
         labels=classifier.labels,
-        thresholds={"known": made.beside.threshold.value},
+        thresholds={"known": contents.supporting.threshold.value},
         temperature=classifier.temperature,
         preprocess=classifier.preprocess,
-        data=DataSummary(gathered.fingerprint(), gathered.counts(), {"how": how, "file": "photos.csv"}),
-        artifacts=made.rows,
-        default=made.default,
-        test=made.proof.test_metrics.to_json(),
-        val=made.proof.val_metrics.to_json(),
+        data=DataSummary(dataset.fingerprint(), dataset.counts(), {"how": how, "file": "photos.csv"}),
+        artifacts=contents.rows,
+        default=contents.default,
+        test=contents.proof.test_metrics.to_json(),
+        val=contents.proof.val_metrics.to_json(),
         machine=machine(),
     )
 
 
-def _report(name: str, made: Made, manifest: Manifest, clock: Stopwatch) -> Report:
-    gathered = made.gathered
-    truth = gathered.to_prove("test").truth
+def _report(name: str, contents: BundleContents, manifest: Manifest, clock: Stopwatch) -> Report:
+    dataset = contents.dataset
+    truth = dataset.to_prove("test").truth
     return Report(
         name=name,
         created=manifest.created,
         labels=manifest.labels,
-        test=figures(made.proof.test, truth),
-        val=made.proof.val_metrics,
-        mistakes=worst_mistakes(made.classifier, gathered, made.proof),
-        beside=made.beside,
-        coverage=coverage_table(made.proof.test, truth, made.beside.threshold.value),
-        artifacts=made.rows,
-        default=made.default,
-        photos=replace(_photos(gathered), scenes=made.scenes),
+        test=figures(contents.proof.test, truth),
+        val=contents.proof.val_metrics,
+        mistakes=worst_mistakes(contents.classifier, dataset, contents.proof),
+        supporting=contents.supporting,
+        coverage=coverage_table(contents.proof.test, truth, contents.supporting.threshold.value),
+        artifacts=contents.rows,
+        default=contents.default,
+        photos=replace(_photos(dataset), scenes=contents.scenes),
         weights=manifest.weights,
-        making=Making(
-            architecture=made.classifier.network.arch.name,
-            recipe=_settings(made),
-            seed=made.seed,
-            temperature=made.classifier.temperature,
+        training=TrainingSummary(
+            architecture=contents.classifier.network.arch.name,
+            recipe=_settings(contents),
+            seed=contents.seed,
+            temperature=contents.classifier.temperature,
             seconds=clock.seconds(),
             machine=manifest.machine,
             packages=manifest.packages,
         ),
-        warnings=made.warnings,
-        what_changed=made.what_changed,
-        epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in made.learned.history),
-        steps=made.learned.results,
-        labels_review=made.review,
+        warnings=contents.warnings,
+        what_changed=contents.what_changed,
+        epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in contents.training.history),
+        stages=contents.training.results,
+        labels_review=contents.review,
     )
 
 
-def _how(made: Made) -> str:
+def _how(contents: BundleContents) -> str:
     """What was trained, for the model card."""
-    first, blocks = made.learned.first_block, len(made.classifier.network.blocks)
-    if not made.recipe.pretrained:
+    first, blocks = contents.training.first_block, len(contents.classifier.network.blocks)
+    if not contents.recipe.pretrained:
         return "All layers, trained from a random initialization"
-    name = made.weights.entry.name
+    name = contents.weights.entry.name
     if first is None:
         return f"A logistic head on the frozen trunk of {name}"
     if first == 0:
@@ -210,25 +212,25 @@ def _how(made: Made) -> str:
     return f"{trained}, trained on from {name}, the rest frozen"
 
 
-def _settings(made: Made) -> dict[str, Any]:
-    recipe, head = made.recipe, made.head
+def _settings(contents: BundleContents) -> dict[str, Any]:
+    recipe, head = contents.recipe, contents.head
     values = {key: value for key, value in asdict(recipe).items() if key not in TABLES and value is not None}
     for name, step in recipe.tables.items():
         values |= {f"{name}.{key}": value for key, value in asdict(step).items()}
-    labels = made.gathered.truth[made.gathered.indices("train")]
+    labels = contents.dataset.truth[contents.dataset.indices("train")]
     values["classes balanced"] = head.balanced if head else is_balanced(labels, recipe)
     if head:
-        learned = len(made.gathered.embedded_indices("train"))
-        values |= {"chosen penalty": head.penalty, "photos of the head": learned}
+        training = len(contents.dataset.embedded_indices("train"))
+        values |= {"chosen penalty": head.penalty, "photos of the head": training}
     return values
 
 
-def _photos(gathered: Gathered) -> PhotosSummary:
+def _photos(dataset: Dataset) -> PhotosSummary:
     return PhotosSummary(
-        counts=tuple(ClassCount(label, **counts) for label, counts in gathered.counts_by_class().items()),
-        split=split_sentence(gathered.sides.how),
-        skipped=gathered.examined.skipped,
-        near_duplicates=photo_pairs(gathered.examined.records, gathered.copies, gathered.sides.splits),
+        counts=tuple(ClassCount(label, **counts) for label, counts in dataset.counts_by_class().items()),
+        split=split_sentence(dataset.assignment.how),
+        skipped=dataset.examined.skipped,
+        near_duplicates=photo_pairs(dataset.examined.records, dataset.copies, dataset.assignment.splits),
     )
 
 

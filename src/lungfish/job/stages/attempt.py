@@ -18,7 +18,7 @@ from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, fall, or_ch
 from lungfish.job.stages.stage import OpenStage, Plan, Stage, TrainingContext
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.interpolation import Validated, averaged, move_to_best
-from lungfish.training.loop import Fitted, Run
+from lungfish.training.loop import FitResult, Run
 from lungfish.training.probe import Head, is_balanced
 from lungfish.training.validation import score
 
@@ -74,8 +74,8 @@ class Attempts:
     def __init__(self, network: Network, head: Head | None, context: TrainingContext) -> None:
         self._network, self._head, self._context = network, head, context
         self._head_stage = copied(network)
-        self._val = context.gathered.indices("val")
-        self._few = head is not None and len(context.gathered.indices("train")) < context.recipe.few_photos
+        self._val = context.dataset.indices("val")
+        self._few = head is not None and len(context.dataset.indices("train")) < context.recipe.few_photos
         self._judge = Judge(context, few=self._few)
         self._ends: list[Mapping[str, Tensor]] = []  # of the runs whose weights may be averaged
         self._trial: Gain | None = None
@@ -104,7 +104,7 @@ class Attempts:
         row = StageResult(name, None, 0.0, kept=False, why="", settings=asdict(plan.settings))
         run, opened = self._run(name, plan), stage.open(plan)
         if self._few and not stage.is_again:
-            trial = self._trial = self._context.group.agree(self._cross_fit(opened, run))
+            trial = self._trial = self._context.group.broadcast(self._cross_fit(opened, run))
             if trial and not trial.is_clear(CLEAR):
                 self._is_hopeless = True
                 why = f"not kept: cross-validated, {fall(trial, 'training photo')}{or_chance(trial)}"
@@ -125,7 +125,7 @@ class Attempts:
         if before is None:
             outcome = Outcome(opened.val_logits(), 1.0, is_last=False, verdict=Verdict(True, ""))
         else:
-            outcome = self._context.group.agree(self._judged(opened, start, before))
+            outcome = self._context.group.broadcast(self._judged(opened, start, before))
         if not outcome.verdict.kept:
             self._network.load_state_dict(start)
             self._ends = []
@@ -146,21 +146,21 @@ class Attempts:
     def _judged(self, opened: OpenStage, start: Mapping[str, Tensor], before: Logits) -> Outcome:
         """Move the trained network to the best point on its way, and compare that with what was there before."""
         ends = [averaged(self._ends)] if len(self._ends) > 1 else [copied(self._network), self._ends[0]]
-        photos = Validated(opened.val_logits, self._truth, self._context.gathered.sides.units[self._val])
+        photos = Validated(opened.val_logits, self._truth, self._context.dataset.assignment.units[self._val])
         end, share, logits = move_to_best(self._network, self._head_stage, ends, photos)
         verdict = self._judge(self._network, start, (before, logits), self._trial if self._few else None)
         return Outcome(logits, share, is_last=end == len(ends) - 1, verdict=verdict)
 
     @property
     def _truth(self) -> NDArray[np.int64]:
-        truth: NDArray[np.int64] = self._context.gathered.truth[self._val]
+        truth: NDArray[np.int64] = self._context.dataset.truth[self._val]
         return truth
 
     def _run(self, name: str, plan: Plan[Any]) -> Run:
         context = self._context
         decided = {"shortened": json.dumps(plan.changed()), "first_block": str(plan.first_block)}
         checkpoints = Checkpoints(context.folder / name, {**context.job, **decided})
-        if context.group.leads:
+        if context.group.is_main:
             checkpoints.begin()
         return Run(
             name=name,
@@ -178,8 +178,8 @@ def _class_weight(context: TrainingContext) -> Tensor | None:
     """Each class's weight in the loss, 1 on average over the photos; None if every photo weighs the same."""
     import torch
 
-    gathered = context.gathered
-    labels = gathered.truth[gathered.indices("train")]
+    dataset = context.dataset
+    labels = dataset.truth[dataset.indices("train")]
     if not is_balanced(labels, context.recipe):
         return None
     counts = np.bincount(labels)
@@ -187,10 +187,10 @@ def _class_weight(context: TrainingContext) -> Tensor | None:
 
 
 def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-    return tuple({"step": name} | dict(row) for row in history)
+    return tuple({"stage": name} | dict(row) for row in history)
 
 
-def _in_words(fitted: Fitted, outcome: Outcome) -> str:
+def _in_words(fitted: FitResult, outcome: Outcome) -> str:
     """Say what came of a run, for people."""
     ended = {"epochs": "", "patience": ", no better one for a while", "minutes": ", then time was up"}[fitted.stopped]
     kept = "kept" if outcome.verdict.kept else "not kept"

@@ -16,7 +16,7 @@ from lungfish.training.finetune import LabelledViews, Positions, ViewsOfPhotos, 
 from lungfish.training.interpolation import Validated, move_to_best
 from lungfish.training.loop import Run
 from lungfish.training.paired_gain import gain, losses
-from lungfish.training.probe import Head, Samples, fit_penalty, fit_temperature
+from lungfish.training.probe import Head, LabelledFeatures, fit_penalty, fit_temperature
 from lungfish.training.stage_settings import Finetune
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Photos:
     """
 
     train: LabelledViews
-    samples: Samples
+    samples: LabelledFeatures
     units: NDArray[np.int64]
     val: LabelledViews
     val_features: NDArray[np.float32]
@@ -80,7 +80,7 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
     answered, found = np.empty(0, np.int64), None
     halves = _halves(labels, photos.units, run.seed)
     for number, (seen, held_out) in enumerate(halves, 1):
-        some = Samples(photos.samples.features[seen], labels[seen])
+        some = LabelledFeatures(photos.samples.features[seen], labels[seen])
         fitted = fit_penalty(some, head.penalty, balanced=head.balanced)
         temperature = fit_temperature(fitted.logits(photos.val_features), photos.val.labels)
         before[held_out] = losses(fitted.logits(photos.samples.features[held_out]), labels[held_out], temperature)

@@ -26,8 +26,8 @@ from lungfish.training.finetune import (
     tail_of,
     validation,
 )
-from lungfish.training.group import first_leads
-from lungfish.training.loop import Fitted, Run
+from lungfish.training.group import main_first
+from lungfish.training.loop import FitResult, Run
 from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Finetune
 from lungfish.training.step_time import seconds_per_photo
@@ -48,7 +48,7 @@ class FinetuneStage:
     def __init__(self, network: Network, settings: Finetune, context: TrainingContext) -> None:
         self.settings = settings
         self._network, self._context = network, context
-        self._train, self._val = (len(context.gathered.indices(split)) for split in ("train", "val"))
+        self._train, self._val = (len(context.dataset.indices(split)) for split in ("train", "val"))
         self._measured_s: dict[int, float] = {}  # one photo's way through the tail and back, by its first block
 
     def estimate(self, budget: Budget, first: Plan[Finetune] | None = None) -> Plan[Finetune]:  # noqa: ARG002
@@ -89,7 +89,7 @@ class FinetuneStage:
     def _seconds(self, settings: Finetune, budget: Budget) -> float:
         """Return the seconds for all views, and for all epochs."""
         block, recipe = self._boundary(settings, budget), self._context.recipe
-        views_s = self._context.pace.views_s(self._train, 1 + settings.views, share_before(self._network.arch, block))
+        views_s = self._context.speed.views_s(self._train, 1 + settings.views, share_before(self._network.arch, block))
         passes = 2 if self._train < recipe.few_photos else 1  # as long again to cross-fit
         return RESERVE * views_s + passes * self.epochs_s(settings, block)
 
@@ -107,8 +107,8 @@ class FinetuneStage:
 
         if block not in self._measured_s:
             group, settings = self._context.group, self.settings
-            batch = min(settings.batch, self._train)
-            photos = max(batch // (group.size * settings.accumulate), 2)  # batch norm needs two
+            batch = min(settings.batch_size, self._train)
+            photos = max(batch // (group.size * settings.grad_accum_steps), 2)  # batch norm needs two
             tail = tail_of(self._network, block).to(group.device)
             inputs = torch.zeros((photos, *boundary_shape(self._network.arch, block)), device=group.device)
             seconds = seconds_per_photo(tail, inputs, learns_statistics=settings.batch_norm == "batch")
@@ -155,24 +155,24 @@ class OpenFinetune:
         assert plan.settings
         self._network, self._settings, self._block = network, plan.settings, plan.first_block
         self._context = context
-        self._train, self._val = context.gathered.indices("train"), context.gathered.indices("val")
+        self._train, self._val = context.dataset.indices("train"), context.dataset.indices("val")
 
     def cross_fit(self, head: Head, run: Run) -> Gain | None:
-        gathered = self._context.gathered
-        if len(gathered.embedded_indices("train")) < len(self._train):
+        dataset = self._context.dataset
+        if len(dataset.embedded_indices("train")) < len(self._train):
             return None
         train, val = self._labelled()
         photos = Photos(
             train=train,
-            samples=gathered.samples(self._train),
-            units=gathered.sides.units[self._train],
+            samples=dataset.samples(self._train),
+            units=dataset.assignment.units[self._train],
             val=val,
-            val_features=gathered.samples(self._val).features,
-            val_units=gathered.sides.units[self._val],
+            val_features=dataset.samples(self._val).features,
+            val_units=dataset.assignment.units[self._val],
         )
         return cross_fit(self._network, self._block, photos, head, self._settings, run)
 
-    def train(self, run: Run) -> Fitted:
+    def train(self, run: Run) -> FitResult:
         return finetune(self._network, self._block, *self._labelled(), self._settings, run)
 
     def val_logits(self) -> NDArray[np.float32]:
@@ -184,7 +184,7 @@ class OpenFinetune:
 
     def _labelled(self) -> tuple[LabelledViews, LabelledViews]:
         """Return the training views, and the plain ones of validation photos."""
-        with first_leads(self._context.group):
+        with main_first(self._context.group):
             return self._views(self._train, self._settings.views), self._on_val
 
     @cached_property
@@ -196,18 +196,18 @@ class OpenFinetune:
         return self._views(self._val, 0)
 
     def _views(self, indices: NDArray[np.int64], views: int) -> LabelledViews:
-        context, gathered, settings = self._context, self._context.gathered, self._settings
-        records = [gathered.examined.records[i] for i in indices]
+        context, dataset, settings = self._context, self._context.dataset, self._settings
+        records = [dataset.examined.records[i] for i in indices]
         augmentation = Augmentation(settings.min_area, flips=settings.flips, color=settings.color)
         activations = compute_views(
-            [gathered.reader(record.photo) for record in records],
+            [dataset.reader(record.photo) for record in records],
             [record.seen.sha256 for record in records],
             self._frozen,
             context.preprocess,
             ViewSettings(views, augmentation, context.seed),
             context.progress,
         )
-        return LabelledViews(activations, gathered.truth[indices])
+        return LabelledViews(activations, dataset.truth[indices])
 
 
 class _OpenAgain:
@@ -219,7 +219,7 @@ class _OpenAgain:
     def cross_fit(self, _head: Head, _run: Run, /) -> Gain | None:
         return None  # the first run has shown it
 
-    def train(self, run: Run) -> Fitted:
+    def train(self, run: Run) -> FitResult:
         return self._first.train(replace(run, seed=run.seed + self._seed_offset))
 
     def val_logits(self) -> NDArray[np.float32]:

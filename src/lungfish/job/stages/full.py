@@ -20,7 +20,7 @@ from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import RESERVE, SHORTEST_EPOCHS, Budget, OpenStage, Plan, TrainingContext
 from lungfish.runtime.cores import physical_cores
 from lungfish.training.full import full, sides_px
-from lungfish.training.loop import Fitted, Run
+from lungfish.training.loop import FitResult, Run
 from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Full
 from lungfish.training.step_time import seconds_per_photo
@@ -42,7 +42,7 @@ class FullStage:
     def __init__(self, network: Network, settings: Full, context: TrainingContext) -> None:
         self.settings = settings
         self._network, self._context = network, context
-        self._train, self._val = (len(context.gathered.records(split)) for split in ("train", "val"))
+        self._train, self._val = (len(context.dataset.records(split)) for split in ("train", "val"))
 
     def estimate(self, budget: Budget, first: Plan[Full] | None = None) -> Plan[Full]:  # noqa: ARG002
         possible = range(min(self.settings.epochs, SHORTEST_EPOCHS), self.settings.epochs + 1)
@@ -62,7 +62,7 @@ class FullStage:
         sides = sides_px(replace(self.settings, epochs=epochs), resolution_px)
         areas = sum((side / resolution_px) ** 2 for side in sides)
         computed_s = self._photo_s * (areas * self._train + epochs * self._val / 3)
-        read_s = context.pace.decode_s * epochs * (self._train + self._val)
+        read_s = context.speed.decode_s * epochs * (self._train + self._val)
         # accelerators compute while photos are read
         together_s = computed_s + read_s if context.group.device == "cpu" else max(computed_s, read_s)
         return RESERVE * together_s / context.group.size
@@ -73,7 +73,7 @@ class FullStage:
         import torch
 
         side, device = self._context.preprocess.resolution_px, self._context.group.device
-        at_once = self.settings.batch // self.settings.accumulate
+        at_once = self.settings.batch_size // self.settings.grad_accum_steps
         photos = max(min(SAMPLE_MACS // cost(self._network.arch).macs, at_once), 2)  # batch norm needs two
         pixels = torch.zeros((photos, 3, side, side), dtype=torch.uint8, device=device)
         learns = self.settings.batch_norm == "batch"
@@ -92,30 +92,30 @@ class OpenFull:
     def cross_fit(self, _head: Head, _run: Run, /) -> Gain | None:
         return None  # all layers, trained twice more, take too long
 
-    def train(self, run: Run) -> Fitted:
+    def train(self, run: Run) -> FitResult:
         context, settings = self._context, self._settings
         augmentation = FreshAugmentation(
             settings.min_area, flips=settings.flips, color=settings.color, policy=settings.policy
         )
-        with PhotoLoader(context.gathered.photos.reader, self._workers()) as loader:
-            records = context.gathered.records("train")
+        with PhotoLoader(context.dataset.photos.reader, self._workers()) as loader:
+            records = context.dataset.records("train")
             train = PhotoBatches(loader, records, context.preprocess, augmentation, context.seed)
             return full(self._network, context.preprocess, train, self._validation(loader), settings, run)
 
     def val_logits(self) -> NDArray[np.float32]:
-        with PhotoLoader(self._context.gathered.photos.reader) as loader:
+        with PhotoLoader(self._context.dataset.photos.reader) as loader:
             logits = self._validation(loader).logits(_layers(self._network, self._context))
         self._network.cpu()
         return logits
 
     def _validation(self, loader: PhotoLoader) -> Validation:
-        context, gathered = self._context, self._context.gathered
-        records = gathered.records("val")
+        context, dataset = self._context, self._context.dataset
+        records = dataset.records("val")
 
         def inputs(chunks: Sequence[NDArray[np.int64]]) -> Iterator[Tensor]:
             return plain_batches(loader, records, context.preprocess, chunks)
 
-        return Validation(inputs, gathered.truth[gathered.indices("val")], context.group)
+        return Validation(inputs, dataset.truth[dataset.indices("val")], context.group)
 
     def _workers(self) -> int:
         if self._settings.workers >= 0:

@@ -10,7 +10,7 @@ import numpy as np
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress
 from lungfish.data.scan.features import Trunk
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 from lungfish.job.start import Start
 from lungfish.training.crossvalidation import HeldOut, cross_validate
 from lungfish.training.probe import Head, fit_probe
@@ -18,7 +18,7 @@ from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import network_state
 from lungfish.weights.fetch.converted import fetch_converted
 from lungfish.weights.fetch.fetch import FetchOptions
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -30,19 +30,19 @@ class HeadStage:
 
     Args:
         network: Holds the head.
-        head: Fitted on the features in `gathered`; None without pretrained weights.
+        head: Fitted on the features in `dataset`; None without pretrained weights.
         start: The architecture and the weights.
         weights: The record of the weights.
         trunk: Computes the features.
-        gathered: The photos and their features.
+        dataset: The photos and their features.
     """
 
     network: Network
     head: Head | None
     start: Start
-    weights: Card
+    weights: WeightsRecord
     trunk: Trunk
-    gathered: Gathered
+    dataset: Dataset
 
 
 def initial_network(start: Start, seed: int) -> Network:
@@ -52,35 +52,35 @@ def initial_network(start: Start, seed: int) -> Network:
     return nn.build(start.arch, start.entry.flavour, seed=seed).eval()
 
 
-def open_network(start: Start, recipe: Recipe, seed: int, fetching: FetchOptions) -> tuple[Network, Card]:
+def open_network(start: Start, recipe: Recipe, seed: int, fetching: FetchOptions) -> tuple[Network, WeightsRecord]:
     """Return the network that a job starts from, and the record of its weights, which are fetched if need be."""
     from lungfish.weights.load import load_network
 
     if not recipe.pretrained:
         network = initial_network(start, seed)
         drawn = sha256_bytes(b"".join(np.ascontiguousarray(each).data for each in network_state(network).values()))
-        return network, Card(replace(start.entry, sha256=drawn), "")
-    card = fetch_converted(start.entry, fetching)
-    return load_network(card.entry, start.arch), card
+        return network, WeightsRecord(replace(start.entry, sha256=drawn), "")
+    record = fetch_converted(start.entry, fetching)
+    return load_network(record.entry, start.arch), record
 
 
-def fit_head(gathered: Gathered, recipe: Recipe, seed: int, progress: Progress) -> tuple[Head | None, HeldOut | None]:
+def fit_head(dataset: Dataset, recipe: Recipe, seed: int, progress: Progress) -> tuple[Head | None, HeldOut | None]:
     """The head on the training photos, and its cross-validation; its copies of the features do not last."""
     if not recipe.pretrained:
         return None, None
-    progress.say(gathered.sampled() or "Fitting the head")
-    train, val = (gathered.samples(gathered.embedded_indices(split)) for split in ("train", "val"))
+    progress.say(dataset.sampled() or "Fitting the head")
+    train, val = (dataset.samples(dataset.embedded_indices(split)) for split in ("train", "val"))
     head = fit_probe(train, val, recipe)
-    return head, _cross_validate(gathered, head, recipe, seed)
+    return head, _cross_validate(dataset, head, recipe, seed)
 
 
-def _cross_validate(gathered: Gathered, head: Head, recipe: Recipe, seed: int) -> HeldOut | None:
+def _cross_validate(dataset: Dataset, head: Head, recipe: Recipe, seed: int) -> HeldOut | None:
     """Answers of the head's cross-validation over all photos; None with many photos, or with too few to fold."""
-    truth, units = gathered.truth, gathered.sides.units
-    if len(gathered.photos.photos) >= recipe.cross_validate_below:
+    truth, units = dataset.truth, dataset.assignment.units
+    if len(dataset.photos.photos) >= recipe.cross_validate_below:
         return None
-    folds = min(recipe.folds, *(len(set(units[truth == label])) for label in range(len(gathered.labels))))
+    folds = min(recipe.folds, *(len(set(units[truth == label])) for label in range(len(dataset.labels))))
     if folds < 2:
         return None
-    everything = gathered.samples(np.arange(len(truth)))
+    everything = dataset.samples(np.arange(len(truth)))
     return cross_validate(everything, units, head, folds, seed)

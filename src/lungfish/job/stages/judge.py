@@ -45,8 +45,8 @@ class Judge:
     """
 
     def __init__(self, context: TrainingContext, *, few: bool) -> None:
-        val = context.gathered.indices("val")
-        self._truth, self._units = context.gathered.truth[val], context.gathered.sides.units[val]
+        val = context.dataset.indices("val")
+        self._truth, self._units = context.dataset.truth[val], context.dataset.assignment.units[val]
         self._few = few
         self._changed = ChangedPhotos(context)
 

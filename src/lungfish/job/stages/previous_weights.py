@@ -11,7 +11,7 @@ from lungfish.core.errors import LungfishError
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.scan.sample import embed_sample
-from lungfish.job.dataset import Gathered
+from lungfish.job.dataset import Dataset
 from lungfish.job.spec import Job
 from lungfish.job.stages.head import HeadStage
 from lungfish.job.start import Start, choose_start
@@ -27,24 +27,24 @@ from lungfish.weights.fetch.fetch import FetchOptions
 from lungfish.weights.load import load_network
 
 
-def last_weights(gathered: Gathered, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
+def last_weights(dataset: Dataset, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
     """Return what the last bundle learned, as a start; None if there is nothing that this job could go on from.
 
     It must be of the same network and resize rule, and trained from the weights that the job names, if it names any. It
     must be of other photos, or of another split: the same command on the same photos makes the same bundle again.
 
     Args:
-        gathered: The photos, and the folder of the last bundle.
+        dataset: The photos, and the folder of the last bundle.
         start: Of this job.
         job: This one.
         recipe: Of this job.
         progress: Told why a bundle is left alone.
     """
-    previous = gathered.previous
+    previous = dataset.previous
     if previous is None or not recipe.tables or not recipe.pretrained:
         return None
     try:
-        if read_manifest(previous).data.fingerprint == gathered.fingerprint():
+        if read_manifest(previous).data.fingerprint == dataset.fingerprint():
             return None
         last = choose_start(None, str(previous))
     except LungfishError as error:
@@ -70,25 +70,25 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
     Raises:
         UnreadablePhotoError: A photo that could be read before cannot be now.
     """
-    gathered = fresh.gathered
-    train, val = (gathered.embedded_indices(split) for split in ("train", "val"))
-    if fresh.head is None or len(gathered.indices("train")) < recipe.few_photos:
+    dataset = fresh.dataset
+    train, val = (dataset.embedded_indices(split) for split in ("train", "val"))
+    if fresh.head is None or len(dataset.indices("train")) < recipe.few_photos:
         return None
     try:
-        card = fetch_converted(last.entry, FetchOptions(progress=progress))
-        network = load_network(card.entry, last.arch)
-        trunk = open_trunk(network, card.entry)
+        record = fetch_converted(last.entry, FetchOptions(progress=progress))
+        network = load_network(record.entry, last.arch)
+        trunk = open_trunk(network, record.entry)
     except LungfishError as error:
         progress.warn(f"Not starting from {last.entry.name}: {error.message}")
         return None
     if trunk.key == fresh.trunk.key:
         return None  # it had trained a head alone, as this job has by now
-    positions = gathered.embedded_indices("train", "val")
+    positions = dataset.embedded_indices("train", "val")
     rule = last.preprocess
-    examined = embed_sample(gathered.examined, positions, gathered.photos, rule, trunk, progress)
-    gathered = replace(gathered, examined=examined)
-    head = fit_probe(gathered.samples(train), gathered.samples(val), recipe)
-    before, after, units = _losses(fresh, gathered, head)
+    examined = embed_sample(dataset.examined, positions, dataset.photos, rule, trunk, progress)
+    dataset = replace(dataset, examined=examined)
+    head = fit_probe(dataset.samples(train), dataset.samples(val), recipe)
+    before, after, units = _losses(fresh, dataset, head)
     words = (
         f"on {plural(len(units), 'validation photo')} a head on its weights has a loss of {after.mean():.3f}, on the "
         f"pretrained ones {before.mean():.3f}"
@@ -97,14 +97,14 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
         progress.say(f"Not starting from {last.entry.name}: {words}")
         return None
     progress.say(f"Starting from {last.entry.name}: {words}")
-    attach(network, head, len(gathered.labels))
-    return HeadStage(network, head, Start(last.arch, card.entry), card, trunk, gathered)
+    attach(network, head, len(dataset.labels))
+    return HeadStage(network, head, Start(last.arch, record.entry), record, trunk, dataset)
 
 
-def _losses(fresh: HeadStage, gathered: Gathered, head: Head) -> tuple[Losses, Losses, NDArray[np.int64]]:
+def _losses(fresh: HeadStage, dataset: Dataset, head: Head) -> tuple[Losses, Losses, NDArray[np.int64]]:
     """Return the losses on validation photos of the head of `fresh` and of `head`, and the photos' scenes."""
-    val = gathered.embedded_indices("val")
-    truth = gathered.truth[val]
+    val = dataset.embedded_indices("val")
+    truth = dataset.truth[val]
     assert fresh.head
-    before = losses(fresh.head.logits(fresh.gathered.samples(val).features), truth)
-    return before, losses(head.logits(gathered.samples(val).features), truth), gathered.sides.units[val]
+    before = losses(fresh.head.logits(fresh.dataset.samples(val).features), truth)
+    return before, losses(head.logits(dataset.samples(val).features), truth), dataset.assignment.units[val]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class TrainingResult:
     """What came of all stages; the network holds the weights.
 
     Args:
@@ -40,7 +40,7 @@ class Learned:
     first_block: int | None
 
 
-def run_stages(network: Network, head: Head | None, context: TrainingContext) -> Learned:
+def run_stages(network: Network, head: Head | None, context: TrainingContext) -> TrainingResult:
     """Train the network in place by the stages of the recipe.
 
     Each stage starts from the best weights so far; what is no better on validation photos is undone.
@@ -57,13 +57,13 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
         StorageError: Activations or a checkpoint cannot be written.
         StoppedError: The caller asked for it.
     """
-    gathered = context.gathered
-    truth = gathered.truth[gathered.indices("val")]
+    dataset = context.dataset
+    truth = dataset.truth[dataset.indices("val")]
     reached, first_block = None, None
     results: list[StageResult] = []
     history: list[dict[str, Any]] = []
     if head:
-        reached = head.logits(gathered.samples(gathered.indices("val")).features)
+        reached = head.logits(dataset.samples(dataset.indices("val")).features)
         seconds = time.monotonic() - context.began
         results.append(
             StageResult("probe", score(reached, truth), seconds, kept=True, why="a head on the frozen trunk")
@@ -95,7 +95,7 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
             reached = attempt.logits
             first_block = plan.first_block if first_block is None else min(first_block, plan.first_block)
     assert reached is not None
-    return Learned(fit_temperature(reached, truth), tuple(results), tuple(history), first_block)
+    return TrainingResult(fit_temperature(reached, truth), tuple(results), tuple(history), first_block)
 
 
 def _begin(stages: Mapping[str, Stage[Any]], context: TrainingContext) -> None:
@@ -104,7 +104,7 @@ def _begin(stages: Mapping[str, Stage[Any]], context: TrainingContext) -> None:
         return
     budget = budget_of(context.deadline - time.monotonic())
     lines, _ = plan_stages(stages, budget, context.recipe.minutes)  # every process measures its pace
-    if context.group.leads and not context.folder.exists():
+    if context.group.is_main and not context.folder.exists():
         context.progress.say("\n".join(["Planned, as far as validation improves:", *lines]))
         begin_run(context.folder, context.job)
 
@@ -115,7 +115,7 @@ def _plan(name: str, stage: Stage[Any], first: Plan[Any] | None, context: Traini
     The first process decides.
     """
     plan, why = Plan(stage.settings, None, 0.0, 0.0, 0), ""
-    if context.group.leads:
+    if context.group.is_main:
         begun = read_job(context.folder / name)
         if begun and "skipped" in begun:
             why = begun["skipped"]
@@ -131,5 +131,5 @@ def _plan(name: str, stage: Stage[Any], first: Plan[Any] | None, context: Traini
             why = describe(name, plan, left_s, context.recipe.minutes)
             if plan.settings is None and context.recipe.pretrained:  # without, there is nothing to continue from
                 Checkpoints(context.folder / name, {**context.job, "skipped": why}).begin()
-    agreed: tuple[Plan[Any], str] = context.group.agree((plan, why))
+    agreed: tuple[Plan[Any], str] = context.group.broadcast((plan, why))
     return agreed

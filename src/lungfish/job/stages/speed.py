@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.scan.features import Trunk
-from lungfish.job.dataset import HEAD_PHOTOS, Gathered
+from lungfish.job.dataset import HEAD_PHOTOS, Dataset
 from lungfish.job.start import Start
 from lungfish.runtime.cores import physical_cores
 from lungfish.training.recipe import Recipe
@@ -28,7 +28,7 @@ FIXED_S = 14.0
 
 
 @dataclass(frozen=True)
-class Pace:
+class Speed:
     """Seconds for one photo, with all cores at work.
 
     Args:
@@ -41,7 +41,7 @@ class Pace:
     trunk_s: float = 0.0
     answer_s: float = 0.0
 
-    def gather_s(self, photos: int) -> float:
+    def scan_s(self, photos: int) -> float:
         """Looking at photos, and their features."""
         return photos * (self.decode_s + self.trunk_s)
 
@@ -49,27 +49,27 @@ class Pace:
         """Activations of views, the plain one included, after a share of the trunk."""
         return photos * (self.decode_s + views * share * self.trunk_s)
 
-    def finish_s(self, gathered: Gathered, recipe: Recipe) -> float:
+    def finish_s(self, dataset: Dataset, recipe: Recipe) -> float:
         """Export, quantization, proof on validation and test photos, review of labels, and the bundle."""
-        counts = gathered.counts()
+        counts = dataset.counts()
         proof_s = (counts["val"] + counts["test"]) * (self.decode_s + ARTIFACTS * self.answer_s)
         calibration_s = CALIBRATION_FACTOR * self.answer_s * recipe.calibration_photos
-        reviewed = min(len(gathered.embedded_indices("train", "val")), HEAD_PHOTOS)
+        reviewed = min(len(dataset.embedded_indices("train", "val")), HEAD_PHOTOS)
         return proof_s + calibration_s + LABELS_S * reviewed + FIXED_S
 
 
-def measure_pace(gathered: Gathered, start: Start, network: Network, trunk: Trunk) -> Pace:
+def measure_speed(dataset: Dataset, start: Start, network: Network, trunk: Trunk) -> Speed:
     """On a sample spread over all photos."""
-    records, cores = gathered.examined.records, physical_cores()
+    records, cores = dataset.examined.records, physical_cores()
     sample = [records[i] for i in np.linspace(0, len(records) - 1, SAMPLE_PHOTOS).astype(int)]
     began = time.perf_counter()
-    pixels = np.stack([start.preprocess.pixels(start.preprocess.decode(gathered.read(each.photo))) for each in sample])
+    pixels = np.stack([start.preprocess.pixels(start.preprocess.decode(dataset.read(each.photo))) for each in sample])
     decode_s = (time.perf_counter() - began) / len(sample) / cores
     if isinstance(trunk, OnnxTrunk):  # one thread for each photo
         trunk_s = answer_s = _seconds(trunk, pixels) / cores
     else:
         trunk_s, answer_s = _seconds(trunk, pixels), _seconds(OnnxTrunk(network, start.entry), pixels) / cores
-    return Pace(decode_s, trunk_s, answer_s)
+    return Speed(decode_s, trunk_s, answer_s)
 
 
 def _seconds(trunk: Trunk, pixels: NDArray[np.uint8]) -> float:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from lungfish.core.progress import Progress
 from lungfish.evaluation.stage_result import Gain
-from lungfish.job.dataset import Gathered
-from lungfish.job.stages.speed import Pace
+from lungfish.job.dataset import Dataset
+from lungfish.job.stages.speed import Speed
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.group import Group
-from lungfish.training.loop import Fitted, Run
+from lungfish.training.loop import FitResult, Run
 from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe
 from lungfish.training.stage_settings import Tuning
@@ -34,7 +34,7 @@ class TrainingContext:
     """What the stages of a job share.
 
     Args:
-        gathered: The photos.
+        dataset: The photos.
         recipe: The job's recipe.
         entry: The weights that the network started from; says how pixels are normalized.
         preprocess: The resize rule.
@@ -43,12 +43,12 @@ class TrainingContext:
         job: What must be the same for it to resume.
         began: When the job began, in seconds of `time.monotonic`.
         deadline: When the last stage must end, in seconds of `time.monotonic`.
-        pace: The speed of this machine.
+        speed: The speed of this machine.
         group: The processes that train together.
         progress: Receives photos and batches.
     """
 
-    gathered: Gathered
+    dataset: Dataset
     recipe: Recipe
     entry: WeightsEntry
     preprocess: Preprocessing
@@ -57,7 +57,7 @@ class TrainingContext:
     job: Mapping[str, str]
     began: float
     deadline: float
-    pace: Pace
+    speed: Speed
     group: Group
     progress: Progress
 
@@ -132,7 +132,7 @@ class OpenStage(Protocol):
         """
         ...
 
-    def train(self, run: Run) -> Fitted:
+    def train(self, run: Run) -> FitResult:
         """Train the network in place."""
         ...
 

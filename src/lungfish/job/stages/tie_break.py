@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from lungfish.data.augment.changed_views import CHANGES, changed_views
 from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages.stage import TrainingContext
-from lungfish.runtime.ahead import map_ahead
 from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.prefetch import prefetch
 from lungfish.training.paired_gain import gain, losses
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class ChangedPhotos:
 
     def __init__(self, context: TrainingContext) -> None:
         self._context = context
-        indices = context.gathered.indices("val")
+        indices = context.dataset.indices("val")
         spread = np.linspace(0, len(indices) - 1, min(PHOTOS, len(indices))).astype(np.int64)
         self._indices = indices[spread]
 
@@ -37,7 +37,7 @@ class ChangedPhotos:
 
         from lungfish.training.layers import from_pixels
 
-        labels = self._context.gathered.truth[self._indices].repeat(len(CHANGES))
+        labels = self._context.dataset.truth[self._indices].repeat(len(CHANGES))
         layers = from_pixels(network, self._context.preprocess).to(self._context.group.device).eval()
         with torch.inference_mode():
             parts = [
@@ -51,17 +51,17 @@ class ChangedPhotos:
 
     def gain(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
         """Compare two networks by what `losses` returned for them."""
-        return gain(before, after, self._context.gathered.sides.units[self._indices])
+        return gain(before, after, self._context.dataset.assignment.units[self._indices])
 
     @cached_property
     def _pixels(self) -> NDArray[np.uint8]:
         """uint8 `[photos * changes, 3, side, side]`."""
-        gathered, preprocess = self._context.gathered, self._context.preprocess
-        photos = [gathered.examined.records[i].photo for i in self._indices]
+        dataset, preprocess = self._context.dataset, self._context.preprocess
+        photos = [dataset.examined.records[i].photo for i in self._indices]
 
         def views(position: int) -> NDArray[np.uint8]:
-            return changed_views(preprocess.pixels(preprocess.decode(gathered.read(photos[position]))))
+            return changed_views(preprocess.pixels(preprocess.decode(dataset.read(photos[position]))))
 
         cores = physical_cores()
-        made = np.concatenate(list(map_ahead(views, range(len(photos)), cores, 2 * cores)))
-        return np.ascontiguousarray(made.transpose(0, 3, 1, 2))
+        created = np.concatenate(list(prefetch(views, range(len(photos)), cores, 2 * cores)))
+        return np.ascontiguousarray(created.transpose(0, 3, 1, 2))

@@ -13,7 +13,7 @@ from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
 from lungfish.weights.convert.fit import check_fit
 from lungfish.weights.formats.checkpoint import read_checkpoint
-from lungfish.weights.layouts import SOURCES, Place, find_layout, find_source, places, select
+from lungfish.weights.layouts import SOURCES, TensorSlot, find_layout, find_source, select, tensor_slots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +83,7 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
         UsageError: the target has no such network, or computes it with other padding or another epsilon.
     """
     arch, source = net.arch, find_source(choose(target, TARGETS, "target of weights"))
-    where = places(arch, find_layout(target, arch))
+    where = tensor_slots(arch, find_layout(target, arch))
     if net.flavour != source.flavour_of(arch):
         able = [name for name in TARGETS if SOURCES[name].flavour_of(arch) == net.flavour]
         raise UsageError(
@@ -92,7 +92,7 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
             f"Targets that compute like it: {', '.join(able)}." if able else "No target computes like it.",
         )
     state = net.state_dict()
-    return {place.name: state[ours].detach().clone() for ours, place in where.items()}
+    return {slot.name: state[ours].detach().clone() for ours, slot in where.items()}
 
 
 def fill(network: Network, state: Mapping[str, object], source: str) -> Filled:
@@ -103,26 +103,26 @@ def fill(network: Network, state: Mapping[str, object], source: str) -> Filled:
         WeightsError: lists what is missing, unexpected, misshapen or not finite, by the names of the source.
     """
     library = find_source(source)
-    where = places(network.arch, find_layout(source, network.arch))
+    where = tensor_slots(network.arch, find_layout(source, network.arch))
     chosen = select(state, library)
     found = {name: state[there] for name, there in chosen.names.items()}
     dropped = _drop_background(found, where) if library.has_background else ()
-    expected = {place.name: place.shape for place in where.values()}
-    check_fit(network.arch.name, found, expected, [place.name for place in where.values() if place.optional])
-    taken = {ours: _taken(found[place.name], place) for ours, place in where.items() if place.name in found}
+    expected = {slot.name: slot.shape for slot in where.values()}
+    check_fit(network.arch.name, found, expected, [slot.name for slot in where.values() if slot.optional])
+    taken = {ours: _taken(found[slot.name], slot) for ours, slot in where.items() if slot.name in found}
     network.load_state_dict(network.state_dict() | taken)
     return Filled(chosen.averages, (*dropped, *_counted(chosen.ignored)))
 
 
-def _drop_background(found: dict[str, Any], where: Mapping[str, Place]) -> tuple[str, ...]:
+def _drop_background(found: dict[str, Any], where: Mapping[str, TensorSlot]) -> tuple[str, ...]:
     """Cut the first of 1,001 classes from the classifier in `found`, for a network of ImageNet's 1,000."""
     classifier = [where[f"classifier.{tensor}"] for tensor in ("weight", "bias")]
     if not all(
-        place.shape[-1] == IMAGENET_CLASSES and _classes(found.get(place.name)) == IMAGENET_CLASSES + 1
-        for place in classifier
+        slot.shape[-1] == IMAGENET_CLASSES and _classes(found.get(slot.name)) == IMAGENET_CLASSES + 1
+        for slot in classifier
     ):
         return ()
-    found |= {place.name: found[place.name][..., 1:] for place in classifier}
+    found |= {slot.name: found[slot.name][..., 1:] for slot in classifier}
     return (f"class 0 of {IMAGENET_CLASSES + 1:,}, the background",)
 
 
@@ -137,12 +137,12 @@ def _counted(names: Collection[str]) -> list[str]:
     return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]
 
 
-def _taken(tensor: object, place: Place) -> Tensor:
+def _taken(tensor: object, slot: TensorSlot) -> Tensor:
     """A tensor as it lies there, in our order of axes."""
     import torch
 
     theirs: Tensor = torch.as_tensor(tensor)
-    return (theirs.permute(place.axes) if place.axes else theirs).reshape(place.our_shape)
+    return (theirs.permute(slot.axes) if slot.axes else theirs).reshape(slot.our_shape)
 
 
 def _described(flavour: Flavour) -> str:

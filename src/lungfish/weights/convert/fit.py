@@ -28,7 +28,7 @@ def same_layers(arch: Arch, other: Arch) -> bool:
         resolution=other.resolution,
         classes=other.classes,
         dropout=other.dropout,
-        drop_connect=other.drop_connect,
+        drop_path_rate=other.drop_path_rate,
     )
     return lower(at_size) == lower(other)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lungfish.architecture import NAMED, Arch, parse_arch
 from lungfish.core.errors import UsageError
-from lungfish.weights.layouts import SOURCES, Place, find_layout, places, select
+from lungfish.weights.layouts import SOURCES, TensorSlot, find_layout, select, tensor_slots
 
 WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.25, 1.3, 1.4)  # that MobileNets were published at
 CANDIDATES = (*NAMED, *(f"mobilenet_v{version}:width={width:g}" for version in (1, 2) for width in WIDTHS))
@@ -41,18 +41,18 @@ def _shapes(state: Mapping[str, object], source: str) -> dict[str, tuple[int, ..
 def _classes(shapes: Mapping[str, tuple[int, ...]], source: str, arch: Arch) -> int:
     """`count_classes`, by the shapes of the tensors."""
     try:
-        where = places(arch, find_layout(source, arch))
+        where = tensor_slots(arch, find_layout(source, arch))
     except UsageError:
         return 0
-    head = {place.name for ours, place in where.items() if ours.startswith("classifier.")}
-    apart = head | {place.name for place in where.values() if place.optional}
-    expected = {place.name: place.shape for place in where.values() if place.name not in apart}
+    head = {slot.name for ours, slot in where.items() if ours.startswith("classifier.")}
+    apart = head | {slot.name for slot in where.values() if slot.optional}
+    expected = {slot.name: slot.shape for slot in where.values() if slot.name not in apart}
     if expected != {name: shape for name, shape in shapes.items() if name not in apart}:
         return 0
     classes = _outputs(shapes, where["classifier.bias"])
     return classes - 1 if SOURCES[source].has_background and classes == 1001 else classes
 
 
-def _outputs(shapes: Mapping[str, tuple[int, ...]], bias: Place) -> int:
+def _outputs(shapes: Mapping[str, tuple[int, ...]], bias: TensorSlot) -> int:
     shape = shapes.get(bias.name, ())
     return shape[0] if len(shape) == 1 else 0

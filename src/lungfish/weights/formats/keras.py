@@ -16,7 +16,7 @@ from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
 from lungfish.weights.formats.hdf5_process import Hdf5Process
 from lungfish.weights.formats.limits import MAX_TENSORS
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 PROCESS = Hdf5Process()
 # Keras 3 numbers the variables of a layer; these are their names, by class of layer.
@@ -75,10 +75,10 @@ def _names_by_order(arch: Arch) -> dict[str, str]:
         ("gamma", ()): "batch_normalization",
     }
     ordered = defaultdict(list)
-    for place in places(arch, find_layout("keras", arch)).values():
-        layer, _, variable = place.name.rpartition("/")
-        if (variable, place.axes) in classes:
-            ordered[classes[variable, place.axes]].append(layer)
+    for slot in tensor_slots(arch, find_layout("keras", arch)).values():
+        layer, _, variable = slot.name.rpartition("/")
+        if (variable, slot.axes) in classes:
+            ordered[classes[variable, slot.axes]].append(layer)
     return {
         f"{kind}_{number}" if number else kind: layer
         for kind, layers in ordered.items()

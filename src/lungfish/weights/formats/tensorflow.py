@@ -83,8 +83,8 @@ def is_checkpoint(path: Path) -> bool:
 def checkpoint_files(path: Path) -> tuple[Path, ...]:
     """The index, then the data in order."""
     prefix = _prefix(path)
-    beside = prefix.parent.iterdir() if prefix.parent.is_dir() else ()
-    return Path(f"{prefix}{INDEX}"), *sorted(file for file in beside if file.name.startswith(f"{prefix.name}.data-"))
+    nearby = prefix.parent.iterdir() if prefix.parent.is_dir() else ()
+    return Path(f"{prefix}{INDEX}"), *sorted(file for file in nearby if file.name.startswith(f"{prefix.name}.data-"))
 
 
 def _prefix(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """State dicts of other libraries, and ours: one table of names for each library and kind of network."""
 
 from lungfish.weights.layouts.detection import detect_source
-from lungfish.weights.layouts.layout import Layout, Place, places
+from lungfish.weights.layouts.layout import Layout, TensorSlot, tensor_slots
 from lungfish.weights.layouts.preprocessing import usual_preprocessing
 from lungfish.weights.layouts.selection import select
 from lungfish.weights.layouts.sources import SOURCES, Source, find_layout, find_source
@@ -9,12 +9,12 @@ from lungfish.weights.layouts.sources import SOURCES, Source, find_layout, find_
 __all__ = [
     "SOURCES",
     "Layout",
-    "Place",
     "Source",
+    "TensorSlot",
     "detect_source",
     "find_layout",
     "find_source",
-    "places",
     "select",
+    "tensor_slots",
     "usual_preprocessing",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from lungfish.architecture import NAMED, Arch, Op, lower
-from lungfish.architecture.table import Block, Table
+from lungfish.architecture.table import Block, NetworkTable
 from lungfish.core.errors import UsageError
 
 Shape = tuple[int, ...]
@@ -64,7 +64,7 @@ class Layout:
     largest_kernel: int = 11
     variables: Variables = field(default_factory=lambda: TORCH)
 
-    def holds(self, table: Table) -> bool:
+    def holds(self, table: NetworkTable) -> bool:
         """Whether networks of this table can be laid out so."""
         return (
             table.block == self.block
@@ -74,7 +74,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Place:
+class TensorSlot:
     """Where another library keeps one of our tensors.
 
     Args:
@@ -92,7 +92,7 @@ class Place:
     optional: bool = False
 
 
-def places(arch: Arch, layout: Layout) -> dict[str, Place]:
+def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
     """Our name of every tensor of `arch`, and where `layout` keeps it.
 
     Raises:
@@ -108,7 +108,7 @@ def places(arch: Arch, layout: Layout) -> dict[str, Place]:
             variable = layout.variables[kind].get(tensor)
             if variable is not None:
                 name, before = modules[op.name] + variable.name, _before(shape, variable.axes)
-                found[f"{op.name}.{tensor}"] = Place(
+                found[f"{op.name}.{tensor}"] = TensorSlot(
                     name, before, variable.axes, shape, tensor == "num_batches_tracked"
                 )
     return found

@@ -17,7 +17,7 @@ from lungfish.weights.layouts.detection import OURS
 from lungfish.weights.license import NOASSERTION
 from lungfish.weights.resolve.completion import INCOMPLETE, arch_name, complete
 from lungfish.weights.scheme import FILE
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 from lungfish.weights.store.store import Store
 
 BUNDLED = "weights.safetensors"
@@ -60,8 +60,8 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
 
 def _named_before(name: str, location: str) -> str:
     """The network that a person named for a file which does not tell it."""
-    card = Store().card(name)
-    return card.entry.arch if card and card.entry.location == location else ""
+    record = Store().record(name)
+    return record.entry.arch if record and record.entry.location == location else ""
 
 
 def bundle_entry(text: str) -> WeightsEntry:
@@ -107,9 +107,9 @@ def bundle_entry(text: str) -> WeightsEntry:
 
 
 def _origin(manifest: Manifest) -> WeightsEntry | None:
-    """The set that a bundle was trained from: as its card says, or the catalogue, in older bundles."""
-    if manifest.weights.card:
-        return Card.from_json(manifest.weights.card).entry
+    """The set that a bundle was trained from: as its record says, or the catalogue, in older bundles."""
+    if manifest.weights.record:
+        return WeightsRecord.from_json(manifest.weights.record).entry
     return catalogue().get(manifest.weights.name)
 
 

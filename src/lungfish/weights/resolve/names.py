@@ -70,13 +70,13 @@ def _entry(name: str, arch: str | None, *, offline: bool) -> WeightsEntry:
 
 def _fetched(name: str, *, offline: bool) -> WeightsEntry | None:
     """The entry of what the ledger knows by that name."""
-    card = Store().card(name)
-    if card is None and (offline or is_offline()):
+    record = Store().record(name)
+    if record is None and (offline or is_offline()):
         raise WeightsError(
             f"{printable(name)} was not fetched yet, and nobody may be asked",
             "Leave out --offline, LUNGFISH_OFFLINE and HF_HUB_OFFLINE where there is a network.",
         )
-    return card.entry if card else None
+    return record.entry if record else None
 
 
 def _git_entry(text: str, arch: str | None) -> WeightsEntry:

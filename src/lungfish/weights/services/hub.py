@@ -196,7 +196,7 @@ def _model(row: Any) -> HubModel:
 
 
 def _license(info: ModelInfo) -> str:
-    """What the tags say, which the hub makes of the model card; a mirror may have the card only."""
+    """What the tags say, which the hub makes of the model card; a mirror may have the record only."""
     told: Sequence[object] = _tagged(info, "license") or [getattr(info.card_data, "license", None)]
     tag = told[0] if len(told) == 1 and isinstance(told[0], str) else ""
     if tag in NO_LICENSE or not _LICENSE.fullmatch(tag):

@@ -37,7 +37,7 @@ def prune(store: Store, unused_days: float | None = None) -> list[Pruned]:
 
     Args:
         store: of weights.
-        unused_days: 0 deletes every set; None only unfinished downloads and files that no card refers to.
+        unused_days: 0 deletes every set; None only unfinished downloads and files that no record refers to.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -46,33 +46,33 @@ def prune(store: Store, unused_days: float | None = None) -> list[Pruned]:
     if not (store.folder.is_dir() and is_marked()):
         return []
     with store.changing():
-        cards = _delete(store, _old_cards(store, unused_days))
-        return cards + _delete(store, _unreferred(store)) + _delete(store, (store.folder / "downloads").glob("*"))
+        records = _delete(store, _old_records(store, unused_days))
+        return records + _delete(store, _unreferred(store)) + _delete(store, (store.folder / "downloads").glob("*"))
 
 
-def _old_cards(store: Store, unused_days: float | None) -> list[Path]:
+def _old_records(store: Store, unused_days: float | None) -> list[Path]:
     """Cards of sets that were not used. One that cannot be read may be of a newer lungfish, and grows old likewise."""
     if unused_days is None:
         return []
-    files = (store.folder / "cards").glob("[!.]*.json")
+    files = (store.folder / "records").glob("[!.]*.json")
     return [file for file in files if file.stat().st_mtime <= time.time() - unused_days * DAY_S]
 
 
 def _unreferred(store: Store) -> Iterator[Path]:
     """Files of no set, and what was left by processes that were killed: its names begin with a dot.
 
-    Of what processes write without a lock, only what is older than a day. A card of a newer lungfish refers to its
+    Of what processes write without a lock, only what is older than a day. A record of a newer lungfish refers to its
     files, too, by whatever key.
     """
-    cards = [file.read_text("utf-8", "replace") for file in (store.folder / "cards").glob("[!.]*.json")]
-    kept = {sha256 for card in cards for sha256 in re.findall(r"\b[0-9a-f]{64}\b", card)}
+    records = [file.read_text("utf-8", "replace") for file in (store.folder / "records").glob("[!.]*.json")]
+    kept = {sha256 for record in records for sha256 in re.findall(r"\b[0-9a-f]{64}\b", record)}
     for room in ("blobs", "checked", "unpacked"):
         for file in sorted((store.folder / room).glob("*")):  # what was unpacked before the list of it
             if file.name.partition(".")[0] not in kept:
                 yield file
     networks = (store.folder / "architectures").glob("*")
-    written = [file for file in networks if not any(file.name in card for card in cards)]
-    for folder in (store.folder, store.folder / "cards"):
+    written = [file for file in networks if not any(file.name in record for record in records)]
+    for folder in (store.folder, store.folder / "records"):
         written += folder.glob(".*")
     yield from (file for file in written if time.time() - file.stat().st_mtime > DAY_S)
 
@@ -95,6 +95,6 @@ def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:
 def _claim(store: Store, file: Path) -> AbstractContextManager[bool]:
     """The lock of whoever writes there; blobs are written by nobody now."""
     stem = file.name.strip(".").partition(".")[0]
-    locks = {"cards": stem, "downloads": stem, "unpacked": slug(stem)}
+    locks = {"records": stem, "downloads": stem, "unpacked": slug(stem)}
     lock = locks.get(file.parent.name)
     return store.try_lock(lock) if lock else contextlib.nullcontext(True)

@@ -1,11 +1,11 @@
-"""Files of weights in the cache, by their SHA-256, and the cards of the ledger. Any number of processes may use it.
+"""Files of weights in the cache, by their SHA-256, and the records of the ledger. Any number of processes may use it.
 
     weights/
       blobs/SHA256.pth      a file as it was published
       checked/SHA256        its size and time when it was last hashed
       stated/SHA256         the license that a person stated for a file that was converted here
       unpacked/SHA256/      what an archive holds, and SHA256.json: the hash of each file
-      cards/NAME.json       the ledger
+      records/NAME.json       the ledger
       architectures/        networks of sets that have no name of their own
       downloads/NAME/       what is still arriving, and where a file may be saved by hand
       locks/
@@ -34,9 +34,9 @@ from lungfish.core.hashing import PIECE_BYTES, sha256_bytes, sha256_file
 from lungfish.core.lock import lock, try_lock
 from lungfish.core.names import printable
 from lungfish.core.own_files import WEIGHTS, clear_place
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.core.untrusted import parse_object
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 
 CHANGING = "."  # no set is called so
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
@@ -107,23 +107,23 @@ class Store:
                 unpack(archive, folder, at_last=lambda whole: write_atomic(listing, json.dumps(_listing(whole))))
         return folder
 
-    def card(self, name: str) -> Card | None:
-        """The card of a set, or None if there is none that can be read."""
-        return _read_card(self.card_file(name), name)
+    def record(self, name: str) -> WeightsRecord | None:
+        """The record of a set, or None if there is none that can be read."""
+        return _read_record(self.record_file(name), name)
 
-    def cards(self) -> list[Card]:
-        """Every card, by name."""
-        cards = (_read_card(file) for file in (self.folder / "cards").glob("*.json"))
-        return sorted((card for card in cards if card), key=lambda card: card.entry.name)
+    def records(self) -> list[WeightsRecord]:
+        """Every record, by name."""
+        records = (_read_record(file) for file in (self.folder / "records").glob("*.json"))
+        return sorted((record for record in records if record), key=lambda record: record.entry.name)
 
-    def write_card(self, card: Card) -> None:
-        """Keep a card, in place of the one of the same name. Raises `StorageError`."""
-        write_atomic(self.card_file(card.entry.name), json.dumps(card.to_json(), indent=2) + "\n")
+    def write_record(self, record: WeightsRecord) -> None:
+        """Keep a record, in place of the one of the same name. Raises `StorageError`."""
+        write_atomic(self.record_file(record.entry.name), json.dumps(record.to_json(), indent=2) + "\n")
 
     def touch(self, name: str) -> None:
         """Remember that a set is used now."""
         with contextlib.suppress(OSError):
-            os.utime(self.card_file(name))
+            os.utime(self.record_file(name))
 
     def state_license(self, sha256: str, license_id: str) -> None:
         """Remember the license that a person stated for the file with that hash; no matter if it cannot be kept."""
@@ -143,7 +143,7 @@ class Store:
 
     def lock(self, name: str, progress: Progress | None = None) -> AbstractContextManager[None]:
         """Keep other processes from fetching the same set; wait for one that does. Raises as `core.lock.lock`."""
-        told = progress or Silent()
+        told = progress or Progress()
         return lock(
             self._lock_file(slug(name)), lambda: told.say(f"Waiting for another process with {printable(name)}")
         )
@@ -153,12 +153,12 @@ class Store:
         return try_lock(self._lock_file(slug))
 
     def changing(self) -> AbstractContextManager[None]:
-        """Held while a blob and its card are written, so that nothing is pruned in between. Raises as `lock`."""
+        """Held while a blob and its record are written, so that nothing is pruned in between. Raises as `lock`."""
         return self.lock(CHANGING)
 
-    def card_file(self, name: str) -> Path:
-        """Where the card of a set is, or would be."""
-        return self.folder / "cards" / f"{slug(name)}.json"
+    def record_file(self, name: str) -> Path:
+        """Where the record of a set is, or would be."""
+        return self.folder / "records" / f"{slug(name)}.json"
 
     def _blobs(self, sha256: str) -> list[Path]:
         return sorted((self.folder / "blobs").glob(f"{sha256}*"))
@@ -217,9 +217,9 @@ def _is_listed(folder: Path, listing: Path) -> bool:
     return bool(listed) and all(found.get(name) == sha256 for name, sha256 in listed.items())
 
 
-def _read_card(file: Path, name: str | None = None) -> Card | None:
+def _read_record(file: Path, name: str | None = None) -> WeightsRecord | None:
     try:
-        card = Card.from_json(parse_object(file.read_bytes(), file.name).values)
+        record = WeightsRecord.from_json(parse_object(file.read_bytes(), file.name).values)
     except (OSError, BundleError, WeightsError):
         return None
-    return card if name in (None, card.entry.name) else None
+    return record if name in (None, record.entry.name) else None

@@ -10,7 +10,7 @@ from lungfish.weights.fetch.converted import fetch_converted
 from lungfish.weights.fetch.fetch import FetchOptions, file_of
 from lungfish.weights.load import load_network
 from lungfish.weights.resolve.names import resolve
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 from lungfish.workflows.weights.rows import entry_row
 
 
@@ -19,21 +19,21 @@ class Fetched:
     """A set of weights on this machine.
 
     Args:
-        card: what the ledger keeps.
+        record: what the ledger keeps.
         file: where its file is; for a TensorFlow checkpoint, the name before `.index`.
     """
 
-    card: Card
+    record: WeightsRecord
     file: Path
 
     def to_json(self) -> dict[str, Any]:
-        card = self.card
-        return entry_row(card.entry).to_json() | {
+        record = self.record
+        return entry_row(record.entry).to_json() | {
             "file": str(self.file),
-            "fetched": card.fetched,
-            "origin": card.origin,
-            "accepted_license": card.accepted_license,
-            "converted_sha256": card.converted_sha256,
+            "fetched": record.fetched,
+            "origin": record.origin,
+            "accepted_license": record.accepted_license,
+            "converted_sha256": record.converted_sha256,
         }
 
 
@@ -49,6 +49,6 @@ def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
         UsageError: no such name, or a license that was not accepted.
         MachineError: it cannot be fetched, written or read.
     """
-    card = fetch_converted(resolve(name, arch, offline=options.offline), options)
-    load_network(card.entry)  # that it fits is told now, not when it is used
-    return Fetched(card, file_of(card))
+    record = fetch_converted(resolve(name, arch, offline=options.offline), options)
+    load_network(record.entry)  # that it fits is told now, not when it is used
+    return Fetched(record, file_of(record))

@@ -29,7 +29,7 @@ class Attribution:
     @property
     def accepted_license(self) -> str:
         """The license that whoever made the bundle accepted; empty if none had to be."""
-        return str(self.weights.card.get("accepted_license", ""))
+        return str(self.weights.record.get("accepted_license", ""))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self.weights) | {"accepted_license": self.accepted_license, "notice": self.notice}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from lungfish.architecture import NAMED, parse_arch
 from lungfish.weights.convert.fit import same_layers
 from lungfish.weights.entry import WeightsEntry
-from lungfish.workflows.weights.rows import Row, arch_of, entry_row, known_entries, sorted_rows
+from lungfish.workflows.weights.rows import WeightsRow, arch_of, entry_row, known_entries, sorted_rows
 
 
-def list_weights(arch: str | None = None) -> list[Row]:
+def list_weights(arch: str | None = None) -> list[WeightsRow]:
     """Every set of the catalogue and every one that was fetched: permissive licenses first, then by network.
 
     Args:

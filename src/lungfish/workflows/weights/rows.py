@@ -12,13 +12,13 @@ from lungfish.core.errors import LungfishError, UsageError
 from lungfish.costs import op_params
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch.fetch import at_hand, card_of
+from lungfish.weights.fetch.fetch import local_file, record_of
 from lungfish.weights.license import NOASSERTION, is_permissive
 from lungfish.weights.store.store import Store
 
 
 @dataclass(frozen=True)
-class Row:
+class WeightsRow:
     """One set of weights. Empty or None where a thing is not known.
 
     Args:
@@ -30,7 +30,7 @@ class Row:
         params: parameters of the network, counted.
         top1: published ImageNet top-1 in percent.
         url: a page about it.
-        at_hand: whether this machine holds it.
+        cached: whether this machine holds it.
         stars: on the service where it was found.
         updated: day of the last change there, ISO 8601.
         next_command: what to run next to start from these weights; empty if nothing was searched online.
@@ -44,7 +44,7 @@ class Row:
     params: int | None = None
     top1: float | None = None
     url: str = ""
-    at_hand: bool = False
+    cached: bool = False
     stars: int | None = None
     updated: str = ""
     next_command: str = ""
@@ -57,16 +57,16 @@ def known_entries() -> list[WeightsEntry]:
     """The catalogue, and what was fetched besides; with the hashes of what was fetched."""
     known = {}
     for name, entry in catalogue().items():
-        card = card_of(entry)
-        known[name] = card.entry if card else entry
-    others = [card.entry for card in Store().cards() if card.entry.name not in known]
+        record = record_of(entry)
+        known[name] = record.entry if record else entry
+    others = [record.entry for record in Store().records() if record.entry.name not in known]
     return [*known.values(), *others]
 
 
-def entry_row(entry: WeightsEntry) -> Row:
+def entry_row(entry: WeightsEntry) -> WeightsRow:
     """The row of one entry."""
     arch = arch_of(entry)
-    return Row(
+    return WeightsRow(
         name=entry.name,
         source=entry.source,
         license=entry.license,
@@ -75,13 +75,13 @@ def entry_row(entry: WeightsEntry) -> Row:
         params=count_params(arch) if arch else None,
         top1=entry.top1,
         url=entry.url,
-        at_hand=_is_at_hand(entry),
+        cached=_is_local(entry),
     )
 
 
-def _is_at_hand(entry: WeightsEntry) -> bool:
+def _is_local(entry: WeightsEntry) -> bool:
     try:
-        return at_hand(entry) is not None
+        return local_file(entry) is not None
     except LungfishError:  # one broken file must not hide the others
         return False
 
@@ -94,7 +94,7 @@ def arch_of(entry: WeightsEntry) -> Arch | None:
         return None
 
 
-def sorted_rows(rows: Iterable[Row]) -> list[Row]:
+def sorted_rows(rows: Iterable[WeightsRow]) -> list[WeightsRow]:
     """Permissive licenses first, unknown ones last, else in the order given."""
     return sorted(rows, key=lambda row: (not is_permissive(row.license), is_unknown(row.license)))
 

@@ -7,10 +7,10 @@ import re
 from lungfish.core.errors import UsageError
 from lungfish.weights.entry import WeightsEntry
 from lungfish.workflows.weights.list import by_network
-from lungfish.workflows.weights.rows import Row, entry_row, known_entries, sorted_rows
+from lungfish.workflows.weights.rows import WeightsRow, entry_row, known_entries, sorted_rows
 
 
-def search_catalogue(text: str) -> list[Row]:
+def search_catalogue(text: str) -> list[WeightsRow]:
     """The known sets of weights in which every word of `text` occurs.
 
     Case and punctuation do not matter: `mobilenetv2`, `MobileNet V2` and `mobilenet_v2` find the same.

@@ -12,7 +12,7 @@ from lungfish.weights.resolve.hub import catalogued
 from lungfish.weights.scheme import HubName
 from lungfish.weights.services.github import search_repositories
 from lungfish.weights.services.hub import HubModel, search_models
-from lungfish.workflows.weights.rows import Row, sorted_rows
+from lungfish.workflows.weights.rows import WeightsRow, sorted_rows
 from lungfish.workflows.weights.search import search_catalogue
 
 
@@ -20,7 +20,7 @@ from lungfish.workflows.weights.search import search_catalogue
 class Found:
     """What a search found, permissive licenses first, and a line for each service that did not answer."""
 
-    rows: list[Row]
+    rows: list[WeightsRow]
     warnings: tuple[str, ...]
 
 
@@ -31,7 +31,7 @@ def search_online(text: str) -> Found:
         UsageError: there is no word in the text.
     """
     rows, warnings = search_catalogue(text), []
-    services: dict[str, Callable[[str], list[Row]]] = {"the Hugging Face hub": _on_hub, "GitHub": _on_github}
+    services: dict[str, Callable[[str], list[WeightsRow]]] = {"the Hugging Face hub": _on_hub, "GitHub": _on_github}
     for service, search in services.items():
         try:
             rows += search(text)
@@ -41,19 +41,19 @@ def search_online(text: str) -> Found:
     return Found(sorted_rows(rows), tuple(warnings))
 
 
-def _next_command(row: Row) -> str:
+def _next_command(row: WeightsRow) -> str:
     """Train on what is here, else fetch it: the license gate then says what must be read and accepted."""
-    if row.at_hand:
+    if row.cached:
         return shlex.join(["lungfish", "train", "PHOTOS", "--weights", printable(row.name)])
     return shlex.join(["lungfish", "weights", "fetch", printable(row.name)])
 
 
-def _on_hub(text: str) -> list[Row]:
+def _on_hub(text: str) -> list[WeightsRow]:
     """Models that are not in the catalogue. The hub has mobilenet_v2 and mobilenetv2, and takes them for two words."""
     spellings = dict.fromkeys((text, text.casefold().replace("net_v", "netv")))
     models = {model.repository: model for each in spellings for model in search_models(each)}
     return [
-        Row(
+        WeightsRow(
             name=f"hf:{model.repository}",
             source=_told_by_hub(model),
             license=model.license,
@@ -73,13 +73,13 @@ def _told_by_hub(model: HubModel) -> str:
     )
 
 
-def _on_github(text: str) -> list[Row]:
+def _on_github(text: str) -> list[WeightsRow]:
     """Repositories. What they license is their code; nothing is known of the weights in them.
 
     The next command prints the commit that a file's name needs: see docs/repositories.md.
     """
     return [
-        Row(
+        WeightsRow(
             name=f"github.com/{repository.name}",
             source="GitHub, license of the code",
             license=repository.license,

@@ -8,10 +8,10 @@ from typing import Any
 
 from lungfish.costs import Cost, cost
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch.fetch import at_hand, card_of
+from lungfish.weights.fetch.fetch import local_file, record_of
 from lungfish.weights.license import is_permissive
 from lungfish.weights.resolve.names import resolve
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 from lungfish.workflows.weights.rows import arch_of
 
 
@@ -23,13 +23,13 @@ class Shown:
         entry: what was published, and the hash of what was fetched.
         cost: of its network at its resolution; None if only the file tells the network.
         file: where this machine holds it, or None.
-        card: what the ledger says, if it was fetched.
+        record: what the ledger says, if it was fetched.
     """
 
     entry: WeightsEntry
     cost: Cost | None
     file: Path | None
-    card: Card | None
+    record: WeightsRecord | None
 
     @property
     def permissive(self) -> bool:
@@ -37,17 +37,17 @@ class Shown:
         return is_permissive(self.entry.license)
 
     def to_json(self) -> dict[str, Any]:
-        cost, card = self.cost, self.card
+        cost, record = self.cost, self.record
         return asdict(self.entry) | {
             "params": cost.params if cost else None,
             "macs": cost.macs if cost else None,
             "permissive": self.permissive,
-            "at_hand": self.file is not None,
-            "fetched": card.fetched if card else None,
-            "origin": card.origin if card else None,
-            "accepted_license": card.accepted_license if card else None,
-            "converted_sha256": card.converted_sha256 if card else None,
-            "verified": asdict(card.verified) if card and card.verified else None,
+            "cached": self.file is not None,
+            "fetched": record.fetched if record else None,
+            "origin": record.origin if record else None,
+            "accepted_license": record.accepted_license if record else None,
+            "converted_sha256": record.converted_sha256 if record else None,
+            "verified": asdict(record.verified) if record and record.verified else None,
         }
 
 
@@ -60,8 +60,8 @@ def show(name: str) -> Shown:
         MachineError: a service cannot be asked.
     """
     entry = resolve(name)
-    card = card_of(entry)
-    if card:
-        entry = card.entry
+    record = record_of(entry)
+    if record:
+        entry = record.entry
     arch = arch_of(entry)
-    return Shown(entry, cost(arch) if arch else None, at_hand(entry), card)
+    return Shown(entry, cost(arch) if arch else None, local_file(entry), record)

@@ -27,11 +27,11 @@ from lungfish.runtime.measure import versions
 from lungfish.training.trunk import normalized
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.converted import fetch_converted
-from lungfish.weights.fetch.fetch import FetchOptions, card_of, file_of
+from lungfish.weights.fetch.fetch import FetchOptions, file_of, record_of
 from lungfish.weights.imagenet import imagenet_wnids
 from lungfish.weights.load import load_network
 from lungfish.weights.resolve.names import resolve
-from lungfish.weights.store.ledger import Card, Verification
+from lungfish.weights.store.record import Verification, WeightsRecord
 from lungfish.weights.store.store import Store
 from lungfish.weights.verify.recorded import RECORDED, recorded_logits
 from lungfish.weights.verify.reference import MODELS, Logits, open_reference
@@ -107,8 +107,8 @@ def verify(name: str, images: Path | None, progress: Progress) -> Verified:
         MachineError: the weights cannot be fetched or read.
     """
     readers, truth = _pictures(images)
-    card = fetch_converted(resolve(name), FetchOptions(progress=progress))
-    found = _verified(name, _compare(card, readers, truth, progress))
+    record = fetch_converted(resolve(name), FetchOptions(progress=progress))
+    found = _verified(name, _compare(record, readers, truth, progress))
     verification = Verification(
         reference=found.reference,
         images=found.images,
@@ -119,9 +119,9 @@ def verify(name: str, images: Path | None, progress: Progress) -> Verified:
     )
     store = Store()
     with store.changing():  # the comparison took its time: what the ledger learned meanwhile stays
-        known = card_of(card.entry, store)
+        known = record_of(record.entry, store)
         if known:
-            store.write_card(replace(known, verified=verification))
+            store.write_record(replace(known, verified=verification))
     return found
 
 
@@ -149,10 +149,10 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def _compare(
-    card: Card, readers: Sequence[Callable[[], bytes]], truth: Sequence[int | None], progress: Progress
+    record: WeightsRecord, readers: Sequence[Callable[[], bytes]], truth: Sequence[int | None], progress: Progress
 ) -> Compared:
-    entry, network = card.entry, load_network(card.entry)
-    reference = open_reference(entry, file_of(card))
+    entry, network = record.entry, load_network(record.entry)
+    reference = open_reference(entry, file_of(record))
     if reference is None:
         return _compare_recorded(entry, network)
     preprocess = entry.preprocessing(parse_arch(entry.arch).resolution_px)

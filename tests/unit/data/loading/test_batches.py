@@ -91,7 +91,7 @@ def test_without_a_policy_a_view_is_a_part_of_the_photo(loader, root, records):
         np.testing.assert_array_equal(row.permute(1, 2, 0), expected)
 
 
-def test_plain_views_are_what_the_artefact_sees(loader, root, records):
+def test_plain_views_are_what_the_artifact_sees(loader, root, records):
     chunks = [ORDER[:7], ORDER[7:]]
     rows = by_photo(chunks, plain_batches(loader, records, SMALL, chunks))
     for i, record in enumerate(records):

@@ -16,14 +16,14 @@ from PIL import Image
 
 from lungfish.core.errors import StoppedError, UsageError
 from lungfish.core.events import Advanced, Event
-from lungfish.core.progress import Progress, Silent
+from lungfish.core.progress import Progress
 from lungfish.core.stopping import StopToken
 from lungfish.data.photos import Photo, PhotoSet
 from lungfish.data.scan import examination
 from lungfish.data.scan.examination import CHUNK_PHOTOS, LOOK_AHEAD, ExamineOptions, examine
 from lungfish.data.scan.features import features_folder
 from lungfish.data.sources import open_photos
-from lungfish.runtime.ahead import map_ahead
+from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Preprocessing
 
 SMALL = Preprocessing(32)
@@ -168,10 +168,10 @@ def test_threads_are_the_cores_that_may_be_used(folder, monkeypatch):
 
     def recorded(look, chunks, threads, ahead, stop):
         asked.append(threads)
-        return map_ahead(look, chunks, threads, ahead, stop)
+        return prefetch(look, chunks, threads, ahead, stop)
 
     monkeypatch.setattr(examination, "physical_cores", lambda: 3)
-    monkeypatch.setattr(examination, "map_ahead", recorded)
+    monkeypatch.setattr(examination, "prefetch", recorded)
     assert len(examine(open_photos(folder), SMALL).records) == 40
     assert asked == [3]
 
@@ -200,7 +200,7 @@ def test_few_photos_are_held_at_once(encoded, picture):
         held.append(len(handed_out) - sum(taken))
         return data
 
-    class Bar(Silent):
+    class Bar(Progress):
         def task(self, _description, total):
             return _Counter(taken)
 
@@ -225,7 +225,7 @@ class _Counter:
 
 
 def test_ctrl_c_keeps_what_is_done_and_stops_the_workers(folder, trunk):
-    class Interrupted(Silent):
+    class Interrupted(Progress):
         def task(self, _description, total):
             return self
 

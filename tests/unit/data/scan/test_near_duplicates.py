@@ -16,7 +16,7 @@ def seen(data: bytes) -> Inspection:
     return inspect(sha256_bytes(data), RULE.pixels(RULE.decode(data)))
 
 
-def made(number: int, phash: int, signature: np.ndarray) -> Inspection:
+def created(number: int, phash: int, signature: np.ndarray) -> Inspection:
     return Inspection(f"{number:064x}", phash, signature)
 
 
@@ -57,19 +57,19 @@ def test_alike_is_not_a_copy():
     shirt[2:6, 2:6] = (200, 30, 30)
     other = shirt.copy()
     other[2:6, 2:6] = (30, 30, 200)
-    assert len(find_near_duplicates([made(0, 7, shirt), made(1, 7, other)]).pairs) == 0
+    assert len(find_near_duplicates([created(0, 7, shirt), created(1, 7, other)]).pairs) == 0
 
 
 def test_blank_pictures_of_different_detail_are_no_copies():
     flat = np.full((8, 8, 3), 128, np.uint8)
     faint = flat.copy()
     faint[3, 3] += 12
-    assert len(find_near_duplicates([made(0, 7, flat), made(1, 7, faint)]).pairs) == 0
-    assert len(find_near_duplicates([made(0, 7, flat), made(1, 7, flat)]).pairs) == 1
+    assert len(find_near_duplicates([created(0, 7, flat), created(1, 7, faint)]).pairs) == 0
+    assert len(find_near_duplicates([created(0, 7, flat), created(1, 7, flat)]).pairs) == 1
 
 
 def test_blank_pictures_of_different_brightness_are_no_copies():
-    blank = [made(level, 7, np.full((8, 8, 3), level, np.uint8)) for level in (0, 1, 128, 255)]
+    blank = [created(level, 7, np.full((8, 8, 3), level, np.uint8)) for level in (0, 1, 128, 255)]
     assert find_near_duplicates(blank).pairs.tolist() == [[0, 1]]
 
 
@@ -80,20 +80,20 @@ def test_hashes_up_to_six_bits_apart_always_meet(bits):
     for _ in range(50):
         a = int(rng.integers(0, 2**63))
         b = a ^ sum(1 << int(place) for place in rng.choice(64, bits, replace=False))
-        assert len(find_near_duplicates([made(0, a, signature), made(1, b, signature)]).pairs) == 1
+        assert len(find_near_duplicates([created(0, a, signature), created(1, b, signature)]).pairs) == 1
 
 
 def test_hashes_far_apart_do_not_meet():
     signature = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     apart = (1 << (MAX_DISTANCE + 1)) - 1
-    assert len(find_near_duplicates([made(0, 0, signature), made(1, apart, signature)]).pairs) == 0
+    assert len(find_near_duplicates([created(0, 0, signature), created(1, apart, signature)]).pairs) == 0
 
 
 def test_a_very_common_hash_costs_no_square_and_stays_one_group():
     rng = np.random.default_rng(0)
     signature = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     count = 4 * MAX_NEIGHBORS
-    found = find_near_duplicates([made(i, 5, signature) for i in range(count)])
+    found = find_near_duplicates([created(i, 5, signature) for i in range(count)])
     assert len(found.pairs) <= count * MAX_NEIGHBORS
     assert set(found.groups.tolist()) == {0}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lungfish.core.errors import UnreadablePhotoError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.photos import Photo
 from lungfish.data.scan.examination import ExamineOptions, examine
 from lungfish.data.scan.sample import embed_sample, sample_by_class
@@ -50,7 +50,7 @@ def test_a_sample_has_the_features_that_all_would_have(write_classes: Any, trunk
     photos = open_photos(write_classes(tmp_path / "photos", {"cat": 20, "dog": 20}))
     bare = examine(photos, SMALL, trunk, ExamineOptions(needs_features=lambda _photo: False))
     positions = np.array([3, 4, 21, 39])
-    sample = embed_sample(bare, positions, photos, SMALL, trunk, Silent())
+    sample = embed_sample(bare, positions, photos, SMALL, trunk, Progress())
     assert (sample.features.shape, sample.embedded, trunk.seen) == ((4, 3), 4, 4)
     assert np.flatnonzero(sample.feature_rows >= 0).tolist() == positions.tolist()
     assert (sample.records, sample.skipped) == (bare.records, ())
@@ -67,4 +67,4 @@ def test_a_photo_that_is_lost_in_between_is_named(write_classes: Any, trunk: Any
         raise UnreadablePhotoError("the file is gone")
 
     with pytest.raises(UnreadablePhotoError, match=r"^cat/002.png: the file is gone\nPut it back"):
-        embed_sample(bare, np.array([2]), replace(photos, reader=reader), SMALL, trunk, Silent())
+        embed_sample(bare, np.array([2]), replace(photos, reader=reader), SMALL, trunk, Progress())

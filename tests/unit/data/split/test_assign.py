@@ -20,7 +20,7 @@ def copies(count: int, *pairs: tuple[int, int]) -> NearDuplicates:
     return NearDuplicates(array, join(count, array))
 
 
-def sides(records, *pairs, labels=LABELS, saved=None):
+def assigned(records, *pairs, labels=LABELS, saved=None):
     """Name to side."""
     assigned = assign_splits(records, labels, copies(len(records), *pairs), saved)
     return dict(zip((record.photo.name for record in records), assigned.splits, strict=True))
@@ -49,15 +49,15 @@ def test_about_eighty_ten_ten(many):
 
 
 def test_adding_photos_moves_none(many):
-    before = sides(many(200))
-    after = sides(many(400))
+    before = assigned(many(200))
+    after = assigned(many(400))
     assert {name: after[name] for name in before} == before
 
 
 def test_removing_and_renaming_moves_none(record):
     before = [record(f"cat/{i}", 0, f"c{i}") for i in range(200)] + [record(f"dog/{i}", 1, f"d{i}") for i in range(200)]
     renamed = [record(f"cat/x{i}", 0, f"c{i}") for i in range(100)] + before[200:]
-    old, new = sides(before), sides(renamed)
+    old, new = assigned(before), assigned(renamed)
     assert all(new[f"cat/x{i}"] == old[f"cat/{i}"] for i in range(100))
     assert all(new[f"dog/{i}"] == old[f"dog/{i}"] for i in range(200))
 
@@ -65,15 +65,15 @@ def test_removing_and_renaming_moves_none(record):
 @pytest.mark.parametrize("count", range(3, 30))
 def test_every_class_is_on_every_side(record, count):
     records = [record(f"{count} {name}/{i}", label) for label, name in enumerate(LABELS) for i in range(count)]
-    chosen = sides(records)
+    chosen = assigned(records)
     for name in LABELS:
-        assert {side for photo, side in chosen.items() if name in photo} == {"train", "val", "test"}
+        assert {split for photo, split in chosen.items() if name in photo} == {"train", "val", "test"}
 
 
 def test_too_few_photos_of_a_class(record):
     records = [record(f"cat/{i}", 0) for i in range(2)] + [record(f"dog/{i}", 1) for i in range(9)]
     with pytest.raises(PhotosError, match="'cat' has 2 photos; train and val and test each need one") as error:
-        sides(records)
+        assigned(records)
     assert "'dog'" not in error.value.message
     assert "Add photos" in error.value.hint
 
@@ -81,13 +81,13 @@ def test_too_few_photos_of_a_class(record):
 def test_copies_do_not_make_a_class_large_enough(record):
     records = [record(f"cat/{i}", 0) for i in range(5)] + [record(f"dog/{i}", 1) for i in range(9)]
     with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them"):
-        sides(records, (0, 1), (0, 2), (0, 3))
+        assigned(records, (0, 1), (0, 2), (0, 3))
 
 
 def test_training_photos_that_are_all_copies_of_test_photos(record):
     records = [
-        record(f"{side}/{name}/{i}", label, f"{name} {i}", split=side)
-        for side in ("test", "train")
+        record(f"{split}/{name}/{i}", label, f"{name} {i}", split=split)
+        for split in ("test", "train")
         for label, name in enumerate(LABELS)
         for i in range(6)
     ]
@@ -105,7 +105,7 @@ def test_copies_and_groups_stay_together(record):
     cats = [record(f"cat/{i:03d}", 0, group=f"owner {i % 20}") for i in range(100)]
     dogs = [record(f"dog/{i:03d}", 1) for i in range(100)]
     pairs = [(100 + i, 101 + i) for i in range(0, 100, 2)]
-    chosen = list(sides(cats + dogs, *pairs).values())
+    chosen = list(assigned(cats + dogs, *pairs).values())
     assert all(len({chosen[i] for i in range(owner, 100, 20)}) == 1 for owner in range(20))
     assert all(chosen[a] == chosen[b] for a, b in pairs)
     assert set(chosen) == {"train", "val", "test"}
@@ -113,11 +113,11 @@ def test_copies_and_groups_stay_together(record):
 
 def test_a_later_copy_joins_the_earlier_one(record):
     alone = [record(f"cat/{i:03d}", 0) for i in range(100)] + [record(f"dog/{i:03d}", 1) for i in range(100)]
-    before = sides(alone)
+    before = assigned(alone)
     added = sorted([*alone, *(record(f"cat/{i:03d}b", 0) for i in range(100))], key=lambda r: r.photo.name)
     place = {r.photo.name: i for i, r in enumerate(added)}
     pairs = [(place[f"cat/{i:03d}"], place[f"cat/{i:03d}b"]) for i in range(100)]
-    after = sides(added, *pairs)
+    after = assigned(added, *pairs)
     assert {name: after[name] for name in before} == before
     assert all(after[f"cat/{i:03d}b"] == before[f"cat/{i:03d}"] for i in range(100))
     reasons = assign_splits(added, LABELS, copies(len(added), *pairs)).reasons
@@ -126,8 +126,8 @@ def test_a_later_copy_joins_the_earlier_one(record):
 
 def test_a_given_split_is_kept_and_leaks_are_told(record):
     records = [
-        record(f"{side}/{name}/{i}", label, split=side)
-        for side in ("test", "train", "val")
+        record(f"{split}/{name}/{i}", label, split=split)
+        for split in ("test", "train", "val")
         for label, name in enumerate(LABELS)
         for i in range(2)
     ]
@@ -144,8 +144,8 @@ def test_a_given_split_is_kept_and_leaks_are_told(record):
 
 def test_one_folder_as_all_three_sides_is_warned_of(record):
     records = [
-        record(f"{side}/{name}/{i}", label, f"{name} {i}", split=side)
-        for side in ("test", "train", "val")
+        record(f"{split}/{name}/{i}", label, f"{name} {i}", split=split)
+        for split in ("test", "train", "val")
         for label, name in enumerate(LABELS)
         for i in range(10)
     ]
@@ -160,8 +160,8 @@ def test_one_folder_as_all_three_sides_is_warned_of(record):
 
 def test_a_group_on_two_given_sides_is_warned_of(record):
     records = [
-        record(f"{side}/{name}/{i}", label, split=side, group=f"owner of {name}" if i < 2 else f"{side} {name} {i}")
-        for side in ("test", "train", "val")
+        record(f"{split}/{name}/{i}", label, split=split, group=f"owner of {name}" if i < 2 else f"{split} {name} {i}")
+        for split in ("test", "train", "val")
         for label, name in enumerate(LABELS)
         for i in range(3)
     ]
@@ -183,18 +183,18 @@ def test_near_copies_across_given_sides_are_leaks_but_stay(many):
 
 @pytest.mark.parametrize("lacking", [{"val"}, {"test"}, {"val", "test"}])
 def test_what_a_given_split_lacks_is_carved_from_train(record, lacking):
-    given = [side for side in ("train", "val", "test") if side not in lacking]
+    given = [split for split in ("train", "val", "test") if split not in lacking]
     records = [
-        record(f"{side}/{n}/{i:03d}", label, split=side)
-        for side in sorted(given)
+        record(f"{split}/{n}/{i:03d}", label, split=split)
+        for split in sorted(given)
         for label, n in enumerate(LABELS)
         for i in range(100)
     ]
-    chosen = sides(records)
-    for side in ("val", "test"):
-        names = [name for name, got in chosen.items() if got == side]
+    chosen = assigned(records)
+    for split in ("val", "test"):
+        names = [name for name, got in chosen.items() if got == split]
         assert 5 <= len(names) <= 400
-        assert all(name.startswith("train/" if side in lacking else f"{side}/") for name in names)
+        assert all(name.startswith("train/" if split in lacking else f"{split}/") for name in names)
         assert {name.split("/")[1] for name in names} == set(LABELS)
 
 
@@ -202,9 +202,9 @@ def test_photos_without_a_side_beside_given_ones(record):
     records = [record(f"a/{i:03d}", i % 2, split="test") for i in range(20)] + [
         record(f"b/{i:03d}", i % 2) for i in range(100)
     ]
-    chosen = sides(records)
-    assert {side for name, side in chosen.items() if name.startswith("a/")} == {"test"}
-    assert {side for name, side in chosen.items() if name.startswith("b/")} == {"train", "val"}
+    chosen = assigned(records)
+    assert {split for name, split in chosen.items() if name.startswith("a/")} == {"test"}
+    assert {split for name, split in chosen.items() if name.startswith("b/")} == {"train", "val"}
 
 
 def test_a_class_that_is_tested_but_never_trained(record):
@@ -214,13 +214,13 @@ def test_a_class_that_is_tested_but_never_trained(record):
         record("val/dog/0", 1, split="val"),
     ]
     with pytest.raises(PhotosError, match="no training photos of cat"):
-        sides(records)
+        assigned(records)
 
 
 def test_a_given_split_may_miss_a_class_with_a_warning(record):
-    records = [record(f"{side}/{label}", label, split=side) for side in ("test", "train", "val") for label in (0, 1)][
-        1:
-    ]
+    records = [
+        record(f"{split}/{label}", label, split=split) for split in ("test", "train", "val") for label in (0, 1)
+    ][1:]
     assigned = assign_splits(records, LABELS, copies(5))
     assert assigned.warnings == ("no test photos of cat",)
 
@@ -230,8 +230,8 @@ def test_a_saved_split_is_reused(many, record):
     first = assign_splits(records, LABELS, copies(200))
     turned = {"train": "test", "test": "val", "val": "train"}
     rows = [
-        SplitRow(r.seen.sha256, r.photo.name, LABELS[r.photo.label], turned[side], "")
-        for r, side in zip(records, first.splits, strict=True)
+        SplitRow(r.seen.sha256, r.photo.name, LABELS[r.photo.label], turned[split], "")
+        for r, split in zip(records, first.splits, strict=True)
     ]
     more = [*records, *(record(f"new/{i:03d}", i % 2) for i in range(100))]
     again = assign_splits(more, LABELS, copies(300), saved_split(rows))
@@ -245,8 +245,8 @@ def test_a_saved_split_is_reused(many, record):
 def test_a_new_copy_joins_a_saved_photo_that_comes_later(many, record):
     records = [record("a/first", 0), *many(50)]
     rows = [
-        SplitRow(r.seen.sha256, r.photo.name, "", side, "")
-        for r, side in zip(records[1:], ["test", "val", "train", "train"] * 25, strict=True)
+        SplitRow(r.seen.sha256, r.photo.name, "", split, "")
+        for r, split in zip(records[1:], ["test", "val", "train", "train"] * 25, strict=True)
     ]
     assigned = assign_splits(records, LABELS, copies(101, (0, 1)), saved_split(rows))
     assert assigned.splits[0] == "test"
@@ -260,21 +260,21 @@ def test_how_it_was_divided(many, record):
     rows = rows_of([*mixed[:10], *mixed[11:31]], ["train", "val", "test"] * 10)
     assigned = assign_splits(mixed, LABELS, copies(32, (0, 10)), saved_split(rows))
     assert assigned.how == {"saved": 30, "content hash": 1, "with a copy, group or scene": 1}
-    given = [record(f"{side}/{i}", i % 2, split=side) for side in ("test", "train", "val") for i in range(4)]
+    given = [record(f"{split}/{i}", i % 2, split=split) for split in ("test", "train", "val") for i in range(4)]
     assert assign_splits(given, LABELS, copies(12)).how == {"given": 12}
 
 
-def rows_of(records, sides):
+def rows_of(records, assigned):
     return [
-        SplitRow(r.seen.sha256, r.photo.name, LABELS[r.photo.label], side, "")
-        for r, side in zip(records, sides, strict=True)
+        SplitRow(r.seen.sha256, r.photo.name, LABELS[r.photo.label], split, "")
+        for r, split in zip(records, assigned, strict=True)
     ]
 
 
-@pytest.mark.parametrize(("sides", "lacking"), [(("train", "val"), "test"), (("train", "test"), "val")])
-def test_a_saved_split_that_leaves_a_side_empty(many, sides, lacking):
+@pytest.mark.parametrize(("assigned", "lacking"), [(("train", "val"), "test"), (("train", "test"), "val")])
+def test_a_saved_split_that_leaves_a_side_empty(many, assigned, lacking):
     records = many(4)
-    rows = rows_of(records, sides * 4)
+    rows = rows_of(records, assigned * 4)
     with pytest.raises(PhotosError, match=f"the saved split leaves no {lacking} photos: 8 of 8 photos") as error:
         assign_splits(records, LABELS, copies(8), saved_split(rows))
     assert "--split none" in error.value.hint
@@ -316,7 +316,7 @@ def test_a_saved_split_of_other_photos_is_warned_of(many, known, told):
 def test_classes_tied_together_by_groups_cannot_be_split(record):
     records = [record(f"{name}/{i}", label, group=str(i % 2)) for label, name in enumerate(LABELS) for i in range(10)]
     with pytest.raises(PhotosError, match="'cat' has 10 photos, 2 of them"):
-        sides(records)
+        assigned(records)
 
 
 def test_all_problems_are_collected_if_none_is_to_stop(record):

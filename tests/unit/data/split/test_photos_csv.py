@@ -50,11 +50,11 @@ def test_a_saved_split_knows_photos_by_name_then_by_content(tmp_path):
     ]
     write_split(tmp_path / "photos.csv", rows)
     saved = saved_split(read_split(tmp_path / "photos.csv"))
-    assert saved.side("a" * 64, "train/1") == "train"
-    assert saved.side("a" * 64, "test/1") == "test"
-    assert saved.side("a" * 64, "elsewhere") == "test"  # the first by name
-    assert saved.side("b" * 64, "train/1") is None
-    assert saved.side("", "broken") is None
+    assert saved.split("a" * 64, "train/1") == "train"
+    assert saved.split("a" * 64, "test/1") == "test"
+    assert saved.split("a" * 64, "elsewhere") == "test"  # the first by name
+    assert saved.split("b" * 64, "train/1") is None
+    assert saved.split("", "broken") is None
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ def problems_of(folder, warnings=()):
     photos = open_photos(folder)
     examined = examine(photos, Preprocessing(32))
     copies = find_near_duplicates([record.seen for record in examined.records])
-    sides = assign_splits(examined.records, photos.labels, copies, stop=False)
-    return list_problems(photos, examined, sides, (*warnings, *sides.warnings))
+    splits = assign_splits(examined.records, photos.labels, copies, stop=False)
+    return list_problems(photos, examined, splits, (*warnings, *splits.warnings))
 
 
 def test_a_sound_folder_has_none(write_classes, tmp_path):
@@ -69,12 +69,12 @@ def test_a_class_that_groups_tie_to_another(record):
         record("c/0", 2),
     ]
     photos, copies = PhotoSet(("a", "b", "c"), (), bytes), find_near_duplicates([each.seen for each in records])
-    sides = assign_splits(records, photos.labels, copies, stop=False)
+    splits = assign_splits(records, photos.labels, copies, stop=False)
     examined = Examined(tuple(records), np.empty((0, 0), np.float32), np.empty(0, np.int64), (), 0, 0, ())
-    found = list_problems(photos, examined, sides, sides.warnings)
+    found = list_problems(photos, examined, splits, splits.warnings)
     assert [(each.kind, each.classes) for each in found if each.stops] == [("too_few", ("a",)), ("too_few", ("c",))]
     assert "1 of them free and distinct" in found[0].message
-    assert set(sides.splits) <= {"train", "val", "test"}
+    assert set(splits.splits) <= {"train", "val", "test"}
 
 
 def test_the_first_kind_that_stops_is_raised_and_warnings_are_not():

@@ -11,7 +11,7 @@ from lungfish.job.bundle.labels import review_labels
 
 
 def review(embedded: Any) -> LabelReview:
-    return review_labels(embedded.gathered, embedded.head, embedded.classifier.preprocess, seed=0)
+    return review_labels(embedded.dataset, embedded.head, embedded.classifier.preprocess, seed=0)
 
 
 def test_photos_in_the_wrong_folder_are_found(embedded: Any, swapped: tuple[str, ...]) -> None:

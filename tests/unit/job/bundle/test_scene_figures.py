@@ -11,7 +11,7 @@ import pytest
 from lungfish.data.scan.scenes import Scenes, no_scenes
 from lungfish.job.bundle import scene_figures as module
 from lungfish.job.bundle.scene_figures import summarize_scenes
-from lungfish.training.probe import Head, Samples
+from lungfish.training.probe import Head, LabelledFeatures
 
 HEAD = Head(np.zeros((2, 64), np.float32), np.zeros(2, np.float32), 0.01, False, 1.0, {})
 
@@ -31,10 +31,10 @@ def photos_of_scenes(scenes: int, length: int, scenes_of: Scenes | None = None) 
         truth=truth,
         scenes=scenes_of or Scenes(pairs, count),
         copies=SimpleNamespace(groups=np.arange(count)),
-        sides=SimpleNamespace(units=unit),
+        assignment=SimpleNamespace(units=unit),
         examined=SimpleNamespace(records=records),
         embedded_indices=lambda *_splits: np.arange(count),
-        samples=lambda positions: Samples(features[positions], truth[positions]),
+        samples=lambda positions: LabelledFeatures(features[positions], truth[positions]),
     )
 
 
@@ -49,16 +49,16 @@ def test_torn_scenes_claim_what_whole_ones_do_not() -> None:
 
 def test_of_many_photos_whole_scenes_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "JUDGED", 52)
-    gathered = photos_of_scenes(40, 5)
-    summary = summarize_scenes(gathered, HEAD, 0)
+    dataset = photos_of_scenes(40, 5)
+    summary = summarize_scenes(dataset, HEAD, 0)
     assert summary.judged == 50
     assert summary.photos == 200
 
 
-@pytest.mark.parametrize("gathered", [photos_of_scenes(40, 1), photos_of_scenes(2, 20)])
-def test_nothing_is_measured_where_it_would_show_nothing(gathered: Any) -> None:
+@pytest.mark.parametrize("dataset", [photos_of_scenes(40, 1), photos_of_scenes(2, 20)])
+def test_nothing_is_measured_where_it_would_show_nothing(dataset: Any) -> None:
     """No scenes; or one for each class."""
-    summary = summarize_scenes(gathered, HEAD, 0)
+    summary = summarize_scenes(dataset, HEAD, 0)
     assert summary.top1 is summary.random_top1 is None
 
 

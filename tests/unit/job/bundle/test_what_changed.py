@@ -9,7 +9,7 @@ import pytest
 
 from lungfish.core.errors import BundleError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_file
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.data.split.photos_csv import SplitRow, write_split
 from lungfish.job.bundle.what_changed import NewAnswers, what_changed_since
 
@@ -32,7 +32,7 @@ def new(color_photos: Path) -> NewAnswers:
 
 
 def test_shared_classes_are_compared(previous: Path, new: NewAnswers) -> None:
-    changed = what_changed_since(previous, new, Silent())
+    changed = what_changed_since(previous, new, Progress())
     value = changed.to_json()
     assert (value["old"], value["added"], value["removed"]) == ("photos-bundle", ["teal"], ["green"])
     assert [(row["label"], row["both_right"], row["only_old_right"]) for row in value["classes"]] == [
@@ -55,7 +55,7 @@ def test_photos_that_the_previous_bundle_was_trained_on_are_left_out(
     write_split(listed, rows)
     row = {"sha256": sha256_file(listed), "bytes": listed.stat().st_size}
     rewrite(previous, lambda manifest: manifest["files"].update({"photos.csv": row}))
-    changed = what_changed_since(previous, new, Silent())
+    changed = what_changed_since(previous, new, Progress())
     assert (changed.overall.both, changed.overall.n) == (4, 4)  # the photo that was lost is one of those
     assert (changed.against.trained_on, changed.against.unlisted) == (2, ())
 
@@ -65,7 +65,7 @@ def test_unreadable_photos_do_not_shift_the_others(previous: Path, new: NewAnswe
         raise UnreadablePhotoError("it vanished")
 
     new.readers[0] = gone  # a blue one
-    changed = what_changed_since(previous, new, Silent())
+    changed = what_changed_since(previous, new, Progress())
     assert (changed.overall.both, changed.overall.only_old, changed.overall.n) == (4, 1, 5)
 
 
@@ -73,8 +73,8 @@ def test_other_classes_and_damaged_bundles(
     previous: Path, new: NewAnswers, write_color_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
     other = NewAnswers(("hat", "shoes", "cap"), new.readers, new.truth, new.probabilities)
-    changed = what_changed_since(previous, other, Silent())
+    changed = what_changed_since(previous, other, Progress())
     assert (changed.overall.n, changed.classes, changed.against.other_classes) == (0, (), 9)
     (previous / "labels.txt").write_text("x")
     with pytest.raises(BundleError, match=r"labels\.txt"):
-        what_changed_since(previous, new, Silent())
+        what_changed_since(previous, new, Progress())

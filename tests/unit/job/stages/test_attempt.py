@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from lungfish.core.errors import DivergedError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.evaluation.stage_result import Gain, Score
 from lungfish.job.stages.attempt import Attempts
 from lungfish.job.stages.stage import Plan
 from lungfish.training.group import Group
-from lungfish.training.loop import Fitted
+from lungfish.training.loop import FitResult
 from lungfish.training.recipe import Recipe
 from lungfish.training.stage_settings import Finetune
 
@@ -38,13 +38,13 @@ class Stage:
     def cross_fit(self, *_: Any) -> Gain | None:
         return self.trial
 
-    def train(self, _run: Any) -> Fitted:
+    def train(self, _run: Any) -> FitResult:
         self.started.append(self.network.weight.item())
         nn.init.constant_(self.network.weight, self.end)
         if self.diverges:
             raise DivergedError("the loss is not finite")
         state = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
-        return Fitted(state, state, Score(0.5, 0.5), 0, ({"epoch": 0}, {"epoch": 1}), "epochs")
+        return FitResult(state, state, Score(0.5, 0.5), 0, ({"epoch": 0}, {"epoch": 1}), "epochs")
 
     def val_logits(self) -> np.ndarray:
         right = round(VAL * max(0.5, 1 - abs(self.network.weight.item() - self.best) / 2))
@@ -60,10 +60,10 @@ def network() -> Any:
 
 def attempts_of(network: Any, folder: Path, few_photos: int = 0) -> Attempts:
     context: Any = SimpleNamespace(
-        gathered=SimpleNamespace(
+        dataset=SimpleNamespace(
             indices=lambda split: np.arange(VAL) if split == "val" else np.arange(VAL, 2 * VAL),
             truth=np.zeros(2 * VAL, np.int64),
-            sides=SimpleNamespace(units=np.arange(2 * VAL)),
+            assignment=SimpleNamespace(units=np.arange(2 * VAL)),
         ),
         recipe=Recipe(few_photos=few_photos, class_weight="none"),
         group=Group(),
@@ -71,7 +71,7 @@ def attempts_of(network: Any, folder: Path, few_photos: int = 0) -> Attempts:
         job={},
         seed=0,
         deadline=np.inf,
-        progress=Silent(),
+        progress=Progress(),
     )
     head: Any = object()
     return Attempts(network, head, context)
@@ -84,29 +84,29 @@ def attempt(attempts: Attempts, stage: Any, before: np.ndarray) -> Any:
 
 def test_what_is_better_is_kept(network: Any, tmp_path: Path) -> None:
     stage = Stage(network, end=1.0)
-    made = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
-    assert made.result.kept
-    assert (network.weight.item(), made.result.share) == (1.0, 1.0)
-    assert made.result.why.startswith("kept: epoch 2 of 2; 20 more of 40 validation photos are right; the loss is ")
-    assert [row["epoch"] for row in made.history] == [0, 1]
-    assert (made.logits == stage.val_logits()).all()
+    created = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
+    assert created.result.kept
+    assert (network.weight.item(), created.result.share) == (1.0, 1.0)
+    assert created.result.why.startswith("kept: epoch 2 of 2; 20 more of 40 validation photos are right; the loss is ")
+    assert [row["epoch"] for row in created.history] == [0, 1]
+    assert (created.logits == stage.val_logits()).all()
 
 
 def test_half_way_is_kept_where_all_the_way_is_too_far(network: Any, tmp_path: Path) -> None:
     stage = Stage(network, end=2.0)
-    made = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
-    assert made.result.kept
-    assert (network.weight.item(), made.result.share) == (1.0, 0.5)
-    assert "its weights count 50%, those of the head stage the rest" in made.result.why
+    created = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
+    assert created.result.kept
+    assert (network.weight.item(), created.result.share) == (1.0, 0.5)
+    assert "its weights count 50%, those of the head stage the rest" in created.result.why
 
 
 @pytest.mark.parametrize("diverges", [True, False])
 def test_what_is_worse_is_undone(network: Any, tmp_path: Path, diverges: bool) -> None:
     stage = Stage(network, end=-1.0, best=0.0, diverges=diverges)
-    made = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
-    assert not made.result.kept
+    created = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
+    assert not created.result.kept
     assert network.weight.item() == 0.0
-    assert made.result.why.startswith("the loss is not finite" if diverges else "not kept: epoch 2 of 2;")
+    assert created.result.why.startswith("the loss is not finite" if diverges else "not kept: epoch 2 of 2;")
 
 
 def test_runs_start_from_the_head_stage_and_are_averaged(network: Any, tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_runs_start_from_the_head_stage_and_are_averaged(network: Any, tmp_path:
     first, second = Stage(network, end=0.6), Stage(network, end=1.4, is_again=True)
     reached = attempt(attempts, first, first.val_logits())
     assert attempts.why_skip(second) == ""  # type: ignore[arg-type]
-    made = attempt(attempts, second, reached.logits)
+    created = attempt(attempts, second, reached.logits)
     assert first.started == second.started == [0.0]
-    assert made.result.kept
+    assert created.result.kept
     assert network.weight.item() == pytest.approx(1.0)
 
 
@@ -130,9 +130,9 @@ def test_no_run_follows_one_that_was_not_kept(network: Any, tmp_path: Path) -> N
 def test_few_photos_are_tuned_only_if_a_trial_gains_clearly(network: Any, tmp_path: Path) -> None:
     attempts = attempts_of(network, tmp_path, few_photos=1000)
     stage = Stage(network, end=1.0, trial=Gain(0.1, 0.06, VAL))
-    made = attempt(attempts, stage, stage.val_logits())
-    assert (made.result.kept, stage.started) == (False, [])
-    assert made.result.why.startswith("not kept: cross-validated, the loss is 0.100 lower on 40 training photos")
+    created = attempt(attempts, stage, stage.val_logits())
+    assert (created.result.kept, stage.started) == (False, [])
+    assert created.result.why.startswith("not kept: cross-validated, the loss is 0.100 lower on 40 training photos")
     assert "with so few photos" in attempts.why_skip(stage)  # type: ignore[arg-type]
     stage = Stage(network, end=1.0, trial=Gain(0.1, 0.04, VAL))
     assert attempt(attempts_of(network, tmp_path, few_photos=1000), stage, stage.val_logits()).result.kept

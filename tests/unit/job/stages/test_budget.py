@@ -18,7 +18,7 @@ from lungfish.job.stages import run
 from lungfish.job.stages.budget import describe, list_stages, plan_stages
 from lungfish.job.stages.finetune import FinetuneAgainStage, FinetuneStage
 from lungfish.job.stages.full import FullStage
-from lungfish.job.stages.speed import Pace
+from lungfish.job.stages.speed import Speed
 from lungfish.job.stages.stage import RESERVE, Budget, Plan
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.checkpoint import JOB
@@ -29,7 +29,7 @@ from lungfish.training.stage_settings import Finetune, Full
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=128,classes=3")
 TRAIN, VAL = 90, 30  # photos
-FINETUNE, FULL = Finetune(epochs=8, views=4, tail_share=0.4), Full(epochs=8, first_side=0.5)
+FINETUNE, FULL = Finetune(epochs=8, views=4, tail_share=0.4), Full(epochs=8, initial_resolution_scale=0.5)
 
 
 DISK_BYTES = 10**9
@@ -43,14 +43,14 @@ def context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         monkeypatch.setattr(module, "seconds_per_photo", lambda network, *_, **__: 0.001 * len(network))
     sizes = {"train": TRAIN, "val": VAL}
     return SimpleNamespace(
-        gathered=SimpleNamespace(
+        dataset=SimpleNamespace(
             indices=lambda split: np.arange(sizes[split]),
             records=lambda split: [None] * sizes[split],
             truth=np.zeros(TRAIN + VAL, np.int64),
         ),
         preprocess=Preprocessing(ARCH.resolution_px, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         folder=tmp_path / "run",
-        pace=Pace(decode_s=0.002, trunk_s=0.01),
+        speed=Speed(decode_s=0.002, trunk_s=0.01),
         group=Group(),
         recipe=Recipe(few_photos=0),
     )

@@ -12,13 +12,13 @@ from lungfish.job.stages import cross_fit as module
 from lungfish.job.stages.cross_fit import Photos, Some, cross_fit
 from lungfish.nn import Network, build
 from lungfish.training.finetune import LabelledViews
-from lungfish.training.loop import Fitted, Run
-from lungfish.training.probe import Samples, fit_penalty
+from lungfish.training.loop import FitResult, Run
+from lungfish.training.probe import LabelledFeatures, fit_penalty
 from lungfish.training.stage_settings import Finetune
 
 ARCH = parse_arch("mobilenet_v2:width=0.35,resolution=32,classes=3")
 BLOCK = 12
-TUNING = Finetune(epochs=1, batch=8)
+TUNING = Finetune(epochs=1, batch_size=8)
 
 
 class Held:
@@ -57,7 +57,7 @@ def net() -> Network:
 def photos(net: Network) -> Photos:
     train, features = views(net, 36, 0)
     val, val_features = views(net, 18, 1)
-    return Photos(train, Samples(features, train.labels), np.arange(36), val, val_features, np.arange(18))
+    return Photos(train, LabelledFeatures(features, train.labels), np.arange(36), val, val_features, np.arange(18))
 
 
 def test_each_half_is_answered_by_a_network_that_was_tuned_on_the_other(
@@ -66,11 +66,11 @@ def test_each_half_is_answered_by_a_network_that_was_tuned_on_the_other(
     """Scenes of two photos stay whole; a network that is right on all it is asked gains clearly on a head of noise."""
     tuned, asked = [], []
 
-    def finetune(network: Network, _block: int, train: LabelledViews, *_: object) -> Fitted:
+    def finetune(network: Network, _block: int, train: LabelledViews, *_: object) -> FitResult:
         tuned.append(set(train.views.chosen))  # type: ignore[attr-defined]
         assert network is not net
         state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        return Fitted(state, state, Score(0, 0), 0, (), "epochs")
+        return FitResult(state, state, Score(0, 0), 0, (), "epochs")
 
     def logits(_network: Network, _block: int, some: LabelledViews, _run: Run) -> np.ndarray:
         if isinstance(some.views, Some):
@@ -97,7 +97,7 @@ def test_a_first_half_without_a_gain_ends_it(net: Network, photos: Photos) -> No
     features = 9 * np.eye(3, net.classifier.in_features, dtype=np.float32)
     val_features = features[photos.val.labels]
     photos = replace(
-        photos, samples=Samples(features[photos.train.labels], photos.train.labels), val_features=val_features
+        photos, samples=LabelledFeatures(features[photos.train.labels], photos.train.labels), val_features=val_features
     )
     head = fit_penalty(photos.samples, 0.01, balanced=False)
     found = cross_fit(net, BLOCK, photos, head, replace(TUNING, epochs=1, learning_rate=1e-9), Run(seed=0))

@@ -5,23 +5,23 @@ import numpy as np
 import pytest
 
 from lungfish.job.stages import head as module
-from lungfish.training.probe import Head, Samples
+from lungfish.training.probe import Head, LabelledFeatures
 from lungfish.training.recipe import Recipe
 
 
-def gathered_of(listed: int, readable: int, embedded: int) -> Any:
+def dataset_of(listed: int, readable: int, embedded: int) -> Any:
     """Alternating classes; the last photos have no features, as test photos of a large set."""
     truth = np.arange(readable) % 2
 
-    def samples(indices: np.ndarray) -> Samples:
+    def samples(indices: np.ndarray) -> LabelledFeatures:
         assert (indices < embedded).all()
-        return Samples(np.eye(2, dtype=np.float32)[truth[indices]], truth[indices])
+        return LabelledFeatures(np.eye(2, dtype=np.float32)[truth[indices]], truth[indices])
 
     return SimpleNamespace(
         labels=("a", "b"),
         photos=SimpleNamespace(photos=(None,) * listed),
         truth=truth,
-        sides=SimpleNamespace(units=np.arange(readable)),
+        assignment=SimpleNamespace(units=np.arange(readable)),
         samples=samples,
     )
 
@@ -35,5 +35,5 @@ def test_small_sets_are_cross_validated(listed: int, readable: int, embedded: in
     empty = np.empty((0, 0), np.float32)
     head = Head(empty, empty, 0.1, balanced=False, temperature=1.0, tried={})
     recipe = Recipe(cross_validate_below=100)
-    found = module._cross_validate(gathered_of(listed, readable, embedded), head, recipe, seed=0)
+    found = module._cross_validate(dataset_of(listed, readable, embedded), head, recipe, seed=0)
     assert (found.top1 if found else ()) == (1.0,) * folds

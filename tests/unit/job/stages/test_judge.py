@@ -25,10 +25,10 @@ def verdict(
     before, after = np.zeros((photos, 2), np.float32), np.tile(np.float32([1, -1]), (photos, 1))
     truth = (np.arange(photos) >= right).astype(np.int64)
     units = np.arange(photos) * scenes // photos if scenes else np.arange(photos)
-    gathered = SimpleNamespace(indices=lambda _: np.arange(photos), truth=truth, sides=SimpleNamespace(units=units))
+    dataset = SimpleNamespace(indices=lambda _: np.arange(photos), truth=truth, assignment=SimpleNamespace(units=units))
     network: Any = nn.Linear(1, 1)
     start = {name: tensor * 0 for name, tensor in network.state_dict().items()}
-    judge = Judge(SimpleNamespace(gathered=gathered), few=few)  # type: ignore[arg-type]
+    judge = Judge(SimpleNamespace(dataset=dataset), few=few)  # type: ignore[arg-type]
     judge._changed = SimpleNamespace(  # type: ignore[assignment]
         losses=lambda network: np.full(
             photos, 1.0 if not any(each.any() for each in network.parameters()) else 1 - changed
@@ -96,10 +96,10 @@ def test_right_answers_come_before_losses(more: int, words: str) -> None:
     worse = np.stack([doubtful] * 80 + [doubtful[::-1]] * 20)
     worse[:80] = certain
     before, after = (worse, better) if more > 0 else (better, worse)
-    gathered = SimpleNamespace(
-        indices=lambda _: np.arange(100), truth=truth, sides=SimpleNamespace(units=np.arange(100))
+    dataset = SimpleNamespace(
+        indices=lambda _: np.arange(100), truth=truth, assignment=SimpleNamespace(units=np.arange(100))
     )
-    judge = Judge(SimpleNamespace(gathered=gathered), few=False)  # type: ignore[arg-type]
+    judge = Judge(SimpleNamespace(dataset=dataset), few=False)  # type: ignore[arg-type]
     network: Any = nn.Linear(1, 1)
     found = judge(network, module.copied(network), (before, after), None)
     assert found.kept is (more > 0)

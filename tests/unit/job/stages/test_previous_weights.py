@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.job.stages import previous_weights as module
 from lungfish.job.start import choose_start
 from lungfish.training.recipe import RECIPES
@@ -23,7 +23,7 @@ def test_the_same_photos_are_not_learned_twice(
     last: Any = SimpleNamespace(arch=START.arch, entry=START.entry, preprocess=START.preprocess)
     monkeypatch.setattr(module, "choose_start", lambda *_: last)
     monkeypatch.setattr(module, "read_manifest", lambda _: SimpleNamespace(data=SimpleNamespace(fingerprint="same")))
-    gathered: Any = SimpleNamespace(previous=Path("shoes-bundle"), fingerprint=lambda: photos)
+    dataset: Any = SimpleNamespace(previous=Path("shoes-bundle"), fingerprint=lambda: photos)
     job: Any = SimpleNamespace(weights=None)
-    found = module.last_weights(gathered, START, job, RECIPES[recipe], Silent())
+    found = module.last_weights(dataset, START, job, RECIPES[recipe], Progress())
     assert (found is not None) is continues

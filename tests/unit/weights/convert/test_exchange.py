@@ -11,7 +11,7 @@ from lungfish.architecture import Arch, Flavour
 from lungfish.core.errors import UnknownNameError, UsageError, WeightsError
 from lungfish.nn import Network
 from lungfish.weights.convert.exchange import TARGETS
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 SMALL = lf.arch("efficientnet_b0:width=0.25,resolution=32,classes=5")
 
@@ -28,7 +28,7 @@ def network(flavour: Flavour, arch: Arch = SMALL) -> Network:
 def keras_state(built: Network) -> dict[str, np.ndarray]:
     """Its tensors as Keras names them and lays them out."""
     state = built.state_dict()
-    where = places(built.arch, find_layout("keras", built.arch))
+    where = tensor_slots(built.arch, find_layout("keras", built.arch))
     turned = {}
     for ours, place in where.items():
         array = state[ours].numpy().reshape(tuple(place.shape[axis] for axis in place.axes) or place.shape)

@@ -5,13 +5,13 @@ import pytest
 
 from lungfish.architecture import parse_arch
 from lungfish.weights.convert.recognition import CANDIDATES, recognize
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 
 def state(name: str, source: str, classes: int = 1000) -> dict[str, np.ndarray]:
     """A checkpoint without numbers: every array is a view of one zero."""
     arch = parse_arch(name).with_classes(classes)
-    rows = places(arch, find_layout(source, arch)).values()
+    rows = tensor_slots(arch, find_layout(source, arch)).values()
     return {place.name: np.broadcast_to(np.float32(0), place.shape) for place in rows}
 
 

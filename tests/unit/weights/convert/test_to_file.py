@@ -19,7 +19,7 @@ from lungfish.weights.catalogue import find_entry
 from lungfish.weights.convert.exchange import fill
 from lungfish.weights.convert.to_file import Converted, Provenance, convert_file
 from lungfish.weights.fetch.package import packaged_file
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 NAME = "mobilenet_v2:width=0.35,resolution=32,classes=5"
 SMALL = lf.arch(NAME)
@@ -130,7 +130,7 @@ def test_our_own_files_need_no_conversion(tmp_path: Path) -> None:
 def slim_state(arch: Arch, classes: int) -> dict[str, torch.Tensor]:
     """As TensorFlow's checkpoints come out of their reader."""
     wider = arch.with_classes(classes)
-    where = places(wider, find_layout("slim", wider)).values()
+    where = tensor_slots(wider, find_layout("slim", wider)).values()
     return {place.name: torch.rand(place.shape) + 0.5 for place in where}
 
 

@@ -20,7 +20,7 @@ from lungfish.weights.fetch.converted import convert_fetched, converted_file, fe
 from lungfish.weights.fetch.fetch import fetch, file_of
 from lungfish.weights.formats.safetensors import read_safetensors
 from lungfish.weights.load import load_network
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 from lungfish.weights.store.store import Store
 
 NAME = "mobilenet_v2:width=0.35,resolution=32,classes=5"
@@ -58,19 +58,19 @@ def no_conversion(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_it_is_converted_once(entry: WeightsEntry, no_conversion: Callable[[], None]) -> None:
     fetched = fetch(entry)
     assert converted_file(fetched.entry) is None
-    card = convert_fetched(fetched)
-    assert card == replace(fetched, converted_sha256=card.converted_sha256) == Store().card(entry.name)
-    file = converted_file(card.entry)
+    record = convert_fetched(fetched)
+    assert record == replace(fetched, converted_sha256=record.converted_sha256) == Store().record(entry.name)
+    file = converted_file(record.entry)
     assert file
-    assert sha256_file(file) == card.converted_sha256 != card.entry.sha256
+    assert sha256_file(file) == record.converted_sha256 != record.entry.sha256
     no_conversion()
-    assert convert_fetched(card) == card
-    assert fetch(entry) == card  # the ledger keeps it
+    assert convert_fetched(record) == record
+    assert fetch(entry) == record  # the ledger keeps it
 
 
 def test_it_says_where_it_came_from(entry: WeightsEntry, checkpoint: Path) -> None:
-    card = convert_fetched(fetch(entry))
-    file = converted_file(card.entry)
+    record = convert_fetched(fetch(entry))
+    file = converted_file(record.entry)
     assert file
     _, header = read_safetensors(file)
     assert (header["name"], header["license"], header["source"]) == ("mobilenet_v2.mine", "Apache-2.0", "timm")
@@ -80,11 +80,11 @@ def test_it_says_where_it_came_from(entry: WeightsEntry, checkpoint: Path) -> No
 
 def test_it_is_what_is_read(entry: WeightsEntry, checkpoint: Path) -> None:
     expected = lf.import_weights(checkpoint, lf.arch(NAME), source="timm").state_dict()
-    card = fetch(entry)
-    from_original = load_network(card.entry).state_dict()
-    card = convert_fetched(card)
-    file_of(card).write_bytes(b"the original is not needed")
-    from_converted = load_network(card.entry).state_dict()
+    record = fetch(entry)
+    from_original = load_network(record.entry).state_dict()
+    record = convert_fetched(record)
+    file_of(record).write_bytes(b"the original is not needed")
+    from_converted = load_network(record.entry).state_dict()
     for name, tensor in expected.items():
         if name.endswith("num_batches_tracked"):  # which no one reads
             continue
@@ -93,26 +93,26 @@ def test_it_is_what_is_read(entry: WeightsEntry, checkpoint: Path) -> None:
 
 
 def test_it_is_made_again_where_it_is_gone_or_altered(entry: WeightsEntry) -> None:
-    card = convert_fetched(fetch(entry))
+    record = convert_fetched(fetch(entry))
     for damage in (Path.unlink, lambda file: file.write_bytes(b"altered")):
-        file = converted_file(card.entry)
+        file = converted_file(record.entry)
         assert file
         damage(file)
-        assert converted_file(card.entry) is None
-        assert convert_fetched(card) == card
+        assert converted_file(record.entry) is None
+        assert convert_fetched(record) == record
 
 
 def test_it_is_of_one_file(entry: WeightsEntry) -> None:
-    card = convert_fetched(fetch(entry))
-    assert converted_file(card.entry)
-    assert converted_file(replace(card.entry, sha256=sha256_bytes(b"another"))) is None
-    assert converted_file(replace(card.entry, name="never.fetched")) is None
+    record = convert_fetched(fetch(entry))
+    assert converted_file(record.entry)
+    assert converted_file(replace(record.entry, sha256=sha256_bytes(b"another"))) is None
+    assert converted_file(replace(record.entry, name="never.fetched")) is None
 
 
 def test_fetched_and_converted_in_one_step(entry: WeightsEntry) -> None:
-    card = fetch_converted(entry)
-    assert card.converted_sha256
-    assert card == Store().card(entry.name) == fetch(entry) == convert_fetched(card)
+    record = fetch_converted(entry)
+    assert record.converted_sha256
+    assert record == Store().record(entry.name) == fetch(entry) == convert_fetched(record)
 
 
 def test_a_file_of_this_machine_needs_no_cache(entry: WeightsEntry, checkpoint: Path, cache: Path) -> None:
@@ -120,9 +120,9 @@ def test_a_file_of_this_machine_needs_no_cache(entry: WeightsEntry, checkpoint: 
     assert fetch_converted(mine).converted_sha256
     shutil.rmtree(cache)
     cache.write_text("a file where the folder should be")
-    card = fetch_converted(mine)
-    assert card.converted_sha256 == ""
-    assert load_network(card.entry)
+    record = fetch_converted(mine)
+    assert record.converted_sha256 == ""
+    assert load_network(record.entry)
     with pytest.raises(StorageError):
         fetch_converted(entry)
 
@@ -133,20 +133,20 @@ def test_what_needs_none(entry: WeightsEntry, tmp_path: Path, no_conversion: Cal
     ours = replace(entry, name="ours.v1", converter="lungfish", location=f"file:{file}", sha256="")
     no_conversion()
     for each in (ours, find_entry("efficientnet_lite0.in1k")):
-        card = fetch(each)
-        assert convert_fetched(card) == card
-        assert card.converted_sha256 == ""
+        record = fetch(each)
+        assert convert_fetched(record) == record
+        assert record.converted_sha256 == ""
 
 
 def test_a_file_of_another_network_leaves_nothing(entry: WeightsEntry) -> None:
-    card: Card = fetch(replace(entry, arch="mobilenet_v2:width=0.5,classes=5"))
+    record: WeightsRecord = fetch(replace(entry, arch="mobilenet_v2:width=0.5,classes=5"))
     before = sorted(Store().folder.rglob("*"))
     with pytest.raises(WeightsError, match="do not fit"):
-        convert_fetched(card)
+        convert_fetched(record)
     assert [path for path in sorted(Store().folder.rglob("*")) if "locks" not in path.parts] == [
         path for path in before if "locks" not in path.parts
     ]
-    assert Store().card(card.entry.name) == card
+    assert Store().record(record.entry.name) == record
 
 
 def test_what_cannot_be_read_and_nobody_has_published_is_not_kept(
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_and_nobody_has_published_is_not_kept(
     for _ in range(2):
         with pytest.raises(WeightsError):
             fetch_converted(unpublished)
-        assert Store().cards() == []
+        assert Store().records() == []
         assert not list((Store().folder / "blobs").iterdir())
     server.serve("/net.pth", checkpoint.read_bytes())
     assert fetch_converted(unpublished).converted_sha256

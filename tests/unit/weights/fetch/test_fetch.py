@@ -24,10 +24,10 @@ import pytest
 from lungfish.core import download
 from lungfish.core.errors import DownloadError, LicenseError, MissingExtraError, StorageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.fetch.fetch import FetchOptions, at_hand, card_of, fetch, file_of
+from lungfish.weights.fetch.fetch import FetchOptions, fetch, file_of, local_file, record_of
 from lungfish.weights.store.store import Store
 
 from ..git_server import git, serve_git
@@ -50,7 +50,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(download, "BACKOFF_S", 0.01)
 
 
-class Told(Silent):
+class Told(Progress):
     """What was said."""
 
     def __init__(self) -> None:
@@ -82,15 +82,15 @@ def stored_files() -> list[Path]:
 
 
 def test_a_set_is_fetched_once(server: Any, entry: WeightsEntry) -> None:
-    assert at_hand(entry) is None
-    card = fetch(entry)
-    file = file_of(card)
+    assert local_file(entry) is None
+    record = fetch(entry)
+    file = file_of(record)
     assert (file.read_bytes(), file.suffix) == (DATA, ".pth")
-    assert (card.entry.sha256, card.entry.bytes) == (HASH, len(DATA))
-    assert (card.origin, card.accepted_license, card.verified) == (entry.location, "", None)
-    assert at_hand(entry) == file
-    assert Store().card(entry.name) == card
-    assert fetch(entry) == card
+    assert (record.entry.sha256, record.entry.bytes) == (HASH, len(DATA))
+    assert (record.origin, record.accepted_license, record.verified) == (entry.location, "", None)
+    assert local_file(entry) == file
+    assert Store().record(entry.name) == record
+    assert fetch(entry) == record
     assert len(server.seen) == 1
     assert not Store().downloads(entry.name).exists()
 
@@ -121,7 +121,7 @@ def test_another_file_is_not_kept(entry: WeightsEntry, known: dict[str, Any], er
     with pytest.raises(error, match="expected"):
         fetch(replace(entry, **known))
     assert stored_files() == []
-    assert Store().cards() == []
+    assert Store().records() == []
     assert fetch(entry).entry.sha256 == HASH
 
 
@@ -132,10 +132,10 @@ def test_the_license_comes_first(server: Any, entry: WeightsEntry) -> None:
     with pytest.raises(LicenseError, match="which is another"):
         fetch(unknown, FetchOptions(accept_license="MIT"))
     assert server.seen == []
-    card = fetch(unknown, FetchOptions(accept_license="NOASSERTION"))
-    assert card.accepted_license == "NOASSERTION"
+    record = fetch(unknown, FetchOptions(accept_license="NOASSERTION"))
+    assert record.accepted_license == "NOASSERTION"
     assert fetch(unknown).accepted_license == "NOASSERTION"  # the ledger remembers
-    mine = replace(unknown, name="my-bundle", trained_from=card.entry.sha256)
+    mine = replace(unknown, name="my-bundle", trained_from=record.entry.sha256)
     assert fetch(mine).accepted_license == "NOASSERTION"  # and for what was trained from it
     with pytest.raises(LicenseError):
         fetch(replace(mine, name="a-strangers-bundle", trained_from="0" * 64))
@@ -154,20 +154,20 @@ def test_what_was_accepted_is_not_so_for_another_file_of_that_name(entry: Weight
     fetch(mine, FetchOptions(accept_license="NOASSERTION"))
     with pytest.raises(LicenseError):
         fetch(other)
-    assert card_of(mine)
-    assert card_of(other) is None
+    assert record_of(mine)
+    assert record_of(other) is None
 
 
 @pytest.mark.parametrize("damage", ["blob", "card", "both"])
 def test_what_was_altered_here_is_fetched_again(server: Any, entry: WeightsEntry, damage: str) -> None:
-    card = fetch(entry)
+    record = fetch(entry)
     if damage != "card":
-        file_of(card).write_bytes(b"altered")
-        assert at_hand(entry) is None
+        file_of(record).write_bytes(b"altered")
+        assert local_file(entry) is None
         with pytest.raises(WeightsError, match="gone or was altered"):
-            file_of(card)
+            file_of(record)
     if damage != "blob":
-        Store().card_file(entry.name).write_text("{")
+        Store().record_file(entry.name).write_text("{")
     assert file_of(fetch(entry)).read_bytes() == DATA
     assert len(server.seen) == 2
 
@@ -178,16 +178,16 @@ def test_the_hash_of_the_first_fetch_stays(server: Any, entry: WeightsEntry) -> 
     with pytest.raises(WeightsError, match="has SHA-256") as caught:
         fetch(entry)
     assert "To take it as it is now" in caught.value.hint
-    Store().card_file(entry.name).unlink()
+    Store().record_file(entry.name).unlink()
     assert file_of(fetch(entry)).read_bytes() == DATA[::-1]
 
 
 def test_a_corrected_catalogue_corrects_the_card(server: Any, entry: WeightsEntry) -> None:
     store = Store()
-    store.write_card(replace(fetch(entry), converted_sha256="0" * 64))
+    store.write_record(replace(fetch(entry), converted_sha256="0" * 64))
     assert fetch(entry).converted_sha256 == "0" * 64
-    card = fetch(replace(entry, top1=12.0))
-    assert (card.entry.top1, card.entry.sha256, card.converted_sha256) == (12.0, HASH, "")
+    record = fetch(replace(entry, top1=12.0))
+    assert (record.entry.top1, record.entry.sha256, record.converted_sha256) == (12.0, HASH, "")
     assert len(server.seen) == 1
     with pytest.raises(WeightsError, match="expected 00000"):
         fetch(replace(entry, digest="md5:" + "0" * 32))
@@ -197,22 +197,22 @@ def test_a_corrected_catalogue_corrects_the_card(server: Any, entry: WeightsEntr
 
 def test_a_file_under_another_name_is_not_fetched_again(server: Any, entry: WeightsEntry) -> None:
     fetch(entry)
-    card = fetch(replace(entry, name="other.v1", sha256=HASH, location="https://weights.example/w.pth"))
-    assert (card.origin, file_of(card).read_bytes()) == ("this cache", DATA)
+    record = fetch(replace(entry, name="other.v1", sha256=HASH, location="https://weights.example/w.pth"))
+    assert (record.origin, file_of(record).read_bytes()) == ("this cache", DATA)
     assert len(server.seen) == 1
 
 
 def test_packaged_sets_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     no_socket(monkeypatch)
-    card = fetch(LITE0)
-    assert card.entry == LITE0
-    assert file_of(card) == at_hand(LITE0)
-    assert "site-packages" in str(file_of(card))
+    record = fetch(LITE0)
+    assert record.entry == LITE0
+    assert file_of(record) == local_file(LITE0)
+    assert "site-packages" in str(file_of(record))
     assert stored_files() == []
     with pytest.raises(WeightsError, match="expected 000000000000"):
         fetch(replace(LITE0, sha256="0" * 64))
     absent = replace(LITE0, location="package:no_such_module/x.pth")
-    assert at_hand(absent) is None
+    assert local_file(absent) is None
     with pytest.raises(MissingExtraError, match="no-such-module"):
         fetch(absent)
 
@@ -221,21 +221,21 @@ def test_files_of_this_machine_stay_where_they_are(tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     file.write_bytes(DATA)
     mine = replace(PLAIN, location=f"file:{file}")
-    card = fetch(mine)
-    assert (file_of(card), card.entry.sha256) == (file, HASH)
+    record = fetch(mine)
+    assert (file_of(record), record.entry.sha256) == (file, HASH)
     file.write_bytes(DATA[::-1])
     with pytest.raises(WeightsError, match="gone or was altered"):
-        file_of(card)
+        file_of(record)
     assert fetch(mine).entry.sha256 == sha256_bytes(DATA[::-1])
     file.unlink()
-    assert at_hand(mine) is None
+    assert local_file(mine) is None
     with pytest.raises(WeightsError, match="cannot read the file"):
         fetch(mine)
     for ending in ("index", "data-00000-of-00001"):
         (tmp_path / f"model.ckpt.{ending}").write_bytes(ending.encode())
-    card = fetch(replace(PLAIN, location=f"file:{tmp_path / 'model.ckpt'}", converter="slim"))
-    assert card.entry.sha256 == sha256_bytes(b"indexdata-00000-of-00001")
-    assert file_of(card) == tmp_path / "model.ckpt"
+    record = fetch(replace(PLAIN, location=f"file:{tmp_path / 'model.ckpt'}", converter="slim"))
+    assert record.entry.sha256 == sha256_bytes(b"indexdata-00000-of-00001")
+    assert file_of(record) == tmp_path / "model.ckpt"
 
 
 @pytest.mark.parametrize("library", ["torchvision", "keras"])
@@ -251,13 +251,13 @@ def test_caches_of_other_programs_come_first(
     assert fetch(wanted, FetchOptions(progress=told)).origin == entry.location
     assert "cache is passed over: the file of mine.v1 has SHA-256" in told.lines[0]
     (folder / "w.pth").write_bytes(DATA)
-    Store().card_file(entry.name).unlink()
+    Store().record_file(entry.name).unlink()
     stored_files()[0].unlink()
     no_socket(monkeypatch)
-    card = fetch(wanted, FetchOptions(progress=told))
-    assert card.origin == {"torchvision": "torch's cache", "keras": "Keras's cache"}[library]
-    assert card.origin in told.lines[-1]
-    assert file_of(card).is_relative_to(Store().folder)
+    record = fetch(wanted, FetchOptions(progress=told))
+    assert record.origin == {"torchvision": "torch's cache", "keras": "Keras's cache"}[library]
+    assert record.origin in told.lines[-1]
+    assert file_of(record).is_relative_to(Store().folder)
     assert (folder / "w.pth").exists()
 
 
@@ -279,13 +279,13 @@ def hub_cache(tmp_path: Path) -> Path:
 def test_the_hugging_face_cache(hub_cache: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     no_socket(monkeypatch)
     wanted = replace(PLAIN, location=f"hf:owner/repo@{revision}/deep/w.safetensors")
-    card = fetch(wanted)
-    assert (card.origin, card.entry.sha256) == ("the Hugging Face cache", HASH)
-    assert card.entry.location == f"hf:owner/repo@{COMMIT}/deep/w.safetensors"
-    assert file_of(card).suffix == ".safetensors"
-    assert not file_of(card).is_symlink()
-    assert fetch(wanted) == card
-    assert at_hand(replace(wanted, location=f"hf:owner/repo@{'f' * 40}/deep/w.safetensors")) is None
+    record = fetch(wanted)
+    assert (record.origin, record.entry.sha256) == ("the Hugging Face cache", HASH)
+    assert record.entry.location == f"hf:owner/repo@{COMMIT}/deep/w.safetensors"
+    assert file_of(record).suffix == ".safetensors"
+    assert not file_of(record).is_symlink()
+    assert fetch(wanted) == record
+    assert local_file(replace(wanted, location=f"hf:owner/repo@{'f' * 40}/deep/w.safetensors")) is None
 
 
 def test_the_hub_pins_a_branch_and_tells_the_hash(server: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,12 +297,12 @@ def test_the_hub_pins_a_branch_and_tells_the_hash(server: Any, reply: Any, monke
     server.answer("/api/models/owner/repo/revision/main", reply.json(row))
     server.serve(f"/owner/repo/resolve/{COMMIT}/w.safetensors", DATA)
     wanted = replace(PLAIN, location="hf:owner/repo@main/w.safetensors")
-    card = fetch(wanted)
-    assert card.entry.location == f"hf:owner/repo@{COMMIT}/w.safetensors"
-    assert card.origin == f"{server.url}/owner/repo/resolve/{COMMIT}/w.safetensors"
+    record = fetch(wanted)
+    assert record.entry.location == f"hf:owner/repo@{COMMIT}/w.safetensors"
+    assert record.origin == f"{server.url}/owner/repo/resolve/{COMMIT}/w.safetensors"
     assert server.seen[-1].headers["authorization"] == "Bearer hf_secret"
-    assert fetch(wanted) == card
-    file_of(card).unlink()
+    assert fetch(wanted) == record
+    file_of(record).unlink()
     server.serve(f"/owner/repo/resolve/{COMMIT}/w.safetensors", DATA[::-1])
     with pytest.raises(WeightsError, match="has SHA-256"):
         fetch(wanted)
@@ -311,8 +311,8 @@ def test_the_hub_pins_a_branch_and_tells_the_hash(server: Any, reply: Any, monke
 def test_a_mirror(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUNGFISH_MIRROR", f"{server.url}/mirror/")
     url = server.serve("/mirror/weights.example/models/w.pth", DATA)
-    card = fetch(replace(PLAIN, location="https://weights.example/models/w.pth"))
-    assert (card.origin, card.entry.location) == (url, "https://weights.example/models/w.pth")
+    record = fetch(replace(PLAIN, location="https://weights.example/models/w.pth"))
+    assert (record.origin, record.entry.location) == (url, "https://weights.example/models/w.pth")
 
 
 def test_offline_it_names_the_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,8 +349,8 @@ def test_offline_nobody_is_asked(location: str, address: str, how: str, monkeypa
     place = Path(saved)
     place.parent.mkdir(parents=True)
     place.write_bytes(DATA)
-    card = fetch(wanted, options)
-    assert (card.origin, file_of(card).read_bytes()) == ("the download folder", DATA)
+    record = fetch(wanted, options)
+    assert (record.origin, file_of(record).read_bytes()) == ("the download folder", DATA)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -365,10 +365,10 @@ def test_a_git_repository(tmp_path: Path) -> None:
     git(work, "config", "uploadpack.allowAnySHA1InWant", "true")
     with serve_git(work.parent) as address:
         wanted = replace(PLAIN, location=f"git+{address}/r@{git(work, 'rev-parse', 'HEAD')}#models/w.pth")
-        card = fetch(wanted)
-    assert (file_of(card).read_bytes(), file_of(card).suffix) == (DATA, ".pth")
-    assert card.origin == f"git+{address}/r@{git(work, 'rev-parse', 'HEAD')}"
-    assert fetch(wanted) == card
+        record = fetch(wanted)
+    assert (file_of(record).read_bytes(), file_of(record).suffix) == (DATA, ".pth")
+    assert record.origin == f"git+{address}/r@{git(work, 'rev-parse', 'HEAD')}"
+    assert fetch(wanted) == record
 
 
 def pack(kind: str, members: dict[str, bytes]) -> bytes:
@@ -390,16 +390,16 @@ def pack(kind: str, members: dict[str, bytes]) -> bytes:
 def test_a_member_of_an_archive(server: Any, kind: str) -> None:
     members = {"a/model.ckpt.index": b"index", "a/model.ckpt.data-00000-of-00001": DATA, "b.pth": b"b"}
     url = server.serve(f"/a.{kind}", pack(kind, members))
-    card = fetch(replace(PLAIN, location=f"{url}!a/model.ckpt"))
-    prefix = file_of(card)
+    record = fetch(replace(PLAIN, location=f"{url}!a/model.ckpt"))
+    prefix = file_of(record)
     assert prefix.with_name("model.ckpt.index").read_bytes() == b"index"
     assert file_of(fetch(replace(PLAIN, name="b.v1", location=f"{url}!b.pth"))).read_bytes() == b"b"
     prefix.with_name("model.ckpt.index").write_bytes(b"altered")
-    assert file_of(card).with_name("model.ckpt.index").read_bytes() == b"index"
-    for member in ("none.pth", "../../cards", "a"):
+    assert file_of(record).with_name("model.ckpt.index").read_bytes() == b"index"
+    for member in ("none.pth", "../../records", "a"):
         with pytest.raises(WeightsError, match="the archive holds no"):
             fetch(replace(PLAIN, name="none.v1", location=f"{url}!{member}"))
-        assert Store().card("none.v1") is None
+        assert Store().record("none.v1") is None
 
 
 @pytest.mark.parametrize("kind", ["tgz", "zip"])
@@ -407,7 +407,7 @@ def test_a_hostile_archive(server: Any, tmp_path: Path, kind: str) -> None:
     url = server.serve(f"/a.{kind}", pack(kind, {"b.pth": b"b", "../../../../evil": b"evil"}))
     with pytest.raises(WeightsError, match="refused to unpack"):
         fetch(replace(PLAIN, location=f"{url}!b.pth"))
-    assert Store().cards() == []
+    assert Store().records() == []
     assert not list(tmp_path.rglob("*evil*"))
 
 
@@ -479,7 +479,7 @@ def check_store() -> None:
     """Whatever is in the store is right."""
     store = Store()
     assert {sha256_bytes(file.read_bytes()) for file in stored_files()} <= {HASH}
-    assert [file_of(card).read_bytes() for card in store.cards()] in ([], [DATA])
+    assert [file_of(record).read_bytes() for record in store.records()] in ([], [DATA])
 
 
 def test_two_processes_fetch_once(server: Any, reply: Any) -> None:
@@ -522,7 +522,7 @@ def test_killed_in_mid_download_ten_times_it_goes_on(server: Any, reply: Any) ->
     server.serve("/w.pth", DATA)
     assert ended(start_fetch(url, HASH))[0] == 0
     check_store()
-    assert len(Store().cards()) == 1
+    assert len(Store().records()) == 1
 
 
 @on_posix
@@ -533,4 +533,4 @@ def test_killed_at_any_step_it_goes_on(server: Any, step: int) -> None:
     check_store()
     fetch(replace(PLAIN, location=url))
     check_store()
-    assert len(Store().cards()) == 1
+    assert len(Store().records()) == 1

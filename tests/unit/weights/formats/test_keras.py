@@ -11,7 +11,7 @@ import lungfish as lf
 from lungfish.core.errors import MissingExtraError, WeightsError
 from lungfish.weights.formats import keras as keras_file
 from lungfish.weights.formats.keras import read_keras
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'lungfish[keras]'")
 V1 = lf.arch("mobilenet_v1:width=0.25,resolution=32,classes=5")
@@ -21,7 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    where = places(V1, find_layout("keras", V1)).values()
+    where = tensor_slots(V1, find_layout("keras", V1)).values()
     return {place.name: rng.normal(size=place.shape).astype(np.float32) for place in where}
 
 

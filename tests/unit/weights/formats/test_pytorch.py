@@ -61,7 +61,7 @@ def laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
     if layout == "parameter":
         return torch.nn.Parameter(tensor, requires_grad=tensor.dtype.is_floating_point)
     if layout == "with attributes":
-        tensor.made_by = "a test"  # type: ignore[attr-defined]
+        tensor.created_by = "a test"  # type: ignore[attr-defined]
     return tensor
 
 

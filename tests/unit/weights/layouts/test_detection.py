@@ -7,7 +7,7 @@ import pytest
 from lungfish.architecture import NAMED, parse_arch
 from lungfish.core.errors import UnknownNameError, UsageError
 from lungfish.weights.catalogue import catalogue
-from lungfish.weights.layouts import SOURCES, detect_source, find_layout, places, usual_preprocessing
+from lungfish.weights.layouts import SOURCES, detect_source, find_layout, tensor_slots, usual_preprocessing
 from lungfish.weights.layouts.preprocessing import USUAL
 from lungfish.weights.layouts.sources import find_source
 
@@ -21,7 +21,7 @@ HELD = [
 
 
 def names_of(source: str, name: str) -> list[str]:
-    return [place.name for place in places(NAMED[name], find_layout(source, NAMED[name])).values()]
+    return [place.name for place in tensor_slots(NAMED[name], find_layout(source, NAMED[name])).values()]
 
 
 @pytest.mark.parametrize(("source", "name"), HELD)

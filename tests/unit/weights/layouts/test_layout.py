@@ -8,7 +8,7 @@ import pytest
 from lungfish.architecture import NAMED, Arch, Flavour, parse_arch
 from lungfish.core.errors import UnknownNameError, UsageError
 from lungfish.nn import build
-from lungfish.weights.layouts import SOURCES, find_layout, find_source, places
+from lungfish.weights.layouts import SOURCES, find_layout, find_source, tensor_slots
 
 HELD = [
     (source, name)
@@ -30,7 +30,7 @@ def test_which_library_has_which_family() -> None:
 @pytest.mark.parametrize(("source", "name"), HELD)
 def test_every_tensor_has_one_place_of_its_size(source: str, name: str) -> None:
     arch = NAMED[name]
-    where = places(arch, find_layout(source, arch))
+    where = tensor_slots(arch, find_layout(source, arch))
     own = build(arch, seed=0).state_dict()
     counters = {tensor for tensor in own if tensor.endswith("num_batches_tracked")}
     assert set(where) | counters == set(own)
@@ -41,7 +41,7 @@ def test_every_tensor_has_one_place_of_its_size(source: str, name: str) -> None:
 
 
 def named(source: str, arch: Arch, tensor: str) -> str:
-    return places(arch, find_layout(source, arch))[tensor].name
+    return tensor_slots(arch, find_layout(source, arch))[tensor].name
 
 
 def test_blocks_are_numbered_as_each_library_numbers_them() -> None:
@@ -82,7 +82,7 @@ def test_tensorflow_numbers_the_layers_of_a_scope_in_their_order() -> None:
 
 def test_shapes_where_keras_lays_kernels_out() -> None:
     v1 = NAMED["mobilenet_v1"]
-    where = places(v1, find_layout("keras", v1))
+    where = tensor_slots(v1, find_layout("keras", v1))
     assert where["stem.conv.weight"].shape == (3, 3, 3, 32)
     assert where["blocks.0.depthwise.conv.weight"].shape == (3, 3, 32, 1)
     assert where["classifier.weight"].shape == (1, 1, 1024, 1000)  # a convolution there
@@ -105,7 +105,7 @@ def test_a_head_that_the_library_has_no_place_for() -> None:
     v1 = NAMED["mobilenet_v1"]
     headed = replace(v1, table=replace(v1.table, head=1280))
     with pytest.raises(UsageError, match=r"has a module head\.conv"):
-        places(headed, find_layout("keras", headed))
+        tensor_slots(headed, find_layout("keras", headed))
 
 
 def test_an_unknown_source() -> None:

@@ -15,7 +15,7 @@ from lungfish.core.errors import UsageError, WeightsError
 from lungfish.nn import build
 from lungfish.weights.convert.to_file import Provenance, convert_file
 from lungfish.weights.entry import WeightsEntry
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 from lungfish.weights.resolve.completion import INCOMPLETE, arch_name, complete
 
 SMALL = "mobilenet_v2:width=0.35"
@@ -27,7 +27,7 @@ def entry(arch: str = "", location: str = "file:/x") -> WeightsEntry:
 
 def checkpoint(source: str, name: str = SMALL) -> dict[str, torch.Tensor]:
     arch = parse_arch(name)
-    return {place.name: torch.zeros(place.shape) for place in places(arch, find_layout(source, arch)).values()}
+    return {place.name: torch.zeros(place.shape) for place in tensor_slots(arch, find_layout(source, arch)).values()}
 
 
 def saved(path: Path, tensors: Mapping[str, torch.Tensor], header: dict[str, str] | None = None) -> Path:

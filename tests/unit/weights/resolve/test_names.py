@@ -16,10 +16,10 @@ from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import BundleError, DownloadError, UnknownNameError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_file
 from lungfish.weights.catalogue import catalogue, find_entry
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 from lungfish.weights.load import build
 from lungfish.weights.resolve.names import resolve
-from lungfish.weights.store.ledger import Card
+from lungfish.weights.store.record import WeightsRecord
 from lungfish.weights.store.store import Store
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -153,7 +153,7 @@ def test_the_ledger_answers_for_what_was_fetched(hub: Any, publish: Callable[...
     publish("me/net")
     entry = resolve("hf:me/net")
     asked = len(hub.seen)
-    Store().write_card(Card(entry, "2026-01-01T00:00:00Z", "", "", None))
+    Store().write_record(WeightsRecord(entry, "2026-01-01T00:00:00Z", "", "", None))
     assert resolve("hf:me/net") == resolve("hf:me/net", offline=True) == entry
     assert len(hub.seen) == asked
 
@@ -164,7 +164,9 @@ def test_a_network_that_a_set_is_not_of(publish: Callable[..., None], hub: Any) 
     asked = parse_arch("mobilenet_v2:width=0.5")
     with pytest.raises(WeightsError, match=r"hf:me/net is of mobilenet_v2:width=1\.4, not of mobilenet_v2:width=0\.5"):
         resolve("hf:me/net", asked.name)
-    Store().write_card(Card(resolve("hf:me/net", "mobilenet_v2:width=1.4,resolution=96"), "2026-01-01T00:00:00Z"))
+    Store().write_record(
+        WeightsRecord(resolve("hf:me/net", "mobilenet_v2:width=1.4,resolution=96"), "2026-01-01T00:00:00Z")
+    )
     hub.stop()
     for name in ("hf:me/net", "efficientnet_lite0.in1k", "timm:mobilenetv2_100.ra_in1k"):
         with pytest.raises(WeightsError, match=r" is of .*, not of mobilenet_v2:width=0\.5"):
@@ -218,7 +220,9 @@ def test_a_file_of_a_git_repository() -> None:
 
 def test_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arch = parse_arch("mobilenet_v2:width=0.35")
-    state = {place.name: torch.zeros(place.shape) for place in places(arch, find_layout("torchvision", arch)).values()}
+    state = {
+        place.name: torch.zeros(place.shape) for place in tensor_slots(arch, find_layout("torchvision", arch)).values()
+    }
     torch.save(state, tmp_path / "net.pth")
     entry = resolve(f"file:{tmp_path / 'net.pth'}")
     assert (entry.name, entry.arch, entry.converter) == ("file:net.pth", arch.name, "torchvision")
@@ -258,7 +262,7 @@ with tf.Session() as session:
 def test_a_checkpoint_of_tensorflow_is_recognized(tmp_path: Path, name: str, source: str) -> None:
     pytest.importorskip("tensorflow")
     arch = parse_arch(name).with_classes(1001 if source == "slim" else 1000)
-    shapes = {place.name: place.shape for place in places(arch, find_layout(source, arch)).values()}
+    shapes = {place.name: place.shape for place in tensor_slots(arch, find_layout(source, arch)).values()}
     (tmp_path / "shapes.json").write_text(json.dumps(shapes), encoding="utf-8")
     prefix = tmp_path / "model.ckpt"
     command = [sys.executable, "-c", WRITE_CHECKPOINT, str(tmp_path / "shapes.json"), str(prefix)]
@@ -308,9 +312,9 @@ def test_a_bundle(bundle: Path) -> None:
 
 def test_a_bundle_with_a_card(bundle: Path, rewrite: Callable[..., None]) -> None:
     origin = replace(find_entry("mobilenet_v2.tv_in1k"), name="hf:me/net", sha256=SHA256)
-    card = Card(origin, "2026-01-01T00:00:00Z", "NOASSERTION", "", None)
-    value = json.loads(json.dumps(card.to_json()))
-    rewrite(bundle, lambda manifest: manifest["weights"].update(name="hf:me/net", license="NOASSERTION", card=value))
+    record = WeightsRecord(origin, "2026-01-01T00:00:00Z", "NOASSERTION", "", None)
+    value = json.loads(json.dumps(record.to_json()))
+    rewrite(bundle, lambda manifest: manifest["weights"].update(name="hf:me/net", license="NOASSERTION", record=value))
     entry = resolve(str(bundle))
     assert (entry.license, entry.mean, entry.std) == ("NOASSERTION", origin.mean, origin.std)
     assert "trained from hf:me/net" in entry.source

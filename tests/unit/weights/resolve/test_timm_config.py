@@ -6,7 +6,7 @@ import pytest
 
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import UsageError, WeightsError
-from lungfish.weights.layouts import find_layout, places
+from lungfish.weights.layouts import find_layout, tensor_slots
 from lungfish.weights.resolve.timm_config import read_timm_config
 
 OURS = [
@@ -51,7 +51,7 @@ def test_the_network_has_the_tensors_of_timms(name: str) -> None:
     with torch.device("meta"):
         theirs = {key: tuple(tensor.shape) for key, tensor in timm.create_model(name).state_dict().items()}
     arch = parse_arch(model.arch)
-    ours = {place.name: place.shape for place in places(arch, find_layout(model.converter, arch)).values()}
+    ours = {place.name: place.shape for place in tensor_slots(arch, find_layout(model.converter, arch)).values()}
     assert ours == theirs
     assert (model.converter == "timm_tf") == name.startswith("tf_")
 

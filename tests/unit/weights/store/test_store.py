@@ -18,8 +18,8 @@ from lungfish.core.errors import StorageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.store import store as module
-from lungfish.weights.store.ledger import Card
 from lungfish.weights.store.pruning import DAY_S, prune
+from lungfish.weights.store.record import WeightsRecord
 from lungfish.weights.store.store import Store
 
 DATA, HASH = b"weights", sha256_bytes(b"weights")
@@ -27,7 +27,7 @@ ENTRY = replace(
     find_entry("efficientnet_lite0.in1k"), name="hf:owner/re po", location="hf:owner/repo@main/x.pth", sha256=HASH
 )
 NETWORKS = [f"{number:016x}" for number in range(3)]
-CARD = Card(ENTRY, "2026-01-01T00:00:00+00:00")
+RECORD = WeightsRecord(ENTRY, "2026-01-01T00:00:00+00:00")
 
 
 @pytest.fixture
@@ -91,33 +91,33 @@ def test_a_file_whose_hash_was_never_noted(store: Store, file: Path) -> None:
 
 
 def test_cards(store: Store) -> None:
-    assert store.card(ENTRY.name) is None
-    assert store.cards() == []
-    store.write_card(CARD)
-    assert store.card(ENTRY.name) == CARD
-    assert store.cards() == [CARD]
-    assert store.card("hf:owner/re-po") is None
-    other = replace(CARD, entry=replace(ENTRY, name="HF:owner/re po"))
-    store.write_card(other)
-    assert store.card(ENTRY.name) == CARD
-    assert store.cards() == [other, CARD]
+    assert store.record(ENTRY.name) is None
+    assert store.records() == []
+    store.write_record(RECORD)
+    assert store.record(ENTRY.name) == RECORD
+    assert store.records() == [RECORD]
+    assert store.record("hf:owner/re-po") is None
+    other = replace(RECORD, entry=replace(ENTRY, name="HF:owner/re po"))
+    store.write_record(other)
+    assert store.record(ENTRY.name) == RECORD
+    assert store.records() == [other, RECORD]
 
 
 @pytest.mark.parametrize("name", ["..", "../../x", "C:\\x", "NUL", "a" * 300, "\x00", "é", "."])
 def test_any_name_is_a_file_of_the_folder(store: Store, name: str) -> None:
-    card = replace(CARD, entry=replace(ENTRY, name=name))
-    store.write_card(card)
-    assert store.card(name) == card
-    assert [path.parent for path in store.folder.rglob("*.json")] == [store.folder / "cards"]
+    record = replace(RECORD, entry=replace(ENTRY, name=name))
+    store.write_record(record)
+    assert store.record(name) == record
+    assert [path.parent for path in store.folder.rglob("*.json")] == [store.folder / "records"]
 
 
 def test_a_torn_card_counts_as_none(store: Store) -> None:
-    store.write_card(CARD)
-    path = store.card_file(ENTRY.name)
+    store.write_record(RECORD)
+    path = store.record_file(ENTRY.name)
     text = path.read_text()
     for torn in ("", text[:100], text.replace('"same"', '"none"'), text.replace("re po", "repo"), "\x00", "[" * 9999):
         path.write_text(torn)
-        assert store.card(ENTRY.name) is None
+        assert store.record(ENTRY.name) is None
 
 
 def archive(folder: Path, name: str = "model.ckpt.index") -> Path:
@@ -174,17 +174,17 @@ def test_a_lock_makes_others_wait(store: Store) -> None:
 def test_a_folder_that_cannot_be_written(cache: Path, file: Path) -> None:
     cache.parent.write_text("x")
     store = Store()
-    for attempt in (lambda: store.add(file), lambda: store.write_card(CARD), lambda: store.lock("x").__enter__()):
+    for attempt in (lambda: store.add(file), lambda: store.write_record(RECORD), lambda: store.lock("x").__enter__()):
         with pytest.raises(StorageError, match="cannot write"):
             attempt()
     assert store.blob(HASH) is None
-    assert store.cards() == []
+    assert store.records() == []
 
 
 def fill(store: Store, file: Path) -> Path:
     """A set, a file of no set, and an unfinished download."""
     store.add(file)
-    store.write_card(CARD)
+    store.write_record(RECORD)
     left = file.with_name("left.bin")
     left.write_bytes(b"left over")
     store.add(left)
@@ -198,7 +198,7 @@ def test_prune_deletes_what_no_set_refers_to(store: Store, file: Path) -> None:
     assert prune(store, 0) == []
     fill(store, file)
     other = sha256_bytes(b"left over")
-    torn = store.card_file("torn")
+    torn = store.record_file("torn")
     torn.write_text("{")
     temporary, recent = (torn.with_name(f".{torn.name}.{number:016x}.tmp") for number in range(2))
     for path in (temporary, recent):
@@ -207,20 +207,20 @@ def test_prune_deletes_what_no_set_refers_to(store: Store, file: Path) -> None:
     pruned = prune(store)
     assert (temporary.exists(), recent.exists()) == (False, True)
     assert {each.file.partition(".")[0] for each in pruned} == {
-        "cards/",
+        "records/",
         *(f"blobs/{other}", f"checked/{other}", f"downloads/{store.downloads('some').name}"),
     }
     assert sum(each.bytes for each in pruned if "checked" not in each.file) == len("left overpart")
     assert torn.exists()  # it may be of a newer lungfish
     assert store.blob(HASH)
-    assert store.card(ENTRY.name) == CARD
+    assert store.record(ENTRY.name) == RECORD
     assert prune(store) == []
 
 
 def test_prune_deletes_networks_of_no_set(store: Store) -> None:
     """Which are written before their card: a day is left for it."""
     used, old, recent = (store.folder / "architectures" / f"{name}.json" for name in NETWORKS)
-    store.write_card(replace(CARD, entry=replace(ENTRY, arch=str(used))))
+    store.write_record(replace(RECORD, entry=replace(ENTRY, arch=str(used))))
     used.parent.mkdir()
     for path in (used, old, recent):
         path.write_text("{}")
@@ -236,7 +236,7 @@ def test_prune_leaves_what_has_no_name_of_ours(store: Store, file: Path) -> None
     theirs = [
         store.folder / ".git" / "HEAD",
         store.folder / "blobs" / "holiday.pth",
-        store.folder / "cards" / ".x.json.tmp",
+        store.folder / "records" / ".x.json.tmp",
         part.with_name("w.pth"),  # saved by hand, to be taken in by the next fetch
     ]
     for path in theirs:
@@ -259,9 +259,9 @@ def test_prune_deletes_nothing_from_a_folder_that_we_did_not_make(store: Store, 
 
 def test_prune_leaves_what_a_newer_lungfish_refers_to(store: Store, file: Path) -> None:
     fill(store, file)
-    card = store.card_file(ENTRY.name)
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"schema": 99}))
-    assert store.card(ENTRY.name) is None
+    record = store.record_file(ENTRY.name)
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"schema": 99}))
+    assert store.record(ENTRY.name) is None
     prune(store)
     assert store.blob(HASH)
     prune(store, 0)
@@ -273,20 +273,20 @@ def test_prune_by_age(store: Store, file: Path) -> None:
     prune(store, 1.0)
     assert store.blob(HASH)
     old = time.time() - 2 * DAY_S
-    os.utime(store.card_file(ENTRY.name), (old, old))
+    os.utime(store.record_file(ENTRY.name), (old, old))
     store.touch(ENTRY.name)
     prune(store, 1.0)
-    assert store.card(ENTRY.name)
-    os.utime(store.card_file(ENTRY.name), (old, old))
+    assert store.record(ENTRY.name)
+    os.utime(store.record_file(ENTRY.name), (old, old))
     prune(store, 1.0)
-    assert store.card(ENTRY.name) is None
+    assert store.record(ENTRY.name) is None
     assert store.blob(HASH) is None
 
 
 def test_prune_all(store: Store, file: Path, tmp_path: Path) -> None:
     fill(store, file)
     sha256 = store.add(archive(tmp_path))
-    store.write_card(replace(CARD, entry=replace(ENTRY, name="archive", sha256=sha256)))
+    store.write_record(replace(RECORD, entry=replace(ENTRY, name="archive", sha256=sha256)))
     assert store.unpacked(sha256)
     prune(store)
     assert (store.folder / "unpacked" / sha256).is_dir()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import MissingExtraError, UnreadablePhotoError, UsageError
-from lungfish.core.progress import Silent
+from lungfish.core.progress import Progress
 from lungfish.nn import Network
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.convert.to_file import Provenance, convert_file
@@ -69,11 +69,11 @@ def test_the_packaged_weights_are_equal_to_timms(lungfish: Run) -> None:
     assert (row["name"], row["images"], row["top1_agreement"], row["top1"]) == (LITE0, 4, 1.0, None)
     assert row["spread"] > 0.1
     assert row["max_abs_diff"] <= 1e-4
-    card = Store().card(LITE0)
-    assert card
-    assert card.verified
-    assert (card.verified.reference, card.verified.max_abs_diff) == (row["reference"], row["max_abs_diff"])
-    assert {"lungfish", "torch", "timm"} <= set(card.verified.packages)
+    record = Store().record(LITE0)
+    assert record
+    assert record.verified
+    assert (record.verified.reference, record.verified.max_abs_diff) == (row["reference"], row["max_abs_diff"])
+    assert {"lungfish", "torch", "timm"} <= set(record.verified.packages)
     assert "top-1 agreement 100.0% on 4 pictures, against timm" in lungfish("weights", "show", LITE0).out
 
 
@@ -109,7 +109,7 @@ def test_a_first_class_that_was_not_recorded_is_another(monkeypatch: pytest.Monk
         return network
 
     monkeypatch.setattr(module, "load_network", wrong)
-    found = verify(LITE0, None, Silent())
+    found = verify(LITE0, None, Progress())
     assert found.max_abs_diff <= 1e-4
     assert (found.top1_agreement, found.passed) == (0.0, False)
 
@@ -118,7 +118,7 @@ def test_nothing_to_hold_it_against(monkeypatch: pytest.MonkeyPatch) -> None:
     without_library(monkeypatch)
     monkeypatch.setattr(module, "recorded_logits", lambda _: None)
     with pytest.raises(MissingExtraError, match=f"nothing to hold {LITE0} against") as caught:
-        verify(LITE0, None, Silent())
+        verify(LITE0, None, Progress())
     assert "pip install timm" in caught.value.hint
 
 
@@ -127,7 +127,7 @@ def test_files_that_no_library_reads(tmp_path: Path) -> None:
     file = packaged_file(find_entry(LITE0))
     convert_file(file, parse_arch("efficientnet_lite0"), "packaged", out, Provenance(license="Apache-2.0"))
     with pytest.raises(UsageError, match="no library has networks for files of lungfish"):
-        verify(f"file:{out}", None, Silent())
+        verify(f"file:{out}", None, Progress())
 
 
 def test_pictures_that_cannot_be_read_are_counted(lungfish: Run, pictures: Path) -> None:
@@ -140,26 +140,26 @@ def test_pictures_that_cannot_be_read_are_counted(lungfish: Run, pictures: Path)
 
 def test_names_tell_the_class(pictures: Path) -> None:
     """All of them, or there is no share of right answers."""
-    assert verify(LITE0, pictures, Silent()).top1 is None
+    assert verify(LITE0, pictures, Progress()).top1 is None
     for name in ("a.png", "b.jpg"):
         (pictures / name).rename(pictures / f"{imagenet_wnids()[7]}_{name}")
-    assert verify(LITE0, pictures, Silent()).top1 == 0.0  # a gradient is no cock
+    assert verify(LITE0, pictures, Progress()).top1 == 0.0  # a gradient is no cock
 
 
 def test_folders_without_pictures(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(UsageError, match="no folder"):
-        verify(LITE0, tmp_path / "nothing", Silent())
+        verify(LITE0, tmp_path / "nothing", Progress())
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "note.txt").write_text("no picture")
     with pytest.raises(UsageError, match="no pictures in"):
-        verify(LITE0, tmp_path / "empty", Silent())
+        verify(LITE0, tmp_path / "empty", Progress())
     for picture in list(pictures.rglob("*.*")):
         picture.write_bytes(b"no picture")
     with pytest.raises(UnreadablePhotoError, match="no picture can be read"):
-        verify(LITE0, pictures, Silent())
-    card = Store().card(LITE0)
-    assert card
-    assert card.verified is None
+        verify(LITE0, pictures, Progress())
+    record = Store().record(LITE0)
+    assert record
+    assert record.verified is None
 
 
 def test_several_sets_and_one_that_is_unknown(lungfish: Run, pictures: Path) -> None:

@@ -11,29 +11,31 @@ import pytest
 
 from lungfish.core.errors import WeightsError
 from lungfish.weights.catalogue import catalogue, find_entry
-from lungfish.weights.store.ledger import Card, Verification
+from lungfish.weights.store.record import Verification, WeightsRecord
 
 LITE0 = find_entry("efficientnet_lite0.in1k")
 VERIFIED = Verification(
     "timm 1.0.20, tf_efficientnet_lite0", 1000, 2e-6, 1.0, "2026-01-02T00:00:00+00:00", {"timm": "1.0.20"}
 )
-CARD = Card(LITE0, "2026-01-01T00:00:00+00:00", "NOASSERTION", "0" * 64, VERIFIED, "https://weights.example/x")
+RECORD = WeightsRecord(
+    LITE0, "2026-01-01T00:00:00+00:00", "NOASSERTION", "0" * 64, VERIFIED, "https://weights.example/x"
+)
 
 
-@pytest.mark.parametrize("card", [CARD, Card(LITE0, ""), replace(CARD, verified=None)])
-def test_there_and_back(card: Card) -> None:
-    assert Card.from_json(json.loads(json.dumps(card.to_json()))) == card
-    assert Card.from_json(card.to_json()) == card
+@pytest.mark.parametrize("record", [RECORD, WeightsRecord(LITE0, ""), replace(RECORD, verified=None)])
+def test_there_and_back(record: WeightsRecord) -> None:
+    assert WeightsRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+    assert WeightsRecord.from_json(record.to_json()) == record
 
 
 def test_every_entry_of_the_catalogue() -> None:
     for entry in catalogue().values():
-        card = Card(replace(entry, sha256="a" * 64, bytes=entry.bytes or 1), "2026-01-01T00:00:00+00:00")
-        assert Card.from_json(card.to_json()) == card, entry.name
+        record = WeightsRecord(replace(entry, sha256="a" * 64, bytes=entry.bytes or 1), "2026-01-01T00:00:00+00:00")
+        assert WeightsRecord.from_json(record.to_json()) == record, entry.name
 
 
 def changed(change: Callable[[Any], object]) -> Any:
-    row = CARD.to_json()
+    row = RECORD.to_json()
     change(row)
     return row
 
@@ -67,12 +69,12 @@ def changed(change: Callable[[Any], object]) -> Any:
     ],
 )
 def test_what_is_no_card(change: Callable[[Any], object]) -> None:
-    with pytest.raises(WeightsError, match="the card"):
-        Card.from_json(changed(change))
+    with pytest.raises(WeightsError, match="the record"):
+        WeightsRecord.from_json(changed(change))
 
 
 def test_a_card_of_another_version_is_read() -> None:
     """Keys that came later have their defaults, and keys that are not known are nobody's business."""
     older = changed(lambda row: row["entry"].pop("trained_from"))
     newer = changed(lambda row: (row.update(more=1), row["entry"].update(unknown=""), row["verified"].update(gpu="x")))
-    assert Card.from_json(older) == Card.from_json(newer) == CARD
+    assert WeightsRecord.from_json(older) == WeightsRecord.from_json(newer) == RECORD

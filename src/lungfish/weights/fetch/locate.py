@@ -18,7 +18,7 @@ from lungfish.core.progress import Progress
 from lungfish.core.untrusted import is_plain_name
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.caches import Candidate, cached_elsewhere
-from lungfish.weights.fetch.identity import identify
+from lungfish.weights.fetch.checksum import verify_checksum
 from lungfish.weights.fetch.package import PACKAGE, packaged_file
 from lungfish.weights.scheme import FILE, parse_hub
 from lungfish.weights.services.hub import access_token, file_url, pin
@@ -35,7 +35,7 @@ def place(entry: WeightsEntry) -> Path:
     return packaged_file(entry) if entry.location.startswith(PACKAGE) else Path(entry.location.removeprefix(FILE))
 
 
-def obtain(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bool) -> tuple[Candidate, WeightsEntry]:
+def locate(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bool) -> tuple[Candidate, WeightsEntry]:
     """The file of an entry, outside the store unless it is there already. The set's lock is held.
 
     Returns:
@@ -50,11 +50,11 @@ def obtain(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bo
     if is_in_place(entry):
         origin = "a Python package" if entry.location.startswith(PACKAGE) else "a file of this machine"
         found = Candidate(place(entry), origin, entry.location)
-        return found, identify(entry, found.file)
+        return found, verify_checksum(entry, found.file)
     target = store.downloads(entry.name) / _file_name(entry)
     for candidate in _on_this_machine(store, entry, target):
         try:
-            held = identify(replace(entry, location=candidate.location), candidate.file)
+            held = verify_checksum(replace(entry, location=candidate.location), candidate.file)
         except WeightsError as error:
             progress.warn(f"{candidate.origin} is passed over: {error.message}")
             continue
@@ -95,7 +95,7 @@ def _over_the_network(entry: WeightsEntry, target: Path, progress: Progress) -> 
         origin = shown(route.start)
         download(Remote(route, bytes=entry.bytes), target, progress)
     try:
-        return Candidate(target, origin, entry.location), identify(entry, target)
+        return Candidate(target, origin, entry.location), verify_checksum(entry, target)
     except WeightsError:
         target.unlink(missing_ok=True)
         raise

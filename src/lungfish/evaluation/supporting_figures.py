@@ -67,7 +67,7 @@ class CrossValidation:
 
 
 @dataclass(frozen=True)
-class Beside:
+class SupportingFigures:
     """What is known beside the figures on the test photos.
 
     Args:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_ahead(
+def prefetch(
     function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int, stop: threading.Event | None = None
 ) -> Generator[R, None, None]:
     """`map` on threads, in order, never more than `ahead` results before the one in use.

@@ -40,7 +40,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class Card:
+class WeightsRecord:
     """One set of weights, as it was fetched.
 
     Args:
@@ -68,27 +68,27 @@ class Card:
         return value
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Card:
+    def from_json(cls, values: Mapping[str, Any]) -> WeightsRecord:
         """Read a JSON object that nobody vouches for.
 
         Raises:
             WeightsError: a key is missing or out of range, or the schema is newer. Unknown keys are ignored.
         """
         try:
-            return _card(Fields(dict(values), "the card"))
+            return _record(Fields(dict(values), "the record"))
         except BundleError as error:
             raise WeightsError(
                 error.message, "If a newer lungfish wrote it, upgrade; else fetch the set again."
             ) from None
 
 
-def _card(row: Fields) -> Card:
+def _record(row: Fields) -> WeightsRecord:
     schema = row.integer("schema", 1, 10**6)
     if schema > SCHEMA:
-        raise WeightsError(f"the card has schema {schema}; this lungfish reads up to {SCHEMA}", "Upgrade lungfish.")
-    texts = _texts(row, Card)
+        raise WeightsError(f"the record has schema {schema}; this lungfish reads up to {SCHEMA}", "Upgrade lungfish.")
+    texts = _texts(row, WeightsRecord)
     verified = _verification(row.object("verified")) if row.has("verified") else None
-    return Card(entry=_entry(row.object("entry")), verified=verified, **texts)
+    return WeightsRecord(entry=_entry(row.object("entry")), verified=verified, **texts)
 
 
 def _verification(row: Fields) -> Verification:
@@ -123,7 +123,7 @@ def _entry(row: Fields) -> WeightsEntry:
 
 
 def _texts(row: Fields, kind: type[Any]) -> dict[str, str]:
-    """The fields of `kind` that are texts; one that was not known when the card was written has its default."""
+    """The fields of `kind` that are texts; one that was not known when the record was written has its default."""
     types = get_type_hints(kind)
     names = [each.name for each in fields(kind) if each.name in row.values or each.default is MISSING]
     return {name: row.text(name, LONGEST) for name in names if types[name] is str}

@@ -12,7 +12,7 @@ from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.formats.checkpoint import files_of
 
 
-def identify(entry: WeightsEntry, path: Path) -> WeightsEntry:
+def verify_checksum(entry: WeightsEntry, path: Path) -> WeightsEntry:
     """The entry with the hash and size of its file. What the entry knows of them must agree.
 
     Args:

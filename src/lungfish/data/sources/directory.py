@@ -15,17 +15,17 @@ from lungfish.core.names import printable
 from lungfish.data.photos import Photo
 from lungfish.data.sources.assembly import Listing
 from lungfish.data.sources.files import FileReader
-from lungfish.data.sources.tree import LINK_OUT, Tree, leads_out, read_tree, unreadable_folder
+from lungfish.data.sources.tree import LINK_OUT, Tree, points_outside, read_tree, unreadable_folder
 
 
-class Place(Protocol):
+class Directory(Protocol):
     """A folder of files. Names are relative to it, with slashes. Can be pickled."""
 
     def tree(self) -> Tree:
         """All files. Raises `LungfishError`."""
         ...
 
-    def below(self, folder: str) -> Place:
+    def subdirectory(self, folder: str) -> Directory:
         """A folder inside."""
         ...
 
@@ -51,7 +51,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class LocalPlace:
+class LocalDirectory:
     """A folder of this machine.
 
     Args:
@@ -65,13 +65,13 @@ class LocalPlace:
     def check_links(self, names: list[str]) -> None:
         """Raise `PhotosError` if one of them is a link that leads outside the folder and is not to be followed."""
         for name in names:
-            if not self.follow_links and leads_out(self.root / name, os.path.realpath(self.root)):
+            if not self.follow_links and points_outside(self.root / name, os.path.realpath(self.root)):
                 raise PhotosError(f"{self.shown(name)} is {LINK_OUT}", "Add --follow-links to read it.")
 
     def tree(self) -> Tree:
         return read_tree(self.root, follow_links=self.follow_links)
 
-    def below(self, folder: str) -> LocalPlace:
+    def subdirectory(self, folder: str) -> LocalDirectory:
         return replace(self, root=self.root / folder)
 
     def shown(self, name: str = "") -> str:

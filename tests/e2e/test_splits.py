@@ -21,8 +21,8 @@ def cached(trained: Any, cache: Path) -> None:
 
 @pytest.mark.usefixtures("cached")
 def test_one_folder_as_all_three_sides_is_told_everywhere(trained: Any, lungfish: Any, tmp_path: Path) -> None:
-    for side in ("train", "val", "test"):
-        shutil.copytree(trained.photos, tmp_path / "photos" / side)
+    for split in ("train", "val", "test"):
+        shutil.copytree(trained.photos, tmp_path / "photos" / split)
     bundle = tmp_path / "bundle"
     options = ("--out", bundle, "--weights", trained.weights, "--recipe", "probe", "--json")
     ended = lungfish("train", tmp_path / "photos", *options)
