@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lungfish.weights.load import build as build
     from lungfish.workflows.evaluate import evaluate as evaluate
     from lungfish.workflows.predict import predict as predict
+    from lungfish.workflows.slim import slim as slim
     from lungfish.workflows.train import train as train
 
 # public name -> (module, name in it)
@@ -59,6 +60,7 @@ _PUBLIC = {
     "import_weights": ("lungfish.weights.convert.exchange", "import_weights"),
     "load": ("lungfish.runtime.bundle", "load"),
     "predict": ("lungfish.workflows.predict", "predict"),
+    "slim": ("lungfish.workflows.slim", "slim"),
     "solve": ("lungfish.costs", "solve"),
     "train": ("lungfish.workflows.train", "train"),
 }
@@ -86,6 +88,7 @@ __all__ = [
     "import_weights",
     "load",
     "predict",
+    "slim",
     "solve",
     "train",
 ]

@@ -31,6 +31,7 @@ NAMES = {
     "import_weights",
     "load",
     "predict",
+    "slim",
     "solve",
     "train",
 }

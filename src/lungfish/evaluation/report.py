@@ -108,6 +108,7 @@ def _text(report: Report) -> dict[str, Any]:
         "rejection_price": _rejection_price(report.coverage),
         "folds_reading": verdict.cross_validation_reading(folds, report) if folds else "",
         "command": f"lungfish predict {shlex.quote(report.name)} photo.jpg",
+        "slim": f"lungfish slim {shlex.quote(report.name)}",
         "python": f"import lungfish as lf\n\nbundle = lf.load({report.name!r})\nrows = bundle.predict(['photo.jpg'])",
     }
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungfish.core.untrusted import Fields
-from lungfish.runtime.decode import decode
+from lungfish.runtime.decode import JPEG_SCALES, decode
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+BICUBIC_A = -0.5  # the parameter of Pillow's bicubic kernel; other libraries use -0.75
 LEAST_STD, LARGEST_CHANNEL = 1e-6, 1e6
 
 Channels = tuple[float, float, float]  # red, green, blue
@@ -88,6 +89,40 @@ class Preprocessing:
             "crop_fraction": self.crop_fraction,
             "interpolation": self.interpolation,
             "color": self.color,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return what follows from `to_json`, for people who write the same rule in another language.
+
+        Returns:
+            The numbers of the rule; `rule`, which says how they belong together; and `bit_for_bit`, what else decides
+            the last bit of a pixel. `read` ignores them.
+        """
+        side, shorter = self.resolution_px, self.resize_px
+        a = BICUBIC_A if self.interpolation == "bicubic" else None
+        kernel = self.interpolation if a is None else f"{self.interpolation} (a = {a})"
+        return {
+            "shorter_side_px": shorter,
+            "crop_px": [side, side],
+            "antialias": True,
+            "bicubic_a": a,
+            "levels": [0, 255],
+            "jpeg_scales": list(JPEG_SCALES),
+            "jpeg_shorter_side_px": self.draft_px,
+            "rule": (
+                "Decode the photo without its color profile, turn it upright by its EXIF orientation, put it on white"
+                f" where it is transparent, and convert it to {self.color}. Scale it in proportion until its shorter"
+                f" side has {shorter} px, with an antialiased {kernel} kernel, which widens as the photo shrinks. Crop"
+                f" the central {side} x {side} px. Pass the levels, 0 to 255, to the model, which normalizes them."
+            ),
+            "bit_for_bit": (
+                "Decode a JPEG at the first of 1/8, 1/4 and 1/2 of its size that leaves its shorter side"
+                f" {self.draft_px} px or more, else whole. Scale and crop in one step, rounding no size and no offset:"
+                f" resample the central square, whose side is {side}/{shorter} of the shorter side, to {side} x {side}"
+                " px, in one pass along each axis, rounding to whole levels after each. At the edges of the square the"
+                " kernel reads the photo around it. Pillow's resize does this with a box; which axis comes"
+                " first depends on its version and on the shape of the photo."
+            ),
         }
 
 
