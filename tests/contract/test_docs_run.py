@@ -2,8 +2,9 @@
 
 Every `sh` and `python` block of a page is run, in order, in a folder with nothing but the records in `benchmarks/`, or
 for README and a guide in one that holds `photo.png` and `photos/`, the guide of bundles also `photos-bundle/`. A `text`
-block right after one is what it must print on stdout; `text measured` holds figures of one machine and is not compared. `text example`, `sh example` and `python
-example` show what runs elsewhere. A picture that a block writes must be the one that lies beside the page.
+block right after one is what it must print on stdout; `text measured` holds figures of one machine and is not compared.
+`text example`, `sh example` and `python example` show what runs elsewhere. A picture that a block writes must be the
+one that lies beside the page.
 """
 
 from __future__ import annotations
