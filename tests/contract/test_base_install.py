@@ -39,7 +39,7 @@ for name in result:
 
 WORKFLOWS = (
     *("predict", "evaluate", "explain", "slim", "models", "describe", "compare", "scale", "doctor"),
-    *("weights.list", "weights.search", "weights.show", "weights.licenses"),
+    *("weights.list", "weights.names", "weights.search", "weights.show", "weights.licenses"),
 )
 
 

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 from lungfish.core.errors import MissingExtraError
+from lungfish.core.extras import install_extra
 from lungfish.core.names import plural, printable
 from lungfish.evaluation import charts, what_changed_text, wording
 from lungfish.evaluation import report_text as verdict
@@ -37,7 +38,7 @@ def render_report(report: Report) -> str:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
-        raise MissingExtraError("reports need jinja2", "pip install 'lungfish[train]'") from error
+        raise MissingExtraError("reports need jinja2", f"Run: {install_extra('train')}") from error
 
     def shown(value: object) -> object:
         return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lungfish.core.errors import UsageError
 from lungfish.core.untrusted import Fields
-from lungfish.runtime.decode import JPEG_SCALES, decode
+from lungfish.runtime.decode import JPEG_SCALES, decode, from_array, from_image, read_photo
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 BICUBIC_A = -0.5  # the parameter of Pillow's bicubic kernel; other libraries use -0.75
 LEAST_STD, LARGEST_CHANNEL = 1e-6, 1e6
 
 Channels = tuple[float, float, float]  # red, green, blue
+Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,29 @@ class Preprocessing:
     def decode(self, data: bytes) -> Image.Image:
         """Decode a photo no larger than this rule needs. Raises `UnreadablePhotoError`."""
         return decode(data, self.draft_px)
+
+    def open(self, picture: Picture) -> Image.Image:
+        """Return a picture as an upright RGB image: the one way by which pictures come in.
+
+        Args:
+            picture: A path, the bytes of a file, a Pillow image, or uint8 `[height, width, 3]` of RGB.
+
+        Raises:
+            UnreadablePhotoError: The picture cannot be read.
+            UsageError: A value of another type.
+        """
+        if isinstance(picture, str | Path):
+            picture = read_photo(Path(picture))
+        if isinstance(picture, bytes):
+            return self.decode(picture)
+        if isinstance(picture, Image.Image):
+            return from_image(picture)
+        if isinstance(picture, np.ndarray):
+            return from_array(picture)
+        raise UsageError(
+            f"cannot predict a value of type {type(picture).__name__}",
+            "Give paths, bytes of files, Pillow images, or uint8 arrays [height, width, 3] of RGB.",
+        )
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop an RGB image to uint8 `[resolution, resolution, 3]`."""
