@@ -12,7 +12,7 @@ from lungfish.weights.catalogue import catalogue
 from lungfish.weights.convert.fit import same_layers
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.fetch import local_file
-from lungfish.weights.license import is_permissive
+from lungfish.weights.license import NOASSERTION, is_permissive
 from lungfish.weights.resolve.names import resolve
 
 DEFAULT_ARCH = "efficientnet_lite0"
@@ -83,6 +83,16 @@ INITIAL = WeightsEntry(
     crop_fraction=0.875,
     interpolation="bicubic",
     paper="",
+)
+
+
+UNKNOWN_START = "unknown"
+UNKNOWN = replace(
+    INITIAL,
+    name=UNKNOWN_START,
+    source="trained outside Lungfish; which weights it started from was not said",
+    license=NOASSERTION,
+    license_source="was not said when the network was exported",
 )
 
 
