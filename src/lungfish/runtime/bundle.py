@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from lungfish.runtime.metadata import check_metadata
 from lungfish.runtime.prediction import Prediction, rank
 from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Picture
+
+T = TypeVar("T")
 
 
 def load(path: str | Path) -> Bundle:
@@ -97,25 +100,36 @@ class Bundle:
             raise BundleError(f"the artifact gives {values.min():g} to {values.max():g} for probabilities", HINT)
         return values
 
-    def predict(self, items: Iterable[Picture], artifact: str | None = None, top: int = 5) -> list[Prediction]:
+    def predict(
+        self, items: Picture | Iterable[Picture], artifact: str | None = None, top: int = 5
+    ) -> list[Prediction]:
         """Classify pictures; a picture that cannot be read gives a row with `error`.
 
         Args:
-            items: paths, the bytes of files, Pillow images, or uint8 `[height, width, 3]` arrays of RGB.
+            items: One picture or several: paths, the bytes of files, Pillow images, or uint8 `[height, width, 3]`
+                arrays of RGB. An array `[n, height, width, 3]` is `n` pictures.
             artifact: a file name of the manifest; the default artifact if `None`.
             top: how many classes to list in each row.
 
         Returns:
-            One row for each item, in the same order.
+            One row for each picture, in the same order; a list with one row for a single picture.
 
         Raises:
-            UsageError: `items` is a single picture, an item is no picture, or `top` is negative; and as `session`.
+            UsageError: an item is no picture, or `top` is negative; and as `session`.
+
+        Examples:
+            >>> import lungfish as lf
+            >>> bundle = lf.load("shoes/")
+            >>> [row.label for row in bundle.predict(["a.jpg", pil_image, array])]
+            ['boot', 'boot', 'sandal']
+            >>> bundle.predict("a.jpg")[0].probability
+            0.93
         """
         return list(self.predict_each(items, artifact, top, in_batches=True))
 
     def predict_each(
         self,
-        items: Iterable[Picture | Prediction],
+        items: Picture | Iterable[Picture | Prediction],
         artifact: str | None = None,
         top: int = 5,
         *,
@@ -131,8 +145,7 @@ class Bundle:
                 as that needs: fastest for files. If False, each row comes before the next item is asked for: right
                 for a camera. By default, True if `items` has a length.
         """
-        if isinstance(items, str | Path | bytes | Image.Image | np.ndarray):
-            raise UsageError(f"predict takes a list of pictures, got one {type(items).__name__}", "Write [picture].")
+        items = as_items(items)
         if top < 0:
             raise UsageError(f"top is {top}; it must be 0 or more")
         self.manifest.artifact(artifact)
@@ -198,6 +211,12 @@ class Bundle:
 class _Input:
     file: str | None
     pixels: NDArray[np.uint8]
+
+
+def as_items(items: Picture | Iterable[T]) -> Iterable[Picture | T]:
+    """Return a list of one picture, or several as they are. An array `[n, height, width, 3]` is several."""
+    is_one = isinstance(items, str | Path | bytes | Image.Image) or (isinstance(items, np.ndarray) and items.ndim != 4)
+    return [items] if is_one else items  # type: ignore[list-item, return-value]  # mypy does not follow `is_one`
 
 
 def _check_folder(folder: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lungfish.core.hashing import sha256_file
-from lungfish.export.exporter import Exportable
-from lungfish.export.table import DEFAULT_FORMAT, EXPORTERS
+from lungfish.exporters.exporter import Exportable
+from lungfish.exporters.table import DEFAULT_FORMAT, EXPORTERS
 from lungfish.runtime.artifact import ArtifactRow, FileRow
 from lungfish.runtime.engines.engine import Engine, ModelFiles
 from lungfish.runtime.engines.table import open_engine
