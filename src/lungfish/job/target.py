@@ -36,7 +36,7 @@ class Target:
         """What a person should know before the work begins; empty if nothing."""
         if not self.previous:
             return ""
-        return f"{printable(self.previous.name)} stays as it is; the new bundle will be {printable(self.folder.name)}"
+        return f"{printable(self.previous.name)} is kept; the new bundle will be {printable(self.folder.name)}"
 
 
 def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Target:
@@ -105,7 +105,7 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
         except PermissionError:
             raise OutputError(
                 f"{printable(name)} in {printable(str(folder))} cannot be replaced: another program has it open, or "
-                "the folder is not yours to change",
+                "you may not change that folder",
                 "Close that program, or choose another --out.",
             ) from None
 
@@ -114,7 +114,7 @@ def _check_apart(source: Path, target: Path, place: Path) -> None:
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
         relation = (
-            "the photos themselves" if place == source else "inside the photos" if inside else "around the photos"
+            "the folder of the photos" if place == source else "inside the photos" if inside else "around the photos"
         )
         raise OutputError(
             f"--out {printable(str(target))} is {relation} ({printable(str(source))})",

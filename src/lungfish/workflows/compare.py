@@ -101,7 +101,7 @@ def _timed(
     from lungfish.runtime.measure import latencies
 
     engines = []
-    with progress.task("building", len(networks)) as advance:
+    with progress.task("Building networks", len(networks)) as advance:
         for network in networks:
             if isinstance(network, Yardstick):
                 engines.append(yardstick_engine(network, timing.threads))

@@ -154,11 +154,16 @@ def _evaluation(own: OwnMetrics, runnable: Sequence[str], labelled: PhotoSet, sp
 
 def _absent_warning(absent: Sequence[str], classes: int) -> Iterator[str]:
     if absent:
-        named, others = ", ".join(map(printable, absent)), plural(classes - len(absent), "class", "classes")
-        yield f"without photos here: {named}; figures are of the other {others}"
+        named, others = _quoted(absent), plural(classes - len(absent), "class", "classes")
+        yield f"no photos of {named} here; measured the other {others}"
+
+
+def _quoted(labels: Sequence[str]) -> str:
+    *others, last = [repr(printable(label)) for label in labels]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _seen_warning(seen: int, total: int) -> Iterator[str]:
     if seen:
         was = "was" if seen == 1 else "were"
-        yield f"{seen:,} of {plural(total, 'photo')} {was} trained on; figures on them read high"
+        yield f"{seen:,} of {plural(total, 'photo')} {was} trained on, so the figures are too optimistic"

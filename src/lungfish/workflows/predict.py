@@ -77,7 +77,7 @@ def open_model(model: str | Path, progress: Progress) -> Bundle:
         return open_bundle(published_bundle(str(model), progress))
     except UnknownNameError as error:
         raise UsageError(
-            f"no bundle and no set of weights at {printable(str(model))}",
+            f"no bundle or weights called {printable(str(model))}",
             f"{error.hint} Or give the folder that lungfish train wrote.",
         ) from None
 
