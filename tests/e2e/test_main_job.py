@@ -35,7 +35,7 @@ KEYS = {  # of the contract in docs and scripts: more may come, none may go
     " estimate_seconds",
 }
 STEPS = "Fitting the head|Exporting and quantizing"
-COUNTS = r"(photos|Proving the artifacts|Evaluate): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"
+COUNTS = r"(photos|Measuring the artifacts|Evaluating): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"
 
 
 def keys(what: str) -> set[str]:

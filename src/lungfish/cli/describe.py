@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def describe(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help="A network's name, or an architecture's JSON file.")],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help="Name of a network, or an architecture's JSON file.")],
     layers: Annotated[bool, typer.Option("--layers", help="List every layer.")] = False,
-    precision: Annotated[str, typer.Option(help="Of the bytes: fp32, fp16 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="Precision for the sizes in bytes: fp32, fp16 or int8.")] = "fp32",
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the network and one of its blocks: .svg or .png.")
+        Path | None, typer.Option(metavar="FILE", help="Draw the network and one of its blocks to a .svg or .png.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show a network: its table, and what its layers cost."""
+    """Show a network's layers and what they cost."""
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable
     from lungfish.workflows import describe as workflow

@@ -28,18 +28,18 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     follow_links: Annotated[bool, typer.Option("--follow-links", help=OPTIONS["follow_links"])] = Job.follow_links,
     cache_gb: Annotated[float | None, typer.Option(help=OPTIONS["cache_gb"])] = Job.cache_gb,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look at the photos, list all problems, tell what would happen.")
+        bool, typer.Option("--dry-run", help="Check the photos, list all problems, show the plan, and stop.")
     ] = False,
     progress: Annotated[
         str,
         typer.Option(
             metavar="auto|plain|json|none",
-            help="On stderr: bars or plain lines, as suits it; lines; events as lines of JSON; nothing.",
+            help="Progress on stderr: auto shows bars on a terminal, else plain lines; json, events as JSON lines.",
         ),
     ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Make a small, proven classifier from labelled photos."""
+    """Train a small, proven classifier on labelled photos."""
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
     from lungfish.job.run import run_job
@@ -66,8 +66,9 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
 
     from lungfish.core.columns import table
     from lungfish.core.names import plural, printable
+    from lungfish.evaluation.wording import STATUS
 
-    rows = [["artifact", "MB", "top-1", "95 % interval", "as fp32", "p50 ms", "status"]]
+    rows = [["artifact", "MB", "top-1", "95 % interval", "agreement", "p50 ms", "status"]]
     for row in result.artifacts:
         mark = " *" if row.file == result.default else ""
         assert row.ci95 is not None  # the job has measured both
@@ -81,11 +82,13 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
                 f"{low:.3f} to {high:.3f}",
                 f"{row.agreement_with_fp32:.3f}",
                 f"{row.latency_ms.p50:.1f}",
-                row.status,
+                STATUS[row.status],
             ]
         )
     steps = [
-        f"{stage.recipe}: " + (f"{100 * stage.val.top1:.1f} % on validation, " if stage.val else "") + stage.why
+        f"{stage.recipe}: "
+        + (f"{100 * stage.val.top1:.1f} % of validation photos right; " if stage.val else "")
+        + stage.why
         for stage in result.candidates
     ]
     counts = ", ".join(f"{count:,} {split}" for split, count in result.counts.items())
@@ -95,16 +98,17 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         "",
         table(rows),
         "",
-        f"* the default; figures on {plural(result.test.n, 'test photo')}, measured on the file itself",
+        "agreement: share of test photos answered as by fp32",
+        f"* the default; every figure is measured on the file itself, with {plural(result.test.n, 'test photo')}",
         *result.notes,
-        f"{printable(str(result.folder))}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
+        f"details: {printable(str(result.folder))}/report.html; the job took {result.seconds['total']:.0f} s",
     ]
     if result.previous:
         options = ["--photos", photos, *(["--follow-links"] if follow_links else [])]
         command = shlex.join(["lungfish", "compare", result.previous, str(result.folder), *options])
-        lines.append(f"{printable(result.previous)} is as it was; to compare the two: {printable(command)}")
+        lines.append(f"{printable(result.previous)} is unchanged; to compare the two: {printable(command)}")
     lines += [f"{row.file}: {row.why}" for row in result.artifacts if row.why]
     lines += [f"warning: {printable(warning)}" for warning in result.warnings]
     if result.skipped:
-        lines.append(f"{plural(len(result.skipped), 'file')} skipped: see the report")
+        lines.append(f"{plural(len(result.skipped), 'file')} skipped; the report lists them")
     return "\n".join(lines)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+LONG_WAIT = 0.1  # of the time: below it, nobody needs to do anything about it
+
 
 @dataclass(frozen=True)
 class Event:
@@ -89,6 +91,7 @@ class EpochEnded(Event):
         images_per_s: Training photos in a second.
         data_wait: Share of the time that steps waited for photos.
         seconds: How long the steps took.
+        val_top1_before: `val_top1` before the stage began; None if it started from nothing.
     """
 
     kind = "epoch_ended"
@@ -103,12 +106,15 @@ class EpochEnded(Event):
     images_per_s: float
     data_wait: float
     seconds: float
+    val_top1_before: float | None = None
 
     def __str__(self) -> str:
+        before = "" if self.val_top1_before is None else f" (before this stage: {100 * self.val_top1_before:.1f} %)"
+        waiting = f", {100 * self.data_wait:.0f} % of the time waiting for them" if self.data_wait >= LONG_WAIT else ""
         return (
-            f"{self.stage}: epoch {self.epoch + 1} of {self.epochs}: loss {self.loss:.3f}, "
-            f"validation {self.val_loss:.3f} and {100 * self.val_top1:.1f} % right; "
-            f"{self.images_per_s:.0f} images/s, {100 * self.data_wait:.0f} % waiting"
+            f"{self.stage}: epoch {self.epoch + 1} of {self.epochs}, {100 * self.val_top1:.1f} % of validation photos "
+            f"right{before}; loss {self.loss:.3f} in training, {self.val_loss:.3f} on validation; "
+            f"{self.images_per_s:.0f} photos/s{waiting}"
         )
 
 

@@ -58,6 +58,8 @@ def render_report(report: Report) -> str:
         "size": wording.size,
         "milliseconds": wording.milliseconds,
         "duration": wording.duration,
+        "status": wording.status,
+        "loss": verdict.loss_change,
         "headline": what_changed_text.headline,
         "notes": what_changed_text.notes,
         "signed": what_changed_text.signed,
@@ -156,6 +158,6 @@ def _rejection_price(rows: tuple[CoverageRow, ...]) -> str:
     right = right_of[0] - right_of[1]
     wrong = everything.n - chosen.n - right
     return (
-        f"On the test photos it holds back {wrong:,} of the {plural(everything.n - right_of[0], 'wrong answer')} "
-        f"and, as the price, {right:,} of the {plural(right_of[0], 'right one')}."
+        f"On the test photos it rejects {wrong:,} of the {plural(everything.n - right_of[0], 'wrong answer')}, "
+        f"at the price of {right:,} of the {plural(right_of[0], 'right one')}."
     )

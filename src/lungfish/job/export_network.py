@@ -46,7 +46,7 @@ RANDOM = INITIAL.name
 SHOWN = 20  # class names in a message
 SEEN_OR_NOT = (
     "the network was trained outside Lungfish: whether these photos, or copies of them, were among its training photos "
-    "was not checked; if some were, the figures read high"
+    "was not checked; if some were, the figures are too optimistic"
 )
 
 
@@ -166,8 +166,8 @@ def _preprocessing(job: ExportJob, record: WeightsRecord, network: Network) -> P
 
 
 def _at_resolution(network: Network, preprocess: Preprocessing) -> Arch:
-    arch, side = network.arch, preprocess.resolution_px
-    return arch if side == arch.resolution_px else arch.scale(resolution=side)
+    arch, resolution_px = network.arch, preprocess.resolution_px
+    return arch if resolution_px == arch.resolution_px else arch.scale(resolution=resolution_px)
 
 
 def _completed(record: WeightsRecord, network: Network, preprocess: Preprocessing) -> WeightsRecord:
@@ -205,13 +205,13 @@ def _look_at(photos: PhotoSet, preprocess: Preprocessing, progress: Progress) ->
     examined = examine(photos, preprocess, None, ExamineOptions(progress=progress))
     warnings = check_photos(photos, examined)
     copies = find_near_duplicates([record.seen for record in examined.records])
-    sides = split_in_halves(examined.records, photos.labels, copies)
+    assignment = split_in_halves(examined.records, photos.labels, copies)
     return Dataset(
         photos,
         examined,
         copies,
-        sides,
+        assignment,
         np.empty(0, np.int64),
-        (SEEN_OR_NOT, *examined.warnings, *warnings, *sides.warnings),
+        (SEEN_OR_NOT, *examined.warnings, *warnings, *assignment.warnings),
         no_scenes("they were not looked for"),
     )

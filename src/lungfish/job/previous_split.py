@@ -101,8 +101,8 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
 def kept_in_words(previous: PreviousSplit, photos: int) -> str:
     """Return what a person should know when an earlier split is kept."""
     return (
-        f"Keeping the split of {printable(previous.bundle.name)}, which holds {previous.shared:,} of "
-        f"{plural(photos, 'photo')} (--split none starts over)"
+        f"Keeping the split of {printable(previous.bundle.name)}, which lists {previous.shared:,} of "
+        f"{plural(photos, 'photo')} (--split none makes a new one)"
     )
 
 

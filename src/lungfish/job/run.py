@@ -61,7 +61,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
         folder = run_folder(target.folder, identity)
         if job.resume and group.is_main and not folder.exists():
             check_resumable(target.folder, identity)
-            progress.say("Nothing to resume: the job begins anew")
+            progress.say("Nothing to resume; starting from the beginning")
 
         with clock.phase("head"):
             head, folds = fit_head(dataset, recipe, job.seed, progress)
@@ -118,7 +118,7 @@ def _check_group(group: Group, recipe: Recipe) -> None:
     learns = any(step.batch_norm == "batch" for step in recipe.tables.values())
     if learns and group.size > 1 and group.device == "cpu":
         raise UsageError(
-            "several processes on CPUs cannot learn batch norm's statistics together: torch has no such layer",
+            "torch cannot share batch-norm statistics between processes on CPUs",
             "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
         )
 
@@ -127,7 +127,7 @@ def _check_same(dataset: Dataset, group: Group) -> None:
     fingerprint = dataset.ordered_fingerprint()
     if group.broadcast(fingerprint) != fingerprint:
         raise UsageError(
-            "this process sees other photos than the first one, or under other names",
+            "this process finds other photos, or other names of photos, than the main process",
             "Give every machine the same photos.",
         )
 

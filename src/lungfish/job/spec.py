@@ -19,7 +19,7 @@ class Job:
     """A training job: the arguments of `lungfish.train`, the options of `lungfish train`, each declared here alone."""
 
     photos: str | Path = field(
-        metadata={"help": "Class folders, a table, shards, s3://..., hf:OWNER/NAME: see docs/photos.md."}
+        metadata={"help": "Class folders, a table, shards, s3://... or hf:OWNER/NAME; see docs/photos.md."}
     )
     out: Path | None = field(
         default=None,
@@ -32,38 +32,41 @@ class Job:
         default=None, metadata={"help": "Pretrained weights, or a bundle.  [default: the best cached weights for ARCH]"}
     )
     recipe: str | Path | Recipe = field(
-        default=DEFAULT_RECIPE, metadata={"help": "auto, probe, finetune, full or scratch; or a TOML file of a recipe."}
+        default=DEFAULT_RECIPE, metadata={"help": "auto, probe, finetune, full, scratch, or a TOML file."}
     )
     epochs: int | None = field(
-        default=None, metadata={"help": "Epochs of the recipe's last step.  [default: those of the recipe]"}
+        default=None, metadata={"help": "Epochs of the recipe's last stage.  [default: those of the recipe]"}
     )
     minutes: float | None = field(
-        default=None, metadata={"help": "Time that the job may take.  [default: 10 with auto, else no limit]"}
+        default=None, metadata={"help": "Time limit of the job, in minutes.  [default: 10 with auto, else none]"}
     )
     seed: int = field(
-        default=0, metadata={"help": "Same seed, same machine: same model, but for what the minutes decide."}
+        default=0,
+        metadata={
+            "help": "Random seed. It repeats the model on the same machine, unless the time limit cut training short."
+        },
     )
     split: Path | None = field(
         default=None,
         metadata={
-            "help": "Keep the split of this photos.csv; none: a new one.  "
+            "help": "Reuse the split of this photos.csv; none makes a new one.  "
             "[default: that of an earlier bundle beside DIR]"
         },
     )
-    force: bool = field(default=False, metadata={"help": "Replace the bundle there once the new one is complete."})
+    force: bool = field(default=False, metadata={"help": "Replace an existing bundle once the new one is complete."})
     resume: bool = field(
         default=False,
         metadata={
-            "help": "Refuse to start from the beginning if a different job for this bundle was stopped, and say what "
-            "has changed; the same job continues in any case."
+            "help": "Fail if the stopped job for this bundle was a different one, and say what changed, instead of "
+            "starting over. The same job always resumes."
         },
     )
     follow_links: bool = field(
-        default=False, metadata={"help": "Also follow links that lead outside the folder of the photos."}
+        default=False, metadata={"help": "Also follow links that lead outside the photo folder."}
     )
     cache_gb: float | None = field(
         default=None,
-        metadata={"help": "How large the cache may grow, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]"},
+        metadata={"help": "Size limit of the cache, in GB.  [default: $LUNGFISH_CACHE_GB, or 10]"},
     )
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ class Target:
         """What a person should know before the work begins; empty if nothing."""
         if not self.previous:
             return ""
-        return f"{printable(self.previous.name)} stays as it is; the new bundle will be {printable(self.folder.name)}"
+        return f"{printable(self.previous.name)} is kept; the new bundle will be {printable(self.folder.name)}"
 
 
 def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Target:
@@ -140,7 +140,7 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
         except PermissionError:
             raise OutputError(
                 f"{printable(name)} in {printable(str(folder))} cannot be replaced: another program has it open, or "
-                "the folder is not yours to change",
+                "you may not change that folder",
                 "Close that program, or choose another --out.",
             ) from None
 
@@ -148,11 +148,11 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
 def _check_apart(source: Path, target: Path, place: Path, what: Literal["photos", "bundle"]) -> None:
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
-        itself, supporting = ("themselves", "them") if what == "photos" else ("itself", "it")
+        itself, it = ("themselves", "them") if what == "photos" else ("itself", "it")
         relation = f"the {what} {itself}" if place == source else f"{'inside' if inside else 'around'} the {what}"
         raise OutputError(
             f"--out {printable(str(target))} is {relation} ({printable(str(source))})",
-            f"Choose a folder beside {supporting}, for example --out ../my-bundle.",
+            f"Choose a folder beside {it}, for example --out ../my-bundle.",
         )
 
 

@@ -69,7 +69,7 @@ class ComparedRows(tuple[ComparedRow, ...]):
             if row.latency_ms:
                 figures += [f"{row.latency_ms.p50:.1f}", f"{row.latency_ms.p95:.1f}"]
             lines.append([printable(row.name), *figures])
-        caption = "peak: most activations held at once, fp32; top-1: percent on ImageNet, as published"
+        caption = "peak: largest activations in memory at once, fp32; top-1: percent on ImageNet, as published"
         return f"{table(lines)}\n\n{caption}"
 
 
@@ -160,7 +160,7 @@ def _timed(
     from lungfish.runtime.measure import latencies
 
     engines = []
-    with progress.task("building", len(networks)) as advance:
+    with progress.task("Building networks", len(networks)) as advance:
         for network in networks:
             if isinstance(network, Yardstick):
                 engines.append(yardstick_engine(network, timing.threads))

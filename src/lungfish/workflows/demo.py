@@ -54,7 +54,7 @@ def write_digits(folder: Path) -> None:
         for path in (folder, *folder.rglob("*")):
             if not _is_of_demo(path, named.get(path.relative_to(folder).as_posix())):
                 raise OutputError(
-                    f"{printable(str(folder))} holds something that is not the demo's: {printable(path.name)}",
+                    f"{printable(str(folder))} holds a file that is not the demo's: {printable(path.name)}",
                     "Choose another folder: lungfish demo --out DIR",
                 )
         for name, pixels in named.items():

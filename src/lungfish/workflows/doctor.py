@@ -171,9 +171,9 @@ def _cache() -> dict[str, Any]:
     free = shutil.disk_usage(standing).free
     why = ""
     if not (standing.is_dir() and os.access(standing, os.W_OK)):
-        why = f"{standing} may not be written to"
+        why = f"{standing} is not writable"
     elif free < LEAST_FREE_BYTES:
-        why = f"{free / 1e9:.1f} GB are free, {LEAST_FREE_BYTES / 1e9:.0f} GB are wanted"
+        why = f"{free / 1e9:.1f} GB free, {LEAST_FREE_BYTES / 1e9:.0f} GB needed"
     return {
         "folder": str(folder),
         "bytes": cache_bytes(),
@@ -195,7 +195,7 @@ def _stray(cache: dict[str, Any]) -> Iterator[str]:
     if cache["old_bytes"]:
         yield (
             f"{cache['old_bytes'] / 1e6:.1f} MB in {printable(cache['old_folder'])} were left by an earlier version of "
-            f"Lungfish in the folders {', '.join(FORMS)}, and are no longer used: look before you delete them"
+            f"Lungfish in the folders {', '.join(FORMS)}, and are no longer used: check them before you delete them"
         )
 
 

@@ -41,7 +41,7 @@ class Evaluation:
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
         per_class: in the order of `labels`.
         skipped: photos that could not be read.
-        seen_in_training: how many of the photos the bundle was trained on, by content; figures on them read high.
+        seen_in_training: how many of the photos the bundle was trained on, by content; figures on them are too optimistic.
         warnings: what a person should know.
         baseline: the figures of the baseline's default artifact, on photos of the classes that both bundles know.
         what_changed: the default artifacts of both, photo by photo, on the photos that neither was trained on.
@@ -174,17 +174,22 @@ def _evaluation(own: OwnMetrics, runnable: Sequence[str], labelled: PhotoSet, sp
 
 def _absent_warning(absent: Sequence[str], classes: int) -> Iterator[str]:
     if absent:
-        named, others = ", ".join(map(printable, absent)), plural(classes - len(absent), "class", "classes")
-        yield f"without photos here: {named}; figures are of the other {others}"
+        named, others = _quoted(absent), plural(classes - len(absent), "class", "classes")
+        yield f"no photos of {named} here; measured the other {others}"
+
+
+def _quoted(labels: Sequence[str]) -> str:
+    *others, last = [repr(printable(label)) for label in labels]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _seen_warning(seen: int, total: int) -> Iterator[str]:
     if seen:
         was = "was" if seen == 1 else "were"
-        yield f"{seen:,} of {plural(total, 'photo')} {was} trained on; figures on them read high"
+        yield f"{seen:,} of {plural(total, 'photo')} {was} trained on, so the figures are too optimistic"
 
 
 def _unlisted_warning(own: OwnMetrics) -> Iterator[str]:
     """Warn of a bundle that was trained on photos and no longer lists them, as a slim copy."""
     if own.bundle.manifest.data.counts.get("train") and not own.known.splits:
-        yield "the bundle does not list the photos that it was trained on; figures on any of them read high"
+        yield "the bundle does not list the photos that it was trained on; figures on any of them are too optimistic"

@@ -46,7 +46,7 @@ def load(model: str | Path, progress: Progress | None = None) -> Bundle:
         return open_bundle(published_bundle(str(model), progress or Progress()))
     except UnknownNameError as error:
         raise UsageError(
-            f"no bundle and no set of weights at {printable(str(model))}",
+            f"no bundle or weights called {printable(str(model))}",
             f"{error.hint} Or give the folder that lungfish train wrote.",
         ) from None
     except ModuleNotFoundError as error:

@@ -48,8 +48,8 @@ def published_bundle(name: str, progress: Progress) -> Path:
     labels = imagenet_names()
     if parse_arch(record.entry.arch).classes != len(labels):
         raise WeightsError(
-            f"{name} is of {parse_arch(record.entry.arch).classes:,} classes, whose names are not known",
-            "Only sets with ImageNet's 1,000 classes predict by their name; train on your photos with the others.",
+            f"{name} has {parse_arch(record.entry.arch).classes:,} classes, whose names are not known",
+            "Only weights with ImageNet's 1,000 classes can predict; train the others on your photos.",
         )
     created_from = sha256_json(
         [asdict(record.entry), labels, __version__, versions(EXPORTERS[DEFAULT_FORMAT].packages)]

@@ -56,7 +56,7 @@ def test_folders_beside_split_folders(tmp_path, write_classes):
     (tmp_path / "annotations" / "boxes.json").write_text("{}")
     assert len(open_photos(tmp_path).photos) == 4
     write_classes(tmp_path, {"more": 1})
-    with pytest.raises(PhotosError, match="others with photos: more"):
+    with pytest.raises(PhotosError, match="with other folders of photos: more"):
         open_photos(tmp_path)
 
 
@@ -131,7 +131,7 @@ def test_junk_is_ignored_and_strange_files_are_named(tmp_path, write_classes):
     photos = open_photos(tmp_path)
     assert names(photos) == ["cat/000.png", "dog/000.png"]
     assert photos.skipped == (
-        SkippedFile("cat/raw.cr2", ".cr2 is not a kind of picture that can be read"),
+        SkippedFile("cat/raw.cr2", ".cr2 is not a supported picture format"),
         SkippedFile("stray.png", "not in a class folder"),
     )
     assert photos.warnings == ("1 folder holds no photos: empty",)
@@ -177,7 +177,7 @@ def test_one_class_that_holds_the_classes(tmp_path, write_classes):
 
 def test_a_flat_folder_offers_a_table(tmp_path, write_classes):
     write_classes(tmp_path, {".": 2})
-    with pytest.raises(PhotosError, match="no class folders") as error:
+    with pytest.raises(PhotosError, match="not in class folders") as error:
         open_photos(tmp_path)
     assert error.value.hint.endswith("image,label\n000.png,CLASS\n001.png,CLASS")
     (tmp_path / "labels.csv").write_text("image,label")
@@ -228,7 +228,7 @@ def test_links_out_of_the_tree_are_followed_once_if_wanted(tmp_path, write_class
     (inside / "adog").symlink_to(inside / "cat")
     photos = open_photos(inside, follow_links=True)
     assert names(photos) == ["cat/000.png", "dog/000.png", "dog/001.png"]
-    assert photos.skipped == (SkippedFile("adog", "a link to a folder that is read already"),)
+    assert photos.skipped == (SkippedFile("adog", "a link to a folder that is already read"),)
 
 
 def test_links_out_of_the_tree_are_skipped_counted_and_named(tmp_path, write_classes):
@@ -240,7 +240,7 @@ def test_links_out_of_the_tree_are_skipped_counted_and_named(tmp_path, write_cla
     photos = open_photos(inside)
     assert names(photos) == ["cat/000.png", "dog/000.png"]
     reason = "a link that leads outside the folder"
-    read = SkippedFile("dog/more", "a link to a folder that is read already")
+    read = SkippedFile("dog/more", "a link to a folder that is already read")
     assert set(photos.skipped) == {read, *(SkippedFile(name, reason) for name in ("root", "bird", "cat/bird.png"))}
     (warning,) = photos.warnings
     assert warning.startswith("skipped 3 links that lead outside the folder: bird, cat/bird.png, root (add --follow-")
@@ -272,7 +272,9 @@ def test_a_file_address_is_a_path(tmp_path, write_classes):
         photos = open_photos(address)
         assert names(photos) == ["cat/000.png", "dog/000.png"]
         assert [skipped.file for skipped in photos.skipped] == ["out"]
-    with pytest.raises(PhotosError, match=r"file://server/photos names a file of the machine 'server'\nWrite file:///"):
+    with pytest.raises(
+        PhotosError, match=r"file://server/photos names a file on another machine, 'server'\nWrite file:///"
+    ):
         open_photos("file://server/photos")
 
 

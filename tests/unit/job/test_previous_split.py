@@ -76,7 +76,7 @@ def test_the_split_is_by_content_and_yields_to_a_given_one(tmp_path: Path, bundl
     assert (previous.shared, previous.split.is_automatic) == (8, True)
     assert previous.split.split(content(4), "mug/renamed") == "test"
     assert kept_in_words(previous, 12) == (
-        "Keeping the split of first, which holds 8 of 12 photos (--split none starts over)"
+        "Keeping the split of first, which lists 8 of 12 photos (--split none makes a new one)"
     )
 
 

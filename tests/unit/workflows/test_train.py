@@ -62,7 +62,7 @@ def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train,
     stages = ([event.stage for event in events if type(event) is kind] for kind in (lf.StageStarted, lf.StageEnded))
     started, ended = stages
     assert started == ended
-    assert (started[0], started[-2:]) == ("photos", ["finetune", "Proving the artifacts"])
+    assert (started[0], started[-2:]) == ("photos", ["finetune", "Measuring the artifacts"])
     last = {event.stage: event for event in events if isinstance(event, lf.StageEnded)}
     assert all(event.completed and event.done == event.total for event in last.values())
 

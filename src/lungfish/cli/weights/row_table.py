@@ -12,9 +12,9 @@ COLUMNS = 100
 LEGEND = """
 
 *: on this machine. Top-1: percent of ImageNet's validation images, as published.
-!: fetched with --accept-license only. Unknown: nobody says what may be done with the weights."""
+!: needs --accept-license. Unknown: the publisher states no license for the weights."""
 REPOSITORIES = """
-github.com: find the file of weights and its license there, then run
+github.com: find the weights file and its license there, then run
 lungfish weights fetch git+https://github.com/OWNER/REPO@COMMIT#PATH with the commit that git ls-remote prints."""
 
 

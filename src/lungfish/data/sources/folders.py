@@ -95,16 +95,16 @@ def _split_folders(directory: Directory, possible: list[str], photos: list[str])
         return {}  # photos lie directly in train/ and test/: then those are class names
     if others:
         raise PhotosError(
-            f"{directory.shown()} holds split folders ({', '.join(found)}) and others with photos:"
+            f"{directory.shown()} mixes split folders ({', '.join(found)}) with other folders of photos:"
             f" {', '.join(map(printable, others[:5]))}",
-            "Move the others away, or into the split folders.",
+            "Move the other folders into the split folders, or somewhere else.",
         )
     for split in SPLITS:
         same = [name for name in found if found[name] == split]
         if len(same) > 1:
             raise PhotosError(f"two folders for one split: {', '.join(same)}", "Put their photos into one of them.")
     if "train" not in found.values():
-        raise PhotosError(f"split folders {', '.join(found)} but no train folder", "Add train/.")
+        raise PhotosError(f"there is no train folder, only {', '.join(found)}", "Add train/.")
     return found
 
 
@@ -170,12 +170,12 @@ def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) ->
 
 def _flat(directory: Directory, tree: Tree, photos: list[str]) -> PhotosError:
     tables = [name for name in tree.files if name.lower().endswith(".csv") and "/" not in name]
-    message = f"the photos in {directory.shown()} lie in no class folders, so nothing says what they show"
+    message = f"the photos in {directory.shown()} are not in class folders, so their labels are unknown"
     if tables:
         return PhotosError(message, f"Did you mean {directory.shown(tables[0])}?")
     template = "\n".join(["image,label", *(f"{printable(name)},CLASS" for name in photos[:3])])
     return PhotosError(
         message,
-        "Move the photos of each class into a folder of its own, or write labels.csv beside them and give that"
+        "Put the photos of each class into a folder of their own, or list them in labels.csv and give that"
         f" instead:\n{template}",
     )

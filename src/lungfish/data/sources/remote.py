@@ -165,7 +165,7 @@ class RemoteDirectory:
         identity = [self.shown(), sha256_json([names, versions if all(versions) else secrets.token_hex()])]
         firsts = runs(sizes)
         total = sum(max(size, 0) for size in sizes)
-        copies = plan_copies([identity, firsts], total, listing, "each is fetched whenever it is read")
+        copies = plan_copies([identity, firsts], total, listing, "each is fetched again whenever it is read")
         groups = firsts if copies else range(len(names))
         files = RemoteFiles(self.system, self.root, names, np.array(groups, np.int64), np.array(sizes, np.int64))
         return GroupReader(files, copies)

@@ -37,7 +37,7 @@ def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed:
     except MissingExtraError as error:
         # not the error's own hint: it names this machine's interpreter, and reports travel
         install = "Run: pip install 'lungfish[explain]', and train again."
-        return LabelReview(0, why_not=f"Nobody looked: {error.message}. {install}")
+        return LabelReview(0, why_not=f"Labels were not checked: {error.message}. {install}")
     rows = []
     for rank, (index, suggested, probability) in enumerate(suspects):
         photo = dataset.examined.records[positions[index]].photo

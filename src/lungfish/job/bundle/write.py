@@ -216,9 +216,9 @@ def _how(contents: BundleContents) -> str:
     if first is None:
         return f"A logistic head on the frozen trunk of {name}"
     if first == 0:
-        return f"All layers, trained on from {name}"
+        return f"All layers, fine-tuned from {name}"
     trained = f"The last {blocks - first} of {blocks} blocks and the head" if first < blocks else "The head"
-    return f"{trained}, trained on from {name}, the rest frozen"
+    return f"{trained}, fine-tuned from {name}; the rest is frozen"
 
 
 def _settings(contents: BundleContents) -> dict[str, Any]:
