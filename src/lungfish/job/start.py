@@ -91,7 +91,7 @@ UNKNOWN = replace(
     name=UNKNOWN_START,
     source="trained outside Lungfish; which weights it started from was not said",
     license=NOASSERTION,
-    license_source="was not said when the network was exported",
+    license_source="was not stated when the network was exported",
 )
 
 

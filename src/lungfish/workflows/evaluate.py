@@ -41,7 +41,8 @@ class Evaluation:
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
         per_class: in the order of `labels`.
         skipped: photos that could not be read.
-        seen_in_training: how many of the photos the bundle was trained on, by content; figures on them are too optimistic.
+        seen_in_training: Number of the photos that the bundle was trained on, by content; figures on them are too
+            optimistic.
         warnings: what a person should know.
         baseline: the figures of the baseline's default artifact, on photos of the classes that both bundles know.
         what_changed: the default artifacts of both, photo by photo, on the photos that neither was trained on.

@@ -25,7 +25,7 @@ def test_a_name(color_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_neither(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no bundle and no set of weights at efficientnet_lite0\.in1\nDid you mean"):
+    with pytest.raises(UsageError, match=r"no bundle or weights called efficientnet_lite0\.in1\nDid you mean"):
         lf.load("efficientnet_lite0.in1")
     with pytest.raises(UsageError, match=r"there is no folder .*gone\nAllowed: "):
         lf.load(tmp_path / "gone")
