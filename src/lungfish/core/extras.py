@@ -1,4 +1,4 @@
-"""Packages that only an extra brings."""
+"""Report packages that are missing because an extra is not installed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from lungfish.core.errors import MissingExtraError
 def missing_extra(
     error: ModuleNotFoundError, what: str, extra: str = "train"
 ) -> MissingExtraError | ModuleNotFoundError:
-    """What to raise when an import failed: the error that names the `extra`, for `what` was being used.
+    """Return the error to raise after a failed import: it names the extra to install.
 
-    A missing module of Lungfish itself is a bug: then `error` is returned as it is.
+    A missing module of Lungfish itself is a bug, so `error` is then returned unchanged.
+
+    Args:
+        error: The import error.
+        what: What needs the package, as the subject of the message.
+        extra: The extra that installs the package.
     """
     package = (error.name or "").partition(".")[0]
     if package in ("", "lungfish"):

@@ -97,8 +97,8 @@ def broken(path: str, value: Any) -> dict[str, Any]:
         ("table.rows.2", {}, "row 3 has no 'expand'"),
         ("table.rows.2.kernel", 10**30, "row 3: kernel is 1000000000000000000000000000000"),
         ("table.rows.2.width", 1e9, "row 3: width is 1000000000.0"),
-        ("table.rows.2.depths", 1, "no key of row 3 is called 'depths'"),
-        ("classs", 10, "no key of the architecture is called 'classs'"),
+        ("table.rows.2.depths", 1, "unknown key of row 3: 'depths'"),
+        ("classs", 10, "unknown key of the architecture: 'classs'"),
         ("dropout", [], "dropout is []"),
     ],
 )
