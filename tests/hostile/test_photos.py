@@ -142,7 +142,7 @@ ATTACKS = {
     "color profiles": (png_with_color_profiles(11), "more than the 10 color profiles"),
     "a large text": (png_with(b"zTXtx\0\0" + zlib.compress(bytes(2 << 20)), 1), "too large for PngImagePlugin"),
     "comments of a GIF": (gif_with_comments(MAX_SEGMENTS), "more than the 100,000 segments"),
-    "bytes between blocks": (encoded(Image.new("P", (8, 8)), "GIF")[:13] + bytes(1 << 18), "bytes outside of any segment"),
+    "bytes between blocks": (encoded(Image.new("P", (8, 8)), "GIF")[:13] + bytes(1 << 18), "outside of any segment"),
     "a canvas held four times": (webp_with_sides(8_500), "as WEBP take 1.2 GB"),
 }
 

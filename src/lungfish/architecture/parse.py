@@ -1,4 +1,4 @@
-"""Architecture names as people type them: `NAME[:key=value,...]`, or the path of an architecture's JSON file."""
+"""Parse the architecture names that users type: `NAME[:key=value,...]`, or the path of a JSON file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ KEYS = {"phi": float, "width": float, "depth": float, "resolution": int, "classe
 
 
 def parse_arch(name: str) -> Arch:
-    """The architecture that `name` stands for.
+    """Return the architecture of a name or file.
 
     Args:
-        name: a known name with optional settings, as `efficientnet_b0:phi=1.5` or
-            `mobilenet_v2:width=0.75,resolution=192`, applied from left to right; or a path that ends in `.json`.
+        name: A known name with optional settings, which apply from left to right, such as `efficientnet_b0:phi=1.5` or
+            `mobilenet_v2:width=0.75,resolution=192`; or a path that ends in `.json`.
 
     Raises:
-        UnknownNameError: no such network or key; the hint holds close matches.
-        ArchitectureError: a value that makes no network, or a file that holds none.
+        UnknownNameError: The network or a key is unknown; the hint lists close matches.
+        ArchitectureError: A value gives no valid network, or the file contains none.
+        UsageError: The file cannot be read.
+
+    Example:
+        >>> lungfish.arch("mobilenet_v2:width=0.75,resolution=192").resolution_px
+        192
     """
     if name.endswith(".json"):
         return _read(Path(name))
@@ -67,4 +72,4 @@ def _read(path: Path) -> Arch:
         reason = error.strerror or type(error).__name__
     except UnicodeDecodeError:
         reason = "it is not UTF-8 text"
-    raise UsageError(f"cannot read the architecture {printable(str(path))}: {reason}", "Give a file that scale wrote.")
+    raise UsageError(f"cannot read the architecture {printable(str(path))}: {reason}", "Pass a file that scale wrote.")

@@ -1,4 +1,4 @@
-"""The whole network: stem, blocks, head, classifier."""
+"""Build a network of stem, blocks, head and classifier."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from lungfish.nn.blocks import BLOCKS, OpTree
 from lungfish.nn.initialization import initialize
 from lungfish.nn.layers import ConvNormAct, Dropout
 
-MAX_PARAMS = 1_000_000_000  # 4 GB of floats
+MAX_PARAMS = 1_000_000_000  # 4 GB in float32
 
 
 class Network(nn.Module):
     """A classifier built from a lowered architecture.
 
-    `forward` takes normalized float `[n, channels, height, width]` of any size from the total stride up and returns
-    logits `[n, classes]`; `features` returns the pooled vectors `[n, head]` that the classifier reads.
+    `forward` takes normalized float `[n, channels, height, width]`, with sides of at least the total stride, and
+    returns logits `[n, classes]`; `features` returns the pooled input of the classifier, `[n, head]`.
 
     Args:
-        arch: what to build.
-        flavour: padding and batch-norm epsilon of the weights that it will hold.
+        arch: Architecture to build.
+        flavour: Padding and batch-norm epsilon of the weights to be loaded.
 
     Raises:
-        ArchitectureError: more than `MAX_PARAMS` parameters.
+        ArchitectureError: The network has more than `MAX_PARAMS` parameters.
     """
 
     def __init__(self, arch: Arch, flavour: Flavour | None = None) -> None:
@@ -38,7 +38,7 @@ class Network(nn.Module):
         self.arch, self.flavour = arch, flavour or Flavour()
         ops = lower(arch)
         if (params := sum(map(op_params, ops))) > MAX_PARAMS:
-            raise ArchitectureError(f"{arch.name} has {params:,} parameters; at most {MAX_PARAMS:,} are built")
+            raise ArchitectureError(f"{arch.name} has {params:,} parameters; at most {MAX_PARAMS:,} are allowed")
         tree, block = _tree(ops), BLOCKS[arch.table.block]
         self.stem = ConvNormAct(tree["stem"], self.flavour)
         self.blocks = nn.Sequential(*(block(parts, self.flavour) for parts in tree["blocks"].values()))
@@ -47,7 +47,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(arch.head_width, arch.classes)
 
     def features(self, x_nchw: Tensor) -> Tensor:
-        """Pooled feature vectors, float `[n, head]`."""
+        """Return the pooled feature vectors, float `[n, head]`."""
         x_nchw = self.head(self.blocks(self.stem(x_nchw)))
         return F.adaptive_avg_pool2d(x_nchw, 1).flatten(1)
 
@@ -57,15 +57,15 @@ class Network(nn.Module):
 
 
 def build(arch: Arch, flavour: Flavour | None = None, *, seed: int | None = None) -> Network:
-    """A network with the authors' random initialization.
+    """Return a network with the authors' random initialization.
 
     Args:
-        arch: what to build.
-        flavour: `same` padding and epsilon 1e-3 unless given.
-        seed: of the initialization; torch's global generator if None.
+        arch: Architecture to build.
+        flavour: Padding and batch-norm epsilon; by default `same` and 1e-3.
+        seed: Seed of the initialization; None uses torch's global generator.
 
     Raises:
-        ArchitectureError: more than `MAX_PARAMS` parameters.
+        ArchitectureError: The network has more than `MAX_PARAMS` parameters.
     """
     network = Network(arch, flavour)
     initialize(network, arch.table.initialization, None if seed is None else torch.Generator().manual_seed(seed))
@@ -73,12 +73,12 @@ def build(arch: Arch, flavour: Flavour | None = None, *, seed: int | None = None
 
 
 def _tree(ops: Iterable[Op]) -> OpTree:
-    """Operations by the parts of their dotted names: `tree["blocks"]["3"]["depthwise"]["conv"]`."""
+    """Return the operations nested by the parts of their names: `tree["blocks"]["3"]["depthwise"]["conv"]`."""
     tree: dict[str, Any] = {}
     for op in ops:
         *path, last = op.name.split(".")
-        place = tree
-        for step in path:
-            place = place.setdefault(step, {})
-        place[last] = op
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[last] = op
     return tree

@@ -133,10 +133,6 @@ class Bundle:
         Raises:
             UsageError: `items` is a single picture, an item is not a picture, or `top` is negative; and as `session`
                 does.
-
-        Example:
-            >>> for row in bundle.predict(["apple.jpg", "pear.jpg"], top=2):
-            ...     print(row.file, row.label, row.probability)
         """
         return list(self.predict_each(items, artifact, top, in_batches=True))
 

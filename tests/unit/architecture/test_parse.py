@@ -44,11 +44,14 @@ def test_an_unknown_name_gets_the_close_ones(name: str, hint: str) -> None:
         ("mobilenet_v2:width=wide", "width is 'wide'; it must be a number"),
         ("mobilenet_v2:width", "width is ''; it must be a number"),
         ("mobilenet_v2:resolution=192.5", "resolution is '192.5'; it must be a whole number"),
-        ("mobilenet_v2:width=0", "width is 0.0; allowed are numbers above 0 up to 64"),
-        ("mobilenet_v2:width=nan", "width is nan; allowed are"),
-        ("mobilenet_v2:resolution=8", "mobilenet_v2 scaled by resolution=8: resolution_px is 8; allowed are"),
-        ("mobilenet_v2:phi=1e9", "phi is 1000000000.0; allowed are numbers from -100 to 100"),
-        ("mobilenet_v2:classes=0", "classes is 0; allowed are"),
+        ("mobilenet_v2:width=0", "width is 0.0; it must be a number above 0 and at most 64"),
+        ("mobilenet_v2:width=nan", "width is nan; it must be a number above 0 and at most"),
+        (
+            "mobilenet_v2:resolution=8",
+            "mobilenet_v2 scaled by resolution=8: resolution_px is 8; it must be a whole number from",
+        ),
+        ("mobilenet_v2:phi=1e9", "phi is 1000000000.0; it must be a number from -100 to 100"),
+        ("mobilenet_v2:classes=0", "classes is 0; it must be a whole number from"),
     ],
 )
 def test_a_wrong_value(name: str, message: str) -> None:

@@ -265,7 +265,7 @@ def test_redirects_are_followed(server: Any, reply: Any, target: Path) -> None:
         ("ftp://weights.example/w.bin", "not a valid download address"),
         ("file:///etc/passwd", "not a valid download address"),
         ("https://me:secret@weights.example/", "a user name or password"),
-        ("http://[", "not a valid download address"),
+        ("http://[", "redirects to an invalid address"),
     ],
 )
 def test_a_redirect_elsewhere_is_refused_before_any_connection(

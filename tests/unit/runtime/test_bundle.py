@@ -352,7 +352,7 @@ def test_another_order_of_classes(color_bundle: Path, rewrite: Rewrite, color_mo
 
 def test_another_resize_rule(color_bundle: Path, rewrite: Rewrite) -> None:
     rewrite(color_bundle, lambda manifest: manifest["preprocess"].update(interpolation="bilinear"))
-    with pytest.raises(BundleError, match=r"the preprocess inside model.onnx"):
+    with pytest.raises(BundleError, match=r"the preprocess metadata of model.onnx does not match"):
         load(color_bundle).predict([])
 
 
