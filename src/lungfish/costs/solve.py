@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lungfish.architecture import COMPOUND, Arch
+from lungfish.architecture import COMPOUND, Arch, ArchLike, to_arch
 from lungfish.architecture.arch import MAX_MULTIPLIER, MAX_RESOLUTION_PX
 from lungfish.core.errors import ArchitectureError, UsageError
 from lungfish.core.names import choose
@@ -64,7 +64,7 @@ class Solution:
 
 
 def solve(
-    arch: Arch,
+    arch: ArchLike,
     *,
     macs: float | None = None,
     params: float | None = None,
@@ -77,7 +77,7 @@ def solve(
     Exactly one of `macs`, `params` and `memory_bytes` must be given.
 
     Args:
-        arch: Network to scale; phi and width are relative to it.
+        arch: Name or JSON file of an architecture, an `Arch`, or a network; phi and width are relative to it.
         macs: Largest number of multiply-adds.
         params: Largest number of parameters.
         memory_bytes: Largest peak memory of activations in an ordinary executor, in bytes.
@@ -90,9 +90,12 @@ def solve(
         ArchitectureError: No network along the axis is small or large enough.
 
     Example:
-        >>> lungfish.solve(lungfish.arch("mobilenet_v2"), macs=100e6, by="width").arch.name
-        'mobilenet_v2:width=0.524'
+        >>> import lungfish as lf
+        >>> found = lf.solve("mobilenet_v2", macs=150e6, by="width")
+        >>> found.value, found.macs
+        (0.574, 147439552)
     """
+    base = to_arch(arch)
     quantity, target = _only_target(macs=macs, params=params, memory_bytes=memory_bytes)
     choose(by, AXES, "axis of scaling")
     if (quantity, by) == ("params", "resolution"):
@@ -101,12 +104,12 @@ def solve(
     def measured(step: int) -> int | None:
         """Return the cost at a step, or None beyond the limits of an `Arch`."""
         try:
-            return _quantity(cost(_at(arch, by, step), precision), quantity)
+            return _quantity(cost(_at(base, by, step), precision), quantity)
         except ArchitectureError:
             return None
 
-    step = _last_fitting(*_steps(arch, by), measured, f"{quantity} of {target:,} by {by}", target)
-    solved = _at(arch, by, step)
+    step = _last_fitting(*_steps(base, by), measured, f"{quantity} of {target:,} by {by}", target)
+    solved = _at(base, by, step)
     return Solution(solved, by, _value(by, step), quantity, target, cost(solved, precision))
 
 

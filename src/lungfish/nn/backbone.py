@@ -34,11 +34,17 @@ class Backbone(nn.Module):
 
     Args:
         network: Network whose stem and blocks are used.
+
+    Attributes:
+        arch: Architecture of the network.
+        weights: Name of the pretrained weights; None if they are random.
+        preprocessing: Preprocessing that the weights expect; None if they are random.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.train(network.training)
+        self.arch, self.weights, self.preprocessing = network.arch, network.weights, network.preprocessing
         self.levels = levels(network.arch)
         self.stem, self.blocks = network.stem, network.blocks
 

@@ -10,6 +10,7 @@ from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
 from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 from lungfish.runtime.artifact import ArtifactRow, FileRow, read_file_rows
+from lungfish.runtime.description import describe_models, temperature_inside
 from lungfish.runtime.preprocessing import Preprocessing
 
 SCHEMA = 1
@@ -109,8 +110,18 @@ class Manifest:
         return _manifest(parse_object(text, MANIFEST_NAME))
 
     def to_json(self) -> str:
-        """Return the text of `bundle.json`, which is deterministic."""
-        values = {"schema": self.schema} | asdict(self) | {"preprocess": self.preprocess.to_json()}
+        """Return the text of `bundle.json`, which is deterministic.
+
+        The keys from `lungfish.runtime.description` and `Preprocessing.describe` are for human readers; `from_json`
+        ignores them.
+        """
+        values = {
+            "schema": self.schema,
+            **describe_models(self.preprocess, len(self.labels)),
+            "temperature_inside": temperature_inside((row.file for row in self.artifacts), self.files),
+            **asdict(self),
+            "preprocess": self.preprocess.to_json() | self.preprocess.describe(),
+        }
         return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
     def artifact(self, file: str | None = None) -> ArtifactRow:

@@ -15,6 +15,7 @@ from lungfish.core.files import TooLargeError, read_at_most
 from lungfish.core.untrusted import HINT
 from lungfish.runtime.artifact import MAX_FILE_BYTES
 
+INPUT, OUTPUT = "image", "probabilities"  # names of input and output inside every artifact
 BATCH_SIZE = 8  # larger batches are no faster on a CPU, and each photo takes 14 MB at 224 px
 
 
