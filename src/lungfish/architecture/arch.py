@@ -122,7 +122,7 @@ class Arch:
         return replace(self, classes=classes)
 
     def with_in_channels(self, in_channels: int) -> Arch:
-        """The same network for images of `in_channels` channels."""
+        """Return the architecture with another number of input channels."""
         return replace(self, in_channels=in_channels)
 
     def scale(self, *, phi: float = 0.0, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Arch:

@@ -28,16 +28,16 @@ ArchLike: TypeAlias = Arch | str | Path | HasArch
 
 
 def to_arch(network: ArchLike) -> Arch:
-    """Return the architecture of whatever stands for one.
+    """Return the architecture of a name, a file or a network.
 
     Args:
         network: A name (`mobilenet_v2:width=0.75`), the path of an architecture's JSON file, an `Arch`, or a network
             that was built from one.
 
     Raises:
-        UnknownNameError: No such network or key; the hint lists close matches.
-        ArchitectureError: A value that makes no network, or a file that holds none.
-        UsageError: Neither a name, nor a path, an `Arch` or a network.
+        UnknownNameError: The network or a key is unknown; the hint lists close matches.
+        ArchitectureError: A value gives no valid network, or the file contains none.
+        UsageError: `network` has another type, or the file cannot be read.
 
     Example:
         >>> import lungfish as lf
@@ -53,18 +53,18 @@ def to_arch(network: ArchLike) -> Arch:
     if isinstance(arch, Arch):
         return arch
     raise UsageError(
-        f"a value of type {type(network).__name__} stands for no network",
-        "Give a name such as 'mobilenet_v2', the path of an architecture's JSON file, an Arch, or a network.",
+        f"a value of type {type(network).__name__} is not a network",
+        "Pass a name such as 'mobilenet_v2', the path of an architecture's JSON file, an Arch, or a network.",
     )
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the names of the known architectures, in the papers' order.
+    """Return the names of the known architectures, in the order of the papers.
 
-    Every name also takes settings: `mobilenet_v2:width=0.75,resolution=192`.
+    Settings can be appended to each name: `mobilenet_v2:width=0.75,resolution=192`.
 
     Args:
-        pattern: A shell pattern that the names match: `*` stands for any text, `?` for one character.
+        pattern: Shell pattern for the names: `*` matches any text, `?` a single character.
 
     Example:
         >>> import lungfish as lf
@@ -86,9 +86,6 @@ def parse_arch(name: str) -> Arch:
         ArchitectureError: A value gives no valid network, or the file contains none.
         UsageError: The file cannot be read.
 
-    Example:
-        >>> lungfish.arch("mobilenet_v2:width=0.75,resolution=192").resolution_px
-        192
     """
     if name.endswith(".json"):
         return _read(Path(name))
@@ -100,14 +97,14 @@ def parse_arch(name: str) -> Arch:
 
 
 def _base(name: str) -> str:
-    """Return `name` if it is known. Raises `UnknownNameError`; close matches of another family would mislead."""
+    """Return `name` if it is known, else raise `UnknownNameError`, without close matches for an unsupported family."""
     try:
         return choose(name, NAMED, "architecture")
     except UnknownNameError as error:
         family = foreign_family(name)
         if not family:
             raise
-        raise UnknownNameError(error.message, f"The family {family} is not here. {FAMILIES_HERE}") from None
+        raise UnknownNameError(error.message, f"Lungfish does not build {family}. {FAMILIES_HERE}") from None
 
 
 def _split(option: str) -> tuple[str, float]:

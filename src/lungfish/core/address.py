@@ -1,4 +1,4 @@
-"""Decide which addresses may be fetched: https on public hosts, and hosts that the user chose."""
+"""Check which addresses may be fetched: public hosts over https, and hosts that the user chose."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class _Room:
 
 @dataclass
 class _Metered:
-    """A file wrapper that counts every byte read, tar headers included, against the room."""
+    """A file wrapper that subtracts every byte read, tar headers included, from the room left."""
 
     file: IO[bytes]
     room: _Room

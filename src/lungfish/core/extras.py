@@ -10,12 +10,12 @@ from lungfish.core.errors import MissingExtraError
 
 
 def install_command(packages: str) -> str:
-    """Return the command that installs `packages` where this interpreter finds them, ready for a shell.
+    """Return the shell command that installs `packages` for this interpreter.
 
-    It holds a path of this machine: show it, and store it nowhere.
+    It contains a path of this machine: show it, but do not store it.
 
     Args:
-        packages: What pip takes, quoted for a shell: `timm`, `'lungfish[train]'`.
+        packages: Arguments for pip, quoted for a shell: `timm`, `'lungfish[train]'`.
     """
     python = sys.executable or "python"
     quoted = subprocess.list2cmdline([python]) if sys.platform == "win32" else shlex.quote(python)
@@ -23,7 +23,7 @@ def install_command(packages: str) -> str:
 
 
 def install_extra(extra: str) -> str:
-    """Return the command that installs an extra, or several with commas between them."""
+    """Return the shell command that installs an extra, or several separated by commas."""
     return install_command(f"'lungfish[{extra}]'")
 
 

@@ -1,4 +1,4 @@
-"""Lock between processes with files that the system releases when their holder ends, even by a crash."""
+"""File locks between processes, which the system releases when their holder ends, even by a crash."""
 
 from __future__ import annotations
 
@@ -54,10 +54,7 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 
 def hold(path: Path) -> FileLock | None:
-    """Acquire a lock that is released when the returned object is garbage-collected; None if another process holds it.
-
-    Raises as `lock` does.
-    """
+    """Acquire a lock for as long as the returned object exists; None if another process holds it. Raises as `lock`."""
     file_lock = _file_lock(path)
     with storage_errors(path):
         return file_lock if _acquired(file_lock) else None

@@ -32,7 +32,7 @@ class Version:
 
 
 class Partial:
-    """A context manager for `target` + `.part` and the JSON file of its version. For one process at a time.
+    """A context manager for `target` + `.part` and its version in `target` + `.part.json`. For one process at a time.
 
     Unless the download is finished, the received bytes are kept for the next time.
 

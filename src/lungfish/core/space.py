@@ -93,12 +93,12 @@ def touch(entry: Path) -> None:
 
 
 def folder_lock(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
-    """Return the lock for writing to a folder, which waits: see `lungfish.core.lock.lock`."""
+    """Return the lock to hold while writing to a folder; entering it waits. See `lungfish.core.lock.lock`."""
     return lock(_lock_files(folder)[0], waiting)
 
 
 def try_folder_lock(folder: Path) -> AbstractContextManager[bool]:
-    """Return the lock for writing to a folder, which does not wait: see `lungfish.core.lock.try_lock`."""
+    """Return the lock to hold while writing to a folder, without waiting. See `lungfish.core.lock.try_lock`."""
     return try_lock(_lock_files(folder)[0])
 
 

@@ -34,9 +34,9 @@ class Network(nn.Module):
         flavour: Padding and batch-norm epsilon of the weights to be loaded.
 
     Attributes:
-        weights: Name of the pretrained weights that it was built with; None if random.
-        preprocessing: What its weights expect to happen to a photo; None if random.
-        labels: Class names in the order of the logits; None if the classifier is new, or nobody says.
+        weights: Name of the pretrained weights; None if they are random.
+        preprocessing: Preprocessing that the weights expect; None if they are random.
+        labels: Class names in the order of the logits; None if the classifier is new or its classes are unknown.
 
     Raises:
         ArchitectureError: The network has more than `MAX_PARAMS` parameters.
@@ -60,12 +60,12 @@ class Network(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """How many logits come out."""
+        """Number of classes, which is the number of logits."""
         return self.arch.classes
 
     @property
     def num_features(self) -> int:
-        """Length of a pooled feature vector."""
+        """Length of the pooled feature vectors."""
         return self.arch.head_width
 
     def forward_features(self, x_nchw: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Network(nn.Module):
         return y_nchw
 
     def forward_head(self, features_nchw: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """Pool what `forward_features` returns, and classify it.
+        """Pool and classify the result of `forward_features`.
 
         Args:
             features_nchw: The last feature map.
@@ -94,22 +94,22 @@ class Network(nn.Module):
         return self.forward_head(self.forward_features(x_nchw))
 
     def reset_classifier(self, num_classes: int, *, seed: int | None = None) -> None:
-        """Replace the classifier by a new one, at the authors' random initialization. The rest stays as it is.
+        """Replace the classifier by a randomly initialized one. The other layers are unchanged.
 
-        The new classifier has the device and type of the old one; `labels` becomes None. Make the optimizer afterwards:
-        one made before holds the parameters of the old classifier.
+        The new classifier has the device and dtype of the old one, and `labels` becomes None. Create the optimizer
+        afterwards, since an existing one would still refer to the old classifier.
 
         Args:
-            num_classes: How many logits come out from now on.
-            seed: Seed for the initialization; torch's global generator if None.
+            num_classes: Number of classes of the new classifier.
+            seed: Seed of the initialization; None uses torch's global generator.
 
         Raises:
             ArchitectureError: `num_classes` is not a positive whole number.
         """
         if num_classes == 0:
             raise ArchitectureError(
-                "num_classes is 0; a network has at least one class",
-                "For pooled features call network.features(x), or forward_head(x, pre_logits=True).",
+                "num_classes is 0; it must be at least 1",
+                "For pooled features, call network.features(x) or forward_head(x, pre_logits=True).",
             )
         old, self.arch = self.classifier.weight, self.arch.with_classes(num_classes)
         self.classifier = nn.Linear(self.arch.head_width, num_classes)

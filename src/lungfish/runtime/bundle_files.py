@@ -131,10 +131,7 @@ def read_artifact(folder: Path, artifact: ArtifactRow) -> ModelFiles:
 
 
 def read_file(folder: Path, name: str, row: FileRow) -> bytes:
-    """Return the content of a file that the manifest lists, as it is there.
-
-    Raises: As `read_artifact`.
-    """
+    """Read a file of the manifest and check its hash. Raises as `read_artifact` does."""
     with _reading(name):
         _check_exists(folder, name)
         try:

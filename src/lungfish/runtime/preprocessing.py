@@ -80,14 +80,14 @@ class Preprocessing:
         return decode(data, self.draft_px)
 
     def open(self, picture: Picture) -> Image.Image:
-        """Return a picture as an upright RGB image: the one way by which pictures come in.
+        """Read any kind of picture as an upright RGB image.
 
         Args:
-            picture: A path, the bytes of a file, a Pillow image, or uint8 `[height, width, 3]` of RGB.
+            picture: A path, the bytes of a file, a Pillow image, or an RGB array, uint8 `[height, width, 3]`.
 
         Raises:
             UnreadablePhotoError: The picture cannot be read.
-            UsageError: A value of another type.
+            UsageError: `picture` has another type.
         """
         if isinstance(picture, str | Path):
             picture = read_photo(Path(picture))
@@ -99,7 +99,7 @@ class Preprocessing:
             return from_array(picture)
         raise UsageError(
             f"cannot predict a value of type {type(picture).__name__}",
-            "Give paths, bytes of files, Pillow images, or uint8 arrays [height, width, 3] of RGB.",
+            "Pass paths, bytes of files, Pillow images, or RGB arrays, uint8 [height, width, 3].",
         )
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
@@ -122,11 +122,11 @@ class Preprocessing:
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return what follows from `to_json`, for people who write the same rule in another language.
+        """Describe the rule for users who implement it in another language.
 
         Returns:
-            The numbers of the rule; `rule`, which says how they belong together; and `bit_for_bit`, what else decides
-            the last bit of a pixel. `read` ignores them.
+            The numbers of the rule; `rule`, its description; and `bit_for_bit`, the further details that matter for
+            identical pixels. `read` ignores them.
         """
         side, shorter = self.resolution_px, self.resize_px
         a = BICUBIC_A if self.interpolation == "bicubic" else None
@@ -147,11 +147,11 @@ class Preprocessing:
             ),
             "bit_for_bit": (
                 "Decode a JPEG at the first of 1/8, 1/4 and 1/2 of its size that leaves its shorter side"
-                f" {self.draft_px} px or more, else whole. Scale and crop in one step, rounding no size and no offset:"
-                f" resample the central square, whose side is {side}/{shorter} of the shorter side, to {side} x {side}"
-                " px, in one pass along each axis, rounding to whole levels after each. At the edges of the square the"
-                " kernel reads the photo around it. Pillow's resize does this with a box; which axis comes"
-                " first depends on its version and on the shape of the photo."
+                f" {self.draft_px} px or more, else at full size. Scale and crop in one step, without rounding sizes or"
+                f" offsets: resample the central square, whose side is {side}/{shorter} of the shorter side,"
+                f" to {side} x {side} px, in one pass along each axis, rounding to whole levels after each. At the"
+                " edges of the square the kernel reads the photo around it. Pillow's resize does this with a box;"
+                " which axis comes first depends on its version and on the shape of the photo."
             ),
         }
 
