@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from lungfish.core.stopping import StopToken as StopToken
     from lungfish.costs import cost as cost
     from lungfish.costs import solve as solve
-    from lungfish.job.spec import TrainResult as TrainResult
+    from lungfish.job.result import BundleResult as BundleResult
+    from lungfish.job.result import TrainResult as TrainResult
     from lungfish.runtime.bundle import Bundle as Bundle
-    from lungfish.runtime.bundle import load as load
     from lungfish.runtime.prediction import Prediction as Prediction
+    from lungfish.runtime.preprocessing import Preprocessing as Preprocessing
+    from lungfish.training.recipe import Recipe as Recipe
+    from lungfish.training.stage_settings import Finetune as Finetune
+    from lungfish.training.stage_settings import Full as Full
     from lungfish.weights.build import build as build
     from lungfish.weights.convert.exchange import export_weights as export_weights
     from lungfish.weights.convert.exchange import import_weights as import_weights
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from lungfish.workflows.describe import describe as describe
     from lungfish.workflows.evaluate import evaluate as evaluate
     from lungfish.workflows.explain import explain as explain
+    from lungfish.workflows.export import export as export
+    from lungfish.workflows.load import load as load
     from lungfish.workflows.predict import predict as predict
     from lungfish.workflows.slim import slim as slim
     from lungfish.workflows.train import train as train
@@ -48,15 +54,20 @@ _PUBLIC = {
     "Advanced": ("lungfish.core.events", "Advanced"),
     "Arch": ("lungfish.architecture", "Arch"),
     "Bundle": ("lungfish.runtime.bundle", "Bundle"),
+    "BundleResult": ("lungfish.job.result", "BundleResult"),
     "EpochEnded": ("lungfish.core.events", "EpochEnded"),
+    "Finetune": ("lungfish.training.stage_settings", "Finetune"),
+    "Full": ("lungfish.training.stage_settings", "Full"),
     "LungfishError": ("lungfish.core.errors", "LungfishError"),
     "Prediction": ("lungfish.runtime.prediction", "Prediction"),
+    "Preprocessing": ("lungfish.runtime.preprocessing", "Preprocessing"),
+    "Recipe": ("lungfish.training.recipe", "Recipe"),
     "Logged": ("lungfish.core.events", "Logged"),
     "StageEnded": ("lungfish.core.events", "StageEnded"),
     "StageStarted": ("lungfish.core.events", "StageStarted"),
     "StopToken": ("lungfish.core.stopping", "StopToken"),
     "StoppedError": ("lungfish.core.errors", "StoppedError"),
-    "TrainResult": ("lungfish.job.spec", "TrainResult"),
+    "TrainResult": ("lungfish.job.result", "TrainResult"),
     "Warned": ("lungfish.core.events", "Warned"),
     "arch": ("lungfish.architecture", "to_arch"),
     "build": ("lungfish.weights.build", "build"),
@@ -65,26 +76,32 @@ _PUBLIC = {
     "describe": ("lungfish.workflows.describe", "describe"),
     "evaluate": ("lungfish.workflows.evaluate", "evaluate"),
     "explain": ("lungfish.workflows.explain", "explain"),
+    "export": ("lungfish.workflows.export", "export"),
     "export_weights": ("lungfish.weights.convert.exchange", "export_weights"),
     "import_weights": ("lungfish.weights.convert.exchange", "import_weights"),
     "list_models": ("lungfish.architecture", "list_models"),
     "list_weights": ("lungfish.workflows.weights.names", "list_weights"),
-    "load": ("lungfish.runtime.bundle", "load"),
+    "load": ("lungfish.workflows.load", "load"),
     "predict": ("lungfish.workflows.predict", "predict"),
     "slim": ("lungfish.workflows.slim", "slim"),
     "solve": ("lungfish.costs", "solve"),
     "train": ("lungfish.workflows.train", "train"),
     "transforms": ("lungfish.weights.transforms", "transforms"),
 }
-_NEEDS_TORCH = frozenset({"build", "export_weights", "import_weights", "train", "transforms"})
+_NEEDS_TORCH = frozenset({"build", "export", "export_weights", "import_weights", "train", "transforms"})
 __all__ = [
     "Advanced",
     "Arch",
     "Bundle",
+    "BundleResult",
     "EpochEnded",
+    "Finetune",
+    "Full",
     "Logged",
     "LungfishError",
     "Prediction",
+    "Preprocessing",
+    "Recipe",
     "StageEnded",
     "StageStarted",
     "StopToken",
@@ -99,6 +116,7 @@ __all__ = [
     "describe",
     "evaluate",
     "explain",
+    "export",
     "export_weights",
     "import_weights",
     "list_models",

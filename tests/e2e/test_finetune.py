@@ -63,4 +63,4 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, tiny: Path, 
     assert "The last 5 of 6 blocks" in " ".join(card.split())
     resolved = read_recipe(str(recipe)).for_photos(tuned["counts"]["train"])
     assert read_recipe(str(tmp_path / "tuned" / "recipe.toml")) == resolved
-    assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe()
+    assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe(name="probe")

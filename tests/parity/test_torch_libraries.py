@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import lungfish as lf
 from lungfish.architecture import INPUT, Arch, Flavour, parse_arch
-from lungfish.export.exporter import GraphSpec
-from lungfish.export.onnx_graph import classifier_graph
+from lungfish.exporters.exporter import GraphSpec
+from lungfish.exporters.onnx_graph import classifier_graph
 
 BOUND = 1e-10
 GRAPH_BOUND = 1e-4  # the graph computes in float32

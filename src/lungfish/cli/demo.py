@@ -30,5 +30,5 @@ def demo(
         print_json(result.to_json())
         return
     print(summary(result, str(out / PHOTOS)))
-    bundle, photo = shlex.quote(str(out / Path(result.bundle).name)), shlex.quote(str(out / PHOTOS / "3" / "0003.png"))
+    bundle, photo = shlex.quote(str(out / result.folder.name)), shlex.quote(str(out / PHOTOS / "3" / "0003.png"))
     print(f"\nNow try: lungfish predict {bundle} {photo}")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungfish.job.spec import OPTIONS, Job
+from lungfish.job.spec import DEFAULT_RECIPE, OPTIONS, Job
 
 if TYPE_CHECKING:
-    from lungfish.job.spec import TrainResult
+    from lungfish.job.result import TrainResult
 
 
 def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
@@ -18,7 +18,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     out: Annotated[Path | None, typer.Option(metavar="DIR", help=OPTIONS["out"])] = Job.out,
     arch: Annotated[str | None, typer.Option(help=OPTIONS["arch"])] = Job.arch,
     weights: Annotated[str | None, typer.Option(help=OPTIONS["weights"])] = Job.weights,
-    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help=OPTIONS["recipe"])] = Job.recipe,
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help=OPTIONS["recipe"])] = DEFAULT_RECIPE,
     epochs: Annotated[int | None, typer.Option(help=OPTIONS["epochs"])] = Job.epochs,
     minutes: Annotated[float | None, typer.Option(help=OPTIONS["minutes"])] = Job.minutes,
     seed: Annotated[int, typer.Option(help=OPTIONS["seed"])] = Job.seed,
@@ -69,17 +69,19 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
 
     rows = [["artifact", "MB", "top-1", "95 % interval", "as fp32", "p50 ms", "status"]]
     for row in result.artifacts:
-        mark = " *" if row["file"] == result.default else ""
-        low, high = row["ci95"]
+        mark = " *" if row.file == result.default else ""
+        assert row.ci95 is not None  # the job has measured both
+        assert row.latency_ms is not None
+        low, high = row.ci95
         rows.append(
             [
-                row["file"] + mark,
-                f"{row['bytes'] / 1e6:.1f}",
-                f"{row['top1']:.4f}",
+                row.file + mark,
+                f"{row.bytes / 1e6:.1f}",
+                f"{row.top1:.4f}",
                 f"{low:.3f} to {high:.3f}",
-                f"{row['agreement_with_fp32']:.3f}",
-                f"{row['latency_ms']['p50']:.1f}",
-                row["status"],
+                f"{row.agreement_with_fp32:.3f}",
+                f"{row.latency_ms.p50:.1f}",
+                row.status,
             ]
         )
     steps = [
@@ -93,15 +95,15 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         "",
         table(rows),
         "",
-        f"* the default; figures on {plural(result.test['n'], 'test photo')}, measured on the file itself",
+        f"* the default; figures on {plural(result.test.n, 'test photo')}, measured on the file itself",
         *result.notes,
-        f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
+        f"{printable(str(result.folder))}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
     ]
     if result.previous:
         options = ["--photos", photos, *(["--follow-links"] if follow_links else [])]
-        command = shlex.join(["lungfish", "compare", result.previous, result.bundle, *options])
+        command = shlex.join(["lungfish", "compare", result.previous, str(result.folder), *options])
         lines.append(f"{printable(result.previous)} is as it was; to compare the two: {printable(command)}")
-    lines += [f"{row['file']}: {row['why']}" for row in result.artifacts if row["why"]]
+    lines += [f"{row.file}: {row.why}" for row in result.artifacts if row.why]
     lines += [f"warning: {printable(warning)}" for warning in result.warnings]
     if result.skipped:
         lines.append(f"{plural(len(result.skipped), 'file')} skipped: see the report")

@@ -15,20 +15,33 @@ from lungfish.weights.entry import WeightsEntry
 # What Markdown, GitHub's included, reads as more than a character; an underscore only at the edge of a word.
 MARKDOWN = re.compile(r"[\\`*\[\]|~#!$]|(?<![^\W_])_|_(?![^\W_])|(?<=[a-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
 OURS = "This classifier contains no weights of others: it was trained from a random initialization.\n"
+UNKNOWN = """\
+This classifier was trained outside Lungfish. Which weights training started from, and under which license they
+are, was not said when it was exported. If it started from published weights, their license and notices hold for it.
+"""
+APART = """\
+The model was not fitted to, or chosen by, the photos of the test split. If `report.html` warns of copies or groups on
+different sides, the model has seen some of them all the same, and the figures read high. If it shows a
+cross-validation, that figure was taken over all photos, these among them, by other models."""
+NOT_CHECKED = """\
+The photos that the model was trained on are not known to Lungfish: whether these test photos, or copies of them, are
+among them was not checked. If some are, the figures read high."""
 
 
-def model_card(manifest: Manifest, entry: WeightsEntry, how: str, supporting: SupportingFigures) -> str:
+def model_card(
+    manifest: Manifest, entry: WeightsEntry, how: str, supporting: SupportingFigures, *, outside: bool = False
+) -> str:
     """A model card in Markdown; every figure is the manifest's, or stands beside it.
 
     Args:
         manifest: of the bundle.
-        entry: the weights that training started from; from no place if there were none.
+        entry: the weights that training started from; from no place if there were none, or none were named.
         how: what was trained, in words; the name in it may be a stranger's.
         supporting: what is known beside the test figures.
+        outside: Whether the network was trained outside Lungfish, on photos that are not known.
     """
     default = manifest.artifact()
     low, high = manifest.test["ci95"]
-    counts = manifest.data.counts
     rows = "\n".join(
         f"| {row.file} | {row.precision} | {row.bytes:,} | {_percent(row.top1)} | {_percent(row.agreement_with_fp32)} "
         f"| {row.status} |"
@@ -51,9 +64,7 @@ Top-1 {_percent(manifest.test["top1"])} on {manifest.test["n"]} test photos (95 
 {_percent(high)}), macro-F1 {manifest.test["macro_f1"]:.3f}, expected calibration error {manifest.test["ece"]:.3f},
 measured on `{default.file}` itself.{_notes(manifest, supporting)}
 
-The model was not fitted to, or chosen by, the photos of the test split. If `report.html` warns of copies or groups on
-different sides, the model has seen some of them all the same, and the figures read high. If it shows a
-cross-validation, that figure was taken over all photos, these among them, by other models.
+{NOT_CHECKED if outside else APART}
 
 | file | precision | bytes | top-1 | agreement with fp32 | status |
 |---|---|---|---|---|---|
@@ -63,8 +74,7 @@ cross-validation, that figure was taken over all photos, these among them, by ot
 
 ## Training
 
-{plain(how)}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
-{counts["test"]:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}.
+{_training(manifest, how, outside=outside)}
 
 ## Limits
 
@@ -75,6 +85,20 @@ cross-validation, that figure was taken over all photos, these among them, by ot
 
 {_derived(entry)}Your photos and labels are yours.
 """
+
+
+def _training(manifest: Manifest, how: str, *, outside: bool) -> str:
+    counts = manifest.data.counts
+    if outside:
+        return (
+            f"{plain(how)}: its training photos and its recipe are not known. Exported by Lungfish with\n"
+            f"{counts['val']:,} photos to calibrate and to choose the threshold and {counts['test']:,} to test, "
+            "listed in `photos.csv`."
+        )
+    return (
+        f"{plain(how)}; {counts['train']:,} photos to train, {counts['val']:,} to validate,\n"
+        f"{counts['test']:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}."
+    )
 
 
 def _known(threshold: float, supporting: SupportingFigures) -> str:

@@ -13,7 +13,7 @@ from lungfish.core.names import plural
 from lungfish.core.progress import Advance, Progress
 from lungfish.deploy.classifier import Classifier
 from lungfish.evaluation.metrics import Metrics, agreement, score
-from lungfish.export.artifact import Artifact
+from lungfish.exporters.artifact import Artifact
 from lungfish.runtime.answering import Model, answer_photos
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.measure import latency

@@ -196,6 +196,7 @@ class Report:
         stages: of the recipe, in order.
         labels_review: of the training and validation photos; None if there is nothing to say.
         what_changed: from the previous bundle; None for the first one.
+        outside: Whether the network was trained outside Lungfish, on photos that are not known.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Report:
     stages: tuple[StageResult, ...] = ()
     labels_review: LabelReview | None = None
     what_changed: WhatChanged | None = None
+    outside: bool = False
 
     @property
     def default_artifact(self) -> ArtifactRow:

@@ -11,6 +11,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.fetch import local_file
 from lungfish.weights.fitting import fitting_entries
+from lungfish.weights.license import NOASSERTION
 from lungfish.weights.resolve.names import resolve
 
 DEFAULT_ARCH = "efficientnet_lite0"
@@ -81,6 +82,16 @@ INITIAL = WeightsEntry(
     crop_fraction=0.875,
     interpolation="bicubic",
     paper="",
+)
+
+
+UNKNOWN_START = "unknown"
+UNKNOWN = replace(
+    INITIAL,
+    name=UNKNOWN_START,
+    source="trained outside Lungfish; which weights it started from was not said",
+    license=NOASSERTION,
+    license_source="was not said when the network was exported",
 )
 
 

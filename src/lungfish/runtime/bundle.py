@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from lungfish.runtime.prediction import Prediction, rank
 from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Picture
 
+T = TypeVar("T")
+
 
 def load(path: str | Path) -> Bundle:
     """Load the bundle in a folder, which need not be trusted: every listed file that is present is checked first.
@@ -39,11 +42,6 @@ def load(path: str | Path) -> Bundle:
         BundleError: `bundle.json` is missing, invalid or of a newer schema; the default artifact is missing; or a file
             is altered, truncated, a link or outside the folder.
         StorageError: Permission to read a file is denied.
-
-    Example:
-        >>> bundle = lungfish.load("fruit")
-        >>> bundle.predict(["apple.jpg"])[0].label
-        'apple'
     """
     folder = Path(path)
     _check_folder(folder)
@@ -116,26 +114,36 @@ class Bundle:
             )
         return values
 
-    def predict(self, items: Iterable[Picture], artifact: str | None = None, top: int = 5) -> list[Prediction]:
+    def predict(
+        self, items: Picture | Iterable[Picture], artifact: str | None = None, top: int = 5
+    ) -> list[Prediction]:
         """Classify pictures. If one cannot be read, its prediction has an `error`.
 
         Args:
-            items: Paths, bytes of files, Pillow images, or RGB arrays, uint8 `[height, width, 3]`.
+            items: One or several pictures: paths, bytes of files, Pillow images, or RGB arrays, uint8
+                `[height, width, 3]`. An array `[n, height, width, 3]` is `n` pictures.
             artifact: Name of the artifact's main file; the default artifact if None.
             top: Number of classes to list in each prediction.
 
         Returns:
-            One prediction for each item, in the same order.
+            One prediction for each picture, in the same order; for a single picture, a list of one.
 
         Raises:
-            UsageError: `items` is a single picture, an item is not a picture, or `top` is negative; and as `session`
-                does.
+            UsageError: An item is not a picture, or `top` is negative; and as `session` does.
+
+        Examples:
+            >>> import lungfish as lf
+            >>> bundle = lf.load("shoes/")
+            >>> [row.label for row in bundle.predict(["a.jpg", pil_image, array])]
+            ['boot', 'boot', 'sandal']
+            >>> bundle.predict("a.jpg")[0].probability
+            0.93
         """
         return list(self.predict_each(items, artifact, top, in_batches=True))
 
     def predict_each(
         self,
-        items: Iterable[Picture | Prediction],
+        items: Picture | Iterable[Picture | Prediction],
         artifact: str | None = None,
         top: int = 5,
         *,
@@ -151,8 +159,7 @@ class Bundle:
                 If False, each prediction is yielded before the next item is read, as a camera needs. By default, True
                 if `items` has a length.
         """
-        if isinstance(items, str | Path | bytes | Image.Image | np.ndarray):
-            raise UsageError(f"predict takes a list of pictures, got one {type(items).__name__}", "Pass [picture].")
+        items = as_items(items)
         if top < 0:
             raise UsageError(f"top is {top}; it must be 0 or more")
         self.manifest.artifact(artifact)
@@ -218,6 +225,12 @@ class Bundle:
 class _Input:
     file: str | None
     pixels: NDArray[np.uint8]
+
+
+def as_items(items: Picture | Iterable[T]) -> Iterable[Picture | T]:
+    """Wrap a single picture in a list; return several unchanged. An array `[n, height, width, 3]` is several."""
+    is_one = isinstance(items, str | Path | bytes | Image.Image) or (isinstance(items, np.ndarray) and items.ndim != 4)
+    return [items] if is_one else items  # type: ignore[list-item, return-value]  # mypy does not follow `is_one`
 
 
 def _check_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
 from lungfish.core.names import in_short, printable
 from lungfish.runtime.bundle_files import read_manifest
+from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.convert.exchange import fill
@@ -25,7 +26,7 @@ from lungfish.weights.formats.safetensors import read_safetensors
 from lungfish.weights.imagenet import imagenet_names
 from lungfish.weights.layouts.detection import OURS
 from lungfish.weights.resolve.completion import SENSELESS, arch_name, header_preprocessing
-from lungfish.weights.resolve.local import BUNDLED, bundle_entry
+from lungfish.weights.resolve.local import bundle_entry
 from lungfish.weights.resolve.names import resolve
 from lungfish.weights.scheme import FILE, split_scheme
 
@@ -127,7 +128,7 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: 
     if "mean" in metadata:
         network.preprocessing = _stored_preprocessing(path, metadata, network.arch.resolution_px)
         network.labels = _imagenet_labels(network)
-    elif path.name == BUNDLED and (path.parent / MANIFEST_NAME).is_file():
+    elif path.name == WEIGHTS_NAME and (path.parent / MANIFEST_NAME).is_file():
         with contextlib.suppress(WeightsError):  # an old bundle, or one that was changed by hand, does not say
             _describe(network, bundle_entry(str(path.parent)))
     return network.eval()

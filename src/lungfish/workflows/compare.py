@@ -180,8 +180,8 @@ def _count(network: Arch | Yardstick) -> ComparedRow:
 
 def _arch_engine(arch: Arch, threads: int | None) -> Engine:
     """What a bundle of `arch` would hold, with random weights: they take the time that trained ones take."""
-    from lungfish.export.artifact import write_artifact
-    from lungfish.export.exporter import Exportable, GraphSpec
+    from lungfish.exporters.artifact import write_artifact
+    from lungfish.exporters.exporter import Exportable, GraphSpec
     from lungfish.nn import build
 
     if arch.in_channels != 3:

@@ -14,8 +14,9 @@ from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
 from lungfish.job.replace_bundle import next_free, stands
+from lungfish.job.result import TrainResult
 from lungfish.job.run import run_job
-from lungfish.job.spec import Job, TrainResult
+from lungfish.job.spec import Job
 from lungfish.runtime.decode import decode, read_photo
 
 PHOTOS, BUNDLE = "digits", "digits-bundle"

@@ -19,6 +19,8 @@ from lungfish.deploy.open_bundle import open_bundle, open_one_of_two
 from lungfish.evaluation.confusion import confusion_matrix
 from lungfish.evaluation.metrics import ClassScore, per_class
 from lungfish.evaluation.what_changed import WhatChanged
+from lungfish.evaluation.wording import percent
+from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.bundle_files import check_files
 from lungfish.runtime.engines.table import runnable_formats
 from lungfish.workflows.baseline import OwnMetrics, measure_baseline, of_shared_classes
@@ -26,7 +28,7 @@ from lungfish.workflows.gates import Gates, gate_warnings, missed_gates
 from lungfish.workflows.labelled_photos import check_class_names, choose_split, open_labelled
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """The figures of a bundle on labelled photos.
 
@@ -60,6 +62,11 @@ class Evaluation:
     what_changed: WhatChanged | None = None
     failed: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{row.file} {percent(row.metrics.top1)}" for row in self.artifacts)
+        photos = plural(self.artifacts[0].metrics.n, "photo")
+        return f"<Evaluation on {photos} ({self.split}): {rows} right>".replace("\xa0", " ")
+
     def to_json(self) -> dict[str, Any]:
         return {
             "artifacts": [row.to_json() for row in self.artifacts],
@@ -79,7 +86,7 @@ class Evaluation:
 
 
 def evaluate(
-    bundle: str | Path,
+    bundle: str | Path | Bundle,
     photos: str | Path,
     split: str | None = None,
     gates: Gates | None = None,
@@ -90,7 +97,7 @@ def evaluate(
     """Measure every artifact of a bundle on labelled photos. Classes are matched by name.
 
     Args:
-        bundle: its folder.
+        bundle: The bundle, or its folder.
         photos: as `lungfish.train` takes them; one class of the bundle is enough, and each must be the bundle's.
         split: `train`, `val`, `test` or `all`; by default `test` if the photos come with splits, else `all`. Photos
             without splits have the sides on which the bundle's `photos.csv` has the same content.
@@ -104,8 +111,17 @@ def evaluate(
         PhotosError: a class that the bundle does not know, no photo that can be read, or none that the baseline can be
             measured on.
         MachineError: photos that cannot be fetched, or a package that is missing.
+
+    Examples:
+        >>> import lungfish as lf
+        >>> measured = lf.evaluate("shoes/", "more/")
+        >>> measured
+        <Evaluation on 120 photos (all): model.onnx 89.2 %, model-int8.onnx 88.3 % right>
+        >>> measured.artifacts[0].metrics.top1
+        0.8916666666666667
     """
-    loaded, gates, progress = open_bundle(bundle), gates or Gates(), progress or Progress()
+    loaded = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    gates, progress = gates or Gates(), progress or Progress()
     rival = open_one_of_two(gates.baseline) if gates.baseline else None
     labelled = open_labelled(photos, follow_links)
     for each in (loaded, rival) if rival else (loaded,):
@@ -170,5 +186,5 @@ def _seen_warning(seen: int, total: int) -> Iterator[str]:
 
 def _unlisted_warning(own: OwnMetrics) -> Iterator[str]:
     """Warn of a bundle that was trained on photos and no longer lists them, as a slim copy."""
-    if own.bundle.manifest.data.counts.get("train") and not own.known.sides:
+    if own.bundle.manifest.data.counts.get("train") and not own.known.splits:
         yield "the bundle does not list the photos that it was trained on; figures on any of them read high"

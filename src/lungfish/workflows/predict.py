@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lungfish.core.errors import StorageError, UnknownNameError, UsageError
-from lungfish.core.names import printable
+from lungfish.core.errors import StorageError
 from lungfish.core.progress import Progress
-from lungfish.deploy.open_bundle import open_bundle
-from lungfish.runtime.bundle import Bundle
+from lungfish.runtime.bundle import Bundle, as_items
 from lungfish.runtime.prediction import Prediction
+from lungfish.runtime.preprocessing import Picture
+from lungfish.workflows.load import load
 
 
 def predict(
-    model: str | Path,
-    images: Iterable[str | Path | bytes],
+    model: str | Path | Bundle,
+    images: Picture | Iterable[Picture],
     artifact: str | None = None,
     top: int = 5,
     *,
@@ -25,9 +25,10 @@ def predict(
     """Classify pictures with a bundle.
 
     Args:
-        model: a bundle's folder, or the name of a set of weights: `efficientnet_lite0.in1k`.
-        images: paths of files, of folders (their pictures, deeper ones too, in the order of their names; those are
-            the files that training would take, by suffix or without any), or the bytes of files.
+        model: a bundle, its folder, or the name of a set of weights: `efficientnet_lite0.in1k`.
+        images: one picture or several, as `Bundle.predict` takes them: paths of files, the bytes of files, Pillow
+            images, or arrays; and paths of folders: their pictures, deeper ones too, in the order of their names; those
+            are the files that training would take, by suffix or without any.
         artifact: a file name of the bundle; its default artifact if `None`.
         top: how many classes to list in each row.
         follow_links: also follow links that lead outside a folder.
@@ -38,13 +39,20 @@ def predict(
     Raises:
         UsageError: no such bundle, set of weights or artifact.
         BundleError: the bundle is not what its manifest says.
+
+    Examples:
+        >>> import lungfish as lf
+        >>> for row in lf.predict("shoes/", ["a.jpg", "more/"]):
+        ...     print(row.file, row.label, row.probability)
+        a.jpg boot 0.93
+        more/1.jpg sandal 0.88
     """
     return list(predict_each(model, images, artifact, top, follow_links=follow_links))
 
 
 def predict_each(
-    model: str | Path,
-    images: Iterable[str | Path | bytes],
+    model: str | Path | Bundle,
+    images: Picture | Iterable[Picture],
     artifact: str | None = None,
     top: int = 5,
     progress: Progress | None = None,
@@ -57,37 +65,16 @@ def predict_each(
         progress: told of the fetch and export that the first use of a set of weights needs; silent if None.
     """
     pictures = _pictures(images, follow_links)
-    return open_model(model, progress or Progress()).predict_each(pictures, artifact, top, in_batches=True)
+    bundle = model if isinstance(model, Bundle) else load(model, progress)
+    return bundle.predict_each(pictures, artifact, top, in_batches=True)
 
 
-def open_model(model: str | Path, progress: Progress) -> Bundle:
-    """The bundle that `model` names, or the one made of the set of weights of that name.
-
-    Raises:
-        UsageError: neither a folder nor a set of weights.
-        LicenseError: the license of the weights was not accepted.
-        BundleError: not a sound bundle.
-        MachineError: the weights cannot be fetched or exported.
-    """
-    if os.path.exists(model):  # noqa: PTH110  unlike Path's, it never raises
-        return open_bundle(model)
-    from lungfish.workflows.published_bundle import published_bundle
-
-    try:
-        return open_bundle(published_bundle(str(model), progress))
-    except UnknownNameError as error:
-        raise UsageError(
-            f"no bundle and no set of weights at {printable(str(model))}",
-            f"{error.hint} Or give the folder that lungfish train wrote.",
-        ) from None
-
-
-def _pictures(images: Iterable[str | Path | bytes], follow_links: bool) -> Iterator[str | Path | bytes | Prediction]:
-    for image in images:
-        if isinstance(image, bytes) or not os.path.isdir(image):  # noqa: PTH112  unlike Path's, it never raises
-            yield image
-        else:
+def _pictures(images: Picture | Iterable[Picture], follow_links: bool) -> Iterator[Picture | Prediction]:
+    for image in as_items(images):
+        if isinstance(image, str | Path) and os.path.isdir(image):  # noqa: PTH112  unlike Path's, it never raises
             yield from _pictures_in(Path(image), follow_links)
+        else:
+            yield image
 
 
 def _pictures_in(folder: Path, follow_links: bool) -> Iterator[Path | Prediction]:

@@ -17,7 +17,7 @@ from lungfish.core.own_files import clear_place
 from lungfish.core.progress import Progress
 from lungfish.core.staging import put, staged_folder
 from lungfish.core.version import __version__
-from lungfish.export.table import DEFAULT_FORMAT, EXPORTERS, format_packages
+from lungfish.exporters.table import DEFAULT_FORMAT, EXPORTERS, format_packages
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest

@@ -17,7 +17,7 @@ from lungfish.deploy import proof as module
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import LabelledPhotos, Proof, artifact_rows, check_parity, choose_default, prove
 from lungfish.evaluation.metrics import score
-from lungfish.export.artifact import Artifact
+from lungfish.exporters.artifact import Artifact
 from lungfish.runtime.artifact import ArtifactRow, Latency
 from lungfish.runtime.preprocessing import Preprocessing
 

@@ -127,6 +127,17 @@ def test_a_bundle_that_cannot_be_read_is_left_alone(
     assert "\n" not in warning
 
 
+def test_a_split_without_training_photos_is_not_kept(tmp_path: Path, bundle: Write) -> None:
+    """That of a network which was trained elsewhere."""
+    rows = [SplitRow(content(i), f"cup/{i}", "cup", ("val", "test")[i % 2], "in halves") for i in range(10)]
+    bundle("exported", range(10), rows)
+    assert chosen(Target(tmp_path / "new"), range(10)) == (None, [])
+    assert chosen(Target(tmp_path / "new", previous=tmp_path / "exported"), range(10)) == (
+        None,
+        ["the split of exported is not kept: none of its photos is for training"],
+    )
+
+
 def test_a_bundle_without_its_list(tmp_path: Path, bundle: Write) -> None:
     folder = bundle("first", range(6))
     (folder / "photos.csv").unlink()

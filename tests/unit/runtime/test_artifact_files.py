@@ -13,7 +13,7 @@ from PIL import Image
 from lungfish.core.errors import BundleError, UsageError
 from lungfish.core.progress import Progress
 from lungfish.deploy.proof import LabelledPhotos, artifact_rows, prove
-from lungfish.export.artifact import Artifact
+from lungfish.exporters.artifact import Artifact
 from lungfish.runtime.artifact import MAX_MODEL_FILES
 from lungfish.runtime.bundle import load
 from lungfish.runtime.bundle_files import check_files, delete_bundle, foreign_files, listed_files, read_manifest

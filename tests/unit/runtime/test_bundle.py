@@ -147,10 +147,21 @@ def test_no_pictures(color_bundle: Path) -> None:
     assert load(color_bundle).predict([]) == []
 
 
-def test_a_single_picture_is_no_list(color_bundle: Path) -> None:
-    for single in ("a.jpg", Path("a.jpg"), b"", Image.new("RGB", (1, 1)), np.zeros((1, 1, 3), np.uint8)):
-        with pytest.raises(UsageError, match="takes a list of pictures"):
-            load(color_bundle).predict(single)  # type: ignore[arg-type]
+def test_a_single_picture_gives_a_list_of_one(color_bundle: Path, tmp_path: Path) -> None:
+    path, red = tmp_path / "red.png", Image.new("RGB", (9, 9), (255, 0, 0))
+    red.save(path)
+    for single in (str(path), path, png("red"), red, np.asarray(red)):
+        assert [row.label for row in load(color_bundle).predict(single)] == ["red"]
+    (row,) = load(color_bundle).predict("gone.jpg")
+    assert (row.file, row.error) == ("gone.jpg", "no such file")
+
+
+def test_an_array_of_pictures(color_bundle: Path) -> None:
+    pictures = np.zeros((3, 9, 9, 3), np.uint8)
+    pictures[[0, 1, 2], :, :, [2, 0, 1]] = 255
+    assert [row.label for row in load(color_bundle).predict(pictures)] == ["blue", "red", "green"]
+    (row,) = load(color_bundle).predict(pictures[0, :, :, 0])
+    assert row.error == "expected uint8 [height, width, 3], got uint8 [9, 9]"
 
 
 def test_calls_out_of_range(color_bundle: Path) -> None:

@@ -48,7 +48,7 @@ def train(cache: Path, tiny: Path, write_digits: Callable[..., Path], tmp_path: 
 
 
 def created(result: lf.TrainResult) -> list[bytes]:
-    return [(Path(result.bundle) / name).read_bytes() for name in FILES]
+    return [(result.folder / name).read_bytes() for name in FILES]
 
 
 def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from torch import nn
 from lungfish.architecture import INPUT, Arch, Flavour, lower, parse_arch
 from lungfish.architecture.table import ACTIVATIONS, Activation
 from lungfish.core.errors import ArchitectureError
-from lungfish.export.exporter import GraphSpec
-from lungfish.export.onnx_graph import IR_VERSION, OPSET, boundary_graph, classifier_graph, trunk_graph
+from lungfish.exporters.exporter import GraphSpec
+from lungfish.exporters.onnx_graph import IR_VERSION, OPSET, boundary_graph, classifier_graph, trunk_graph
 from lungfish.nn import Network, build
 from lungfish.runtime.engines.engine import BATCH_SIZE
 from lungfish.runtime.engines.onnx import graph_check

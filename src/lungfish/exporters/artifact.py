@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lungfish.core.hashing import sha256_file
-from lungfish.export.exporter import Exportable
-from lungfish.export.table import DEFAULT_FORMAT, EXPORTERS
+from lungfish.exporters.exporter import Exportable
+from lungfish.exporters.table import DEFAULT_FORMAT, EXPORTERS
 from lungfish.runtime.artifact import ArtifactRow, FileRow
 from lungfish.runtime.engines.engine import Engine, ModelFiles
 from lungfish.runtime.engines.table import open_engine
@@ -19,7 +19,7 @@ class Artifact:
 
     Args:
         folder: Folder of the files.
-        format: A name in `export.table`.
+        format: A name in `exporters.table`.
         precision: `fp32`, `int8`, ...
         files: Names of the files in `folder`, with slashes, the main file first.
     """
@@ -65,6 +65,6 @@ def write_artifact(
         network: The network to write.
         folder: Folder to write to; must exist.
         stem: Name of the main file without its suffix.
-        format_name: A name in `export.table`.
+        format_name: A name in `exporters.table`.
     """
     return Artifact(folder, format_name, "fp32", EXPORTERS[format_name].write(network, folder, stem))

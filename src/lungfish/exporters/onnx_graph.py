@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
 from lungfish.core.errors import ArchitectureError
-from lungfish.export.exporter import Exportable, GraphSpec, State
+from lungfish.exporters.exporter import Exportable, GraphSpec, State
 from lungfish.runtime.engines.engine import OUTPUT
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ FLOAT, FLOAT16 = 1, 10  # values of onnx.TensorProto, which is imported late
 
 
 class OnnxExporter:
-    """Write a single ONNX file: see `lungfish.export.exporter.Exporter`."""
+    """Write a single ONNX file: see `lungfish.exporters.exporter.Exporter`."""
 
     packages = ("onnx",)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lungfish.export.exporter import Exporter
-from lungfish.export.onnx_graph import OnnxExporter
+from lungfish.exporters.exporter import Exporter
+from lungfish.exporters.onnx_graph import OnnxExporter
 from lungfish.runtime.engines.table import ENGINES
 
 EXPORTERS: dict[str, Exporter] = {"onnx": OnnxExporter()}
