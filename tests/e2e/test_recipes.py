@@ -134,7 +134,7 @@ def test_what_is_refused(
         ("pretrained = false", "without pretrained weights all layers are trained"),
         ("[full]\nworkers = -2", "workers is -2"),
         ('[full]\npolicy = "trivail"', "Did you mean trivial?"),
-        ("[full]\nview = 4", "no full setting is called 'view'"),
+        ("[full]\nview = 4", "unknown full setting: 'view'"),
         ("finetune = 3", "it must be a table"),
         ("[finetune]\nlearning_rate = 0.0", "learning_rate is 0.0"),
     ],

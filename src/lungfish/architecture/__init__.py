@@ -1,4 +1,4 @@
-"""What a network is: rows, families, scaling, lowering. Pure Python."""
+"""Describe networks as data: rows, families, scaling and lowering. Pure Python."""
 
 from lungfish.architecture.arch import Arch
 from lungfish.architecture.families import NAMED

@@ -1,4 +1,4 @@
-"""Architecture names as people type them: `NAME[:key=value,...]`, or the path of an architecture's JSON file."""
+"""Parse the architecture names that users type: `NAME[:key=value,...]`, or the path of a JSON file."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ ArchLike: TypeAlias = Arch | str | Path | HasArch
 
 
 def to_arch(network: ArchLike) -> Arch:
-    """Return the architecture of whatever stands for one.
+    """Return the architecture of a name, a file or a network.
 
     Args:
         network: A name (`mobilenet_v2:width=0.75`), the path of an architecture's JSON file, an `Arch`, or a network
             that was built from one.
 
     Raises:
-        UnknownNameError: No such network or key; the hint lists close matches.
-        ArchitectureError: A value that makes no network, or a file that holds none.
-        UsageError: Neither a name, nor a path, an `Arch` or a network.
+        UnknownNameError: The network or a key is unknown; the hint lists close matches.
+        ArchitectureError: A value gives no valid network, or the file contains none.
+        UsageError: `network` has another type, or the file cannot be read.
 
     Example:
         >>> import lungfish as lf
@@ -53,18 +53,18 @@ def to_arch(network: ArchLike) -> Arch:
     if isinstance(arch, Arch):
         return arch
     raise UsageError(
-        f"a value of type {type(network).__name__} stands for no network",
-        "Give a name such as 'mobilenet_v2', the path of an architecture's JSON file, an Arch, or a network.",
+        f"a value of type {type(network).__name__} is not a network",
+        "Pass a name such as 'mobilenet_v2', the path of an architecture's JSON file, an Arch, or a network.",
     )
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the names of the known architectures, in the papers' order.
+    """Return the names of the known architectures, in the order of the papers.
 
-    Every name also takes settings: `mobilenet_v2:width=0.75,resolution=192`.
+    Settings can be appended to each name: `mobilenet_v2:width=0.75,resolution=192`.
 
     Args:
-        pattern: A shell pattern that the names match: `*` stands for any text, `?` for one character.
+        pattern: Shell pattern for the names: `*` matches any text, `?` a single character.
 
     Example:
         >>> import lungfish as lf
@@ -75,15 +75,17 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def parse_arch(name: str) -> Arch:
-    """The architecture that `name` stands for.
+    """Return the architecture of a name or file.
 
     Args:
-        name: a known name with optional settings, as `efficientnet_b0:phi=1.5`, `mobilenet_v2:in_channels=1` or
-            `mobilenet_v2:width=0.75,resolution=192`, applied from left to right; or a path that ends in `.json`.
+        name: A known name with optional settings, which apply from left to right, such as `efficientnet_b0:phi=1.5`,
+            `mobilenet_v2:in_channels=1` or `mobilenet_v2:width=0.75,resolution=192`; or a path that ends in `.json`.
 
     Raises:
-        UnknownNameError: no such network or key; the hint holds close matches.
-        ArchitectureError: a value that makes no network, or a file that holds none.
+        UnknownNameError: The network or a key is unknown; the hint lists close matches.
+        ArchitectureError: A value gives no valid network, or the file contains none.
+        UsageError: The file cannot be read.
+
     """
     if name.endswith(".json"):
         return _read(Path(name))
@@ -95,14 +97,14 @@ def parse_arch(name: str) -> Arch:
 
 
 def _base(name: str) -> str:
-    """Return `name` if it is known. Raises `UnknownNameError`; close matches of another family would mislead."""
+    """Return `name` if it is known, else raise `UnknownNameError`, without close matches for an unsupported family."""
     try:
         return choose(name, NAMED, "architecture")
     except UnknownNameError as error:
         family = foreign_family(name)
         if not family:
             raise
-        raise UnknownNameError(error.message, f"The family {family} is not here. {FAMILIES_HERE}") from None
+        raise UnknownNameError(error.message, f"Lungfish does not build {family}. {FAMILIES_HERE}") from None
 
 
 def _split(option: str) -> tuple[str, float]:
@@ -140,4 +142,4 @@ def _read(path: Path) -> Arch:
         reason = error.strerror or type(error).__name__
     except UnicodeDecodeError:
         reason = "it is not UTF-8 text"
-    raise UsageError(f"cannot read the architecture {printable(str(path))}: {reason}", "Give a file that scale wrote.")
+    raise UsageError(f"cannot read the architecture {printable(str(path))}: {reason}", "Pass a file that scale wrote.")

@@ -1,4 +1,4 @@
-"""Tables for terminals and notebooks."""
+"""Format tables for terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Collection
 
 
 def table(rows: list[list[str]], left: Collection[int] = (0,)) -> str:
-    """Columns of text, two spaces apart: those of `left` to the left, the others to the right."""
+    """Return rows as aligned text, with two spaces between columns.
+
+    Args:
+        rows: Cells of each row.
+        left: Indices of left-aligned columns; the others are right-aligned.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(

@@ -1,4 +1,4 @@
-"""Packages that only an extra brings."""
+"""Report packages that are missing because an extra is not installed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lungfish.core.errors import MissingExtraError
 
 
 def install_command(packages: str) -> str:
-    """Return the command that installs `packages` where this interpreter finds them, ready for a shell.
+    """Return the shell command that installs `packages` for this interpreter.
 
-    It holds a path of this machine: show it, and store it nowhere.
+    It contains a path of this machine: show it, but do not store it.
 
     Args:
-        packages: What pip takes, quoted for a shell: `timm`, `'lungfish[train]'`.
+        packages: Arguments for pip, quoted for a shell: `timm`, `'lungfish[train]'`.
     """
     python = sys.executable or "python"
     quoted = subprocess.list2cmdline([python]) if sys.platform == "win32" else shlex.quote(python)
@@ -23,16 +23,21 @@ def install_command(packages: str) -> str:
 
 
 def install_extra(extra: str) -> str:
-    """Return the command that installs an extra, or several with commas between them."""
+    """Return the shell command that installs an extra, or several separated by commas."""
     return install_command(f"'lungfish[{extra}]'")
 
 
 def missing_extra(
     error: ModuleNotFoundError, what: str, extra: str = "train"
 ) -> MissingExtraError | ModuleNotFoundError:
-    """What to raise when an import failed: the error that names the `extra`, for `what` was being used.
+    """Return the error to raise after a failed import: it names the extra to install.
 
-    A missing module of Lungfish itself is a bug: then `error` is returned as it is.
+    A missing module of Lungfish itself is a bug, so `error` is then returned unchanged.
+
+    Args:
+        error: The import error.
+        what: What needs the package, as the subject of the message.
+        extra: The extra that installs the package.
     """
     package = (error.name or "").partition(".")[0]
     if package in ("", "lungfish"):

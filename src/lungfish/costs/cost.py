@@ -1,4 +1,4 @@
-"""What one image costs in a network."""
+"""Count the cost of a network for one image."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ class Layer:
     """One operation and its cost.
 
     Args:
-        name: dotted path, as in the state dict.
-        op: what it does: `conv`, `norm`, `act`, `add`, `mul`, `pool`, `dropout` or `linear`.
-        in_shape: (channels, height, width) or (features,), without the batch.
-        out_shape: the same of its output.
-        kernel: side of a convolution's kernel.
-        stride: of a convolution.
-        groups: of a convolution.
-        params: trained numbers.
-        macs: multiply-adds.
-        moved_bytes: inputs and weights read and output written, once each; 0 where folded into the one before.
+        name: Dotted path, as in the state dict.
+        op: Kind: `conv`, `norm`, `act`, `add`, `mul`, `pool`, `dropout` or `linear`.
+        in_shape: Shape of the input, (channels, height, width) or (features,), without the batch.
+        out_shape: Shape of the output, likewise.
+        kernel: Side of the convolution kernel.
+        stride: Stride of the convolution.
+        groups: Groups of the convolution.
+        params: Trainable parameters.
+        macs: Multiply-adds.
+        moved_bytes: Bytes of inputs and weights read and of output written, once each; 0 if folded into the previous
+            operation.
     """
 
     name: str
@@ -47,17 +48,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one image costs.
+    """The cost of a network for one image.
 
     Args:
-        params: trained numbers: kernels, biases, batch norm's scale and shift (not its running statistics).
-        macs: multiply-adds of convolutions and the classifier.
-        peak_activation_bytes: most activations that an ordinary executor holds at once, input included.
-        peak_at: the operation that runs then.
-        peak_streamed_bytes: the same if only bottlenecks are held and expansions streamed (MobileNetV2, section 5.1).
-        moved_bytes: activations and weights read and written, each once by each operation.
-        precision: of the bytes.
-        layers: every operation, in the order in which they run.
+        params: Trainable parameters: kernels, biases, and scale and shift of batch norm (not its running statistics).
+        macs: Multiply-adds of convolutions and the classifier.
+        peak_activation_bytes: Peak memory of activations, including the input, in an ordinary executor.
+        peak_at: Name of the operation at the peak.
+        peak_streamed_bytes: Peak memory if expansions are streamed, so that only bottlenecks are stored (MobileNetV2,
+            section 5.1).
+        moved_bytes: Bytes of activations and weights that the operations read and write, once each.
+        precision: Precision in which bytes are counted.
+        layers: All operations, in execution order.
     """
 
     params: int
@@ -71,7 +73,7 @@ class Cost:
 
     @property
     def macs_per_byte(self) -> float:
-        """Arithmetic intensity: multiply-adds for each byte moved."""
+        """Arithmetic intensity: multiply-adds per byte moved."""
         return self.macs / self.moved_bytes
 
     def to_json(self) -> dict[str, Any]:
@@ -79,14 +81,14 @@ class Cost:
 
 
 def cost(arch: ArchLike, precision: Precision = "fp32") -> Cost:
-    """Count what one image costs in a network, at the network's own resolution.
+    """Count the cost of a network at its own resolution, for one image.
 
     Args:
-        arch: An architecture's name or JSON file, an `Arch`, or a network.
-        precision: Of the bytes: `fp32`, `fp16` or `int8`.
+        arch: Name or JSON file of an architecture, an `Arch`, or a network.
+        precision: Precision in which bytes are counted: `fp32`, `fp16` or `int8`.
 
     Raises:
-        UnknownNameError: No such network or precision.
+        UnknownNameError: The network or the precision is unknown.
 
     Example:
         >>> import lungfish as lf

@@ -1,1 +1,1 @@
-"""A network to the files that devices run."""
+"""Export a network to the files that devices run."""

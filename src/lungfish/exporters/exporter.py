@@ -1,4 +1,4 @@
-"""What every exporter is, and what it takes: a network as numpy arrays becomes the files of one format."""
+"""The protocol of exporters, which write a network of numpy arrays in one format, and their input."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Floats = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """What surrounds the network inside the graph.
+    """The normalization and metadata to put into the graph.
 
     Args:
-        mean: subtracted from each channel's uint8 level.
-        std: divides it afterwards.
-        metadata: text that travels in the file (labels, preprocessing).
+        mean: Mean of each channel, subtracted from its uint8 values.
+        std: Standard deviation of each channel, by which the difference is divided.
+        metadata: Texts to store in the file (labels, preprocessing).
     """
 
     mean: Floats
@@ -33,12 +33,12 @@ class GraphSpec:
 
 @dataclass(frozen=True, eq=False)
 class Exportable:
-    """A trained network as arrays: all that an exporter needs.
+    """A trained network as numpy arrays, the input of an exporter.
 
     Args:
-        arch: The network.
-        flavour: Its padding and epsilon.
-        state: Its tensors by their torch names, float32; the temperature is in the classifier's.
+        arch: The architecture.
+        flavour: Padding and batch-norm epsilon.
+        state: float32 arrays by torch name; the classifier's are already divided by the temperature.
         spec: Normalization and metadata.
     """
 
@@ -53,16 +53,18 @@ class Exporter(Protocol):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The installed packages whose versions decide the bytes."""
+        """Packages whose versions affect the written bytes."""
 
     def write(self, network: Exportable, folder: Path, stem: str) -> tuple[str, ...]:
         """Write the files; the same network gives the same bytes.
 
+        The model takes uint8 RGB `[batch, height, width, 3]` and returns float32 `[batch, classes]`.
+
         Args:
-            network: What to write: uint8 RGB `[batch, height, width, 3]` in, float32 `[batch, classes]` out.
-            folder: Where to write; exists.
-            stem: Name of the main file, without its suffix.
+            network: The network to write.
+            folder: Folder to write to; must exist.
+            stem: Name of the main file without its suffix.
 
         Returns:
-            The names of the files below `folder`, with slashes, the main file first.
+            Names of the files in `folder`, with slashes, the main file first.
         """

@@ -1,4 +1,4 @@
-"""The whole network: stem, blocks, head, classifier."""
+"""Build a network of stem, blocks, head and classifier."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from lungfish.nn.layers import ConvNormAct, Dropout
 if TYPE_CHECKING:
     from lungfish.runtime.preprocessing import Preprocessing
 
-MAX_PARAMS = 1_000_000_000  # 4 GB of floats
+MAX_PARAMS = 1_000_000_000  # 4 GB in float32
 
 
 class Network(nn.Module):
     """A classifier built from a lowered architecture.
 
-    `forward` takes normalized float `[n, channels, height, width]` of any size from the total stride up and returns
-    logits `[n, classes]`. `lungfish.transforms(network)` makes such input from a photo, as the weights expect it;
-    normalized by other numbers, the same network makes more mistakes, and nothing says so.
+    `forward` takes normalized float `[n, channels, height, width]`, with sides of at least the total stride, and
+    returns logits `[n, classes]`. `lungfish.transforms(network)` turns a photo into the input that the weights expect;
+    with a different normalization, accuracy drops without a warning.
 
     Args:
-        arch: what to build.
-        flavour: padding and batch-norm epsilon of the weights that it will hold.
+        arch: Architecture to build.
+        flavour: Padding and batch-norm epsilon of the weights to be loaded.
 
     Attributes:
-        weights: Name of the pretrained weights that it was built with; None if random.
-        preprocessing: What its weights expect to happen to a photo; None if random.
-        labels: Class names in the order of the logits; None if the classifier is new, or nobody says.
+        weights: Name of the pretrained weights; None if they are random.
+        preprocessing: Preprocessing that the weights expect; None if they are random.
+        labels: Class names in the order of the logits; None if the classifier is new or its classes are unknown.
 
     Raises:
-        ArchitectureError: more than `MAX_PARAMS` parameters.
+        ArchitectureError: The network has more than `MAX_PARAMS` parameters.
     """
 
     def __init__(self, arch: Arch, flavour: Flavour | None = None) -> None:
@@ -47,7 +47,7 @@ class Network(nn.Module):
         self.arch, self.flavour = arch, flavour or Flavour()
         ops = lower(arch)
         if (params := sum(map(op_params, ops))) > MAX_PARAMS:
-            raise ArchitectureError(f"{arch.name} has {params:,} parameters; at most {MAX_PARAMS:,} are built")
+            raise ArchitectureError(f"{arch.name} has {params:,} parameters; at most {MAX_PARAMS:,} are allowed")
         tree, block = _tree(ops), BLOCKS[arch.table.block]
         self.stem = ConvNormAct(tree["stem"], self.flavour)
         self.blocks = nn.Sequential(*(block(parts, self.flavour) for parts in tree["blocks"].values()))
@@ -60,12 +60,12 @@ class Network(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """How many logits come out."""
+        """Number of classes, which is the number of logits."""
         return self.arch.classes
 
     @property
     def num_features(self) -> int:
-        """Length of a pooled feature vector."""
+        """Length of the pooled feature vectors."""
         return self.arch.head_width
 
     def forward_features(self, x_nchw: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Network(nn.Module):
         return y_nchw
 
     def forward_head(self, features_nchw: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """Pool what `forward_features` returns, and classify it.
+        """Pool and classify the result of `forward_features`.
 
         Args:
             features_nchw: The last feature map.
@@ -87,29 +87,29 @@ class Network(nn.Module):
         return logits
 
     def features(self, x_nchw: Tensor) -> Tensor:
-        """Return the pooled feature vectors that the classifier reads, float `[n, num_features]`."""
+        """Return the pooled input of the classifier, float `[n, num_features]`."""
         return self.forward_head(self.forward_features(x_nchw), pre_logits=True)
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x_nchw))
 
     def reset_classifier(self, num_classes: int, *, seed: int | None = None) -> None:
-        """Replace the classifier by a new one, at the authors' random initialization. The rest stays as it is.
+        """Replace the classifier by a randomly initialized one. The other layers are unchanged.
 
-        The new classifier has the device and type of the old one; `labels` becomes None. Make the optimizer afterwards:
-        one made before holds the parameters of the old classifier.
+        The new classifier has the device and dtype of the old one, and `labels` becomes None. Create the optimizer
+        afterwards, since an existing one would still refer to the old classifier.
 
         Args:
-            num_classes: How many logits come out from now on.
-            seed: Seed for the initialization; torch's global generator if None.
+            num_classes: Number of classes of the new classifier.
+            seed: Seed of the initialization; None uses torch's global generator.
 
         Raises:
             ArchitectureError: `num_classes` is not a positive whole number.
         """
         if num_classes == 0:
             raise ArchitectureError(
-                "num_classes is 0; a network has at least one class",
-                "For pooled features call network.features(x), or forward_head(x, pre_logits=True).",
+                "num_classes is 0; it must be at least 1",
+                "For pooled features, call network.features(x) or forward_head(x, pre_logits=True).",
             )
         old, self.arch = self.classifier.weight, self.arch.with_classes(num_classes)
         self.classifier = nn.Linear(self.arch.head_width, num_classes)
@@ -120,15 +120,15 @@ class Network(nn.Module):
 
 
 def build(arch: Arch, flavour: Flavour | None = None, *, seed: int | None = None) -> Network:
-    """A network with the authors' random initialization.
+    """Return a network with the authors' random initialization.
 
     Args:
-        arch: what to build.
-        flavour: `same` padding and epsilon 1e-3 unless given.
-        seed: of the initialization; torch's global generator if None.
+        arch: Architecture to build.
+        flavour: Padding and batch-norm epsilon; by default `same` and 1e-3.
+        seed: Seed of the initialization; None uses torch's global generator.
 
     Raises:
-        ArchitectureError: more than `MAX_PARAMS` parameters.
+        ArchitectureError: The network has more than `MAX_PARAMS` parameters.
     """
     network = Network(arch, flavour)
     initialize(network, arch.table.initialization, None if seed is None else torch.Generator().manual_seed(seed))
@@ -136,12 +136,12 @@ def build(arch: Arch, flavour: Flavour | None = None, *, seed: int | None = None
 
 
 def _tree(ops: Iterable[Op]) -> OpTree:
-    """Operations by the parts of their dotted names: `tree["blocks"]["3"]["depthwise"]["conv"]`."""
+    """Return the operations nested by the parts of their names: `tree["blocks"]["3"]["depthwise"]["conv"]`."""
     tree: dict[str, Any] = {}
     for op in ops:
         *path, last = op.name.split(".")
-        place = tree
-        for step in path:
-            place = place.setdefault(step, {})
-        place[last] = op
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[last] = op
     return tree

@@ -1,4 +1,4 @@
-"""Pictures into files: SVG as it is, PNG through resvg."""
+"""Write pictures to files: SVG directly, PNG with resvg."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from lungfish.core.extras import install_extra
 from lungfish.core.files import write_atomic
 from lungfish.core.names import printable
 
-PNG_ZOOM = 2.0  # sharp on today's screens
+PNG_ZOOM = 2.0  # for high-resolution screens
 
 
 def check_picture_file(path: Path) -> Path:
-    """`path`, if a picture can be written under that name. Call it before the work that the picture shows.
+    """Return `path` if a picture can be written to it. Call this before the expensive work.
 
     Raises:
-        OutputError: it ends in neither .svg nor .png, or is a folder.
-        MissingExtraError: a .png, and what draws it is not installed.
+        OutputError: The path ends in neither .svg nor .png, or is a folder.
+        MissingExtraError: The path ends in .png, and resvg-py is not installed.
     """
     shown = printable(str(path))
     if path.suffix not in (".svg", ".png"):
@@ -33,7 +33,7 @@ def check_picture_file(path: Path) -> Path:
 
 
 def write_picture(svg: str, path: Path) -> None:
-    """Write `svg` to a file that `check_picture_file` has passed. Raises `StorageError`."""
+    """Write `svg` to a path that `check_picture_file` has checked. Raises `StorageError`."""
     write_atomic(path, svg if path.suffix == ".svg" else _png(svg))
 
 

@@ -1,4 +1,4 @@
-"""What `bundle.json` says to people who run its models without Lungfish: derived, written, and never read."""
+"""Describe a bundle's models in `bundle.json` for users who run them without Lungfish, which never reads this."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def describe_models(preprocess: Preprocessing, classes: int) -> dict[str, Any]:
 
 
 def temperature_inside(artifacts: Iterable[str], files: Iterable[str]) -> dict[str, bool]:
-    """Return for each file with weights whether its logits are divided by the temperature already.
+    """Return, for each file with weights, whether its logits are already divided by the temperature.
 
     Args:
         artifacts: Names of the artifacts.

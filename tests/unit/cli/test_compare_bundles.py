@@ -127,7 +127,7 @@ def test_what_cannot_be_compared(
     assert "mobilenet_v2 is not: no such folder" in refused(older, "mobilenet_v2")
     assert "two bundles can be compared, not 1" in refused(older)
     assert "two bundles can be compared, not 3" in refused(older, color_bundle, older)
-    assert "holds no bundle.json: it is not a bundle" in refused(older, color_photos, code=1)
+    assert "contains no bundle.json: it is not a bundle" in refused(older, color_photos, code=1)
     assert "mobilenet_v2 is not a bundle" in refused("mobilenet_v2", "--photos", color_photos)
     assert "Add --photos PHOTOS" in refused(older, color_bundle, "--split", "test")
     assert "--plot is for networks" in refused(older, color_bundle, "--plot", "p.svg")

@@ -69,7 +69,7 @@ def refused(lungfish: Run, here: Path, *arguments: object, code: int) -> str:
 
 def test_an_unknown_class(lungfish: Run, trained: Any, photo: Path, here: Path) -> None:
     said = refused(lungfish, here, trained.bundle, photo, "--label", "\x1b7", code=2)
-    assert said == "no class of this bundle is called '\\\\x1b7' Known: 0, 1, 2."
+    assert said == "unknown class of this bundle: '\\\\x1b7' Known: 0, 1, 2."
 
 
 def test_what_is_no_photo(lungfish: Run, trained: Any, here: Path) -> None:

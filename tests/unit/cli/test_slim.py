@@ -139,7 +139,7 @@ def test_what_is_no_sound_bundle(lungfish: Run, color_bundle: Path, here: Path) 
     with untouched(here):
         assert "does not exist" in lungfish("slim", "gone").err
         assert (
-            "no artifact of this bundle is called 'model.onxx'"
+            "unknown artifact of this bundle: 'model.onxx'"
             in lungfish("slim", color_bundle, "--artifact", "model.onxx").err
         )
         (color_bundle / "labels.txt").write_bytes(b"red\ngreen\nblux")

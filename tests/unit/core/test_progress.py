@@ -116,7 +116,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(stderr_listeners()[0], Bars)
     assert isinstance(stderr_listeners("plain")[0], Lines)
     assert stderr_listeners("none") == ()
-    with pytest.raises(UnknownNameError, match="no way to show progress is called 'jsno'\nDid you mean json"):
+    with pytest.raises(UnknownNameError, match="unknown progress format: 'jsno'\nDid you mean json"):
         stderr_listeners("jsno")
 
 

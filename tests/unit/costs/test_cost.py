@@ -86,7 +86,7 @@ def test_bytes_moved_by_hand() -> None:
 
 
 def test_an_unknown_precision() -> None:
-    with pytest.raises(UnknownNameError, match="no precision is called 'fp8'"):
+    with pytest.raises(UnknownNameError, match="unknown precision: 'fp8'"):
         cost(B0, "fp8")  # type: ignore[arg-type]
 
 

@@ -249,7 +249,7 @@ def test_addresses_that_are_refused():
         open_photos("http://192.0.2.1/photos/")
     with pytest.raises(PhotosError, match="chains several file systems"):
         open_photos("zip://*::memory://a.zip")
-    with pytest.raises(UnknownNameError, match="no file system is called 's4'"):
+    with pytest.raises(UnknownNameError, match="unknown file system: 's4'"):
         open_photos("s4://bucket/photos")
 
 

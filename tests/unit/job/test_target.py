@@ -190,7 +190,7 @@ def test_a_bundle_that_a_killed_process_moved_aside_is_put_back(
 
 def test_a_place_that_cannot_be(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match=r"cannot write .*file.bundle: .*\nChoose a place"):
+    with pytest.raises(StorageError, match=r"cannot write .*file.bundle: .*\nChoose a writable folder"):
         choose_target(photos, tmp_path / "file" / "bundle", force=False)
     with pytest.raises(StorageError, match="cannot write"):
         choose_target(photos, tmp_path / ("n" * 300), force=False)
@@ -215,7 +215,7 @@ def test_a_bundle_that_lacks_optional_files_may_be_replaced(photos: Path, color_
 
 
 def test_a_home_that_nobody_has(photos: Path) -> None:
-    with pytest.raises(UsageError, match=r"--out is '~nouser/x', which names a user without a home folder"):
+    with pytest.raises(UsageError, match=r"--out is '~nouser/x'; that user has no home folder"):
         choose_target(photos, Path("~nouser/x"), force=False)
     folder = photos.rename(photos.with_name("~nouser"))
     assert choose_target(folder, None, force=False).folder == Path.cwd() / "~nouser-bundle"

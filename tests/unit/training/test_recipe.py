@@ -41,12 +41,12 @@ def test_absent_keys_keep_the_default(tmp_path: Path) -> None:
 
 def test_by_name() -> None:
     assert read_recipe("probe") == Recipe.read("probe") == Recipe(name="probe")
-    with pytest.raises(UnknownNameError, match=r"no recipe is called 'prob'\nDid you mean probe\?"):
+    with pytest.raises(UnknownNameError, match=r"unknown recipe: 'prob'\nDid you mean probe\?"):
         read_recipe("prob")
 
 
 def test_an_unknown_key(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"no setting of a recipe is called 'penalty'\nDid you mean penalties\?"):
+    with pytest.raises(UnknownNameError, match=r"unknown setting of a recipe: 'penalty'\nDid you mean penalties\?"):
         read_recipe(written(tmp_path, "penalty = [1.0]"))
 
 

@@ -117,7 +117,7 @@ def test_the_same_bytes_in_every_process(
 
 
 def test_an_unknown_source(checkpoint: Path) -> None:
-    with pytest.raises(UnknownNameError, match="no source of weights is called 'torchvison'"):
+    with pytest.raises(UnknownNameError, match="unknown source of weights: 'torchvison'"):
         converted(checkpoint, source="torchvison")
 
 

@@ -125,7 +125,7 @@ def test_a_revision_and_a_file(publish: Callable[..., None]) -> None:
     assert entry.location == f"hf:me/net@{COMMIT}/b.pth"
     assert (entry.arch, entry.converter) == ("efficientnet_b0", "")
     assert "flavour" in entry.unverified
-    with pytest.raises(UnknownNameError, match="no file of me/net is called"):
+    with pytest.raises(UnknownNameError, match="unknown file of me/net:"):
         resolve("hf:me/net@v1/c.pth", "efficientnet_b0")
     with pytest.raises(UsageError, match=r"several: a\.pth, b\.pth"):
         resolve("hf:me/net@v1", "efficientnet_b0")
