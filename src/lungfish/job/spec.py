@@ -1,4 +1,4 @@
-"""What a person asks for, and what came of it."""
+"""The arguments of a training job, and its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A training job: the arguments of `lungfish.train`, the options of `lungfish train`, each declared here alone."""
+    """A training job, with the arguments of `lungfish.train` and the options of `lungfish train`."""
 
     photos: str | Path = field(
         metadata={"help": "Class folders, a table, shards, s3://..., hf:OWNER/NAME: see docs/photos.md."}

@@ -1,4 +1,4 @@
-"""Where a bundle will be written, chosen and checked before any work is done."""
+"""Choose and check where a bundle will be written, before any work is done."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lungfish.runtime.manifest import MANIFEST_NAME
 
 @dataclass(frozen=True)
 class Target:
-    """Where a bundle goes.
+    """The destination of a bundle.
 
     Args:
-        folder: absolute.
-        replaced: which bundle stands there and may be replaced; None if nothing does.
-        previous: the latest bundle of the same name, beside which this one is made; None if there is none.
+        folder: Absolute path of the bundle.
+        replaced: Identity of the bundle there that may be replaced; None if there is none.
+        previous: Latest bundle of the same name, next to which this one is made; None if there is none.
     """
 
     folder: Path
@@ -33,25 +33,26 @@ class Target:
     previous: Path | None = None
 
     def to_say(self) -> str:
-        """What a person should know before the work begins; empty if nothing."""
+        """Return a message for the user before the work begins, or an empty one."""
         if not self.previous:
             return ""
         return f"{printable(self.previous.name)} stays as it is; the new bundle will be {printable(self.folder.name)}"
 
 
 def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Target:
-    """Where the bundle goes: `./NAME-bundle` unless given, or the first free one of `NAME-bundle-2`, `-3`, ...
+    """Return the destination: `./NAME-bundle` unless given, or the first free one of `NAME-bundle-2`, `-3`, ...
 
-    An older bundle that a killed process had moved aside from there is put back.
+    An older bundle that a killed process had moved aside is put back.
 
     Args:
-        photos: as `lungfish.data.sources.open_photos` takes them.
-        out: where the user wants the bundle.
-        force: replace the bundle that stands there.
+        photos: Source as for `lungfish.data.sources.open_photos`.
+        out: Folder that the user asks for, or None.
+        force: Whether to replace an existing bundle.
 
     Raises:
-        OutputError: equal to, inside or around the photos; or something stands there that may not be replaced.
-        StorageError: nothing can be written there.
+        OutputError: The folder equals, is inside or contains that of the photos; or something exists there that may not
+            be replaced.
+        StorageError: The folder cannot be written.
     """
     path = local_path(photos)
     source = None if path is None else _real(path)
@@ -65,7 +66,7 @@ def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Targe
         target = _numbered(first) if out is None and not force else _named(first, force=force)
         existing = next(folder for folder in place.parents if folder.exists())
         with TemporaryDirectory(dir=existing, prefix=f".{target.folder.name}-99.", suffix=".tmp"):
-            pass  # a folder can be made there, and with a longer name
+            pass  # shows that folders can be created there, even with a longer name
     return target
 
 
@@ -95,12 +96,12 @@ def _numbered(first: Path) -> Target:
 
 
 def _check_not_open(folder: Path, names: list[str]) -> None:
-    """Raise `OutputError` if Windows would not let a file go, as it does not while a program has it open."""
+    """Raise `OutputError` if another program has a file open, as Windows then refuses to replace it."""
     for name in names:
         file = folder / name
         try:
-            file.replace(file)  # onto itself: nothing happens, but for the check
-        except FileNotFoundError:  # a bundle may lack some
+            file.replace(file)  # onto itself: changes nothing, but runs the check
+        except FileNotFoundError:  # bundles may lack files
             continue
         except PermissionError:
             raise OutputError(
@@ -123,4 +124,4 @@ def _check_apart(source: Path, target: Path, place: Path) -> None:
 
 
 def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # Path.resolve raises on a loop of links
+    return Path(os.path.realpath(path))  # Path.resolve raises on circular links

@@ -93,9 +93,8 @@ def each_fold(
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer groups than folds
         splits = list(splitter.split(samples.features, samples.labels, groups))
     for train, held_out in splits:
-        classes, labels = np.unique(
-            samples.labels[train], return_inverse=True
-        )  # all photos of a rare class may be in one fold
+        # not always all classes: one fold may have all photos of a rare one
+        classes, labels = np.unique(samples.labels[train], return_inverse=True)
         seen = LabelledFeatures(samples.features[train], labels)
         fitted = fit_penalty(seen, head.penalty, balanced=head.balanced, tolerance=tolerance)
         logits = np.full((len(held_out), samples.labels.max() + 1), -np.inf, np.float32)

@@ -1,4 +1,4 @@
-"""The last part of a job: from the trained network to a bundle whose every figure was measured on its files."""
+"""Turn a trained network into a bundle in which every figure was measured on the exported files."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from lungfish.training.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training hands over.
+    """The result of training.
 
     Args:
-        seed: Of the job.
-        recipe: Resolved.
-        stage: Whose network holds the weights now.
-        head: Fitted on the pretrained trunk, with the features in `dataset`; None without pretrained weights.
-        folds: The cross-validation of `head`; None if there was none.
-        training: What the steps brought about.
-        dataset: The photos, with the features of the pretrained trunk.
+        seed: Seed of the job.
+        recipe: Resolved recipe.
+        stage: Head stage whose network has the trained weights.
+        head: Head fitted on the pretrained trunk, with the features in `dataset`; None without pretrained weights.
+        folds: Cross-validation of `head`; None if there was none.
+        training: Result of the stages.
+        dataset: Photos, with the features of the pretrained trunk.
     """
 
     seed: int
@@ -53,11 +53,11 @@ def finish(
     """Export, quantize, prove, compare with the previous bundle, and write all files of the bundle.
 
     Args:
-        trained: The network and what it was trained on.
-        files: The folder that becomes the bundle.
-        target: Where it will be.
-        clock: Of the job.
-        progress: Told of the steps.
+        trained: Result of training.
+        files: Folder that becomes the bundle.
+        target: Destination of the bundle.
+        clock: Stopwatch of the job.
+        progress: Receives the progress.
     """
     stage, recipe, dataset = trained.stage, trained.recipe, trained.dataset
     preprocess = stage.start.preprocess
