@@ -139,5 +139,5 @@ def _diverged(step: int, rate: float, inputs: Tensor | None) -> DivergedError:
         cause, hint = f"the learning rate of {rate:.2g} is too high", "Lower learning_rate in the recipe."
     else:
         cause = "an input is not finite"
-        hint = "Activations exceed float16, or the cache is damaged: leave [finetune] out, or empty the cache."
+        hint = "Activations may exceed float16, or the cache is damaged: leave [finetune] out, or empty the cache."
     return DivergedError(f"the loss is not finite at step {step}: {cause}", hint)

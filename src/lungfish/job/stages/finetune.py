@@ -68,7 +68,7 @@ class FinetuneStage:
         return OpenFinetune(self._network, plan, self._context)
 
     def epochs_s(self, settings: Finetune, first_block: int) -> float:
-        """Return the seconds for all epochs; validation, without a backward pass, takes a third of the time per photo."""
+        """Return the seconds for all epochs; validation, without a backward pass, takes a third per photo."""
         photo_s = self._photo_s(first_block)
         return RESERVE * settings.epochs * photo_s * (self._train + self._val / 3)
 
