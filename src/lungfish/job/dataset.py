@@ -97,7 +97,7 @@ class Dataset:
         return LabelledFeatures(self.examined.features[rows], self.truth[indices])
 
     def to_prove(self, split: str) -> LabelledPhotos:
-        """Return a split's photos in the form that artifacts are proven on."""
+        """Return a split's photos and labels, on which artifacts are proven."""
         readers = [self.reader(record.photo) for record in self.records(split)]
         return LabelledPhotos(readers, self.truth[self.indices(split)])
 

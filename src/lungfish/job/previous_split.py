@@ -97,7 +97,7 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
 
 
 def kept_in_words(previous: PreviousSplit, photos: int) -> str:
-    """Return the message that an earlier split is reused."""
+    """Return a message that an earlier split is reused."""
     return (
         f"Keeping the split of {printable(previous.bundle.name)}, which holds {previous.shared:,} of "
         f"{plural(photos, 'photo')} (--split none starts over)"

@@ -1,4 +1,4 @@
-"""Run a training job, from photos to a proven bundle; to be read from top to bottom."""
+"""Run a training job, from photos to a proven bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders for the state of jobs in training, by the destination of the bundle and the job fingerprint.
+"""Store the state of jobs in training, by the destination of the bundle and the job fingerprint.
 
 A stopped job resumes when the same command is run again, by the user or by `torchrun`, and gives the same result. A
 different job for the same bundle has its own folder, so that trying something else loses nothing.

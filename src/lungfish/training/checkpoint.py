@@ -140,7 +140,7 @@ def read_job(folder: Path) -> dict[str, str] | None:
 
 
 def check_same_job(begun: Mapping[str, str], job: Mapping[str, str]) -> None:
-    """Raise `UsageError`, with what changed, unless every entry of `job` equals that of the stopped run."""
+    """Raise `UsageError`, with what changed, if an entry of `job` differs from that of the stopped run."""
     changed = [key for key in job if begun.get(key) != job[key]]
     if not changed:
         return

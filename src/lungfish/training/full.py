@@ -86,7 +86,7 @@ def full(
 def sides_px(tuning: Full, resolution_px: int) -> list[int]:
     """Return the resolution of each epoch.
 
-    It rises in steps to that of the network, which the last third of the epochs has, or at least the last one.
+    It rises in steps; the last third of the epochs, and at least the last one, has the network's resolution.
     """
     sides = []
     for left in reversed(range(tuning.epochs)):

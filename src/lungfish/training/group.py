@@ -118,7 +118,7 @@ def single_process() -> Group:
 
 
 def advice_on_restarts() -> str:
-    """Return what the user must set for reliable restarts under this launcher; empty if nothing.
+    """Return advice on reliable restarts under this launcher; empty if none is needed.
 
     The launcher's shared store keeps the addresses of dead processes, so restarted ones may fail to connect.
     """

@@ -15,7 +15,7 @@ from lungfish.training.group import Group
 if TYPE_CHECKING:
     from torch import Tensor
 
-FLUSH_EVERY = 16  # steps on an accelerator between two reads, each of which waits for it
+FLUSH_EVERY = 16  # steps on an accelerator between two reads, each of which blocks
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Tally:
 
 
 class Meter:
-    """Adds up the measurements of the steps. On an accelerator it reads them only now and then, as each read waits.
+    """Accumulates the measurements of steps. On an accelerator they are read only now and then, as each read blocks.
 
     Args:
         group: Processes that train together.

@@ -26,7 +26,7 @@ class Schedule:
     steps: int
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step: that at its middle."""
+        """Return the learning rate of a step, taken at its middle."""
         return self.learning_rate * self.share(step + 0.5)
 
     def share(self, done: float) -> float:

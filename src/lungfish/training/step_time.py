@@ -15,7 +15,7 @@ ROUNDS = 2
 
 
 def seconds_per_photo(network: nn.Module, inputs: Tensor, *, learns_statistics: bool) -> float:
-    """Return the seconds that forward and backward pass take per photo. The network ends unchanged, in eval mode.
+    """Return the seconds per photo of a forward and backward pass. The network ends unchanged, in eval mode.
 
     Args:
         network: Layers from inputs to logits, on the device of `inputs`.

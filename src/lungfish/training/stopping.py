@@ -55,7 +55,7 @@ class StopsBetweenSteps:
 
     @contextmanager
     def excusing(self, error: type[Exception]) -> Iterator[None]:
-        """Run a block in which an error caused by a signal, which our workers receive too, is replaced by the stop."""
+        """Stop instead of raising `error` in the block if a signal is pending, as workers receive the signal too."""
         try:
             yield
         except error:

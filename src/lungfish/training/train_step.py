@@ -1,4 +1,4 @@
-"""One optimizer step, to be read from top to bottom."""
+"""One optimizer step of the training loop."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Augmentation:
             raise UsageError(f"augmentation: color is {self.color!r}; allowed are 0 to 1")
 
     def draft_px(self, preprocess: Preprocessing) -> int:
-        """Return the least shorter side of a scaled JPEG decode at which even the smallest crop is not enlarged."""
+        """Return the shorter side that a JPEG decode must keep so that even the smallest crop is not enlarged."""
         smallest = math.sqrt(self.min_area / self.max_aspect)  # side of a crop, relative to the photo's shorter side
         return max(preprocess.draft_px, math.ceil(preprocess.resolution_px / smallest))
 

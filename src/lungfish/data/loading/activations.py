@@ -29,7 +29,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 VERSION = 1  # increase if activations change under the same key
 DTYPE = np.dtype("<f2")
 CHUNK_VIEWS = 32  # views per call of the trunk
-FLUSH_EVERY_S = 2.0  # the most work that a kill can lose
+FLUSH_EVERY_S = 2.0  # work that a kill can lose, at most
 RESIDENT_BYTES = 1 << 30  # approximate limit of the file's pages in memory
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -207,7 +207,7 @@ class _Work:
                 "trunk": trunk.key,
                 "pillow": PIL.__version__,
                 "preprocess": preprocess.to_json(),
-                "settings": asdict(settings) if settings.views else None,  # a plain view knows no chance
+                "settings": asdict(settings) if settings.views else None,  # plain views are not random
                 "photos": sha256_json(list(hashes)),
             }
         )

@@ -30,7 +30,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 
 CHUNK_PHOTOS = 16
 LOOK_AHEAD = 4  # chunks in flight per worker
-FLUSH_EVERY_S = 2.0  # the most work that a kill can lose
+FLUSH_EVERY_S = 2.0  # work that a kill can lose, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Cache photos that are read in groups on this disk, one file for each group.
+"""Cache photos that are read in groups, in one file on this disk for each group.
 
 A file begins with two int64 in little-endian order for each photo: start and stop of its bytes in the file. The start
 is negative if the bytes are the reason why the photo is unreadable. Files are written whole or not at all, by any

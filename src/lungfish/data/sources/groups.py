@@ -15,7 +15,7 @@ from lungfish.data.sources.copies import Copies
 # Groups in memory: enough for the neighbors that several threads read at once.
 GROUPS_HELD = 3
 
-# A photo, or why it cannot be read, permanently or now.
+# A photo, or why it cannot be read: permanently, or at the moment.
 Item = bytes | UnreadablePhotoError | DownloadError
 
 
@@ -27,7 +27,7 @@ class Groups(Protocol):
         ...
 
     def load(self, group: int) -> Sequence[Item]:
-        """Return all photos of a group, or why each cannot be read. Called from several threads at once.
+        """Return each photo of a group, or why it cannot be read. Called from several threads at once.
 
         Raises:
             LungfishError: The group cannot be read now.

@@ -21,7 +21,7 @@ from lungfish.data.sources.remote import disable_hub_telemetry
 SCHEME = "hf:"
 MISSING = ("DatasetNotFoundError", "RepositoryNotFoundError", "GatedRepoError", "RevisionNotFoundError")
 LAYOUTS = ("parquet", "arrow", "imagefolder", "webdataset")
-CACHED = "cache"  # downloaded before, and the hub is offline
+CACHED = "cache"  # downloaded before, and used while the hub is offline
 FORM = "hf:OWNER/NAME, hf:OWNER/NAME@REVISION, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME@REVISION:CONFIG"
 _NAME = re.compile(
     r"hf:(?P<repository>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?(:(?P<config>[\w. +=,-]+))?", re.ASCII

@@ -17,7 +17,7 @@ from lungfish.data.sources.groups import Item
 from lungfish.data.sources.web import WebFiles
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
 
-TOGETHER = 32  # neighbors in one request
+TOGETHER = 32  # neighbors that are fetched at once
 TOGETHER_BYTES = 32 << 20
 TRIES = 3
 BACKOFF_S = 0.5

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from lungfish.core.names import printable
 
 MAX_MEMBERS = 5_000_000
-MAX_HEADER_BYTES = 1 << 20  # of an extended header, which may have attributes that are ignored
+MAX_HEADER_BYTES = 1 << 20  # of an extended header, which may have attributes that we ignore
 MAX_NAME_BYTES = 4096  # longest path on Linux
 MAX_HEADERS = 8  # before one member: a long name, a long link, an extended header
 _BLOCK = tarfile.BLOCKSIZE

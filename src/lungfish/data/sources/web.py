@@ -124,7 +124,7 @@ class WebFiles:
     @contextmanager
     def _answer(self, connection: Connection, path: str, wanted: tuple[int, int] | None = None) -> Iterator[Response]:
         """Open a valid response: 200, or 206 or 416 for a part, from the first byte to before the last of `wanted`."""
-        headers = {"Accept-Encoding": "identity"}  # what is read is what is counted
+        headers = {"Accept-Encoding": "identity"}  # uncompressed, as limits apply to the bytes read
         if wanted:
             headers["Range"] = f"bytes={wanted[0]}-{max(wanted[1] - 1, wanted[0])}"
         with connection.get(Route(path, chosen=True), headers) as response:
@@ -179,7 +179,7 @@ class _Ranges(io.RawIOBase):
 
 
 class _Room:
-    """Bytes that several threads may still use together."""
+    """A limit on the bytes that several threads use together."""
 
     def __init__(self, bytes_: int) -> None:
         self._left, self._lock = bytes_, threading.Lock()

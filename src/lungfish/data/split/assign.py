@@ -134,7 +134,7 @@ class _Plan:
         return self.records[i].photo.label
 
     def untrained(self) -> list[Problem]:
-        """Return the classes in val or test that are not in train and cannot be, as at most one problem."""
+        """Return at most one problem: the classes in val or test that cannot be in train."""
         trained = {self.label_of(i) for i, split in enumerate(self.splits) if split in ("", "train")}
         untrained = {self.label_of(i) for i in range(len(self.records))} - trained
         if not untrained:
@@ -145,7 +145,7 @@ class _Plan:
         return [Problem("untrained", message, names, stops=True, fix=fix)]
 
     def too_small(self) -> list[Problem]:
-        """Return the classes with too few free units for the open splits they are missing from; saved ones may be."""
+        """Return the classes with too few free units for the open splits that lack them, except saved classes."""
         covered = {(self.label_of(i), split) for i, split in enumerate(self.splits) if split}
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
@@ -231,7 +231,7 @@ class _Plan:
             must: Whether every split needs one; otherwise a class with too few photos gets training photos first.
 
         Returns:
-            Classes for which this is impossible, if they `must`.
+            A problem for each class for which this is impossible, if `must` is set.
         """
         tied = {}
         count = Counter((label, split) for unit in self.units.members for label, split in self._covers(unit))
@@ -258,7 +258,7 @@ class _Plan:
         return Problem("tied", message, (self.labels[label],), stops=True, fix="Add photos of it, or untie the groups.")
 
     def saved_gaps(self) -> list[Problem]:
-        """Return the splits without photos, as an earlier assignment may come from other photos."""
+        """Return a problem for val and test if they have no photos: a saved split may come from other photos."""
         fix = "Run with --split none, or give the photos.csv of a bundle made from these photos."
         return [
             Problem(
@@ -284,10 +284,7 @@ class _Plan:
         return {(self.label_of(i), self.splits[i]) for i in unit}
 
     def _spare(self, label: int, count: Counter[tuple[int, str]], *, at_any_cost: bool) -> list[int] | None:
-        """Return the free unit of a class that can leave its split without emptying it, or at any cost.
-
-        The first of several is of the fullest split, with the smallest hash.
-        """
+        """Return the unit to move: of the fullest split, by smallest hash, emptying no split unless `at_any_cost`."""
         spare = [
             unit
             for unit in self.free

@@ -34,7 +34,7 @@ def check_photos(photos: PhotoSet, examined: Examined, *, stop: bool = True) -> 
 
 
 def unreadable(photos: PhotoSet, examined: Examined) -> list[Problem]:
-    """Return the classes with unreadable photos, by index; a class without readable ones stops the job."""
+    """Return a problem for each class with unreadable photos; it stops the job if no photo is readable."""
     reasons = {skipped.file: skipped.reason for skipped in examined.skipped}
     listed = Counter(photo.label for photo in photos.photos)
     lost: dict[int, list[Photo]] = defaultdict(list)

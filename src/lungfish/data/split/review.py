@@ -138,7 +138,7 @@ def scene_warnings(
 
 
 def bridge_warnings(bridges: Sequence[tuple[str, str]]) -> list[str]:
-    """Return at most one warning: new photos, and the split they join, of scenes that are already in two splits."""
+    """Return at most one warning: new photos of scenes that are already in two splits, and the split they join."""
     if not bridges:
         return []
     shown = "; ".join(f"{printable(name)} (joins {split})" for name, split in bridges[:PAIRS_SHOWN])

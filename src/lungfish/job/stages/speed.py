@@ -59,7 +59,7 @@ class Speed:
 
 
 def measure_speed(dataset: Dataset, start: Start, network: Network, trunk: Trunk) -> Speed:
-    """Measure on a sample spread over all photos."""
+    """Measure the speed of this machine on a sample spread over all photos."""
     records, cores = dataset.examined.records, physical_cores()
     sample = [records[i] for i in np.linspace(0, len(records) - 1, SAMPLE_PHOTOS).astype(int)]
     began = time.perf_counter()
