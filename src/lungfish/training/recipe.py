@@ -133,6 +133,10 @@ def read_recipe(name: str) -> Recipe:
     Raises:
         UnknownNameError: There is no such recipe or key.
         UsageError: The file cannot be read, or a value has the wrong type or is out of range.
+
+    Examples:
+        >>> read_recipe("auto").minutes
+        10.0
     """
     if not name.endswith(".toml"):
         return RECIPES[choose(name, RECIPES, "recipe")]

@@ -46,6 +46,11 @@ def open_photos(photos: str | os.PathLike[str], *, follow_links: bool = False) -
         StorageError: A folder or table may not be read.
         DownloadError: Something cannot be fetched, or must not be.
         MissingExtraError: A package that the source needs is not installed.
+
+    Examples:
+        >>> photos = open_photos("clothing-small")
+        >>> photos.labels[:3], len(photos.photos), photos.given_split
+        (('dress', 'hat', 'longsleeve'), 3781, True)
     """
     text = _as_path(os.fspath(photos))
     if is_hub_name(text):
@@ -98,7 +103,7 @@ def _as_path(text: str) -> str:
             f"{printable(text)} names a file of the machine {printable(host)!r}",
             "Write file:///PATH with the whole path, or the path alone.",
         )
-    from urllib.request import url2pathname  # slow to import, and predict does not need it
+    from urllib.request import url2pathname  # imports http and email, which predict does not need
 
     return url2pathname(f"/{path}")
 
