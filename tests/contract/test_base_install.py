@@ -38,8 +38,8 @@ for name in result:
 
 
 WORKFLOWS = (
-    *("predict", "evaluate", "explain", "models", "describe", "compare", "scale", "doctor"),
-    *("weights.list", "weights.search", "weights.show", "weights.licenses"),
+    *("predict", "evaluate", "explain", "slim", "models", "describe", "compare", "scale", "doctor"),
+    *("weights.list", "weights.names", "weights.search", "weights.show", "weights.licenses"),
 )
 
 
@@ -59,6 +59,12 @@ def test_evaluate(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -
     outcome = fresh_python(COMMAND, "evaluate", color_bundle, color_photos, base_install=True)
     assert outcome["code"] == 0
     assert "1.0000" in outcome["out"]
+
+
+def test_slim(fresh_python: Fresh, color_bundle: Path, tmp_path: Path) -> None:
+    outcome = fresh_python(COMMAND, "slim", color_bundle, "--out", tmp_path / "slim", base_install=True)
+    assert outcome["code"] == 0
+    assert sorted(path.name for path in (tmp_path / "slim").iterdir()) == ["bundle.json", "labels.txt", "model.onnx"]
 
 
 def test_doctor_says_what_is_not_installed(fresh_python: Fresh) -> None:

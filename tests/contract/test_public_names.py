@@ -25,14 +25,21 @@ NAMES = {
     "__version__",
     "arch",
     "build",
+    "compare",
     "cost",
+    "describe",
     "evaluate",
+    "explain",
     "export_weights",
     "import_weights",
+    "list_models",
+    "list_weights",
     "load",
     "predict",
+    "slim",
     "solve",
     "train",
+    "transforms",
 }
 
 

@@ -134,6 +134,15 @@ def test_quick(case: Case, check: Any) -> None:
     check(case, (PLANTED_PX, 101))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+def test_quick_channels(channels: int) -> None:
+    """The first kernel of pretrained weights takes other channels as timm's does."""
+    timm = pytest.importorskip("timm")
+    built = [lf.build("efficientnet_lite0", pretrained=True, in_channels=each) for each in (3, channels)]
+    ours, theirs = (network.stem.conv.weight.detach() for network in reversed(built))
+    torch.testing.assert_close(ours, timm.models.adapt_input_conv(channels, theirs))
+
+
 @pytest.mark.parity
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.source}-{case.theirs}")
 def test_at_native_and_odd_resolution(case: Case, check: Any) -> None:

@@ -119,6 +119,10 @@ class Arch:
         """The same trunk with a classifier of `classes` outputs."""
         return replace(self, classes=classes)
 
+    def with_in_channels(self, in_channels: int) -> Arch:
+        """The same network for images of `in_channels` channels."""
+        return replace(self, in_channels=in_channels)
+
     def scale(self, *, phi: float = 0.0, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Arch:
         """A larger or smaller network of the same family. Scaling in two steps ends where one step ends.
 

@@ -2,23 +2,83 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from lungfish.architecture.arch import Arch
 from lungfish.architecture.families import NAMED
-from lungfish.core.errors import ArchitectureError, UsageError
+from lungfish.architecture.foreign import FAMILIES_HERE, foreign_family
+from lungfish.core.errors import ArchitectureError, UnknownNameError, UsageError
 from lungfish.core.files import TooLargeError, read_at_most
 from lungfish.core.names import choose, printable
 
 MAX_FILE_BYTES = 1_000_000
-KEYS = {"phi": float, "width": float, "depth": float, "resolution": int, "classes": int}
+KEYS = {"phi": float, "width": float, "depth": float, "resolution": int, "classes": int, "in_channels": int}
+
+
+class HasArch(Protocol):
+    """Anything built from an architecture, such as a `Network` or a `Backbone`."""
+
+    @property
+    def arch(self) -> Arch: ...
+
+
+ArchLike: TypeAlias = Arch | str | Path | HasArch
+
+
+def to_arch(network: ArchLike) -> Arch:
+    """Return the architecture of whatever stands for one.
+
+    Args:
+        network: A name (`mobilenet_v2:width=0.75`), the path of an architecture's JSON file, an `Arch`, or a network
+            that was built from one.
+
+    Raises:
+        UnknownNameError: No such network or key; the hint lists close matches.
+        ArchitectureError: A value that makes no network, or a file that holds none.
+        UsageError: Neither a name, nor a path, an `Arch` or a network.
+
+    Example:
+        >>> import lungfish as lf
+        >>> arch = lf.arch("mobilenet_v2:width=0.75,resolution=192")
+        >>> lf.arch(lf.build(arch)) == arch
+        True
+    """
+    if isinstance(network, Arch):
+        return network
+    if isinstance(network, str | Path):
+        return parse_arch(str(network))
+    arch = getattr(network, "arch", None)
+    if isinstance(arch, Arch):
+        return arch
+    raise UsageError(
+        f"a value of type {type(network).__name__} stands for no network",
+        "Give a name such as 'mobilenet_v2', the path of an architecture's JSON file, an Arch, or a network.",
+    )
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names of the known architectures, in the papers' order.
+
+    Every name also takes settings: `mobilenet_v2:width=0.75,resolution=192`.
+
+    Args:
+        pattern: A shell pattern that the names match: `*` stands for any text, `?` for one character.
+
+    Example:
+        >>> import lungfish as lf
+        >>> lf.list_models("mobilenet*")
+        ['mobilenet_v1', 'mobilenet_v1_full', 'mobilenet_v2']
+    """
+    return [name for name in NAMED if fnmatchcase(name, pattern)]
 
 
 def parse_arch(name: str) -> Arch:
     """The architecture that `name` stands for.
 
     Args:
-        name: a known name with optional settings, as `efficientnet_b0:phi=1.5` or
+        name: a known name with optional settings, as `efficientnet_b0:phi=1.5`, `mobilenet_v2:in_channels=1` or
             `mobilenet_v2:width=0.75,resolution=192`, applied from left to right; or a path that ends in `.json`.
 
     Raises:
@@ -28,10 +88,21 @@ def parse_arch(name: str) -> Arch:
     if name.endswith(".json"):
         return _read(Path(name))
     base, _, settings = name.partition(":")
-    arch = NAMED[choose(base, NAMED, "architecture")]
+    arch = NAMED[_base(base)]
     for option in filter(None, settings.split(",")):
         arch = _apply(arch, *_split(option))
     return arch
+
+
+def _base(name: str) -> str:
+    """Return `name` if it is known. Raises `UnknownNameError`; close matches of another family would mislead."""
+    try:
+        return choose(name, NAMED, "architecture")
+    except UnknownNameError as error:
+        family = foreign_family(name)
+        if not family:
+            raise
+        raise UnknownNameError(error.message, f"The family {family} is not here. {FAMILIES_HERE}") from None
 
 
 def _split(option: str) -> tuple[str, float]:
@@ -54,8 +125,10 @@ def _apply(arch: Arch, key: str, value: float) -> Arch:
             return arch.scale(depth=value)
         case "resolution":
             return arch.scale(resolution=int(value))
-        case _:
+        case "classes":
             return arch.with_classes(int(value))
+        case _:
+            return arch.with_in_channels(int(value))
 
 
 def _read(path: Path) -> Arch:

@@ -25,6 +25,7 @@ from lungfish.cli.output import print_error, warn
 from lungfish.cli.predict import predict
 from lungfish.cli.scale import scale
 from lungfish.cli.signals import end_soon_after_signals
+from lungfish.cli.slim import slim
 from lungfish.cli.train import train
 from lungfish.cli.weights import weights
 from lungfish.core.errors import LungfishError, MachineError, StorageError, UsageError, WorkerError
@@ -32,7 +33,7 @@ from lungfish.core.extras import missing_extra
 from lungfish.core.files import DAMAGED, DISK_ERRORS, NO_SPACE
 from lungfish.core.names import in_short, printable
 
-COMMANDS = (demo, train, predict, evaluate, explain, models, describe, compare, scale, doctor)
+COMMANDS = (demo, train, predict, evaluate, explain, slim, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
 WATCHED = (predict, evaluate, explain)  # run what strangers made, and have nothing to save when a signal comes
 # typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name

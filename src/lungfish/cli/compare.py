@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from lungfish.cli.compared_bundles import measured_with, print_comparison
 
 if TYPE_CHECKING:
-    from lungfish.workflows.compare import ComparedRow
+    from lungfish.workflows.compare import ComparedRows
 
 
 def compare(  # noqa: PLR0913  one parameter for each option
@@ -80,20 +79,7 @@ def compare(  # noqa: PLR0913  one parameter for each option
         _print(rows)
 
 
-def _print(rows: Sequence[ComparedRow]) -> None:
-    from lungfish.cli.output import table
-    from lungfish.core.names import printable
-
-    timed = rows[0].latency_ms
-    lines = [["network", "px", "M params", "M MACs", "peak MB", "top-1", *(["p50 ms", "p95 ms"] if timed else [])]]
-    for row in rows:
-        peak = "-" if row.peak_activation_bytes is None else f"{row.peak_activation_bytes / 1e6:.2f}"
-        top1 = f"{row.published.top1:.1f}" if row.published else "-"
-        figures = [str(row.resolution_px), f"{row.params / 1e6:.2f}", f"{row.macs / 1e6:,.1f}", peak, top1]
-        if row.latency_ms:
-            figures += [f"{row.latency_ms.p50:.1f}", f"{row.latency_ms.p95:.1f}"]
-        lines.append([printable(row.name), *figures])
-    print(table(lines))
-    print("\npeak: most activations held at once, fp32; top-1: percent on ImageNet, as published")
-    if timed:
+def _print(rows: ComparedRows) -> None:
+    print(rows)
+    if timed := rows[0].latency_ms:
         print(measured_with(timed, ("torch", "torchvision")))

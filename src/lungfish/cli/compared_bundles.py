@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 def print_comparison(comparison: BundleComparison) -> None:
     """Print two bundles as tables."""
-    from lungfish.cli.output import table, warn
+    from lungfish.cli.output import warn
     from lungfish.cli.what_changed import what_changed_lines
+    from lungfish.core.columns import table
     from lungfish.core.names import plural, printable
 
     heads = ["", "bundle", "artifact", "network", "px", "classes", "MB", "p50 ms", "p95 ms", "own test photos"]

@@ -26,7 +26,7 @@ def describe(
     from lungfish.core.names import printable
     from lungfish.workflows import describe as workflow
 
-    description = workflow.describe(arch, precision, plot)
+    description = workflow.describe(arch, precision, plot)  # type: ignore[arg-type]  # `cost` checks it
     if plot:
         warn(f"drawn: {printable(str(plot))}")
     if json:
@@ -36,19 +36,9 @@ def describe(
 
 
 def _print(description: Description, *, layers: bool) -> None:
-    from lungfish.cli.output import table
-    from lungfish.core.names import printable
+    from lungfish.core.columns import table
 
-    found = description.cost
-    print("\n".join(printable(line) for line in str(description.arch).splitlines()))
-    rows = [
-        ["parameters", f"{found.params:,}"],
-        ["multiply-adds", f"{found.macs:,}"],
-        ["most activations at once", f"{_mb(found.peak_activation_bytes)} in {found.precision}, at {found.peak_at}"],
-        ["the same, expansions streamed", f"{_mb(found.peak_streamed_bytes)} (arXiv:1801.04381, section 5.1)"],
-        ["moved", f"{_mb(found.moved_bytes)}; {found.macs_per_byte:.1f} multiply-adds for each byte"],
-    ]
-    print("\n" + table(rows, left=(0, 1)))
+    print(description)
     if layers:
         print("\n" + table(_layer_rows(description), left=(0, 1)))
 
@@ -68,7 +58,3 @@ def _operation(layer: Layer) -> str:
         return layer.op
     kind = "depthwise" if layer.groups > 1 else "conv"
     return f"{kind} {layer.kernel}x{layer.kernel}" + (f" /{layer.stride}" if layer.stride > 1 else "")
-
-
-def _mb(count: int) -> str:
-    return f"{count / 1e6:,.2f} MB"

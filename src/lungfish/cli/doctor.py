@@ -29,6 +29,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print one JSON val
 
 def _print(diagnosis: Diagnosis) -> None:
     from lungfish.cli.output import warn
+    from lungfish.core.extras import install_extra
 
     here, cache = diagnosis.machine, diagnosis.cache
     rows = [
@@ -41,7 +42,7 @@ def _print(diagnosis: Diagnosis) -> None:
         for name, runtime in diagnosis.runtimes.items()
     ]
     rows += [
-        [f"extra {name}", "installed" if there else f"not installed: pip install 'lungfish[{name}]'"]
+        [f"extra {name}", "installed" if there else f"not installed: {install_extra(name)}"]
         for name, there in diagnosis.extras.items()
     ]
     rows += [

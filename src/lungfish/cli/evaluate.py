@@ -50,8 +50,9 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
 
 
 def _print(evaluation: Evaluation) -> None:
-    from lungfish.cli.output import table, warn
+    from lungfish.cli.output import warn
     from lungfish.cli.what_changed import what_changed_lines
+    from lungfish.core.columns import table
     from lungfish.core.names import plural, printable
 
     rows = [["artifact", "top-1", "95 % interval", "macro-F1", "ECE", "photos"]]

@@ -25,7 +25,7 @@ def models(json: Annotated[bool, typer.Option("--json", help="Print one JSON val
 
 
 def _print(rows: Sequence[ModelRow]) -> None:
-    from lungfish.cli.output import table
+    from lungfish.core.columns import table
 
     lines = [["network", "px", "M params", "M MACs", "top-1", "published in"]]
     for row in rows:

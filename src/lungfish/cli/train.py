@@ -64,7 +64,7 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
     """What a person wants to know first."""
     import shlex
 
-    from lungfish.cli.output import table
+    from lungfish.core.columns import table
     from lungfish.core.names import plural, printable
 
     rows = [["artifact", "MB", "top-1", "95 % interval", "as fp32", "p50 ms", "status"]]

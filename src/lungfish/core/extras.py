@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+
 from lungfish.core.errors import MissingExtraError
+
+
+def install_command(packages: str) -> str:
+    """Return the command that installs `packages` where this interpreter finds them, ready for a shell.
+
+    It holds a path of this machine: show it, and store it nowhere.
+
+    Args:
+        packages: What pip takes, quoted for a shell: `timm`, `'lungfish[train]'`.
+    """
+    python = sys.executable or "python"
+    quoted = subprocess.list2cmdline([python]) if sys.platform == "win32" else shlex.quote(python)
+    return f"{quoted} -m pip install {packages}"
+
+
+def install_extra(extra: str) -> str:
+    """Return the command that installs an extra, or several with commas between them."""
+    return install_command(f"'lungfish[{extra}]'")
 
 
 def missing_extra(
@@ -15,4 +37,4 @@ def missing_extra(
     package = (error.name or "").partition(".")[0]
     if package in ("", "lungfish"):
         return error
-    return MissingExtraError(f"{what} needs {package}, which is not installed", f"Run: pip install 'lungfish[{extra}]'")
+    return MissingExtraError(f"{what} needs {package}, which is not installed", f"Run: {install_extra(extra)}")

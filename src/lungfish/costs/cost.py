@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from lungfish.architecture import Arch, lower
+from lungfish.architecture import Arch, ArchLike, lower, to_arch
 from lungfish.architecture.lowering import Kind, Shape
 from lungfish.core.names import choose
 from lungfish.costs.count import op_macs, op_params
@@ -67,7 +67,7 @@ class Cost:
     peak_streamed_bytes: int
     moved_bytes: int
     precision: Precision
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer, ...] = field(repr=False)
 
     @property
     def macs_per_byte(self) -> float:
@@ -78,13 +78,27 @@ class Cost:
         return asdict(self) | {"macs_per_byte": self.macs_per_byte}
 
 
-@lru_cache(maxsize=256)
-def cost(arch: Arch, precision: Precision = "fp32") -> Cost:
-    """Count `arch` at its own resolution, for one image.
+def cost(arch: ArchLike, precision: Precision = "fp32") -> Cost:
+    """Count what one image costs in a network, at the network's own resolution.
+
+    Args:
+        arch: An architecture's name or JSON file, an `Arch`, or a network.
+        precision: Of the bytes: `fp32`, `fp16` or `int8`.
 
     Raises:
-        UnknownNameError: no such precision.
+        UnknownNameError: No such network or precision.
+
+    Example:
+        >>> import lungfish as lf
+        >>> cost = lf.cost("efficientnet_b0")
+        >>> cost.params, cost.macs
+        (5288548, 385814752)
     """
+    return _count(to_arch(arch), precision)
+
+
+@lru_cache(maxsize=256)
+def _count(arch: Arch, precision: Precision) -> Cost:
     width = BYTES[choose(precision, BYTES, "precision")]  # type: ignore[index]
     ops = lower(arch)
     moved = moved_elements(ops)

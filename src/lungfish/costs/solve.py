@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lungfish.architecture import COMPOUND, Arch
+from lungfish.architecture import COMPOUND, Arch, ArchLike, to_arch
 from lungfish.architecture.arch import MAX_MULTIPLIER, MAX_RESOLUTION_PX
 from lungfish.core.errors import ArchitectureError, UsageError
 from lungfish.core.names import choose
@@ -64,7 +64,7 @@ class Solution:
 
 
 def solve(
-    arch: Arch,
+    arch: ArchLike,
     *,
     macs: float | None = None,
     params: float | None = None,
@@ -75,7 +75,7 @@ def solve(
     """Return the largest network along one axis of `arch` that one target allows, by its true, rounded cost.
 
     Args:
-        arch: any network; phi and width count from it.
+        arch: An architecture's name or JSON file, an `Arch`, or a network; phi and width count from it.
         macs: most multiply-adds.
         params: most parameters.
         memory_bytes: most bytes of activations that an ordinary executor holds at once.
@@ -86,7 +86,14 @@ def solve(
         UsageError: not exactly one target, one that is no positive number, or one that the axis does not change.
         UnknownNameError: no such axis or precision.
         ArchitectureError: no network along the axis is small or large enough.
+
+    Example:
+        >>> import lungfish as lf
+        >>> found = lf.solve("mobilenet_v2", macs=150e6, by="width")
+        >>> found.value, found.macs
+        (0.574, 147439552)
     """
+    base = to_arch(arch)
     quantity, target = _only_target(macs=macs, params=params, memory_bytes=memory_bytes)
     choose(by, AXES, "axis of scaling")
     if (quantity, by) == ("params", "resolution"):
@@ -95,12 +102,12 @@ def solve(
     def measured(step: int) -> int | None:
         """The cost at a step, or None beyond the limits of an `Arch`."""
         try:
-            return _quantity(cost(_at(arch, by, step), precision), quantity)
+            return _quantity(cost(_at(base, by, step), precision), quantity)
         except ArchitectureError:
             return None
 
-    step = _last_fitting(*_steps(arch, by), measured, f"{quantity} of {target:,} by {by}", target)
-    solved = _at(arch, by, step)
+    step = _last_fitting(*_steps(base, by), measured, f"{quantity} of {target:,} by {by}", target)
+    solved = _at(base, by, step)
     return Solution(solved, by, _value(by, step), quantity, target, cost(solved, precision))
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
 from lungfish.core.errors import ArchitectureError
 from lungfish.export.exporter import Exportable, GraphSpec, State
+from lungfish.runtime.engines.engine import OUTPUT
 
 if TYPE_CHECKING:
     import onnx
@@ -48,7 +49,7 @@ def classifier_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec
         state: its tensors by their torch names, float32.
         spec: normalization and metadata.
     """
-    return _emit(arch, flavour, state, spec, _End("probabilities", "classifier", "Softmax", {"axis": -1}))
+    return _emit(arch, flavour, state, spec, _End(OUTPUT, "classifier", "Softmax", {"axis": -1}))
 
 
 def trunk_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:

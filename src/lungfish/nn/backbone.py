@@ -34,11 +34,17 @@ class Backbone(nn.Module):
 
     Args:
         network: whose stem and blocks it shares.
+
+    Attributes:
+        arch: That of the network.
+        weights: Name of the pretrained weights; None if random.
+        preprocessing: What its weights expect to happen to a photo; None if random.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.train(network.training)
+        self.arch, self.weights, self.preprocessing = network.arch, network.weights, network.preprocessing
         self.levels = levels(network.arch)
         self.stem, self.blocks = network.stem, network.blocks
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lungfish.core.errors import MissingExtraError, OutputError
+from lungfish.core.extras import install_extra
 from lungfish.core.files import write_atomic
 from lungfish.core.names import printable
 
@@ -26,7 +27,7 @@ def check_picture_file(path: Path) -> Path:
         raise OutputError(f"--plot {shown} is a folder", "For example --plot picture.svg.")
     if path.suffix == ".png" and find_spec("resvg_py") is None:
         raise MissingExtraError(
-            f"{shown} needs resvg-py, which is not installed", "Run: pip install 'lungfish[plot]', or write an .svg."
+            f"{shown} needs resvg-py, which is not installed", f"Run: {install_extra('plot')}, or write an .svg."
         )
     return path
 

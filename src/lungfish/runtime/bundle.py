@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +17,13 @@ from lungfish.core.names import plural, printable
 from lungfish.core.untrusted import HINT
 from lungfish.runtime.bundle_files import check_present_files, read_artifact, read_manifest
 from lungfish.runtime.cores import physical_cores
-from lungfish.runtime.decode import from_array, from_image, read_photo
 from lungfish.runtime.engines.engine import BATCH_SIZE, Engine
 from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.runtime.metadata import check_metadata
 from lungfish.runtime.prediction import Prediction, rank
 from lungfish.runtime.prefetch import prefetch
-
-Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
+from lungfish.runtime.preprocessing import Picture
 
 
 def load(path: str | Path) -> Bundle:
@@ -176,26 +173,12 @@ class Bundle:
         """What the artifact takes, or the row of a picture that cannot be read."""
         file = str(item) if isinstance(item, str | Path) else None
         try:
-            image = self._image(item)
+            image = self.manifest.preprocess.open(item)
             if 0 in image.size:
                 return Prediction(file, error=f"{image.width} x {image.height} pixels: there is nothing to see")
             return _Input(file, self.manifest.preprocess.pixels(image))
         except UnreadablePhotoError as error:
             return Prediction(file, error=error.message)
-
-    def _image(self, item: Picture) -> Image.Image:
-        if isinstance(item, str | Path):
-            item = read_photo(Path(item))
-        if isinstance(item, bytes):
-            return self.manifest.preprocess.decode(item)
-        if isinstance(item, Image.Image):
-            return from_image(item)
-        if isinstance(item, np.ndarray):
-            return from_array(item)
-        raise UsageError(
-            f"cannot predict a value of type {type(item).__name__}",
-            "Give paths, bytes of files, Pillow images, or uint8 arrays [height, width, 3] of RGB.",
-        )
 
     def _open(self, file: str, threads: int) -> Engine:
         row = self.manifest.artifact(file)

@@ -128,11 +128,15 @@ def read_artifact(folder: Path, artifact: ArtifactRow) -> ModelFiles:
         BundleError: one is missing, altered or a link.
         StorageError: one may not be read.
     """
-    contents = {name: _read_checked(folder, name, row) for name, row in artifact.files.items()}
+    contents = {name: read_file(folder, name, row) for name, row in artifact.files.items()}
     return ModelFiles(artifact.file, contents)
 
 
-def _read_checked(folder: Path, name: str, row: FileRow) -> bytes:
+def read_file(folder: Path, name: str, row: FileRow) -> bytes:
+    """Return the content of a file that the manifest lists, as it is there.
+
+    Raises: As `read_artifact`.
+    """
     with _reading(name):
         _check_there(folder, name)
         try:

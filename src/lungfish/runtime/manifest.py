@@ -10,6 +10,7 @@ from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
 from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 from lungfish.runtime.artifact import ArtifactRow, FileRow, read_file_rows
+from lungfish.runtime.description import describe_models, temperature_inside
 from lungfish.runtime.preprocessing import Preprocessing
 
 SCHEMA = 1
@@ -108,8 +109,17 @@ class Manifest:
         return _manifest(parse_object(text, MANIFEST_NAME))
 
     def to_json(self) -> str:
-        """The text of `bundle.json`: the same manifest always gives the same text."""
-        values = {"schema": self.schema} | asdict(self) | {"preprocess": self.preprocess.to_json()}
+        """Return the text of `bundle.json`: the same manifest always gives the same text.
+
+        What `lungfish.runtime.description` and `Preprocessing.describe` add is for people; `from_json` ignores it.
+        """
+        values = {
+            "schema": self.schema,
+            **describe_models(self.preprocess, len(self.labels)),
+            "temperature_inside": temperature_inside((row.file for row in self.artifacts), self.files),
+            **asdict(self),
+            "preprocess": self.preprocess.to_json() | self.preprocess.describe(),
+        }
         return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
     def artifact(self, file: str | None = None) -> ArtifactRow:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lungfish.core.errors import UsageError
 from lungfish.core.untrusted import Fields
-from lungfish.runtime.decode import decode
+from lungfish.runtime.decode import JPEG_SCALES, decode, from_array, from_image, read_photo
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+BICUBIC_A = -0.5  # the parameter of Pillow's bicubic kernel; other libraries use -0.75
 LEAST_STD, LARGEST_CHANNEL = 1e-6, 1e6
 
 Channels = tuple[float, float, float]  # red, green, blue
+Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,29 @@ class Preprocessing:
         """Decode a photo no larger than this rule needs. Raises `UnreadablePhotoError`."""
         return decode(data, self.draft_px)
 
+    def open(self, picture: Picture) -> Image.Image:
+        """Return a picture as an upright RGB image: the one way by which pictures come in.
+
+        Args:
+            picture: A path, the bytes of a file, a Pillow image, or uint8 `[height, width, 3]` of RGB.
+
+        Raises:
+            UnreadablePhotoError: The picture cannot be read.
+            UsageError: A value of another type.
+        """
+        if isinstance(picture, str | Path):
+            picture = read_photo(Path(picture))
+        if isinstance(picture, bytes):
+            return self.decode(picture)
+        if isinstance(picture, Image.Image):
+            return from_image(picture)
+        if isinstance(picture, np.ndarray):
+            return from_array(picture)
+        raise UsageError(
+            f"cannot predict a value of type {type(picture).__name__}",
+            "Give paths, bytes of files, Pillow images, or uint8 arrays [height, width, 3] of RGB.",
+        )
+
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop an RGB image to uint8 `[resolution, resolution, 3]`."""
         # The central square is cut out of the source within the resize: same pixels as resize-then-crop, less work.
@@ -88,6 +115,40 @@ class Preprocessing:
             "crop_fraction": self.crop_fraction,
             "interpolation": self.interpolation,
             "color": self.color,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return what follows from `to_json`, for people who write the same rule in another language.
+
+        Returns:
+            The numbers of the rule; `rule`, which says how they belong together; and `bit_for_bit`, what else decides
+            the last bit of a pixel. `read` ignores them.
+        """
+        side, shorter = self.resolution_px, self.resize_px
+        a = BICUBIC_A if self.interpolation == "bicubic" else None
+        kernel = self.interpolation if a is None else f"{self.interpolation} (a = {a})"
+        return {
+            "shorter_side_px": shorter,
+            "crop_px": [side, side],
+            "antialias": True,
+            "bicubic_a": a,
+            "levels": [0, 255],
+            "jpeg_scales": list(JPEG_SCALES),
+            "jpeg_shorter_side_px": self.draft_px,
+            "rule": (
+                "Decode the photo without its color profile, turn it upright by its EXIF orientation, put it on white"
+                f" where it is transparent, and convert it to {self.color}. Scale it in proportion until its shorter"
+                f" side has {shorter} px, with an antialiased {kernel} kernel, which widens as the photo shrinks. Crop"
+                f" the central {side} x {side} px. Pass the levels, 0 to 255, to the model, which normalizes them."
+            ),
+            "bit_for_bit": (
+                "Decode a JPEG at the first of 1/8, 1/4 and 1/2 of its size that leaves its shorter side"
+                f" {self.draft_px} px or more, else whole. Scale and crop in one step, rounding no size and no offset:"
+                f" resample the central square, whose side is {side}/{shorter} of the shorter side, to {side} x {side}"
+                " px, in one pass along each axis, rounding to whole levels after each. At the edges of the square the"
+                " kernel reads the photo around it. Pillow's resize does this with a box; which axis comes"
+                " first depends on its version and on the shape of the photo."
+            ),
         }
 
 

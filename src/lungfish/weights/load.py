@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING
 
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
-from lungfish.core.names import printable
+from lungfish.core.names import in_short, printable
 from lungfish.runtime.bundle_files import read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.convert.exchange import fill
 from lungfish.weights.convert.fit import check_fit
 from lungfish.weights.entry import WeightsEntry
@@ -20,85 +22,41 @@ from lungfish.weights.fetch.fetch import fetch, local_file
 from lungfish.weights.fetch.package import PACKAGE, packaged_file
 from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.formats.safetensors import read_safetensors
+from lungfish.weights.imagenet import imagenet_names
 from lungfish.weights.layouts.detection import OURS
-from lungfish.weights.resolve.completion import arch_name
+from lungfish.weights.resolve.completion import SENSELESS, arch_name, header_preprocessing
+from lungfish.weights.resolve.local import BUNDLED, bundle_entry
 from lungfish.weights.resolve.names import resolve
-from lungfish.weights.scheme import split_scheme
+from lungfish.weights.scheme import FILE, split_scheme
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lungfish.nn import Backbone, Network
+    from lungfish.nn import Network
 
 
-@overload
-def build(
-    arch: Arch,
-    weights: str | Path | None = None,
-    *,
-    flavour: Flavour | None = None,
-    seed: int | None = None,
-    features_only: Literal[False] = False,
-) -> Network: ...
-
-
-@overload
-def build(
-    arch: Arch,
-    weights: str | Path | None = None,
-    *,
-    flavour: Flavour | None = None,
-    seed: int | None = None,
-    features_only: Literal[True],
-) -> Backbone: ...
-
-
-def build(
-    arch: Arch,
-    weights: str | Path | None = None,
-    *,
-    flavour: Flavour | None = None,
-    seed: int | None = None,
-    features_only: bool = False,
-) -> Network | Backbone:
-    """Build a network, with pretrained weights or at its random initialization.
+def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *, any_classes: bool) -> Network:
+    """Return a network with the weights of a name or file, in eval mode; it knows their preprocessing and class names.
 
     Args:
-        arch: what to build.
-        weights: a name of the catalogue (`efficientnet_lite0.in1k`) or with a scheme (`hf:OWNER/REPO`), fetched if
-            need be; the path of a `.safetensors` file with our names (a bundle's `weights.safetensors`); or None for
-            the authors' initialization.
-        flavour: padding and batch-norm epsilon. If None, those of the set, of the file's metadata or of the
-            `bundle.json` beside it; `same` and 1e-3 where none is told.
-        seed: of the initialization; torch's global generator if None.
-        features_only: Whether to leave out head and classifier, and return feature maps for a detector or segmenter.
-
-    Returns:
-        float `[n, channels, height, width]` in, logits `[n, classes]` out; in eval mode if it has weights. With
-        `features_only` a tuple of maps comes out, the last one of each stride, finest first; `.levels` describes them.
+        arch: The network that the weights must be of.
+        weights: A name of the catalogue or with a scheme, a bundle's folder, or the path of a `.safetensors` file.
+        flavour: Padding and batch-norm epsilon; those of the weights if None.
+        any_classes: Whether the weights may have another number of classes than `arch`; then the network has theirs.
 
     Raises:
-        UnknownNameError: no such weights.
-        LicenseError: their license was not accepted.
-        UsageError: there is no such file.
-        MachineError: they cannot be fetched, or a package that is needed is not installed.
-        WeightsError: the weights are of another network; lists what is missing, unexpected and misshapen.
+        WeightsError: The weights are of another network; lists what is missing, unexpected and misshapen.
     """
-    from lungfish import nn
-
-    network = nn.build(arch, flavour, seed=seed) if weights is None else _pretrained(arch, weights, flavour)
-    return nn.Backbone(network) if features_only else network
-
-
-def _pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None) -> Network:
     from lungfish.nn import Network
 
     if str(weights).endswith(".safetensors") and not split_scheme(str(weights))[0]:
-        return _from_file(arch, Path(weights), flavour)
+        return _from_file(arch, Path(weights), flavour, any_classes=any_classes)
     named = arch_name(arch) if split_scheme(str(weights))[0] else None
     entry = fetch(resolve(str(weights), named)).entry
-    network = Network(arch, flavour or entry.flavour)
+    own = arch.with_classes(parse_arch(entry.arch).classes) if any_classes else arch
+    network = Network(own, flavour or entry.flavour)
     _fill(network, entry)
+    _describe(network, entry)
     return network.eval()
 
 
@@ -131,6 +89,22 @@ def _fill(network: Network, entry: WeightsEntry) -> None:
         fill(network, read_checkpoint(path, network.arch, entry.converter), entry.converter)
 
 
+def _describe(network: Network, entry: WeightsEntry) -> None:
+    """Let a network that holds an entry's weights know what they expect and what they name."""
+    network.weights = entry.name
+    network.preprocessing = entry.preprocessing(network.arch.resolution_px)
+    if entry.name.startswith("bundle:"):
+        network.labels = read_manifest(Path(entry.location.removeprefix(FILE)).parent).labels
+    else:
+        network.labels = _imagenet_labels(network)
+
+
+def _imagenet_labels(network: Network) -> tuple[str, ...] | None:
+    """ImageNet's class names if there are as many classes, as `lungfish predict` assumes; else None."""
+    names = imagenet_names()
+    return names if network.num_classes == len(names) else None
+
+
 def _missing(entry: WeightsEntry) -> Path:
     """Raises what tells why the entry's file cannot be used."""
     if entry.location.startswith(PACKAGE):
@@ -139,15 +113,31 @@ def _missing(entry: WeightsEntry) -> Path:
     raise WeightsError(f"the file of {name} is not on this machine", f"Run: lungfish weights fetch {name}")
 
 
-def _from_file(arch: Arch, path: Path, flavour: Flavour | None) -> Network:
+def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: bool) -> Network:
     from lungfish.nn import Network
 
     if not path.is_file():
         raise UsageError(f"there is no file {printable(str(path))}")
     state, metadata = read_safetensors(path)
-    network = Network(arch, flavour or _stored_flavour(path, metadata))
+    bias = state.get("classifier.bias")
+    own = arch.with_classes(len(bias)) if any_classes and bias is not None and bias.ndim == 1 else arch
+    network = Network(own, flavour or _stored_flavour(path, metadata))
     load_strictly(network, state)
+    network.weights = printable(path.name)
+    if "mean" in metadata:
+        network.preprocessing = _stored_preprocessing(path, metadata, network.arch.resolution_px)
+        network.labels = _imagenet_labels(network)
+    elif path.name == BUNDLED and (path.parent / MANIFEST_NAME).is_file():
+        with contextlib.suppress(WeightsError):  # an old bundle, or one that was changed by hand, does not say
+            _describe(network, bundle_entry(str(path.parent)))
     return network.eval()
+
+
+def _stored_preprocessing(path: Path, metadata: Mapping[str, str], resolution_px: int) -> Preprocessing:
+    try:
+        return header_preprocessing(metadata, resolution_px)
+    except SENSELESS as error:
+        raise WeightsError(f"the preprocessing of {printable(path.name)} cannot be used: {in_short(error)}") from None
 
 
 def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:

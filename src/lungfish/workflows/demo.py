@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungfish.core.errors import MissingExtraError, OutputError, UnreadablePhotoError
+from lungfish.core.extras import install_extra
 from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
@@ -41,7 +42,7 @@ def write_digits(folder: Path) -> None:
         from sklearn.datasets import load_digits
     except ImportError:
         raise MissingExtraError(
-            "the demo needs scikit-learn, which is not installed", "Run: pip install 'lungfish[train]'"
+            "the demo needs scikit-learn, which is not installed", f"Run: {install_extra('train')}"
         ) from None
     digits = load_digits()
     named = {

@@ -100,7 +100,7 @@ def evaluate(
 
     Raises:
         UsageError: no such bundle, a split that the photos do not have, or a gate that nothing can be judged by.
-        BundleError: the bundle is not what its manifest says, or lacks a file: a slimmed one is not evaluated.
+        BundleError: the bundle is not what its manifest says, or lacks a file that it lists.
         PhotosError: a class that the bundle does not know, no photo that can be read, or none that the baseline can be
             measured on.
         MachineError: photos that cannot be fetched, or a package that is missing.
@@ -137,7 +137,11 @@ def _evaluation(own: OwnMetrics, runnable: Sequence[str], labelled: PhotoSet, sp
     bundle, answers, labels = own.bundle, own.answers, own.bundle.labels
     confusion = confusion_matrix(answers.probabilities[bundle.manifest.default], answers.truth)
     absent = tuple(label for label, n in zip(labels, confusion.sum(axis=1), strict=True) if n == 0)
-    about = (*_absent_warning(absent, len(labels)), *_seen_warning(len(own.seen), len(answers.truth)))
+    about = (
+        *_absent_warning(absent, len(labels)),
+        *_seen_warning(len(own.seen), len(answers.truth)),
+        *_unlisted_warning(own),
+    )
     return Evaluation(
         artifacts=tuple(artifact_metrics(bundle, file, answers) for file in runnable),
         default=bundle.manifest.default,
@@ -162,3 +166,9 @@ def _seen_warning(seen: int, total: int) -> Iterator[str]:
     if seen:
         was = "was" if seen == 1 else "were"
         yield f"{seen:,} of {plural(total, 'photo')} {was} trained on; figures on them read high"
+
+
+def _unlisted_warning(own: OwnMetrics) -> Iterator[str]:
+    """Warn of a bundle that was trained on photos and no longer lists them, as a slim copy."""
+    if own.bundle.manifest.data.counts.get("train") and not own.known.sides:
+        yield "the bundle does not list the photos that it was trained on; figures on any of them read high"

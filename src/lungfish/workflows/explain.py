@@ -15,6 +15,7 @@ from lungfish.core.files import write_atomic
 from lungfish.core.names import choose, printable
 from lungfish.deploy.open_bundle import open_bundle
 from lungfish.evaluation.explanation import ExplainedAnswer, explanation_png
+from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.decode import read_photo
 from lungfish.runtime.preprocessing import Preprocessing
 
@@ -41,16 +42,21 @@ class Explanation:
         return asdict(self)
 
 
-def explain(bundle: str | Path, image: str | Path, out: Path | None = None, label: str | None = None) -> Explanation:
+def explain(
+    bundle: str | Path | Bundle, image: str | Path, out: str | Path | None = None, label: str | None = None
+) -> Explanation:
     """Draw where the network of a bundle finds a class on a photo.
 
     The answer is that of the default artifact; the marks are of the float network that the artifacts were made from.
 
     Args:
-        bundle: its folder; it must hold its `weights.safetensors`.
-        image: the photo.
-        out: a .png file; `NAME.explained.png` in the current folder if None.
-        label: the class to mark; the answer if None.
+        bundle: A bundle, or its folder; it must hold its `weights.safetensors`.
+        image: Path of the photo.
+        out: A .png file; `NAME.explained.png` in the current folder if None.
+        label: The class to mark; the answer if None.
+
+    Returns:
+        The answer, the class that is marked, and the path of the picture.
 
     Raises:
         UsageError: no such bundle or class, or a file that must not be written.
@@ -59,17 +65,22 @@ def explain(bundle: str | Path, image: str | Path, out: Path | None = None, labe
         WeightsError: the bundle does not hold its weights.
         MissingExtraError: torch or captum is not installed.
         StorageError: the picture cannot be written.
+
+    Example:
+        >>> import lungfish as lf
+        >>> lf.explain("shoes-bundle", "boot.jpg").picture  # doctest: +SKIP
+        'boot.explained.png'
     """
     image = Path(image)
-    picture = _check_picture(out or Path(f"{image.stem}.explained.png"), image)
-    opened = open_bundle(bundle)
+    picture = _check_picture(Path(out or f"{image.stem}.explained.png"), image)
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     asked = None if label is None else opened.labels.index(choose(label, opened.labels, "class of this bundle"))
     _check_packages()
     from lungfish.training.grad_cam import grad_cam
     from lungfish.weights.load import load_network
     from lungfish.weights.resolve.local import bundle_entry
 
-    entry = bundle_entry(str(bundle))
+    entry = bundle_entry(str(opened.folder))
     pixels = opened.manifest.preprocess.pixels(_read(image, opened.manifest.preprocess))[None]
 
     probabilities = opened.probabilities(pixels)[0]

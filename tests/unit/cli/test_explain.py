@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lungfish as lf
+
 Run = Callable[..., Any]
 
 
@@ -105,3 +107,10 @@ def test_without_captum(lungfish: Run, trained: Any, photo: Path, here: Path, mo
     said = refused(lungfish, here, trained.bundle, photo, code=3)
     assert "Grad-CAM needs captum" in said
     assert "pip install 'lungfish[train,explain]'" in said
+
+
+def test_in_python_a_bundle_stands_for_its_folder(trained: Any, photo: Path, here: Path) -> None:
+    by_folder = lf.explain(trained.bundle, photo)
+    assert by_folder.picture == "one.explained.png"
+    assert lf.explain(lf.load(trained.bundle), str(photo), out="other.png", label="0").label == by_folder.label
+    assert (here / "other.png").is_file()

@@ -9,6 +9,7 @@ import lungfish as lf
 from lungfish.architecture import NAMED, Arch
 from lungfish.core.errors import ArchitectureError, LungfishError, UnknownNameError, UsageError
 from lungfish.costs import cost, solve
+from lungfish.nn import build
 
 B0, V2 = NAMED["efficientnet_b0"], NAMED["mobilenet_v2"]
 
@@ -119,3 +120,9 @@ def test_a_target_that_cannot_be_met(target: dict[str, Any], error: type[Lungfis
     with pytest.raises(error) as caught:
         solve(B0, **target)
     assert caught.value.message.startswith(message)
+
+
+def test_a_name_or_a_network_can_be_solved_for() -> None:
+    found = solve(B0, macs=150e6)
+    assert solve("efficientnet_b0", macs=150e6) == found
+    assert solve(build(B0.scale(depth=0.2, width=0.2), seed=0), params=1e6).arch.table == B0.table

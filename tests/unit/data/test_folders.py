@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,39 @@ def test_folders_beside_split_folders(tmp_path, write_classes):
     write_classes(tmp_path, {"more": 1})
     with pytest.raises(PhotosError, match="others with photos: more"):
         open_photos(tmp_path)
+
+
+DEEPER_CLASSES = [
+    {"summer/shoes": 1, "winter/pants": 1},
+    {"summer/shoes": 1, "summer/pants": 1, "winter/shoes": 1, "winter/pants": 1},
+    {"summer/shoes": 1, "summer/2023": 1, "winter/shoes": 1, "winter/t-shirts": 1},
+    {f"{split}/{name}": 1 for split in ("train", "test") for name in ("summer/shoes", "winter/pants")},
+]
+PRIVATE_FOLDERS = [
+    {"shoes": 1, "pants/winter": 1, "pants/summer": 1},  # photos in a class folder itself
+    {"shoes/2023": 1, "shoes/2024": 1, "pants/2023": 1, "pants/2024": 1},
+    {"shoes/2024-05 trip": 1, "pants/IMG_001": 1},
+    {"shoes/May": 1, "shoes/june": 1, "pants/June": 1},
+    {"shoes/images": 1, "pants/images": 1, "hats/All Photos": 1},
+    {"shoes/nike": 1, "pants/100CANON": 1},  # not all have names, and none is in both classes
+    {"shoes/nike/left": 1, "pants/levis": 1},
+    {"summer/shoes": 1, "winter/shoes": 1},  # one class alone
+]
+
+
+@pytest.mark.parametrize("folders", DEEPER_CLASSES)
+def test_folders_in_the_class_folders_that_look_like_the_classes(tmp_path, write_classes, folders):
+    photos = open_photos(write_classes(tmp_path, folders))
+    assert photos.labels == ("summer", "winter")
+    (warning,) = photos.warnings
+    assert re.match(
+        r"the classes are the top-level folders: summer, winter\. If .*\(.*shoes.*\), move those up", warning
+    )
+
+
+@pytest.mark.parametrize("folders", PRIVATE_FOLDERS)
+def test_folders_in_the_class_folders_that_are_anybodys(tmp_path, write_classes, folders):
+    assert open_photos(write_classes(tmp_path, folders)).warnings == ()
 
 
 def test_split_folders_of_files_without_suffix(tmp_path, write_classes):

@@ -82,6 +82,7 @@ def test_page_holds_the_figures_it_was_given(report, folds):
         "15.6 ms",
         "2 threads, onnxruntime 1.99 CPU",
         "INT8 is not the default: loses 1.8 points on validation",
+        f"bundle.json and one model; the class names are inside both. lungfish slim {report.name} copies",
         "80.1 %",
         "91.2 %",
         "a" * 12,

@@ -65,6 +65,17 @@ def test_a_sound_folder() -> None:
     assert "more; --json lists all" not in lines
 
 
+def test_folders_that_may_be_the_classes_are_a_problem(
+    lungfish: Callable[..., Any], write_digits: Callable[..., Path], tiny: Path, tmp_path: Path
+) -> None:
+    photos = write_digits(tmp_path / "photos", ("summer/shoes", "winter/pants"), count=8)
+    outcome = lungfish("train", photos, "--weights", tiny, "--out", tmp_path / "bundle", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert (
+        "\n  warning  the classes are the top-level folders: summer, winter. If you mean the folders in" in outcome.out
+    )
+
+
 def test_many_skipped_files_stay_short() -> None:
     lines = str(plan(skipped=1000))
     assert lines.count("skipped: x.jpg: empty file") == module.SKIPPED_SHOWN

@@ -20,7 +20,7 @@ lungfish weights fetch git+https://github.com/OWNER/REPO@COMMIT#PATH with the co
 
 def row_table(rows: Sequence[WeightsRow]) -> str:
     """The table, with a legend. Names are never cut, so that they can be copied; sources are, but for services'."""
-    from lungfish.cli.output import table
+    from lungfish.core.columns import table
     from lungfish.core.names import printable
 
     online = any(row.next_command for row in rows)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from calendar import day_abbr, day_name, month_abbr, month_name
+from collections import defaultdict
+from collections.abc import Sequence
+
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS, PhotoSet, SkippedFile
 from lungfish.data.sources.assembly import SPLIT_NAMES, ListedPhoto, Listing, OneClassError, assemble
 from lungfish.data.sources.directory import Directory
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
+
+# Names of folders that do not describe their photos.
+PLAIN = frozenset(
+    {"images", "image", "imgs", "img", "photos", "photo", "pictures", "pics"}
+    | {"jpg", "jpeg", "png", "raw", "originals", "camera", "dcim", "all"}
+)
+DATES = frozenset(name.casefold() for names in (month_name, month_abbr, day_name, day_abbr) for name in names)
+SHOWN = 5  # names in a warning
 
 
 def open_folder(directory: Directory, tree: Tree) -> PhotoSet:
@@ -34,6 +47,8 @@ def open_folder(directory: Directory, tree: Tree) -> PhotoSet:
     if not listing.rows:
         raise _flat(directory, tree, photos)
     _name_empty_folders(listing, tree, splits)
+    if deeper := _deeper_classes(listing.rows, 2 if splits else 1):
+        listing.warnings.append(deeper)
     try:
         return assemble(listing, directory.reader(listing))
     except OneClassError as error:
@@ -97,6 +112,47 @@ def _inner_classes(directory: Directory, tree: Tree, only: str) -> str:
     """Return a hint if the only class folder contains several folders, which are probably the classes; else empty."""
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
     return f"Its own folders look like classes. Did you mean {directory.shown(only)}?" if len(inner) > 1 else ""
+
+
+def _deeper_classes(rows: Sequence[ListedPhoto], depth: int) -> str:
+    """Return a warning if the folders in the class folders look like classes themselves; else an empty text.
+
+    They do if every photo is one folder deeper than its class, and these folders have names: all of them
+    (`summer/shoes`, `winter/pants`), or one that is in several classes. Dates, numbers (`shoes/2023`) and words like
+    `images` are not such names.
+
+    Args:
+        rows: Photos with their classes.
+        depth: Depth of the class folders, from 1.
+    """
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        parts = row.name.split("/")
+        if len(parts) != depth + 2:
+            return ""
+        owners[parts[depth]].add(row.label)
+    labels = {row.label for row in rows}
+    named = sorted(name for name in owners if _is_name(name))
+    shared = any(len(owners[name]) > 1 for name in named)
+    if len(labels) < 2 or len(named) < 2 or not (shared or len(named) == len(owners)):
+        return ""
+    return (
+        f"the classes are the top-level folders: {_some(sorted(labels))}. If you mean the folders in them"
+        f" ({_some(named)}), move those up, or give a CSV with the columns image and label"
+    )
+
+
+def _is_name(folder: str) -> bool:
+    """Return whether the name of a folder may describe its photos."""
+    if any(character.isdigit() for character in folder):
+        return False
+    words = re.findall(r"[^\W_]+", folder.casefold())
+    return any(word not in PLAIN | DATES and (len(word) > 1 or not word.isascii()) for word in words)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{', '.join(map(printable, names[:SHOWN]))}{more}"
 
 
 def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) -> None:

@@ -40,6 +40,7 @@ from lungfish.job.stages.run import TrainingResult
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows, read_artifact
+from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
@@ -127,7 +128,7 @@ def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwa
     write_split(stage / "photos.csv", dataset.rows())
     if history := contents.training.history:
         _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in history))
-    classifier.write_safetensors(stage / "weights.safetensors")
+    classifier.write_safetensors(stage / WEIGHTS_NAME)
     pixels = golden_pixels(classifier.preprocess)
     answers = {row.file: open_engine(read_artifact(stage, row), row.format).run(pixels) for row in contents.rows}
     write_golden(stage, classifier.preprocess, answers)

@@ -15,6 +15,7 @@ from lungfish.core.files import TooLargeError, read_at_most
 from lungfish.core.untrusted import HINT
 from lungfish.runtime.artifact import MAX_FILE_BYTES
 
+INPUT, OUTPUT = "image", "probabilities"  # their names inside every artifact
 BATCH_SIZE = 8  # photos that are computed together; more is no faster on a CPU, and takes 14 MB each at 224 px
 
 

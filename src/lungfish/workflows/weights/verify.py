@@ -17,6 +17,7 @@ from PIL import Image
 
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import MissingExtraError, UnreadablePhotoError, UsageError
+from lungfish.core.extras import install_command
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.sources.tree import read_tree, why_not_photo
@@ -179,7 +180,7 @@ def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
     if recorded is None:
         raise MissingExtraError(
             f"nothing to hold {entry.name} against: its library is not installed, and no logits are recorded",
-            "Run: pip install timm torchvision, or tensorflow-cpu for Keras.",
+            f"Run: {install_command('timm torchvision')}, or tensorflow-cpu for Keras.",
         )
     preprocess = entry.preprocessing(network.arch.resolution_px)
     logits = _on_pixels(partial(_logits, network), entry)(golden_pixels(preprocess))

@@ -15,9 +15,9 @@ import torch
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import BundleError, DownloadError, UnknownNameError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_file
+from lungfish.weights.build import build
 from lungfish.weights.catalogue import catalogue, find_entry
 from lungfish.weights.layouts import find_layout, tensor_slots
-from lungfish.weights.load import build
 from lungfish.weights.resolve.names import resolve
 from lungfish.weights.store.record import WeightsRecord
 from lungfish.weights.store.store import Store

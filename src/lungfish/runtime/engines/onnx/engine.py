@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lungfish.core.errors import BundleError, MachineError
 from lungfish.core.untrusted import HINT, shortened
 from lungfish.runtime.cores import physical_cores
-from lungfish.runtime.engines.engine import BATCH_SIZE, ModelFiles
+from lungfish.runtime.engines.engine import BATCH_SIZE, INPUT, OUTPUT, ModelFiles
 from lungfish.runtime.engines.onnx.graph_check import checked_graph
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ class OnnxEngine:
         MachineError: onnxruntime does not work here.
     """
 
-    def __init__(
-        self, data: bytes, threads: int | None = None, output: str = "probabilities", *, trusted: bool = False
-    ) -> None:
+    def __init__(self, data: bytes, threads: int | None = None, output: str = OUTPUT, *, trusted: bool = False) -> None:
         self._batch_size = BATCH_SIZE
         if not trusted:
             data, self._batch_size = checked_graph(data, BATCH_SIZE)
@@ -113,7 +111,7 @@ class OnnxEngine:
 
     def _run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         try:
-            outputs: NDArray[Any] = self._session.run([self.output], {"image": pixels})[0]
+            outputs: NDArray[Any] = self._session.run([self.output], {INPUT: pixels})[0]
         except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
             raise BundleError(f"the model fails on a batch of {len(pixels)}: {_first_line(error)}", HINT) from None
         shape = (len(pixels), *self.shape)
@@ -159,19 +157,20 @@ def _dtype(output: str) -> type[np.float16 | np.float32]:
 
 def _check_contract(session: onnxruntime.InferenceSession, output: str) -> tuple[int, tuple[int, ...]]:
     """Return the resolution, and the shape of what comes out for one photo, of a graph that keeps the contract."""
-    expected = (output, "tensor(float16)", 3) if output == ACTIVATIONS else (output, "tensor(float)", 1)
+    dtype, axes = ("tensor(float16)", 3) if output == ACTIVATIONS else ("tensor(float)", 1)
     inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
     outputs = [(node.name, node.type, node.shape) for node in session.get_outputs()]
     match inputs, outputs:
         case (
-            [("image", "tensor(uint8)", [batch, int(height), int(width), 3])],
+            [(name_in, "tensor(uint8)", [batch, int(height), int(width), 3])],
             [(name_out, kind, [_, *shape])],
-        ) if not isinstance(batch, int) and height == width and (name_out, kind, len(shape)) == expected:
-            if all(isinstance(side, int) for side in shape):
+        ) if not isinstance(batch, int) and height == width:
+            named = (name_in, name_out, kind, len(shape)) == (INPUT, output, dtype, axes)
+            if named and all(isinstance(side, int) for side in shape):
                 return height, tuple(shape)
     raise BundleError(
         f"the model takes {shortened(inputs)} and gives {shortened(outputs)}; a bundle's graph takes "
-        f"image, uint8 [batch, height, width, 3], and gives {output}, float32 [batch, classes]",
+        f"{INPUT}, uint8 [batch, height, width, 3], and gives {output}, float32 [batch, classes]",
         HINT,
     )
 
