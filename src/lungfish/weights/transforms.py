@@ -54,9 +54,9 @@ def transforms(network: Network | Backbone) -> Transform:
     that is fed by other numbers still answers, only worse, and nothing says so. The pixels are those that
     `lungfish predict` and a bundle compute for the same photo: the resize, the crop and EXIF's orientation included.
 
-    A path is read as `lungfish predict` reads it. For a large JPEG that is quicker than `Image.open`, and differs from
-    it slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least twice the size
-    needed.
+    A path is read as `lungfish predict` reads it. For a large JPEG that is quicker than opening it with Pillow, and
+    differs from it slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least
+    twice the size needed.
 
     Args:
         network: A network with pretrained weights, from `lungfish.build`. One with random weights expects nothing yet:
