@@ -15,7 +15,7 @@ from lungfish.data.split.photos_csv import write_split
 from lungfish.data.split.review import photo_pairs
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
-from lungfish.deploy.model_card import OURS, UNKNOWN, model_card, notice
+from lungfish.deploy.model_card import CHANGES, CHANGES_OUTSIDE, OURS, UNKNOWN, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.figures import figures
@@ -120,7 +120,7 @@ def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwa
     _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
     if not contents.outside:
         _write_text(stage / "recipe.toml", contents.recipe.to_toml())
-    _write_text(stage / "NOTICE", _notice(contents.weights))
+    _write_text(stage / "NOTICE", _notice(contents))
     write_split(stage / "photos.csv", dataset.rows())
     if history := contents.training.history:
         _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in history))
@@ -130,17 +130,19 @@ def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwa
     write_golden(stage, classifier.preprocess, answers)
 
     manifest = _manifest(contents)
-    record = model_card(manifest, classifier.entry, _how(contents), contents.supporting, outside=contents.outside)
-    _write_text(stage / "MODEL_CARD.md", record)
+    text = model_card(manifest, classifier.entry, _how(contents), contents.supporting, outside=contents.outside)
+    _write_text(stage / "MODEL_CARD.md", text)
     _write_text(stage / "report.html", render_report(_report(name, contents, manifest, clock)))
     manifest = replace(manifest, files=file_rows(stage, contents.rows))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
 
 
-def _notice(record: WeightsRecord) -> str:
+def _notice(contents: BundleContents) -> str:
+    record = contents.weights
     if record.entry.name == UNKNOWN_START:
         return UNKNOWN
-    return notice(record.entry, record.accepted_license) if record.entry.location else OURS
+    changes = CHANGES_OUTSIDE if contents.outside else CHANGES
+    return notice(record.entry, record.accepted_license, changes) if record.entry.location else OURS
 
 
 def _manifest(contents: BundleContents) -> Manifest:
