@@ -149,8 +149,8 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
 def _check_apart(source: Path, target: Path, place: Path, what: Literal["photos", "bundle"]) -> None:
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
-        itself, it = ("themselves", "them") if what == "photos" else ("itself", "it")
-        relation = f"the {what} {itself}" if place == source else f"{'inside' if inside else 'around'} the {what}"
+        same, it = ("the folder of the photos", "them") if what == "photos" else ("the bundle itself", "it")
+        relation = same if place == source else f"{'inside' if inside else 'around'} the {what}"
         raise OutputError(
             f"--out {printable(str(target))} is {relation} ({printable(str(source))})",
             f"Choose a folder beside {it}, for example --out ../my-bundle.",

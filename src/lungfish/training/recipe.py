@@ -46,7 +46,7 @@ class Recipe(Settings):
         full: Settings for training all blocks on photos, or None to skip that stage.
 
     Raises:
-        UsageError: a value is of the wrong type or out of range.
+        UsageError: A value has the wrong type or is out of range.
 
     Examples:
         >>> import lungfish as lf
@@ -197,7 +197,7 @@ def _from_values(values: Mapping[str, Any]) -> Recipe:
 
 
 def _table(name: str, values: object) -> object:
-    """The settings in a table; another value as it is, which `Recipe` refuses."""
+    """Return the settings in a table; other values unchanged, which `Recipe` refuses."""
     if not isinstance(values, dict):
         return values
     kind = type(TABLES[name])

@@ -200,7 +200,7 @@ def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
 
 
 def _in_words(fitted: FitResult, outcome: Outcome, plan: Plan[Any]) -> str:
-    """Say what came of a run, for people."""
+    """Return the outcome of a run in words."""
     kept, shorter = outcome.verdict.kept, sentence(what_is_shorter(plan, ""))
     if fitted.best_epoch is None:
         return " ".join(filter(None, ["kept." if kept else "not kept.", "There was no time for an epoch.", shorter]))

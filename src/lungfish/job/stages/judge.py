@@ -111,11 +111,15 @@ def copied(network: Network) -> dict[str, Tensor]:
 
 
 def too_small(photos: str) -> str:
-    """Say that a gain on photos, which are given in words, is not clear."""
+    """Return the words for an unclear gain.
+
+    Args:
+        photos: Photos of the comparison, in words.
+    """
     return f"its improvement is too small to tell from luck on {photos}"
 
 
 def _more_right(found: Gain) -> str:
-    """Return how many more answers are right, in words."""
+    """Return the difference in the number of right predictions, in words."""
     count = round(found.mean * found.photos)
     return f"{abs(count)} {'more' if count > 0 else 'fewer'} of {plural(found.photos, 'validation photo')} are right"
