@@ -134,7 +134,7 @@ def damaged(created: Path, tmp_path: Path, ending: str, change: Any) -> Path:
     [
         (".index", lambda data: data[:100], "cannot read net.ckpt"),
         (".index", lambda data: bytes(len(data)), "cannot read net.ckpt"),
-        (".data", lambda data: data[:1000], r"claims to hold 17,\d+,\d+ bytes, and has"),
+        (".data", lambda data: data[:1000], r"claims to contain 17,\d+,\d+ bytes but has"),
         (".data", lambda data: b"\x7f" * len(data), "cannot read net.ckpt"),  # TensorFlow checks a sum for each tensor
     ],
 )

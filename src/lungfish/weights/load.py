@@ -1,4 +1,4 @@
-"""A set of weights from this machine into a network."""
+"""Load pretrained weights into a network."""
 
 from __future__ import annotations
 
@@ -61,28 +61,29 @@ def build(
     seed: int | None = None,
     features_only: bool = False,
 ) -> Network | Backbone:
-    """Build a network, with pretrained weights or at its random initialization.
+    """Build a network, with pretrained weights or randomly initialized.
 
     Args:
-        arch: what to build.
-        weights: a name of the catalogue (`efficientnet_lite0.in1k`) or with a scheme (`hf:OWNER/REPO`), fetched if
-            need be; the path of a `.safetensors` file with our names (a bundle's `weights.safetensors`); or None for
-            the authors' initialization.
-        flavour: padding and batch-norm epsilon. If None, those of the set, of the file's metadata or of the
-            `bundle.json` beside it; `same` and 1e-3 where none is told.
-        seed: of the initialization; torch's global generator if None.
-        features_only: Whether to leave out head and classifier, and return feature maps for a detector or segmenter.
+        arch: Network to build.
+        weights: A catalogue name (`efficientnet_lite0.in1k`) or a name with a scheme (`hf:OWNER/REPO`), fetched if it
+            is not cached; the path of a `.safetensors` file with our names (a bundle's `weights.safetensors`); or None
+            for the authors' initialization.
+        flavour: Padding and batch-norm epsilon. If None, that of the weights, of the file's metadata or of the
+            `bundle.json` in the same folder; `same` and 1e-3 if none of them states it.
+        seed: Seed of the initialization; torch's global generator is used if None.
+        features_only: Whether to omit head and classifier, and return feature maps for a detector or segmenter.
 
     Returns:
-        float `[n, channels, height, width]` in, logits `[n, classes]` out; in eval mode if it has weights. With
-        `features_only` a tuple of maps comes out, the last one of each stride, finest first; `.levels` describes them.
+        A network from float `[n, channels, height, width]` to logits `[n, classes]`; in eval mode if it has weights.
+        With `features_only` it returns a tuple of feature maps, the last one of each stride, finest first; `.levels`
+        describes them.
 
     Raises:
-        UnknownNameError: no such weights.
-        LicenseError: their license was not accepted.
-        UsageError: there is no such file.
-        MachineError: they cannot be fetched, or a package that is needed is not installed.
-        WeightsError: the weights are of another network; lists what is missing, unexpected and misshapen.
+        UnknownNameError: No weights have that name.
+        LicenseError: Their license was not accepted.
+        UsageError: The file does not exist.
+        MachineError: They cannot be fetched, or a required package is not installed.
+        WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors.
     """
     from lungfish import nn
 
@@ -103,15 +104,15 @@ def _pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None) -> Net
 
 
 def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
-    """The entry's network, in eval mode, with the classifier that it came with.
+    """Return the network of an entry, in eval mode, with its original classifier.
 
     Args:
-        entry: which weights; they are on this machine.
-        arch: the entry's own architecture at another resolution, or None.
+        entry: Weights that are on this machine.
+        arch: The entry's own architecture at another resolution, or None.
 
     Raises:
-        MissingExtraError: a package that carries or reads the file is not installed.
-        WeightsError: the file is not here, is not the one that was catalogued, or does not fit `arch`.
+        MissingExtraError: The package that contains or reads the file is not installed.
+        WeightsError: The file is missing, is not the published one, or does not fit `arch`.
     """
     from lungfish.nn import Network
 
@@ -122,7 +123,7 @@ def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
 
 
 def _fill(network: Network, entry: WeightsEntry) -> None:
-    """Copy the weights in: from the converted file if there is one, else through the key map."""
+    """Copy the weights in, from the converted file if there is one, else through the key map."""
     converted = converted_file(entry)
     path = converted or local_file(entry) or _missing(entry)
     if converted or entry.converter == OURS:
@@ -132,7 +133,7 @@ def _fill(network: Network, entry: WeightsEntry) -> None:
 
 
 def _missing(entry: WeightsEntry) -> Path:
-    """Raises what tells why the entry's file cannot be used."""
+    """Raise the error that explains why the entry's file cannot be used."""
     if entry.location.startswith(PACKAGE):
         verify_checksum(entry, packaged_file(entry))
     name = printable(entry.name)
@@ -151,14 +152,14 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None) -> Network:
 
 
 def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:
-    """Copy `state`, which has our names, into `network`; every tensor must be claimed and every place filled.
+    """Copy `state`, which uses our names, into `network`. Every tensor must be used, and every parameter filled.
 
     Raises:
-        WeightsError: lists what is missing, unexpected and misshapen.
+        WeightsError: Tensors are missing, unexpected or misshapen; lists them.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     counters = [name for name in expected if name.endswith(".num_batches_tracked")]
-    # early bundles wrote the counters as lists of one
+    # early bundles wrote the counters as arrays of one element
     state = {
         name: tensor.reshape(()) if name in counters and tensor.numel() == 1 else tensor
         for name, tensor in state.items()
@@ -168,7 +169,7 @@ def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:
 
 
 def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:
-    """What the file says, else what the bundle says that it is part of, else the default."""
+    """Return the flavour from the file's metadata, else from its bundle, else the default."""
     bundle = path.parent / MANIFEST_NAME
     if "padding" in metadata and "bn_eps" in metadata:
         padding, bn_eps = metadata["padding"], metadata["bn_eps"]

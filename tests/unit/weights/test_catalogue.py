@@ -60,7 +60,7 @@ def test_a_row_and_its_defaults() -> None:
     ("key", "value", "allowed"),
     [
         ("licence", '"MIT"', "no such key, only name, arch"),
-        ("paper", None, "it must be given"),
+        ("paper", None, "required"),
         ("source", '""', "a text"),
         ("source", "3", "a text"),
         ("crop_fraction", '"0.875"', "a number"),
