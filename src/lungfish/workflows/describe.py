@@ -1,4 +1,4 @@
-"""One network: its table, its layers and what they cost."""
+"""Describe one network: its table, its layers and their costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lungfish.pictures import check_picture_file, network_picture, write_picture
 
 @dataclass(frozen=True)
 class Description:
-    """A network and what one image costs in it."""
+    """A network and its cost for one image."""
 
     arch: Arch
     cost: Cost
@@ -31,16 +31,16 @@ class Description:
 
 
 def describe(name: str, precision: str = "fp32", plot: Path | None = None) -> Description:
-    """Count what `name` costs, and draw it if asked.
+    """Count the cost of a network, and draw it on request.
 
     Args:
-        name: an architecture's name, or the path of its JSON file.
-        precision: of the bytes: `fp32`, `fp16` or `int8`.
-        plot: an .svg or .png to write: the network, and one of its blocks.
+        name: Architecture name, or the path of its JSON file.
+        precision: Precision for counting bytes: `fp32`, `fp16` or `int8`.
+        plot: An .svg or .png file to write, with the network and one of its blocks.
 
     Raises:
-        UsageError: the name stands for no network, there is no such precision, or `plot` is no picture's name.
-        MachineError: the picture cannot be written.
+        UsageError: The name is not a network, the precision does not exist, or `plot` is not a picture's file name.
+        MachineError: The picture cannot be written.
     """
     picture = check_picture_file(plot) if plot else None
     arch = parse_arch(name)

@@ -1,4 +1,4 @@
-"""Where on a photo the network finds a class: Grad-CAM of a bundle, as a picture."""
+"""Draw where on a photo the network finds a class, with Grad-CAM."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from lungfish.runtime.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was explained, and where the picture is.
+    """The explained answer, and where the picture is.
 
     Args:
-        file: the photo, as it was given.
-        label: the answer of the default artifact.
-        probability: of `label`, 0 to 1.
-        explained: the class that the picture marks.
-        picture: the PNG file.
+        file: The photo, as given.
+        label: The default artifact's answer.
+        probability: Probability of `label`, 0 to 1.
+        explained: The class that the picture marks.
+        picture: The PNG file.
     """
 
     file: str
@@ -44,21 +44,21 @@ class Explanation:
 def explain(bundle: str | Path, image: str | Path, out: Path | None = None, label: str | None = None) -> Explanation:
     """Draw where the network of a bundle finds a class on a photo.
 
-    The answer is that of the default artifact; the marks are of the float network that the artifacts were made from.
+    The answer comes from the default artifact; the marks come from the float network behind the artifacts.
 
     Args:
-        bundle: its folder; it must hold its `weights.safetensors`.
-        image: the photo.
-        out: a .png file; `NAME.explained.png` in the current folder if None.
-        label: the class to mark; the answer if None.
+        bundle: Folder of the bundle; it must contain `weights.safetensors`.
+        image: The photo.
+        out: A .png file; `NAME.explained.png` in the current folder if None.
+        label: Class to mark; the answer if None.
 
     Raises:
-        UsageError: no such bundle or class, or a file that must not be written.
-        BundleError: not a sound bundle.
-        UnreadablePhotoError: the photo cannot be read.
-        WeightsError: the bundle does not hold its weights.
+        UsageError: The bundle or class does not exist, or the file must not be written.
+        BundleError: The bundle is damaged.
+        UnreadablePhotoError: The photo cannot be read.
+        WeightsError: The bundle does not contain its weights.
         MissingExtraError: torch or captum is not installed.
-        StorageError: the picture cannot be written.
+        StorageError: The picture cannot be written.
     """
     image = Path(image)
     picture = _check_picture(out or Path(f"{image.stem}.explained.png"), image)
@@ -89,7 +89,7 @@ def explain(bundle: str | Path, image: str | Path, out: Path | None = None, labe
 
 
 def _check_packages() -> None:
-    """Both at once: nobody wants to hear of the second after having installed the first."""
+    """Check both packages at once, to report both at once."""
     try:
         import captum.attr  # noqa: F401  it imports torch
     except ModuleNotFoundError as error:
@@ -97,7 +97,7 @@ def _check_packages() -> None:
 
 
 def _check_picture(path: Path, image: Path) -> Path:
-    """`path`, if a PNG may be written there."""
+    """Return `path` if a PNG may be written there."""
     shown = printable(str(path))
     if path.suffix != ".png":
         raise OutputError(f"--out {shown} does not end in .png", "For example --out picture.png.")

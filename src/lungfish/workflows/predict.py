@@ -1,4 +1,4 @@
-"""Labels for pictures: files, folders of files, bytes."""
+"""Classify pictures: files, folders of files, bytes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,23 @@ def predict(
     """Classify pictures with a bundle.
 
     Args:
-        model: a bundle's folder, or the name of a set of weights: `efficientnet_lite0.in1k`.
-        images: paths of files, of folders (their pictures, deeper ones too, in the order of their names; those are
-            the files that training would take, by suffix or without any), or the bytes of files.
-        artifact: a file name of the bundle; its default artifact if `None`.
-        top: how many classes to list in each row.
-        follow_links: also follow links that lead outside a folder.
+        model: Folder of a bundle, or a name of weights: `efficientnet_lite0.in1k`.
+        images: Paths of files, paths of folders, or bytes of files. Of a folder, all files that training would use, by
+            suffix or without any, are classified, recursively and in the order of their names.
+        artifact: File name of an artifact; the default one if `None`.
+        top: Number of classes to list in each row.
+        follow_links: Whether to follow links that lead outside a folder.
 
     Returns:
-        One row for each picture, in order; one that cannot be read has `error`, and so has a folder without pictures.
+        One row for each picture, in order. Unreadable pictures and folders without pictures have an `error`.
 
     Raises:
-        UsageError: no such bundle, set of weights or artifact.
-        BundleError: the bundle is not what its manifest says.
+        UsageError: The bundle, the weights or the artifact do not exist.
+        BundleError: The bundle differs from its manifest.
+
+    Example:
+        for row in predict("shells-bundle", ["photo.jpg"]):
+            print(row.label, row.probability)
     """
     return list(predict_each(model, images, artifact, top, follow_links=follow_links))
 
@@ -51,25 +55,25 @@ def predict_each(
     *,
     follow_links: bool = False,
 ) -> Iterator[Prediction]:
-    """As `predict`, one row at a time, in memory that does not grow with the number of pictures.
+    """Do the same as `predict`, one row at a time, in memory that does not grow with the number of pictures.
 
     Args:
-        progress: told of the fetch and export that the first use of a set of weights needs; silent if None.
+        progress: Receives the progress of fetching and exporting weights at their first use; silent if None.
     """
     pictures = _pictures(images, follow_links)
     return open_model(model, progress or Progress()).predict_each(pictures, artifact, top, in_batches=True)
 
 
 def open_model(model: str | Path, progress: Progress) -> Bundle:
-    """The bundle that `model` names, or the one made of the set of weights of that name.
+    """Open the bundle that `model` names, or make one from the weights of that name.
 
     Raises:
-        UsageError: neither a folder nor a set of weights.
-        LicenseError: the license of the weights was not accepted.
-        BundleError: not a sound bundle.
-        MachineError: the weights cannot be fetched or exported.
+        UsageError: It is neither a folder nor a name of weights.
+        LicenseError: The license of the weights was not accepted.
+        BundleError: The bundle is damaged.
+        MachineError: The weights cannot be fetched or exported.
     """
-    if os.path.exists(model):  # noqa: PTH110  unlike Path's, it never raises
+    if os.path.exists(model):  # noqa: PTH110  never raises, unlike Path's
         return open_bundle(model)
     from lungfish.workflows.published_bundle import published_bundle
 
@@ -84,15 +88,15 @@ def open_model(model: str | Path, progress: Progress) -> Bundle:
 
 def _pictures(images: Iterable[str | Path | bytes], follow_links: bool) -> Iterator[str | Path | bytes | Prediction]:
     for image in images:
-        if isinstance(image, bytes) or not os.path.isdir(image):  # noqa: PTH112  unlike Path's, it never raises
+        if isinstance(image, bytes) or not os.path.isdir(image):  # noqa: PTH112  never raises, unlike Path's
             yield image
         else:
             yield from _pictures_in(Path(image), follow_links)
 
 
 def _pictures_in(folder: Path, follow_links: bool) -> Iterator[Path | Prediction]:
-    """What training would take as a photo; the rows of links that are not followed, or of a folder without photos."""
-    from lungfish.data.sources.tree import LINK_OUT, read_tree, why_not_photo  # a single photo need not wait for it
+    """Yield the pictures of a folder that training would use, and error rows for skipped links or an empty folder."""
+    from lungfish.data.sources.tree import LINK_OUT, read_tree, why_not_photo  # imported only for folders
 
     try:
         tree = read_tree(folder, follow_links=follow_links)
