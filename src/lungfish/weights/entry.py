@@ -8,7 +8,7 @@ from lungfish.architecture import Flavour
 from lungfish.core.errors import BundleError, WeightsError
 from lungfish.runtime.preprocessing import Channels, Preprocessing
 
-ANY_PX = 224  # any value: the resolution comes from the network, and the other values do not depend on it
+ANY_PX = 224  # any value: entries do not set a resolution
 
 
 @dataclass(frozen=True)

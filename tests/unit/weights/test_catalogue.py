@@ -96,7 +96,11 @@ def test_a_wrong_row_is_refused(key: str, value: str | None, allowed: str) -> No
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("[[weights]", "x.toml: "), ("[defaults]\n", "x.toml holds defaults"), ("[[weight]]\n", "x.toml holds weight")],
+    [
+        ("[[weights]", "x.toml: "),
+        ("[defaults]\n", "x.toml contains defaults"),
+        ("[[weight]]\n", "x.toml contains weight"),
+    ],
 )
 def test_a_wrong_file_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):

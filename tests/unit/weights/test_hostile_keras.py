@@ -131,8 +131,8 @@ def named_type(file: Any) -> None:
         (absurd_shape, r"claims to contain 4,611,\d\d\d,[\d,]+ bytes but has"),
         (shape_that_wraps_around, "claims to contain 18,446,744,[\\d,]+ bytes but has"),
         (bomb, r"claims to contain 12\d,\d\d\d,\d\d\d bytes but has"),
-        (cycle, "/conv1/again is in a cycle"),
-        (cycle_to_the_root, "/conv1/again is in a cycle"),
+        (cycle, "/conv1/again is part of a cycle"),
+        (cycle_to_the_root, "/conv1/again is part of a cycle"),
         (depth, "too deep"),
         (compound, "conv1/more is not plain numbers"),
         (text, "conv1/more is not plain numbers"),
@@ -163,7 +163,7 @@ def test_a_crowd_of_objects(published: Path, monkeypatch: pytest.MonkeyPatch, re
 def test_hdf5_with_numbers_that_are_not_finite(published: Path, refused: Refused) -> None:
     with h5py.File(published, "r+") as file:
         file["conv1/conv1/kernel:0"][0] = np.nan
-    refused(published, ARCH, "keras", f"cannot be used: {STEM} holds NaN or infinity")
+    refused(published, ARCH, "keras", f"cannot be used: {STEM} contains NaN or infinity")
 
 
 def test_big_endian_numbers_are_numbers(published: Path, arrays: dict[str, np.ndarray]) -> None:

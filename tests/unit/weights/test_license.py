@@ -47,7 +47,7 @@ def test_an_unknown_license_says_where_it_was_looked_for_and_what_to_do() -> Non
     message, hint = caught.value.message, caught.value.hint
     assert "no license is stated for the weights mobilenet_v2.tv_in1k" in message
     assert UNKNOWN.license_source in message
-    assert "The code they came with: BSD-3-Clause." in message
+    assert "The code they came with is under BSD-3-Clause." in message
     assert UNKNOWN.training_data in message
     assert UNKNOWN.url in hint
     assert hint.endswith("lungfish weights fetch mobilenet_v2.tv_in1k --accept-license NOASSERTION")

@@ -42,7 +42,7 @@ def read_entries(file: str, text: str) -> Iterator[WeightsEntry]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{file}: {error}") from None
     if not {"weights"} <= document.keys() <= {"defaults", "weights"}:
-        raise ValueError(f"{file} holds {', '.join(document)}; allowed: defaults, weights")
+        raise ValueError(f"{file} contains {', '.join(document)}; allowed: defaults, weights")
     for number, row in enumerate(document["weights"], start=1):
         where = f"{file}, {row.get('name', f'row {number}')}"
         yield read_entry(where, document.get("defaults", {}) | row)

@@ -64,7 +64,7 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, so
     from lungfish.nn import Network
 
     network = Network(arch, find_source(source).flavour_of(arch))
-    find_layout(source, arch)  # fail early
+    find_layout(source, arch)  # fail before reading the file
     state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), arch, source)
     fill(network, state, source)
     return network.eval()

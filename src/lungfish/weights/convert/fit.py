@@ -99,7 +99,7 @@ def _defect(tensor: object, is_count: bool) -> str:
     numbers = torch.as_tensor(tensor)
     if numbers.layout != torch.strided or numbers.is_meta:
         return "is not a plain tensor"
-    return "" if torch.isfinite(numbers).all() else "holds NaN or infinity"
+    return "" if torch.isfinite(numbers).all() else "contains NaN or infinity"
 
 
 def _listed(kind: str, problems: list[str]) -> str:

@@ -159,7 +159,7 @@ def _local_record(store: Store, entry: WeightsEntry, accepted: str) -> WeightsRe
             entry, location=current_entry.location, sha256=current_entry.sha256, bytes=current_entry.bytes
         )
     current = replace(record, accepted_license=accepted)
-    if current_entry != record.entry:  # the catalogue was corrected
+    if current_entry != record.entry:  # corrected in the catalogue: what was derived is outdated
         current = replace(current, entry=current_entry, converted_sha256="", verified=None)
     if current != record:
         store.write_record(current)

@@ -124,7 +124,7 @@ class Hdf5Process:
         except (EOFError, ValueError):
             code = self._end()
             raise WorkerError(
-                f"the process that reads HDF5 files did not start: {bounds.passed or _describe_exit(code)}",
+                f"the process that reads HDF5 files did not start: {bounds.exceeded or _describe_exit(code)}",
                 f"To see why, run: python {' '.join(CHILD[1:])}",
             ) from None
         return process

@@ -105,7 +105,7 @@ class PickleMachine:
         line = self._file.readline(MAX_NAME_BYTES + 1)
         self._bytes_left -= len(line)
         if not line.endswith(b"\n"):
-            raise DamagedError(f"its pickle holds a name of more than {MAX_NAME_BYTES} bytes")
+            raise DamagedError(f"its pickle contains a name of more than {MAX_NAME_BYTES} bytes")
         return line[:-1].decode()
 
     def _since_mark(self) -> list[Any]:

@@ -53,7 +53,7 @@ def _named(path: Path, value: object) -> dict[str, object]:
         parts = [part for part in PARTS if isinstance(value.get(part), Mapping)]
         if len(parts) > 1:
             raise WeightsError(
-                f"{shown} holds {' and '.join(parts)}; the choice is ambiguous",
+                f"{shown} contains {' and '.join(parts)}; the choice is ambiguous",
                 f'Save one of them separately: torch.save(torch.load(FILE)["{parts[0]}"], "one.pth").',
             )
         value = value[parts[0]] if parts else value

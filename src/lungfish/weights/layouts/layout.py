@@ -93,10 +93,10 @@ class TensorSlot:
 
 
 def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
-    """Our name of every tensor of `arch`, and where `layout` keeps it.
+    """Return the place of every tensor of `arch` in `layout`, by our names.
 
     Raises:
-        UsageError: the layout knows no place for a module.
+        UsageError: The layout has no place for a module.
     """
     modules = _module_names(arch, layout)
     found = {}

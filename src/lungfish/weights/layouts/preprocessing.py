@@ -1,4 +1,4 @@
-"""Give the usual preprocessing of each library's models, for checkpoints that do not state theirs."""
+"""Define the usual preprocessing of each library's models, for checkpoints that do not state theirs."""
 
 from __future__ import annotations
 
