@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test parity check fix bench clean
+.PHONY: help setup demo test parity check fix bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile
@@ -22,12 +22,13 @@ parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Kera
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "parity or not parity" tests/parity \
 		--parity-page docs/learn/parity.md
 
-check: $(VENV)/.dev  ## lint, types, layers, dependencies
+check: $(VENV)/.dev  ## lint, types, layers, dependencies, vocabulary
 	$(BIN)/ruff check --no-cache  # a cached verdict does not see that a module came or went
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+	$(BIN)/python tests/contract/vocabulary.py docs/glossary.md src tests benchmarks
 
 fix: $(VENV)/.dev  ## format, and mend what ruff can
 	$(BIN)/ruff format
@@ -36,11 +37,14 @@ fix: $(VENV)/.dev  ## format, and mend what ruff can
 bench: $(VENV)/.bench  ## measure the claims about speed and memory
 	$(BIN)/python benchmarks/main_job.py
 
+docs: $(VENV)/.docs  ## build the documentation in site/; a broken link is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+
 setup: $(VENV)/.dev  ## an environment to work in
 	$(BIN)/pre-commit install
 
-clean:  ## remove the environments
-	rm -rf $(VENV) $(BASE)
+clean:  ## remove the environments and the site
+	rm -rf $(VENV) $(BASE) site
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,6 +63,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python $(PIP) --editable '.[train,dev,bench]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.train
+	$(BIN)/python $(PIP) --editable '.[train,docs]'
 	@touch $@
 
 $(VENV)/.parity: $(VENV)/.dev

@@ -155,8 +155,8 @@ def run_watched(folder: Path, seed: int, out: Path, minutes: float) -> None:
         del stage["settings"]
     row = {
         "counts": result.counts,
-        "test": result.test["top1"],
-        "test_fp32": result.artifacts[0]["top1"],
+        "test": result.test.top1,
+        "test_fp32": result.artifacts[0].top1,
         "judged": watched["networks"],
         "candidates": candidates,
         "seconds": result.seconds,

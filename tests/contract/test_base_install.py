@@ -11,7 +11,7 @@ from lungfish.core.hashing import sha256_bytes
 
 Fresh = Callable[..., Any]
 TORCH_FREE_ROOMS = (
-    *("core", "architecture", "costs", "runtime", "export", "quantization", "evaluation", "pictures", "data", "cli"),
+    *("core", "architecture", "costs", "runtime", "exporters", "quantization", "evaluation", "pictures", "data", "cli"),
 )
 
 COMMAND = """
@@ -38,8 +38,8 @@ for name in result:
 
 
 WORKFLOWS = (
-    *("predict", "evaluate", "explain", "models", "describe", "compare", "scale", "doctor"),
-    *("weights.list", "weights.search", "weights.show", "weights.licenses"),
+    *("predict", "evaluate", "explain", "slim", "models", "describe", "compare", "scale", "doctor"),
+    *("weights.list", "weights.names", "weights.search", "weights.show", "weights.licenses"),
 )
 
 
@@ -59,6 +59,12 @@ def test_evaluate(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -
     outcome = fresh_python(COMMAND, "evaluate", color_bundle, color_photos, base_install=True)
     assert outcome["code"] == 0
     assert "1.0000" in outcome["out"]
+
+
+def test_slim(fresh_python: Fresh, color_bundle: Path, tmp_path: Path) -> None:
+    outcome = fresh_python(COMMAND, "slim", color_bundle, "--out", tmp_path / "slim", base_install=True)
+    assert outcome["code"] == 0
+    assert sorted(path.name for path in (tmp_path / "slim").iterdir()) == ["bundle.json", "labels.txt", "model.onnx"]
 
 
 def test_doctor_says_what_is_not_installed(fresh_python: Fresh) -> None:
@@ -148,6 +154,21 @@ result = [row.label for row in lf.load(sys.argv[1]).predict(sys.argv[2:])]
     assert fresh_python(code, color_bundle, *paths, base_install=True) == ["blue", "red"]
 
 
+def test_loading_weights_names_its_extra(fresh_python: Fresh) -> None:
+    code = """
+import lungfish as lf
+result = []
+for name in ("efficientnet_lite0.in1k", "no/such/bundle"):
+    try:
+        lf.load(name)
+    except lf.LungfishError as error:
+        result.append(str(error))
+"""
+    weights, gone = fresh_python(code, base_install=True)
+    assert "pip install 'lungfish[train]'" in weights
+    assert "no/such/bundle" in gone
+
+
 def test_nothing_of_training_is_imported_even_where_it_is_installed(
     fresh_python: Fresh, color_bundle: Path, color_photos: Path, train_modules: tuple[str, ...]
 ) -> None:
@@ -157,6 +178,14 @@ def test_nothing_of_training_is_imported_even_where_it_is_installed(
         outcome = fresh_python(COMMAND, *arguments)
         assert outcome["code"] == 0
         assert not set(train_modules) & set(outcome["modules"])
+    code = """
+import sys
+import lungfish as lf
+lf.load(sys.argv[1]).predict(sys.argv[2])
+lf.Recipe(finetune=lf.Finetune(), full=lf.Full())
+result = sorted({name.partition(".")[0] for name in sys.modules})
+"""
+    assert not set(train_modules) & set(fresh_python(code, color_bundle, color_photos / "red" / "0.png"))
 
 
 def test_help_and_version_import_nothing_heavy(fresh_python: Fresh, train_modules: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ OPTIONS = {
     "predict": {"--artifact", "--top", "--json"},
     "evaluate": {"--split", "--min-top1", "--baseline", "--no-class-worse", "--json"},
     "explain": {"--out", "--label", "--json"},
+    "slim": {"--out", "--artifact", "--json"},
     "models": {"--json"},
     "describe": {"--layers", "--precision", "--plot", "--json"},
     "compare": {"--photos", "--split", "--latency", "--threads", "--plot", "--json"},

@@ -1,9 +1,10 @@
-"""The pages of `docs/learn` and the guides say what their own code prints.
+"""README, the guides and the pages of `docs/learn` show what their own code prints.
 
 Every `sh` and `python` block of a page is run, in order, in a folder with nothing but the records in `benchmarks/`, or
-for a guide in one that holds `photo.png` and `photos/`. A `text` block right after one is what it must print on stdout;
-`text measured` is a figure of one machine, `text example` something that runs elsewhere: these are not compared. A
-picture that a block writes must be the one that lies beside the page.
+for README and a guide in one that holds `photo.png` and `photos/`, the guide of bundles also `photos-bundle/`. A `text`
+block right after one is what it must print on stdout; `text measured` holds figures of one machine and is not compared.
+`text example`, `sh example` and `python example` show what runs elsewhere. A picture that a block writes must be the
+one that lies beside the page.
 """
 
 from __future__ import annotations
@@ -46,15 +47,17 @@ class Block:
 def blocks_of(page: Path) -> list[Block]:
     fences = FENCE.findall(page.read_text(encoding="utf-8"))
     blocks = []
-    for (language, _, code), (following, note, printed) in pairwise([*fences, ("", "", "")]):
+    for (language, kind, code), (following, note, printed) in pairwise([*fences, ("", "", "")]):
         if language in ("sh", "python"):
+            if kind.strip() == "example":
+                continue
             blocks.append(Block(language, code, printed if following == "text" and not note.strip() else None))
         else:
             assert language == "text", f"{page.name}: a block of {language} is run by nothing"
     return blocks
 
 
-PAGES, GUIDES = sorted(LEARN.glob("*.md")), sorted(DOCS.glob("*.md"))
+PAGES, GUIDES = sorted(LEARN.glob("*.md")), [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
 def test_there_are_pages_with_code() -> None:
@@ -86,8 +89,13 @@ def test_guide(
     write_digits(tmp_path / "photos", count=8)
     shutil.copy(tmp_path / "photos" / "0" / "0000.png", tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
-    is_of_repositories = guide.stem == "repositories"
-    run_page(guide, lungfish, request.getfixturevalue("repository") if is_of_repositories else None)
+    is_of_repositories, is_of_bundles = guide.stem == "repositories", guide.stem == "bundle"
+    if is_of_bundles:
+        shutil.copytree(request.getfixturevalue("trained").bundle, tmp_path / "photos-bundle")
+    printed = run_page(guide, lungfish, request.getfixturevalue("repository") if is_of_repositories else None)
+    if is_of_bundles:
+        _, by_lungfish, without_it, _ = printed
+        assert without_it == by_lungfish
 
 
 @pytest.fixture
@@ -131,8 +139,9 @@ def _small_network(_classifier: object) -> Any:
     return Mean()
 
 
-def run_page(page: Path, lungfish: Callable[..., Any], stand_ins: Mapping[str, str] | None = None) -> None:
-    """Run the blocks of a page, with other texts in the place of some of theirs."""
+def run_page(page: Path, lungfish: Callable[..., Any], stand_ins: Mapping[str, str] | None = None) -> list[str]:
+    """Run the blocks of a page, with other texts in the place of some of theirs; return what each prints."""
+    all_printed = []
     for number, block in enumerate(blocks_of(page), start=1):
         code = block.code
         for text, stand_in in (stand_ins or {}).items():
@@ -143,6 +152,8 @@ def run_page(page: Path, lungfish: Callable[..., Any], stand_ins: Mapping[str, s
         printed = run_python(code) if block.language == "python" else run_commands(code, lungfish)
         if block.printed is not None:
             assert printed == block.printed, f"{page.name}, block {number}"
+        all_printed.append(printed)
+    return all_printed
 
 
 def run_python(code: str) -> str:
@@ -170,9 +181,3 @@ def test_every_picture_is_of_a_page() -> None:
     for picture in LEARN.glob("*.svg"):
         assert f"]({picture.name})" in pages
         assert picture.name in code
-
-
-def test_links_lead_somewhere() -> None:
-    for page in [*PAGES, *GUIDES]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -69,7 +69,7 @@ def damaged(
         (truncated, r"labels\.txt has 13 bytes; bundle\.json says 14\nCopy"),
         (edited, r"model\.onnx was altered: its SHA-256 is not the one in bundle\.json\nCopy"),
         (outside, r"bundle\.json.*'\.\./model\.onnx'; it must be a plain file name inside the bundle\nCopy"),
-        (external, r"the model keeps tensors in other files.*\n"),
+        (external, r"the model stores tensors in other files.*\n"),
         (newer, r"bundle\.json has schema 2; this lungfish reads up to 1\nUpgrade lungfish: pip install"),
         (unknown, r"unknown architecture resnet_900: .*\nIf a newer lungfish made the bundle, upgrade"),
     ],

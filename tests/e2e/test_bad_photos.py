@@ -56,7 +56,7 @@ def test_no_images(train_refused: Refusal, tmp_path: Path, files: tuple[str, ...
 
 def test_photos_without_labels(train_refused: Refusal, digits: Path) -> None:
     words = train_refused(digits / "0")
-    assert re.match(r"the photos in .* lie in no class folders", words)
+    assert re.match(r"the photos in .* are not in class folders", words)
     assert "image,label\n0000.png,CLASS\n" in words
 
 
@@ -70,8 +70,8 @@ def test_a_class_with_too_few_photos(train_refused: Refusal, digits: Path) -> No
     for photo in sorted((digits / "1").iterdir())[2:]:
         photo.unlink()
     words = train_refused(digits)
-    assert "too few photos in a class: '1' has 2 photos" in words
-    assert "merge it with another class" in words
+    assert words.startswith("'1' has 2 photos; 3 is the least\n")
+    assert "merge the class with another one" in words
 
 
 def test_copies_do_not_make_a_class_larger(train_refused: Refusal, digits: Path) -> None:
@@ -130,7 +130,7 @@ def test_bad_files_are_skipped_and_named(lungfish: Run, digits: Path, tiny: Path
         "0/text.jpg": (b"hello", "not a picture"),
         "1/empty.png": (b"", "empty file"),
         "1/vast.png": (png_header(60_000, 60_000), "more than the 178,956,970 pixels allowed"),
-        "2/film.mp4": (b"x", r"\.mp4 is not a kind of picture"),
+        "2/film.mp4": (b"x", r"\.mp4 is not a supported picture format"),
     }
     for name, (data, _) in bad.items():
         (digits / name).write_bytes(data)
@@ -174,7 +174,7 @@ def test_loops_of_links(lungfish: Run, train_refused: Refusal, digits: Path, tin
     assert ended.code == 0
     assert sum(ended.json["counts"].values()) == 24
     assert {row["file"] for row in ended.json["skipped"]} == {"0/round", "1/self"}
-    assert "a link to a folder that is read already" in [row["reason"] for row in ended.json["skipped"]]
+    assert "a link to a folder that is already read" in [row["reason"] for row in ended.json["skipped"]]
     assert "self" in train_refused(digits / "1" / "self")
 
 
@@ -186,7 +186,7 @@ def test_a_folder_that_may_not_be_read(
         ended = command("train", digits, "--out", tmp_path / "bundle", cache=cache, prelude=obey_permissions)
         (digits / "1").chmod(0o755)
     assert ended.code == 3
-    assert re.fullmatch(r"error: cannot read .*digits/1: Permission denied\nGive yourself permission.*\n", ended.err)
+    assert re.fullmatch(r"error: cannot read .*digits/1: Permission denied\nChange its permissions.*\n", ended.err)
     assert ended.out == ""
 
 

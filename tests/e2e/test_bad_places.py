@@ -22,7 +22,7 @@ Untouched = Callable[[Path], AbstractContextManager[None]]
     [
         ("digits/bundle", "is inside the photos"),
         ("digits/0/x/bundle", "is inside the photos"),
-        ("digits", "is the photos themselves"),
+        ("digits", "is the folder of the photos"),
         (".", "is around the photos"),
     ],
 )
@@ -48,7 +48,7 @@ def test_force_on_a_folder_that_is_no_bundle(
     if content is not None:
         (tmp_path / "thesis" / "bundle.json").write_text(content)
     assert re.match(
-        r".*thesis is no bundle: --force replaces only a folder that holds a valid bundle\.json\nChoose another --out",
+        r".*thesis is not a bundle: --force replaces only .* that holds a valid bundle\.json\nChoose another --out",
         train_refused(digits, "--out", tmp_path / "thesis", "--force"),
     )
 

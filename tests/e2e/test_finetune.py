@@ -45,7 +45,7 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, tiny: Path, 
         options = ("--weights", tiny, "--recipe", recipe, "--out", tmp_path / name, "--json", "--resume")
         ended = lungfish("train", photos, *options)
         assert ended.code == 0, ended.err + ended.out
-        assert "Nothing to resume: the job begins anew\n" in ended.err
+        assert "Nothing to resume; starting from the beginning\n" in ended.err
         return ended.json
 
     probe, tuned = train("probe", "probe"), train(recipe, "tuned")
@@ -63,4 +63,4 @@ def test_a_bundle_tells_how_it_learned(lungfish: Any, photos: Path, tiny: Path, 
     assert "The last 5 of 6 blocks" in " ".join(card.split())
     resolved = read_recipe(str(recipe)).for_photos(tuned["counts"]["train"])
     assert read_recipe(str(tmp_path / "tuned" / "recipe.toml")) == resolved
-    assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe()
+    assert read_recipe(str(tmp_path / "probe" / "recipe.toml")) == Recipe(name="probe")

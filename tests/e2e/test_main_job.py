@@ -35,7 +35,7 @@ KEYS = {  # of the contract in docs and scripts: more may come, none may go
     " estimate_seconds",
 }
 STEPS = "Fitting the head|Exporting and quantizing"
-COUNTS = r"(photos|Proving the artifacts|Evaluate): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"
+COUNTS = r"(photos|Measuring the artifacts|Evaluating): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"
 
 
 def keys(what: str) -> set[str]:
@@ -156,10 +156,21 @@ def test_the_same_photos_under_another_name_give_the_same_models_and_the_trunk_r
         raise AssertionError("features that are in the cache were computed again")
 
     monkeypatch.setattr(OnnxTrunk, "__call__", busy)
-    result = lf.train(tmp_path / "renamed", tmp_path / "bundle", weights=str(trained.weights), recipe="probe", seed=0)
+    recipe = lf.Recipe(name="probe")
+    result = lf.train(tmp_path / "renamed", tmp_path / "bundle", weights=str(trained.weights), recipe=recipe, seed=0)
     assert model_bytes(tmp_path / "bundle") == model_bytes(trained.bundle)
     assert set(result.to_json()) == set(trained.ended.json)
-    assert result.to_json()["test"] == trained.ended.json["test"]
+    value = json.loads(json.dumps(result.to_json()))
+    for key in ("classes", "counts", "test", "val", "default", "thresholds", "known_threshold", "skipped", "leaks"):
+        assert value[key] == trained.ended.json[key], key
+    assert {key for row in value["candidates"] for key in row} == {
+        key for row in trained.ended.json["candidates"] for key in row
+    }
+    assert value["bundle"] == str(result.folder) == str(tmp_path / "bundle")
+    assert round(result.test.top1, 6) == value["test"]["top1"]
+    assert [row.to_json()["top1"] for row in result.artifacts] == [row["top1"] for row in value["artifacts"]]
+    assert result.bundle.labels == result.classes
+    assert repr(result).startswith(f"<TrainResult bundle: {100 * result.test.top1:.1f} % of ")
     one, two = (json.loads((b / "bundle.json").read_text()) for b in (tmp_path / "bundle", trained.bundle))
     assert one["data"] == two["data"]
 

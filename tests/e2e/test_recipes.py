@@ -34,7 +34,7 @@ def recipe_file(folder: Path, text: str) -> Path:
 def test_auto_says_what_it_will_do_and_why_it_stopped(train: Any, tmp_path: Path) -> None:
     result = train()
     assert result["recipe"] == "auto"
-    assert "Planned, as far as validation improves:\nfinetune: about " in result["logged"]
+    assert "Planned; each stage is kept only if it improves on validation photos:\nfinetune: about " in result["logged"]
     first, second = result["candidates"][:2]
     assert (first["recipe"], first["kept"]) == ("probe", True)
     assert second["recipe"] == "finetune"
@@ -68,7 +68,7 @@ def test_full_trains_the_stem_too(train: Any, tmp_path: Path) -> None:
     )
     kept = result["candidates"][-1]["kept"]
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert ("All layers, trained on from bundle:tiny" in card) is kept
+    assert ("All layers, fine-tuned from bundle:tiny" in card) is kept
 
 
 @pytest.mark.usefixtures("copied_int8")
@@ -134,7 +134,7 @@ def test_what_is_refused(
         ("pretrained = false", "without pretrained weights all layers are trained"),
         ("[full]\nworkers = -2", "workers is -2"),
         ('[full]\npolicy = "trivail"', "Did you mean trivial?"),
-        ("[full]\nview = 4", "no full setting is called 'view'"),
+        ("[full]\nview = 4", "unknown full setting: 'view'"),
         ("finetune = 3", "it must be a table"),
         ("[finetune]\nlearning_rate = 0.0", "learning_rate is 0.0"),
     ],

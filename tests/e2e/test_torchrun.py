@@ -68,7 +68,7 @@ def pair(
         assert [job.ended(process) for process in ranks] == [0, 0], job.log
     stop_forkserver()  # the launcher of the next test needs the memory
     check(job)
-    assert job.log.count("* the default; figures on 6 test photos") == 1
+    assert job.log.count("* the default; every figure is measured on the file itself, with 6 test photos") == 1
     return job
 
 
@@ -80,7 +80,7 @@ def check(job: WarmJob) -> None:
     lf.load(job.bundle)  # checks the hash of every file
     assert {row["stage"] for row in job.epochs()} == {"finetune", "full"}
     for step in ("finetune", "full"):
-        assert re.search(rf"^{step}: kept: epoch \d of \d", job.log, re.MULTILINE), job.log
+        assert re.search(rf"^{step}: kept\. Epoch \d of \d", job.log, re.MULTILINE), job.log
 
 
 def test_two_processes_make_what_one_makes(

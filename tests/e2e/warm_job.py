@@ -153,7 +153,7 @@ class WarmJob:
     def finish(self) -> None:
         """Go on to the end, which must be good."""
         assert self.ended(self.start()) == 0, self.log
-        assert re.search(r"^(finetune|full): kept: epoch", self.log, re.MULTILINE), "what was trained must count"
+        assert re.search(r"^(finetune|full): kept\. Epoch", self.log, re.MULTILINE), "what was trained must count"
         assert not list(self.cache.glob("runs/*"))
 
     def epochs(self) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def test_bundle_json(attack: Callable[[], bytes], words: str, tmp_path: Path) ->
 def test_metadata_of_a_model(attack: Callable[[], bytes]) -> None:
     preprocess = Preprocessing(8)
     metadata = graph_metadata(["a", "b"], preprocess) | {"labels": attack().decode()}
-    with pytest.raises(BundleError, match="the labels inside model are not those of the bundle"):
+    with pytest.raises(BundleError, match="the labels metadata of model does not match the bundle"):
         check_metadata(metadata, ["a", "b"], preprocess, "model")
 
 

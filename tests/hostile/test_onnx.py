@@ -320,19 +320,19 @@ ATTACKS = {
     a_tensor_behind_a_tag_of_five_bytes: "not an ONNX file",
     an_ort_flatbuffer: "not a valid ONNX file",
     ort_format: "not an? (valid )?ONNX file",
-    external_data: "keeps tensors in other files",
+    external_data: "stores tensors in other files",
     external_data_in_a_second_graph_field: "not a valid ONNX file",
-    a_sparse_tensor: "holds sparse tensors",
-    training_steps: "holds training steps",
-    local_functions: "defines operators of its own",
-    operators_of_microsoft: "names the domain of an operator",
-    a_standard_domain_by_another_name: "names the domain of an operator",
-    an_endless_loop: "holds a graph inside an operator",
-    a_division_that_traps: "'least' of ONNX's type 7",
-    expand_to_4_gb: "'shape' of ONNX's type 7",
-    constant_of_4_gb: "'shape' of ONNX's type 7",
-    a_convolution_to_34_gb: "bytes of activations for a photo; at most 2,147,483,648",
-    activations_that_all_live_at_once: "bytes of activations for a photo; at most 2,147,483,648",
+    a_sparse_tensor: "contains sparse tensors",
+    training_steps: "contains training steps",
+    local_functions: "defines custom operators",
+    operators_of_microsoft: "sets the domain of an operator",
+    a_standard_domain_by_another_name: "sets the domain of an operator",
+    an_endless_loop: "contains a graph inside an operator",
+    a_division_that_traps: "'least' of ONNX type 7",
+    expand_to_4_gb: "'shape' of ONNX type 7",
+    constant_of_4_gb: "'shape' of ONNX type 7",
+    a_convolution_to_34_gb: "bytes of activations per photo; at most 2,147,483,648",
+    activations_that_all_live_at_once: "bytes of activations per photo; at most 2,147,483,648",
     a_week_of_multiply_adds: "multiply-adds for 8 photos; at most",
     pads_of_a_million: "pads are out of range",
     strides_of_zero: "strides are out of range",
@@ -342,15 +342,15 @@ ATTACKS = {
     dilations: "it must have",
     sides_that_overflow: "shape .4294967296",
     a_negative_side: "sides of 1 or more",
-    fewer_numbers_than_the_shape_says: "does not hold the numbers of 'weights'",
-    numbers_in_two_places: "does not hold the numbers of 'weights'",
-    a_value_before_it_is_computed: "before it is there",
+    fewer_numbers_than_the_shape_says: "does not contain the data of 'weights' exactly once",
+    numbers_in_two_places: "does not contain the data of 'weights' exactly once",
+    a_value_before_it_is_computed: "before it is computed",
     a_value_that_is_computed_twice: "defines 'pixels' twice",
     an_output_of_another_shape: "up to 4 sides",
-    a_shape_that_is_not_true: "declares 'pixels'",
-    another_operator_set: "is written for operator sets",
+    a_shape_that_is_not_true: "declares another type or shape for 'pixels'",
+    another_operator_set: "uses operator sets",
     metadata_that_is_no_text: "not UTF-8",
-    graphs_20_deep: "holds a graph inside an operator",
+    graphs_20_deep: "contains a graph inside an operator",
     groups_10_000_deep: "ONNX file",
     a_number_where_text_belongs: "field 2 in an ONNX Graph",
     empty_nodes: "more than 200,000 fields",
@@ -368,7 +368,7 @@ def test_attacks(attack: Callable[[ModelProto], bytes], words: str, color_model:
 
 @pytest.mark.parametrize("operator", ["Identity", "NonZero", "Gather", "Resize", "ScatterND", "Einsum", "relu", "\x1b"])
 def test_operators_that_are_not_listed(operator: str, color_model: Sound) -> None:
-    with pytest.raises(BundleError, match=r"uses the operator '.*'; allowed are Add, Cast, Clip, "):
+    with pytest.raises(BundleError, match=r"uses the operator '.*'; allowed: Add, Cast, Clip, "):
         checked_graph(insert(color_model(), [helper.make_node(operator, ["pixels"], ["new"])]), BATCH_SIZE)
 
 
@@ -393,7 +393,7 @@ def test_external_data_inside_an_attribute(color_model: Sound, field: str) -> No
     (value.add() if hasattr(value, "add") else value).SetInParent()
     model = color_model()
     model.graph.node[0].attribute.append(attribute)
-    with pytest.raises(BundleError, match=r"in an ONNX Attribute|holds a graph inside"):
+    with pytest.raises(BundleError, match=r"in an ONNX Attribute|contains a graph inside"):
         checked_graph(model.SerializeToString(), BATCH_SIZE)
 
 

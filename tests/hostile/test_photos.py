@@ -133,16 +133,16 @@ ATTACKS = {
         jpeg_of_several_scans_with_sides(7_000)[:-2] + (SCAN + b"\0\2") * 60,
         "more than 61 scans",
     ),
-    "coefficients": (jpeg_of_several_scans_with_sides(11_000), "a JPEG of several scans take 1.2 GB"),
-    "scans of one component": (jpeg_with_one_component_in_its_first_scan(), "a JPEG of several scans take 1.7 GB"),
+    "coefficients": (jpeg_of_several_scans_with_sides(11_000), "a multi-scan JPEG take 1.2 GB"),
+    "scans of one component": (jpeg_with_one_component_in_its_first_scan(), "a multi-scan JPEG take 1.7 GB"),
     "segments of a JPEG": (jpeg_with(b"\xff\xfe\0\2" * MAX_SEGMENTS), "more than the 100,000 segments"),
-    "bytes between segments": (jpeg_with(bytes(1 << 17)), "131,072 bytes that belong to no segment"),
+    "bytes between segments": (jpeg_with(bytes(1 << 17)), "131,072 bytes outside of any segment"),
     "EXIF in pieces": (exif_of(MAX_EXIF_BYTES + 1), "bytes of EXIF"),
     "chunks of a PNG": (png_with(b"abCd", MAX_SEGMENTS), "more than the 100,000 segments"),
     "color profiles": (png_with_color_profiles(11), "more than the 10 color profiles"),
     "a large text": (png_with(b"zTXtx\0\0" + zlib.compress(bytes(2 << 20)), 1), "too large for PngImagePlugin"),
     "comments of a GIF": (gif_with_comments(MAX_SEGMENTS), "more than the 100,000 segments"),
-    "bytes between blocks": (encoded(Image.new("P", (8, 8)), "GIF")[:13] + bytes(1 << 18), "belong to no segment"),
+    "bytes between blocks": (encoded(Image.new("P", (8, 8)), "GIF")[:13] + bytes(1 << 18), "outside of any segment"),
     "a canvas held four times": (webp_with_sides(8_500), "as WEBP take 1.2 GB"),
 }
 
@@ -249,6 +249,6 @@ def test_only_the_first_picture_of_several_counts() -> None:
 def test_a_huge_strip(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """No whole factor reduces it, so that turning it would hold it twice; 20 to 1 is read."""
     monkeypatch.setattr(decoder, "HUGE_PIXELS", 1000)
-    with pytest.raises(UnreadablePhotoError, match=f"{size[0]} x {size[1]} pixels, of which one side is more than 20"):
+    with pytest.raises(UnreadablePhotoError, match=f"{size[0]} x {size[1]} pixels: one side is more than 20"):
         decode(encoded(photo(*size), "PNG"))
     assert decode(encoded(photo(10, 200), "PNG")).size == (10, 200)

@@ -78,7 +78,7 @@ def test_a_name_that_leads_elsewhere_once_it_was_checked(place: Any, monkeypatch
     answers = iter([[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))]])
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: next(answers, None) or resolve("127.0.0.1", *a[1:], **k))
     with (
-        pytest.raises(DownloadError, match=r"rebound\.example is at 127\.0\.0\.1"),
+        pytest.raises(DownloadError, match=r"rebound\.example resolves to 127\.0\.0\.1"),
         request.get(Route(f"https://rebound.example:{place.port}/"), {}),
     ):
         pass
@@ -121,7 +121,7 @@ def test_a_body_that_trickles(place: Any, reply: Any, path: str, monkeypatch: py
     monkeypatch.setattr(request, "GRACE_S", 0.1)
     place.answer(path, reply(200, pieces(1000, 1, [], pause_s=0.02)))
     began = time.monotonic()
-    with pytest.raises(LungfishError, match="slower than 10,000 bytes a second"):
+    with pytest.raises(LungfishError, match="slower than 10,000 bytes per second"):
         first(place)
     assert time.monotonic() - began < 10
 

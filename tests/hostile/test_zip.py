@@ -60,13 +60,13 @@ def a_member_before_the_file() -> bytes:
 
 
 ATTACKS: dict[Callable[[], bytes], str] = {
-    a_name_that_is_a_zero_byte: r"holds '\\\\x00', which is no path",
-    no_name: "holds '', which is no path",
-    device_with_a_space: "holds 'aux .txt', which is no path inside it on every system",
-    device_with_spaces_and_endings: r"holds 'NuL   \.tar\.gz', which is no path",
-    device_with_a_superscript: r"holds 'COM¹\.txt', which is no path",
-    a_member_before_the_file: "a member begins before the file",
-    console: r"holds 'folder/CONIN\$', which is no path",
+    a_name_that_is_a_zero_byte: r"contains '\\\\x00', which is not a portable path",
+    no_name: "contains '', which is not a portable path",
+    device_with_a_space: "contains 'aux .txt', which is not a portable path inside the archive",
+    device_with_spaces_and_endings: r"contains 'NuL   \.tar\.gz', which is not a portable path",
+    device_with_a_superscript: r"contains 'COM¹\.txt', which is not a portable path",
+    a_member_before_the_file: "a member has a negative offset",
+    console: r"contains 'folder/CONIN\$', which is not a portable path",
 }
 
 
@@ -89,5 +89,5 @@ def test_a_directory_of_an_absurd_size(tmp_path: Path, monkeypatch: pytest.Monke
     """Each entry of 46 bytes takes 600 in memory, before the members are counted."""
     monkeypatch.setattr(zip_directory, "MAX_DIRECTORY_BYTES", 2000)
     (tmp_path / "a.zip").write_bytes(archive(*map(str, range(50))))
-    with pytest.raises(WeightsError, match="its directory takes more than 2,000 bytes"):
+    with pytest.raises(WeightsError, match="its directory is larger than 2,000 bytes"):
         unpack(tmp_path / "a.zip", tmp_path / "out")

@@ -25,7 +25,7 @@ from queue import Queue
 from mutants import Mutant, sample
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
-PACKAGES = ["core", "architecture", "costs", "export", "runtime", "data", "training", "weights", "deploy", "job"]
+PACKAGES = ["core", "architecture", "costs", "exporters", "runtime", "data", "training", "weights", "deploy", "job"]
 PACKAGES += ["quantization", "workflows"]
 COUNT, SEED = 80, 0
 TIME_S = 60  # for each mutant

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 ROOTS = (
-    *("lungfish.architecture", "lungfish.costs", "lungfish.nn", "lungfish.export.onnx_graph"),
+    *("lungfish.architecture", "lungfish.costs", "lungfish.nn", "lungfish.exporters.onnx_graph"),
     *("lungfish.weights.layouts", "lungfish.weights.convert.exchange", "lungfish.weights.formats.checkpoint"),
     *("lungfish.weights.verify.reference", "lungfish.weights.verify.keras_reference"),
 )

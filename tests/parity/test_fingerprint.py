@@ -105,7 +105,7 @@ def test_it_changes_with_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_it_covers() -> None:
     names = {file.relative_to(module.SOURCE / "lungfish").as_posix() for file in proven_files()}
-    covered = {"architecture/lowering.py", "costs/count.py", "nn/blocks.py", "export/onnx_graph.py"}
+    covered = {"architecture/lowering.py", "costs/count.py", "nn/blocks.py", "exporters/onnx_graph.py"}
     assert covered | {"weights/layouts/keras.py", "weights/formats/pytorch.py", "weights/formats/keras.py"} <= names
     packages = {name.partition("/")[0] for name in names}
     assert not packages & {"core", "cli", "workflows", "job", "training", "data", "deploy"}

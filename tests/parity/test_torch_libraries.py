@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import lungfish as lf
 from lungfish.architecture import INPUT, Arch, Flavour, parse_arch
-from lungfish.export.exporter import GraphSpec
-from lungfish.export.onnx_graph import classifier_graph
+from lungfish.exporters.exporter import GraphSpec
+from lungfish.exporters.onnx_graph import classifier_graph
 
 BOUND = 1e-10
 GRAPH_BOUND = 1e-4  # the graph computes in float32
@@ -132,6 +132,15 @@ def check(pictures: Callable[..., Any], randomize: Any, difference: Any, report:
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: case.theirs)
 def test_quick(case: Case, check: Any) -> None:
     check(case, (PLANTED_PX, 101))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+def test_quick_channels(channels: int) -> None:
+    """The first kernel of pretrained weights takes other channels as timm's does."""
+    timm = pytest.importorskip("timm")
+    built = [lf.build("efficientnet_lite0", pretrained=True, in_channels=each) for each in (3, channels)]
+    ours, theirs = (network.stem.conv.weight.detach() for network in reversed(built))
+    torch.testing.assert_close(ours, timm.models.adapt_input_conv(channels, theirs))
 
 
 @pytest.mark.parity

@@ -1,4 +1,4 @@
-"""A network as data: a table and the few numbers that scale it."""
+"""Describe a network as data: a table and the numbers that scale it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ MAX_MULTIPLIER = 64.0
 MAX_BLOCKS = 1000
 MAX_CLASSES = 1_000_000
 MAX_NAME = 200
-SAME = 1e-12  # relative, of multipliers
+SAME = 1e-12  # relative tolerance for equal multipliers
 
 
 @dataclass(frozen=True, eq=False)
 class Arch:
-    """One network: rows and unrounded multipliers. Equal if these are (to a relative 1e-12), whatever the name.
+    """A network architecture: a table of rows and unrounded multipliers.
+
+    Two architectures are equal if their tables and multipliers are (to a relative 1e-12), whatever their names.
 
     Args:
-        name: what people call it.
-        table: the unscaled network.
-        width: multiplier of every channel count.
-        depth: multiplier of every row's number of blocks.
-        native_px: side of the square input at resolution 1.
-        dropout: rate before the classifier.
-        drop_path_rate: rate of stochastic depth at the end; it grows linearly from 0 at the first block.
-        classes: outputs of the classifier.
-        in_channels: channels of the input.
-        resolution: multiplier of `native_px`; a product is rounded to a multiple of 8.
+        name: Name for display.
+        table: The unscaled network.
+        width: Multiplier of all channel counts.
+        depth: Multiplier of the number of blocks in each row.
+        native_px: Side of the square input at resolution 1, in pixels.
+        dropout: Dropout rate before the classifier.
+        drop_path_rate: Rate of stochastic depth at the last block; it grows linearly from 0 at the first block.
+        classes: Number of classes.
+        in_channels: Number of input channels.
+        resolution: Multiplier of `native_px`; unless it is 1, the product is rounded to a multiple of 8.
 
     Raises:
-        ArchitectureError: a value that makes no network; the message names it.
+        ArchitectureError: A value gives no valid network; the message names it.
     """
 
     name: str
@@ -57,9 +59,9 @@ class Arch:
     def __post_init__(self) -> None:
         check_text("name", self.name, longest=MAX_NAME)
         if not self.name.partition(":")[0]:
-            raise ArchitectureError(f"name is {shown(self.name)}; it must not be empty, nor begin with a colon")
+            raise ArchitectureError(f"name is {shown(self.name)}; it must not be empty or begin with a colon")
         if not isinstance(self.table, NetworkTable):
-            raise ArchitectureError(f"table is {shown(self.table)}; it must be a Table")
+            raise ArchitectureError(f"table is {shown(self.table)}; it must be a NetworkTable")
         for name in ("width", "depth", "resolution"):
             check_multiplier(name, getattr(self, name), MAX_MULTIPLIER)
         check_whole("native_px", self.native_px, 1, MAX_RESOLUTION_PX)
@@ -76,18 +78,18 @@ class Arch:
 
     @property
     def resolution_px(self) -> int:
-        """Side of the square input."""
+        """Side of the square input, in pixels."""
         unscaled = isclose(self.resolution, 1)
         return self.native_px if unscaled else round_resolution(self.native_px * self.resolution)
 
     @property
     def total_stride(self) -> int:
-        """Input pixels for each pixel of the last feature map, along one side."""
+        """Ratio of the sides of the input and of the last feature map."""
         return 2 * prod(row.stride for row in self.table.rows)
 
     @property
     def stage_depths(self) -> tuple[int, ...]:
-        """Number of blocks of each row, after scaling."""
+        """Number of blocks in each row, after scaling."""
         rows = self.table.rows
         ends = {0, len(rows) - 1} if self.table.fixed_ends else set()
         return tuple(row.depth if i in ends else round_depth(row.depth * self.depth) for i, row in enumerate(rows))
@@ -104,7 +106,7 @@ class Arch:
 
     @property
     def head_width(self) -> int:
-        """Channels of the last feature map, after scaling: the length of the feature vector."""
+        """Channels of the last feature map, after scaling, which is the length of the feature vector."""
         table = self.table
         if table.head == 0:
             return self.stage_widths[-1]
@@ -116,20 +118,28 @@ class Arch:
         return ROUNDINGS[self.table.rounding](channels)
 
     def with_classes(self, classes: int) -> Arch:
-        """The same trunk with a classifier of `classes` outputs."""
+        """Return the architecture with another number of classes."""
         return replace(self, classes=classes)
 
+    def with_in_channels(self, in_channels: int) -> Arch:
+        """Return the architecture with another number of input channels."""
+        return replace(self, in_channels=in_channels)
+
     def scale(self, *, phi: float = 0.0, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Arch:
-        """A larger or smaller network of the same family. Scaling in two steps ends where one step ends.
+        """Return a larger or smaller network of the same family. Scaling in two steps or in one gives the same result.
 
         Args:
-            phi: compound coefficient; multiplies depth by 1.2, width by 1.1, resolution by 1.15 to its power.
-            width: multiplies the width that the network has.
-            depth: multiplies its depth.
-            resolution: side of the input in pixels, taken as it is; whatever phi makes of it if None.
+            phi: Compound coefficient, which multiplies depth by 1.2**phi, width by 1.1**phi, resolution by 1.15**phi.
+            width: Further factor of the width.
+            depth: Further factor of the depth.
+            resolution: Side of the input in pixels, exactly; if None, it is scaled by phi.
 
         Raises:
-            ArchitectureError: a value out of range, or a network beyond the limits.
+            ArchitectureError: A value is out of range, or the network exceeds the limits.
+
+        Example:
+            >>> lungfish.arch("efficientnet_b0").scale(phi=1).resolution_px
+            256
         """
         check_multiplier("width", width, MAX_MULTIPLIER)
         check_multiplier("depth", depth, MAX_MULTIPLIER)
@@ -151,44 +161,44 @@ class Arch:
             raise ArchitectureError(f"{self.name} scaled by {', '.join(settings)}: {error.message}") from None
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Arch) or self._whole != other._whole:
+        if not isinstance(other, Arch) or self._exact != other._exact:
             return False
         pairs = zip(self._multipliers, other._multipliers, strict=True)
         return all(isclose(mine, theirs, rel_tol=SAME) for mine, theirs in pairs)
 
     def __hash__(self) -> int:
-        return hash(self._whole)
+        return hash(self._exact)
 
     @property
     def _multipliers(self) -> tuple[float, float, float]:
-        """Compared as floats, because 1.1 ** 0.5 * 1.1 ** 0.5 is not quite 1.1."""
+        """The values compared with a tolerance, because 1.1 ** 0.5 * 1.1 ** 0.5 is not exactly 1.1."""
         return self.width, self.depth, self.resolution
 
     @property
-    def _whole(self) -> tuple[object, ...]:
-        """All else but the name, and what the multipliers come to, whose rounding passes over their last digits."""
+    def _exact(self) -> tuple[object, ...]:
+        """The values compared exactly: all but the name, with scaled and rounded numbers for the multipliers."""
         scaled = (self.stage_widths, self.stage_depths, self.stem_width, self.head_width, self.resolution_px)
         rates = (self.dropout, self.drop_path_rate)
         return (self.table, scaled, self.native_px, *rates, self.classes, self.in_channels)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back to an equal `Arch`."""
+        """Return a JSON object from which `from_json` reads an equal `Arch`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: str | dict[str, Any]) -> Arch:
-        """Read what `to_json` wrote, from an object or its text.
+        """Read an architecture from a JSON object of `to_json`, or from its text.
 
         Raises:
-            ArchitectureError: not JSON, an unknown or missing key, a wrong type or value.
+            ArchitectureError: The text is not JSON, a key is unknown or missing, or a value has a wrong type or range.
         """
         try:
             values = json.loads(value) if isinstance(value, str) else value
-            if isinstance(values, dict) and "drop_connect" in values:  # its name in earlier bundles
+            if isinstance(values, dict) and "drop_connect" in values:  # the name in earlier bundles
                 values = {"drop_path_rate" if key == "drop_connect" else key: item for key, item in values.items()}
             fields = read_object(cls, "the architecture", values)
         except (ValueError, RecursionError) as error:
-            raise ArchitectureError(f"the architecture is not JSON: {error}") from None
+            raise ArchitectureError(f"the architecture is not valid JSON: {error}") from None
         table = read_object(NetworkTable, "table", fields["table"])
         if not isinstance(table["rows"], list | tuple):
             raise ArchitectureError(f"rows is {shown(table['rows'])}; it must be a list")
@@ -206,7 +216,7 @@ class Arch:
         return "\n".join([heading, *("  " + "  ".join(line).rstrip() for line in zip(*padded, strict=True))])
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
-        """The printed table: one line for each stage, with scaled numbers."""
+        """Yield the lines of the printed table, one for each row, with scaled numbers."""
         table, side, width = self.table, self.resolution_px, self.in_channels
         squeeze = f", squeeze-and-excite {table.squeeze:g}" if table.squeeze else ""
         yield f"{side} x {side} x {width}", "convolution 3x3", "", str(self.stem_width), "1", "2"
@@ -222,7 +232,7 @@ class Arch:
 
 
 def _extended(name: str, settings: list[str]) -> str:
-    """`NAME:key=value,...` with further settings, which apply from left to right; cut if it gets too long to read."""
+    """Append settings, which apply from left to right, to `NAME:key=value,...`; truncate at `MAX_NAME` characters."""
     base, _, before = name.partition(":")
     joined = ",".join([before, *settings] if before else settings)
     extended = f"{base}:{joined}" if joined else base

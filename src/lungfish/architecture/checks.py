@@ -1,4 +1,4 @@
-"""Checks of single values. Each error names the value that is wrong and what is allowed."""
+"""Check single values, with errors that show the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from lungfish.core.errors import ArchitectureError
 def check_whole(name: str, value: object, low: int, high: int) -> None:
     """Raise `ArchitectureError` unless `value` is an integer from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ArchitectureError(f"{name} is {shown(value)}; allowed are whole numbers from {low} to {high}")
+        raise ArchitectureError(f"{name} is {shown(value)}; it must be a whole number from {low} to {high}")
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
     """Raise `ArchitectureError` unless `value` is a finite number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ArchitectureError(f"{name} is {shown(value)}; allowed are numbers from {low:g} to {high:g}")
+        raise ArchitectureError(f"{name} is {shown(value)}; it must be a number from {low:g} to {high:g}")
 
 
 def check_multiplier(name: str, value: object, high: float) -> None:
-    """Raise `ArchitectureError` unless `value` is a number above 0 and up to `high`."""
+    """Raise `ArchitectureError` unless `value` is a number above 0 and at most `high`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= high:
-        raise ArchitectureError(f"{name} is {shown(value)}; allowed are numbers above 0 up to {high:g}")
+        raise ArchitectureError(f"{name} is {shown(value)}; it must be a number above 0 and at most {high:g}")
 
 
 def check_rate(name: str, value: object) -> None:
@@ -33,17 +33,17 @@ def check_rate(name: str, value: object) -> None:
 
 
 def check_one_of(name: str, value: object, allowed: Collection[object]) -> None:
-    """Raise `ArchitectureError` unless `value` is one of `allowed`, type included."""
+    """Raise `ArchitectureError` unless `value` equals one of `allowed` and has the same type."""
     if not any(type(value) is type(each) and value == each for each in allowed):
-        raise ArchitectureError(f"{name} is {shown(value)}; allowed are {', '.join(map(str, allowed))}")
+        raise ArchitectureError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, allowed))}")
 
 
 def check_text(name: str, value: object, longest: int = 1000) -> None:
-    """Raise `ArchitectureError` unless `value` is a text of at most `longest` characters."""
+    """Raise `ArchitectureError` unless `value` is a string of at most `longest` characters."""
     if not isinstance(value, str) or len(value) > longest:
-        raise ArchitectureError(f"{name} is {shown(value)}; it must be a text of at most {longest} characters")
+        raise ArchitectureError(f"{name} is {shown(value)}; it must be text of at most {longest} characters")
 
 
 def shown(value: object) -> str:
-    """`value` for a message: short, and with control characters escaped."""
+    """Return a short `repr` of `value` for a message, with control characters escaped."""
     return reprlib.repr(value)

@@ -1,4 +1,4 @@
-"""What a port of a network may differ in without being another network. It belongs to weights, not to an `Arch`."""
+"""The details in which ports of the same network differ. They belong to the weights, not to an `Arch`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ Padding = Literal["same", "symmetric"]
 
 @dataclass(frozen=True)
 class Flavour:
-    """How weights expect to be computed with.
+    """The padding and batch-norm epsilon that a set of weights was trained with.
 
     Args:
-        padding: of strided convolutions. `same` as TensorFlow pads (the odd pixel at the bottom and right),
-            or `symmetric` (kernel // 2 on every side) as PyTorch's own models do.
-        bn_eps: epsilon of batch normalization.
+        padding: Padding of strided convolutions: `same` as in TensorFlow (the odd pixel at the bottom and right), or
+            `symmetric` (kernel // 2 on every side) as in torchvision.
+        bn_eps: Epsilon of batch normalization.
+
+    Raises:
+        ArchitectureError: A value is not allowed.
     """
 
     padding: Padding = "same"
@@ -25,12 +28,12 @@ class Flavour:
 
     def __post_init__(self) -> None:
         if self.padding not in ("same", "symmetric"):
-            raise ArchitectureError(f"padding is {self.padding!r}; allowed are 'same' and 'symmetric'")
+            raise ArchitectureError(f"padding is {self.padding!r}; it must be 'same' or 'symmetric'")
         if not 0 < self.bn_eps < 1:
-            raise ArchitectureError(f"bn_eps is {self.bn_eps!r}; allowed are numbers above 0 and below 1")
+            raise ArchitectureError(f"bn_eps is {self.bn_eps!r}; it must be a number above 0 and below 1")
 
     def pads(self, size: int, kernel: int, stride: int) -> tuple[int, int]:
-        """Pixels to add before and after one side of `size` pixels."""
+        """Return the padding before and after an axis of `size` pixels."""
         if self.padding == "symmetric":
             return kernel // 2, kernel // 2
         total = max((-(-size // stride) - 1) * stride + kernel - size, 0)

@@ -1,6 +1,6 @@
-"""The one lowering: an `Arch` to a flat list of operations with shapes, in the order in which they run.
+"""Lower an `Arch` to a flat list of operations with shapes, in execution order.
 
-Cost counts from this list, `nn` builds from it and the ONNX writer emits from it. There is no second account.
+`costs`, `nn` and the exporters all work from this list.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Op:
     """One operation.
 
     Args:
-        name: dotted path, also the name of the torch module; the part before the last dot is its block.
-        kind: what it does.
-        inputs: names of the operations it reads; `INPUT` is the image.
-        in_shape: shape of its first input, without the batch.
-        out_shape: shape of its output, without the batch.
-        kernel: side of a convolution's kernel.
-        stride: a convolution's stride.
-        groups: a convolution's groups; equal to its channels if depthwise.
-        bias: whether a convolution has one; those that a norm follows have none.
-        function: name of an activation.
-        rate: of a dropout, or of stochastic depth on the branch that an `add` adds.
+        name: Dotted path, also the name of the torch module; the part before the last dot is the block.
+        kind: Kind of operation.
+        inputs: Names of the operations whose outputs it reads; `INPUT` is the image.
+        in_shape: Shape of the first input, without the batch.
+        out_shape: Shape of the output, without the batch.
+        kernel: Side of the convolution kernel.
+        stride: Stride of the convolution.
+        groups: Groups of the convolution; equal to its channels if depthwise.
+        bias: Whether the convolution has a bias; none has that is followed by a norm.
+        function: Name of the activation.
+        rate: Rate of the dropout, or of stochastic depth on the branch of an `add`.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Op:
     rate: float = 0.0
 
 
-@lru_cache(maxsize=256)  # planning a job asks for the same few networks thousands of times
+@lru_cache(maxsize=256)  # planning a job lowers the same few networks thousands of times
 def lower(arch: Arch) -> tuple[Op, ...]:
-    """Every operation of `arch` at its own resolution, inputs before outputs."""
+    """Return the operations of `arch` at its own resolution, inputs before outputs."""
     table, tape = arch.table, _Tape((arch.in_channels, arch.resolution_px, arch.resolution_px))
     tape.conv_norm_act("stem", arch.stem_width, kernel=3, stride=2, act=table.act)
     for block in _blocks(arch):
@@ -105,7 +105,7 @@ def _inverted_residual(tape: _Tape, table: NetworkTable, block: _Block) -> None:
         tape.conv_norm_act(f"{block.name}.expand", hidden, act=table.act)
     _depthwise(tape, table, block)
     if table.squeeze:
-        middle = max(1, int(narrow * table.squeeze))  # of the block's input, not of the hidden channels
+        middle = max(1, int(narrow * table.squeeze))  # a share of the block's input, not of the hidden channels
         _squeeze_excite(tape, f"{block.name}.squeeze_excite", middle, table.act)
     tape.conv_norm_act(f"{block.name}.project", block.width)
     if block.stride == 1 and block.width == narrow:
@@ -119,7 +119,7 @@ def _depthwise_separable(tape: _Tape, table: NetworkTable, block: _Block) -> Non
 
 
 def _full_convolution(tape: _Tape, table: NetworkTable, block: _Block) -> None:
-    """Filter and mix at once: what a depthwise separable block replaces."""
+    """Filter and mix in one convolution, which a depthwise separable block replaces."""
     tape.conv_norm_act(f"{block.name}.full", block.width, kernel=block.kernel, stride=block.stride, act=table.act)
 
 
@@ -131,7 +131,7 @@ def _depthwise(tape: _Tape, table: NetworkTable, block: _Block) -> None:
 
 
 def _squeeze_excite(tape: _Tape, name: str, middle: int, act: str) -> None:
-    """Scale each channel by a gate computed from the means of all. Source: arXiv:1709.01507."""
+    """Scale each channel by a gate computed from the means of all channels. Source: arXiv:1709.01507."""
     entry, shape = tape.at, tape.shape
     tape.pool(f"{name}.pool", keep_sides=True)
     tape.conv(f"{name}.reduce", middle, bias=True)
@@ -143,7 +143,7 @@ def _squeeze_excite(tape: _Tape, name: str, middle: int, act: str) -> None:
 
 @dataclass
 class _Tape:
-    """Writes operations one after another; knows where the last one ended."""
+    """Record operations in order, each reading the output of the previous one."""
 
     shape: Shape
     at: str = INPUT
@@ -171,11 +171,11 @@ class _Tape:
         self._write(Op(name, "add", (self.at, other), self.shape, self.shape, rate=rate))
 
     def mul(self, name: str, other: str, shape: Shape) -> None:
-        """Multiply `other`, of `shape`, by what is here: one number for each channel."""
+        """Multiply `other`, of `shape`, by the current output, which has one number for each channel."""
         self._write(Op(name, "mul", (other, self.at), shape, shape))
 
     def pool(self, name: str, *, keep_sides: bool = False) -> None:
-        """The mean of each channel, as `(channels, 1, 1)` or as `(channels,)`."""
+        """Average each channel, to shape `(channels, 1, 1)` or `(channels,)`."""
         channels = self.shape[0]
         self._write(Op(name, "pool", (self.at,), self.shape, (channels, 1, 1) if keep_sides else (channels,)))
 

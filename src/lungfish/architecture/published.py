@@ -1,6 +1,7 @@
-"""What was published of networks: ImageNet top-1 and cost, as printed, each row with its source.
+"""Published ImageNet top-1 and costs of networks, as printed, each with its source.
 
-Printed costs round, and some count otherwise than `lungfish.costs` does: tests/golden explains every difference.
+Printed costs are rounded, and some are counted differently than in `lungfish.costs`: tests/golden explains every
+difference.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache
 from lungfish.architecture.arch import Arch
 from lungfish.architecture.parse import parse_arch
 
-YARDSTICK = "torchvision:"  # begins the name of a network that Lungfish does not build, but measures others by
+YARDSTICK = "torchvision:"  # prefix of networks that Lungfish does not build, but compares with
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,11 @@ class Published:
     """One line of a published table.
 
     Args:
-        name: an architecture's name, or that of a yardstick: `torchvision:NAME`.
-        top1: on ImageNet's validation images, percent.
-        params_m: parameters, millions.
-        macs_m: multiply-adds, millions.
-        source: where it is printed.
+        name: Name of an architecture or of a yardstick, `torchvision:NAME`.
+        top1: Top-1 accuracy on the ImageNet validation images, in percent.
+        params_m: Parameters, in millions.
+        macs_m: Multiply-adds, in millions.
+        source: Paper and table, or repository.
     """
 
     name: str
@@ -66,7 +67,7 @@ _MOBILENET_V2: tuple[_Line, ...] = (
     (0.5, 1.95, {224: (97, 65.4), 192: (71, 63.9), 160: (50, 61.0), 128: (32, 57.7), 96: (18, 51.2)}),
     (0.35, 1.66, {224: (59, 60.3), 192: (43, 58.2), 160: (30, 55.7), 128: (20, 50.8), 96: (11, 45.5)}),
 )
-_EFFICIENTNET = (  # top-1 of the paper, top-1 with AutoAugment, params, MACs
+_EFFICIENTNET = (  # top-1 in the paper, top-1 with AutoAugment, params, MACs
     ("efficientnet_b0", 76.3, 77.1, 5.3, 390),
     ("efficientnet_b1", 78.8, 79.1, 7.8, 700),
     ("efficientnet_b2", 79.8, 80.1, 9.2, 1000),
@@ -90,7 +91,7 @@ _YARDSTICKS = (  # top-1, params, MACs
 )
 _PAPER = "arXiv:1905.11946, Table 2"
 
-PUBLISHED: tuple[Published, ...] = (  # of two lines about one network, the first is shown
+PUBLISHED: tuple[Published, ...] = (  # if a network has several lines, the first is shown
     *_lines("mobilenet_v1", "TensorFlow slim, mobilenet_v1", _MOBILENET_V1),
     Published("mobilenet_v1_full", 71.7, 29.3, 4866, "arXiv:1704.04861, Table 4"),
     *_lines("mobilenet_v1", "arXiv:1704.04861, Table 6", _MOBILENET_V1_PAPER),
@@ -106,12 +107,12 @@ PUBLISHED: tuple[Published, ...] = (  # of two lines about one network, the firs
 
 
 def published_figures(network: Arch | str) -> Published | None:
-    """The first line about a network, or about a yardstick by its name; None if there is none."""
+    """Return the first line of a network, or of a yardstick by its name; None if there is none."""
     return _first_lines().get(network)
 
 
 def published_archs() -> tuple[Arch, ...]:
-    """Every network that has a line, in the papers' order."""
+    """Return the networks that have a line, in the order of the papers."""
     return tuple(key for key in _first_lines() if isinstance(key, Arch))
 
 

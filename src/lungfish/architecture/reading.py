@@ -1,4 +1,4 @@
-"""A dataclass from a JSON object, strictly: no key too many, none missing."""
+"""Read the fields of a dataclass from a JSON object, without unknown or missing keys."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ Kind = TypeVar("Kind")
 
 
 def read_object(kind: type[Kind], what: str, value: object) -> dict[str, Any]:
-    """The fields of a dataclass `kind`, out of a JSON object; their values are for `kind` itself to check.
+    """Return the fields of a dataclass from a JSON object; `kind` itself checks their values.
+
+    Args:
+        kind: The dataclass.
+        what: Name of the object in messages.
+        value: The object.
 
     Raises:
-        ArchitectureError: not an object, a key that `kind` does not have (with close matches), or one is missing.
+        ArchitectureError: The value is not an object, a key is unknown (with close matches), or one is missing.
     """
     if not isinstance(value, dict):
         raise ArchitectureError(f"{what} is {shown(value)}; it must be a JSON object")

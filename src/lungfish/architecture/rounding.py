@@ -1,6 +1,6 @@
-"""How multipliers become whole channels, blocks and pixels.
+"""Round scaled numbers of channels, blocks and pixels.
 
-A float's last digits decide nothing: 40 * 1.1 is 44, however the 1.1 was arrived at.
+Floating-point error does not affect the result: 40 * 1.1 is 44, however the 1.1 was computed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NOISE = 1e-9
 
 
 def nearest_8(channels: float) -> int:
-    """Nearest multiple of 8, at least 8, and never more than 10 % below `channels`.
+    """Round to the nearest multiple of 8, to at least 8, and to no more than 10 % below `channels`.
 
     Source: the authors' MobileNetV2 and EfficientNet code.
     """
@@ -23,7 +23,7 @@ def nearest_8(channels: float) -> int:
 
 
 def down(channels: float) -> int:
-    """Down to a whole number, at least 8.
+    """Round down to a whole number, to at least 8.
 
     Source: the authors' MobileNetV1 code.
     """
@@ -31,12 +31,12 @@ def down(channels: float) -> int:
 
 
 def round_depth(blocks: float) -> int:
-    """Up to whole blocks."""
+    """Round up to whole blocks."""
     return math.ceil(blocks - _NOISE)
 
 
 def round_resolution(pixels: float) -> int:
-    """Nearest multiple of 8."""
+    """Round to the nearest multiple of 8."""
     return int(pixels / 8 + 0.5 + _NOISE) * 8
 
 

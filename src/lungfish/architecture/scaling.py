@@ -1,4 +1,4 @@
-"""Compound scaling: one coefficient that grows depth, width and resolution together."""
+"""Compound scaling: a single coefficient scales depth, width and resolution together."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MAX_PHI = 100.0
 
 @dataclass(frozen=True)
 class CompoundScaling:
-    """What one unit of phi multiplies: depth by `alpha`, width by `beta`, resolution by `gamma`.
+    """The factors per unit of phi: `alpha` for depth, `beta` for width, `gamma` for resolution.
 
-    Multiply-adds grow with `alpha * beta**2 * gamma**2`, about 2, so they about double with each unit of phi.
+    Multiply-adds grow by `alpha * beta**2 * gamma**2`, so they roughly double with each unit of phi.
 
     Source: arXiv:1905.11946, equations 2 and 3.
     """
@@ -23,7 +23,7 @@ class CompoundScaling:
     gamma: float = 1.15
 
     def factors(self, phi: float) -> tuple[float, float, float]:
-        """The factors of width, depth and resolution. Raises `ArchitectureError` if phi is no number or absurd."""
+        """Return the factors of width, depth and resolution. Raises `ArchitectureError` if phi is out of range."""
         check_number("phi", phi, -MAX_PHI, MAX_PHI)
         return self.beta**phi, self.alpha**phi, self.gamma**phi
 

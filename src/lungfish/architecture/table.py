@@ -1,4 +1,4 @@
-"""A family of networks as its paper prints it: a table of rows, and a few facts around it."""
+"""Describe a family of networks as its paper does: a table of rows and a few settings."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MAX_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One line of the table: `depth` equal blocks, the first of which has the stride. Input channels are derived.
+    """One row of the table: `depth` equal blocks, the first of which has the stride. Input channels are derived.
 
     Args:
-        expand: expansion factor of the block's hidden channels, 1 to 16.
-        kernel: side of the spatial kernel, odd, 1 to 11.
-        stride: 1 or 2.
-        width: output channels before scaling.
-        depth: number of blocks before scaling, 1 to 100.
+        expand: Expansion factor of the block's hidden channels, 1 to 16.
+        kernel: Side of the spatial kernel, odd, 1 to 11.
+        stride: Stride of the first block, 1 or 2.
+        width: Output channels before scaling.
+        depth: Number of blocks before scaling, 1 to 100.
     """
 
     expand: int
@@ -42,7 +42,7 @@ class BlockRow:
     depth: int
 
     def check(self) -> None:
-        """Raise `ArchitectureError` if a value is wrong, naming it."""
+        """Raise `ArchitectureError` if a value is out of range."""
         check_whole("expand", self.expand, 1, 16)
         check_one_of("kernel", self.kernel, (1, 3, 5, 7, 9, 11))
         check_one_of("stride", self.stride, (1, 2))
@@ -55,21 +55,21 @@ class NetworkTable:
     """The unscaled network.
 
     Args:
-        source: paper and table, or the authors' code.
-        rows: the stages between stem and head.
-        block: what each row repeats.
-        act: activation.
-        stem: channels of the first convolution (3x3, stride 2).
-        head: channels of the last pointwise convolution; 0 if there is none.
-        squeeze: squeeze-and-excite in every block, its middle channels as a share of the block's input; 0 for none.
-        rounding: how scaled channels become whole: `nearest_8` multiple, or `down`.
-        stem_scales: whether the width multiplier applies to the stem.
-        head_scales: whether it applies to the head: `always`, `up_only` (multipliers above 1) or `never`.
-        fixed_ends: whether the depth multiplier spares the first and the last row.
-        initialization: of the kernels, as in the authors' code: `fan_out` or `truncated` normal.
+        source: Paper and table, or the authors' code.
+        rows: Rows between stem and head.
+        block: Block that the rows repeat.
+        act: Activation.
+        stem: Channels of the first convolution (3x3, stride 2).
+        head: Channels of the last pointwise convolution; 0 for none.
+        squeeze: Middle channels of squeeze-and-excite in every block, as a share of the block's input; 0 for none.
+        rounding: Rounding of scaled channels: to the `nearest_8` multiple, or `down`.
+        stem_scales: Whether the width multiplier applies to the stem.
+        head_scales: Whether it applies to the head: `always`, `up_only` (multipliers above 1) or `never`.
+        fixed_ends: Whether the first and last row are exempt from the depth multiplier.
+        initialization: Initialization of the kernels in the authors' code: `fan_out` or `truncated` normal.
 
     Raises:
-        ArchitectureError: names the row and the value that are wrong.
+        ArchitectureError: A value is out of range; the message names it and its row.
     """
 
     source: str
@@ -99,12 +99,12 @@ class NetworkTable:
         check_one_of("initialization", self.initialization, INITIALIZATIONS)
         object.__setattr__(self, "rows", self._checked(self.rows))
         if self.squeeze and self.block != "inverted_residual":
-            raise ArchitectureError(f"squeeze is {self.squeeze:g}; a {self.block} block has no place for it, so 0")
+            raise ArchitectureError(f"squeeze is {self.squeeze:g}; it must be 0 for {self.block} blocks")
 
     def _checked(self, rows: Iterable[BlockRow]) -> tuple[BlockRow, ...]:
         rows = tuple(rows)
         if not 1 <= len(rows) <= MAX_ROWS:
-            raise ArchitectureError(f"the table has {len(rows)} rows; allowed are 1 to {MAX_ROWS}")
+            raise ArchitectureError(f"the table has {len(rows)} rows; it must have 1 to {MAX_ROWS}")
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, BlockRow):
                 raise ArchitectureError(f"row {number} is {shown(row)}; it must be a BlockRow")
@@ -113,5 +113,5 @@ class NetworkTable:
             except ArchitectureError as error:
                 raise ArchitectureError(f"row {number}: {error.message}") from None
             if row.expand != 1 and self.block != "inverted_residual":
-                raise ArchitectureError(f"row {number}: expand is {row.expand}; a {self.block} block has only 1")
+                raise ArchitectureError(f"row {number}: expand is {row.expand}; it must be 1 for {self.block} blocks")
         return rows

@@ -25,6 +25,7 @@ from lungfish.cli.output import print_error, warn
 from lungfish.cli.predict import predict
 from lungfish.cli.scale import scale
 from lungfish.cli.signals import end_soon_after_signals
+from lungfish.cli.slim import slim
 from lungfish.cli.train import train
 from lungfish.cli.weights import weights
 from lungfish.core.errors import LungfishError, MachineError, StorageError, UsageError, WorkerError
@@ -32,7 +33,7 @@ from lungfish.core.extras import missing_extra
 from lungfish.core.files import DAMAGED, DISK_ERRORS, NO_SPACE
 from lungfish.core.names import in_short, printable
 
-COMMANDS = (demo, train, predict, evaluate, explain, models, describe, compare, scale, doctor)
+COMMANDS = (demo, train, predict, evaluate, explain, slim, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
 WATCHED = (predict, evaluate, explain)  # run untrusted bundles, and have nothing to save when a signal arrives
 # typer's base class of usage errors; newer versions vendor click, so it cannot be imported by name
@@ -40,7 +41,7 @@ UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="lungfish",
-    help="A folder of labelled photos in, a small image classifier out, proven on the file that ships.",
+    help="Turn a folder of labelled photos into a small image classifier, proven on the exported file.",
     add_completion=False,
     rich_markup_mode=None,  # plain help: rich would double its time
     pretty_exceptions_enable=False,
@@ -61,7 +62,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     pass
@@ -167,10 +168,10 @@ def _explain(error: Exception) -> LungfishError:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         return UsageError(message, f"See {context.command_path if context else 'lungfish'} --help.")
     if isinstance(error, MemoryError):
-        return MachineError("out of memory", "Close other programs, or give fewer or smaller photos.")
+        return MachineError("out of memory", "Close other programs, or use fewer or smaller photos.")
     if isinstance(error, OSError) and (error.filename or error.errno in DISK_ERRORS):
         used = printable(os.fsdecode(error.filename)) if error.filename else "a file"
-        hint = "Choose a place that you may use; LUNGFISH_CACHE is that of the cache."
+        hint = "Choose a folder that you may use; LUNGFISH_CACHE sets that of the cache."
         return StorageError(f"cannot use {used}: {error.strerror}", DAMAGED if error.errno == errno.EIO else hint)
     in_group = os.environ.get("WORLD_SIZE", "1") != "1"
     if in_group and isinstance(error, RuntimeError) and re.search(r"\b(gloo|nccl)\b", str(error), re.IGNORECASE):
@@ -180,7 +181,7 @@ def _explain(error: Exception) -> LungfishError:
         )
     return MachineError(
         f"unexpected {type(error).__name__}: {in_short(error)}",
-        "This is a bug. Run again with LUNGFISH_DEBUG=1 and report the traceback with what lungfish doctor prints.",
+        "This is a bug. Run again with LUNGFISH_DEBUG=1, and report the traceback and the output of lungfish doctor.",
     )
 
 

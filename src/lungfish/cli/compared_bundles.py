@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 def print_comparison(comparison: BundleComparison) -> None:
     """Print two bundles as tables."""
-    from lungfish.cli.output import table, warn
+    from lungfish.cli.output import warn
     from lungfish.cli.what_changed import what_changed_lines
+    from lungfish.core.columns import table
     from lungfish.core.names import plural, printable
 
     heads = ["", "bundle", "artifact", "network", "px", "classes", "MB", "p50 ms", "p95 ms", "own test photos"]
@@ -28,7 +29,7 @@ def print_comparison(comparison: BundleComparison) -> None:
     if comparison.what_changed:
         print(f"\n{what_changed_lines(comparison.what_changed)}\nsplit: {comparison.split}")
     else:
-        print("\nto see which is better, on the same photos: add --photos PHOTOS")
+        print("\nadd --photos PHOTOS to see which is better on the same photos")
     for skipped in comparison.skipped:
         warn(f"skipped {printable(skipped.file)}: {skipped.reason}")
     for warning in comparison.warnings:
@@ -58,10 +59,12 @@ def _cells(row: BundleRow) -> list[str]:
 def _about_own_photos(same: bool | None) -> str:
     """Explain what the recorded test figures mean for the comparison."""
     if same is None:
-        return "own test photos: what each bundle reached when it was made; a bundle does not list them"
+        return (
+            "own test photos: top-1 when each was trained; not every bundle lists its photos, so do not compare these"
+        )
     if same:
-        return "own test photos: top-1 that each bundle reached when it was made, on the same photos"
-    return "own test photos: top-1 when it was made, each on photos of its own: the two figures cannot be compared"
+        return "own test photos: top-1 when each was trained, on the same photos"
+    return "own test photos: top-1 when each was trained, on different photos, so do not compare these"
 
 
 def measured_with(timed: Latency, others: tuple[str, ...]) -> str:

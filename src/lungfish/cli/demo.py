@@ -13,11 +13,11 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the photos and the bundle.")] = Path(
         "lungfish-demo"
     ),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Do the main job on handwritten digits, offline.
+    """Train on handwritten digits, offline.
 
-    The digits are already installed: no photos of your own, and no network.
+    The digits come with scikit-learn: the demo needs no photos of yours and no network.
     """
     from lungfish.cli.output import print_json
     from lungfish.cli.train import summary
@@ -30,5 +30,5 @@ def demo(
         print_json(result.to_json())
         return
     print(summary(result, str(out / PHOTOS)))
-    bundle, photo = shlex.quote(str(out / Path(result.bundle).name)), shlex.quote(str(out / PHOTOS / "3" / "0003.png"))
+    bundle, photo = shlex.quote(str(out / result.folder.name)), shlex.quote(str(out / PHOTOS / "3" / "0003.png"))
     print(f"\nNow try: lungfish predict {bundle} {photo}")

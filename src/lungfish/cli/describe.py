@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 def describe(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help="A network's name, or an architecture's JSON file.")],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help="Name of a network, or an architecture's JSON file.")],
     layers: Annotated[bool, typer.Option("--layers", help="List every layer.")] = False,
-    precision: Annotated[str, typer.Option(help="Of the bytes: fp32, fp16 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="Precision for the sizes in bytes: fp32, fp16 or int8.")] = "fp32",
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the network and one of its blocks: .svg or .png.")
+        Path | None, typer.Option(metavar="FILE", help="Draw the network and one of its blocks to a .svg or .png.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show a network: its table, and what its layers cost."""
+    """Show a network's layers and what they cost."""
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable
     from lungfish.workflows import describe as workflow
 
-    description = workflow.describe(arch, precision, plot)
+    description = workflow.describe(arch, precision, plot)  # type: ignore[arg-type]  # `cost` checks it
     if plot:
         warn(f"drawn: {printable(str(plot))}")
     if json:
@@ -36,19 +36,9 @@ def describe(
 
 
 def _print(description: Description, *, layers: bool) -> None:
-    from lungfish.cli.output import table
-    from lungfish.core.names import printable
+    from lungfish.core.columns import table
 
-    found = description.cost
-    print("\n".join(printable(line) for line in str(description.arch).splitlines()))
-    rows = [
-        ["parameters", f"{found.params:,}"],
-        ["multiply-adds", f"{found.macs:,}"],
-        ["most activations at once", f"{_mb(found.peak_activation_bytes)} in {found.precision}, at {found.peak_at}"],
-        ["the same, expansions streamed", f"{_mb(found.peak_streamed_bytes)} (arXiv:1801.04381, section 5.1)"],
-        ["moved", f"{_mb(found.moved_bytes)}; {found.macs_per_byte:.1f} multiply-adds for each byte"],
-    ]
-    print("\n" + table(rows, left=(0, 1)))
+    print(description)
     if layers:
         print("\n" + table(_layer_rows(description), left=(0, 1)))
 
@@ -68,7 +58,3 @@ def _operation(layer: Layer) -> str:
         return layer.op
     kind = "depthwise" if layer.groups > 1 else "conv"
     return f"{kind} {layer.kernel}x{layer.kernel}" + (f" /{layer.stride}" if layer.stride > 1 else "")
-
-
-def _mb(count: int) -> str:
-    return f"{count / 1e6:,.2f} MB"

@@ -15,25 +15,27 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Labelled photos, as lungfish train takes them.")],
     split: Annotated[
         str | None,
-        typer.Option(help="train, val, test or all.  [default: test if the photos come with splits, else all]"),
+        typer.Option(
+            help="Split to use: train, val, test or all.  [default: test if the photos come with splits, else all]"
+        ),
     ] = None,
-    min_top1: Annotated[float | None, typer.Option(help="Exit with 1 below this top-1, 0 to 1.")] = None,
+    min_top1: Annotated[float | None, typer.Option(help="Exit with 1 if top-1 is below this, 0 to 1.")] = None,
     baseline: Annotated[
-        str | None, typer.Option(metavar="BUNDLE", help="Exit with 1 if this bundle does better on the photos.")
+        str | None, typer.Option(metavar="BUNDLE", help="Exit with 1 if this bundle has a higher top-1.")
     ] = None,
     no_class_worse: Annotated[
-        bool, typer.Option("--no-class-worse", help="With --baseline: exit with 1 if a class got worse.")
+        bool, typer.Option("--no-class-worse", help="With --baseline: exit with 1 if any class got worse.")
     ] = False,
     follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Also follow links that lead outside the folder of the photos.")
+        bool, typer.Option("--follow-links", help="Also follow links that lead outside the photo folder.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
     """Measure every artifact of a bundle on labelled photos.
 
-    The names of the classes must be the bundle's; those without photos are named and left out. The gates look at the
-    bundle's default artifact. A class got worse if an exact test, corrected for the number of classes, says so at 5 %,
-    or if its top-1 fell by more than 50 points.
+    Class names must be those of the bundle; classes without photos are named and left out. --min-top1, --baseline and
+    --no-class-worse check the default artifact. A class got worse if an exact test, corrected for the number of
+    classes, says so at 5 %, or if its top-1 fell by more than 50 points.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
@@ -50,8 +52,9 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
 
 
 def _print(evaluation: Evaluation) -> None:
-    from lungfish.cli.output import table, warn
+    from lungfish.cli.output import warn
     from lungfish.cli.what_changed import what_changed_lines
+    from lungfish.core.columns import table
     from lungfish.core.names import plural, printable
 
     rows = [["artifact", "top-1", "95 % interval", "macro-F1", "ECE", "photos"]]
@@ -70,7 +73,7 @@ def _print(evaluation: Evaluation) -> None:
         shares = [f"{share:.4f}" if row.n else "-" for share in (row.precision, row.recall, row.f1)]
         classes.append([printable(row.label), *shares, f"{row.n:,}"])
     print(table(classes))
-    print(f"\n* the default artifact, which the classes are about; split: {evaluation.split}")
+    print(f"\n* the default artifact, whose classes are listed; split: {evaluation.split}")
     if evaluation.what_changed:
         print(f"\n{what_changed_lines(evaluation.what_changed)}")
     for skipped in evaluation.skipped:

@@ -13,15 +13,15 @@ def explain(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="A photo.")],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where the picture goes, a .png.  [default: ./NAME.explained.png]"),
+        typer.Option(metavar="FILE", help="PNG file to write.  [default: ./NAME.explained.png]"),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Class to mark.  [default: the answer]")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    label: Annotated[str | None, typer.Option(help="Class to explain.  [default: the predicted one]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Draw where on a photo a class is found.
+    """Show which parts of a photo speak for a class.
 
-    Prints file, label and probability, separated by tabs, as the bundle's default artifact answers. The picture marks
-    what speaks for that label, or for another one, by Grad-CAM of the float network that the artifact was made from.
+    Prints file, label and probability of the bundle's default artifact, separated by tabs. The picture is a Grad-CAM
+    heat map, for that label or for --label, of the float network that the artifact was made from.
     """
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lungfish.workflows.models import ModelRow
 
 
-def models(json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False) -> None:
+def models(json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False) -> None:
     """List the families and variants with published figures."""
     from lungfish.cli.output import print_json
     from lungfish.workflows.models import models as list_models
@@ -25,7 +25,7 @@ def models(json: Annotated[bool, typer.Option("--json", help="Print one JSON val
 
 
 def _print(rows: Sequence[ModelRow]) -> None:
-    from lungfish.cli.output import table
+    from lungfish.core.columns import table
 
     lines = [["network", "px", "M params", "M MACs", "top-1", "published in"]]
     for row in rows:

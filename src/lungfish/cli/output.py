@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection
 from typing import Any
 
 from lungfish.core.errors import LungfishError
@@ -27,16 +26,3 @@ def print_error(error: LungfishError, *, as_json: bool) -> None:
 def warn(text: str) -> None:
     """Print a line for the user, not for the next program."""
     print(text, file=sys.stderr, flush=True)
-
-
-def table(rows: list[list[str]], left: Collection[int] = (0,)) -> str:
-    """Format columns of text, two spaces apart; those of `left` are left-aligned, the others right-aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)

@@ -16,25 +16,28 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a set of pretrained weights.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A bundle's folder, or the name of pretrained weights.")
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Pictures, folders of pictures, or - for stdin: a list of paths, one per line, or one picture.",
+            help="Images or folders of images; - reads stdin: paths, one per line, or one image.",
         ),
     ],
-    artifact: Annotated[str | None, typer.Option(help="Model file of the bundle.  [default: the bundle's own]")] = None,
-    top: Annotated[int, typer.Option(help="Classes to list for each picture, with --json.", min=0)] = 5,
+    artifact: Annotated[str | None, typer.Option(help="Model file to use.  [default: the bundle's default]")] = None,
+    top: Annotated[int, typer.Option(help="Classes to list for each image, with --json.", min=0)] = 5,
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Also follow links that lead outside a folder.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
-    """Label pictures.
+    """Predict the class of images.
 
-    Prints file, label and probability, separated by tabs, and "unknown" behind a picture that may show none of the
-    classes. A picture that cannot be read has "-" for both and "error: REASON" behind them; then the exit code is 1.
+    Prints a line for each image: file, label and probability, separated by tabs, then "unknown" if it may show none of
+    the classes. For an image that cannot be read, label and probability are "-", then comes "error: REASON", and the
+    exit code is 1.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr

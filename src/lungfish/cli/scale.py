@@ -12,21 +12,26 @@ if TYPE_CHECKING:
 
 
 def scale(  # noqa: PLR0913  one parameter for each option
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help="A network's name, or an architecture's JSON file.")],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help="Name of a network, or an architecture's JSON file.")],
     phi: Annotated[float | None, typer.Option(help="Compound coefficient: about 2 ** PHI times the work.")] = None,
-    width: Annotated[float | None, typer.Option(help="Factor of every width.")] = None,
-    depth: Annotated[float | None, typer.Option(help="Factor of every depth.")] = None,
-    resolution: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of the input.")] = None,
-    macs: Annotated[float | None, typer.Option(help="Target: most multiply-adds, as 600e6.")] = None,
-    params: Annotated[float | None, typer.Option(help="Target: most parameters, as 5e6.")] = None,
-    memory_mb: Annotated[float | None, typer.Option(help="Target: most activations at once, fp32, in MB.")] = None,
+    width: Annotated[float | None, typer.Option(help="Width factor.")] = None,
+    depth: Annotated[float | None, typer.Option(help="Depth factor.")] = None,
+    resolution: Annotated[int | None, typer.Option(metavar="PIXELS", help="Input resolution.")] = None,
+    macs: Annotated[
+        float | None, typer.Option(help="Target: at most this many multiply-adds, for example 600e6.")
+    ] = None,
+    params: Annotated[float | None, typer.Option(help="Target: at most this many parameters, for example 5e6.")] = None,
+    memory_mb: Annotated[
+        float | None, typer.Option(help="Target: peak fp32 activations of at most this many MB.")
+    ] = None,
     by: Annotated[
-        str | None, typer.Option(help="What varies to meet a target: phi, width or resolution.  [default: phi]")
+        str | None, typer.Option(help="What to vary to meet a target: phi, width or resolution.  [default: phi]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the architecture: a .json that every command takes.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the architecture to a .json file that every command accepts."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a network larger or smaller.
 

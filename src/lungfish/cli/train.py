@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungfish.job.spec import OPTIONS, Job
+from lungfish.job.spec import DEFAULT_RECIPE, OPTIONS, Job
 
 if TYPE_CHECKING:
-    from lungfish.job.spec import TrainResult
+    from lungfish.job.result import TrainResult
 
 
 def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
@@ -18,7 +18,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     out: Annotated[Path | None, typer.Option(metavar="DIR", help=OPTIONS["out"])] = Job.out,
     arch: Annotated[str | None, typer.Option(help=OPTIONS["arch"])] = Job.arch,
     weights: Annotated[str | None, typer.Option(help=OPTIONS["weights"])] = Job.weights,
-    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help=OPTIONS["recipe"])] = Job.recipe,
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help=OPTIONS["recipe"])] = DEFAULT_RECIPE,
     epochs: Annotated[int | None, typer.Option(help=OPTIONS["epochs"])] = Job.epochs,
     minutes: Annotated[float | None, typer.Option(help=OPTIONS["minutes"])] = Job.minutes,
     seed: Annotated[int, typer.Option(help=OPTIONS["seed"])] = Job.seed,
@@ -28,18 +28,18 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     follow_links: Annotated[bool, typer.Option("--follow-links", help=OPTIONS["follow_links"])] = Job.follow_links,
     cache_gb: Annotated[float | None, typer.Option(help=OPTIONS["cache_gb"])] = Job.cache_gb,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look at the photos, list all problems, tell what would happen.")
+        bool, typer.Option("--dry-run", help="Check the photos, list all problems, show the plan, and stop.")
     ] = False,
     progress: Annotated[
         str,
         typer.Option(
             metavar="auto|plain|json|none",
-            help="On stderr: bars or plain lines, as suits it; lines; events as lines of JSON; nothing.",
+            help="Progress on stderr: auto shows bars on a terminal, else plain lines; json, events as JSON lines.",
         ),
     ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Make a small, proven classifier from labelled photos."""
+    """Train a small, proven classifier on labelled photos."""
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
     from lungfish.job.run import run_job
@@ -64,26 +64,31 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
     """Return what the user wants to know first."""
     import shlex
 
-    from lungfish.cli.output import table
+    from lungfish.core.columns import table
     from lungfish.core.names import plural, printable
+    from lungfish.evaluation.wording import STATUS
 
-    rows = [["artifact", "MB", "top-1", "95 % interval", "as fp32", "p50 ms", "status"]]
+    rows = [["artifact", "MB", "top-1", "95 % interval", "agreement", "p50 ms", "status"]]
     for row in result.artifacts:
-        mark = " *" if row["file"] == result.default else ""
-        low, high = row["ci95"]
+        mark = " *" if row.file == result.default else ""
+        assert row.ci95 is not None  # the job has measured both
+        assert row.latency_ms is not None
+        low, high = row.ci95
         rows.append(
             [
-                row["file"] + mark,
-                f"{row['bytes'] / 1e6:.1f}",
-                f"{row['top1']:.4f}",
+                row.file + mark,
+                f"{row.bytes / 1e6:.1f}",
+                f"{row.top1:.4f}",
                 f"{low:.3f} to {high:.3f}",
-                f"{row['agreement_with_fp32']:.3f}",
-                f"{row['latency_ms']['p50']:.1f}",
-                row["status"],
+                f"{row.agreement_with_fp32:.3f}",
+                f"{row.latency_ms.p50:.1f}",
+                STATUS[row.status],
             ]
         )
     steps = [
-        f"{stage.recipe}: " + (f"{100 * stage.val.top1:.1f} % on validation, " if stage.val else "") + stage.why
+        f"{stage.recipe}: "
+        + (f"{100 * stage.val.top1:.1f} % of validation photos right; " if stage.val else "")
+        + stage.why
         for stage in result.candidates
     ]
     counts = ", ".join(f"{count:,} {split}" for split, count in result.counts.items())
@@ -93,16 +98,17 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         "",
         table(rows),
         "",
-        f"* the default; figures on {plural(result.test['n'], 'test photo')}, measured on the file itself",
+        "agreement: share of test photos answered as by fp32",
+        f"* the default; every figure is measured on the file itself, with {plural(result.test.n, 'test photo')}",
         *result.notes,
-        f"{printable(result.bundle)}/report.html tells the rest; made in {result.seconds['total']:.0f} s",
+        f"details: {printable(str(result.folder))}/report.html; the job took {result.seconds['total']:.0f} s",
     ]
     if result.previous:
         options = ["--photos", photos, *(["--follow-links"] if follow_links else [])]
-        command = shlex.join(["lungfish", "compare", result.previous, result.bundle, *options])
-        lines.append(f"{printable(result.previous)} is as it was; to compare the two: {printable(command)}")
-    lines += [f"{row['file']}: {row['why']}" for row in result.artifacts if row["why"]]
+        command = shlex.join(["lungfish", "compare", result.previous, str(result.folder), *options])
+        lines.append(f"{printable(result.previous)} is unchanged; to compare the two: {printable(command)}")
+    lines += [f"{row.file}: {row.why}" for row in result.artifacts if row.why]
     lines += [f"warning: {printable(warning)}" for warning in result.warnings]
     if result.skipped:
-        lines.append(f"{plural(len(result.skipped), 'file')} skipped: see the report")
+        lines.append(f"{plural(len(result.skipped), 'file')} skipped; the report lists them")
     return "\n".join(lines)

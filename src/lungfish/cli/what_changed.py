@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def what_changed_lines(changed: WhatChanged) -> str:
     """Return the verdict, a row for each class, and notes on both bundles; safe for a terminal."""
-    from lungfish.cli.output import table
+    from lungfish.core.columns import table
     from lungfish.core.names import printable
     from lungfish.evaluation.paired import SIGNIFICANT
     from lungfish.evaluation.what_changed_text import headline, notes, p_value, signed, signed_interval

@@ -1,1 +1,1 @@
-"""What every room needs: errors, names, hashing, files, the cache folder, progress. Imports nothing of Lungfish."""
+"""Errors, names, hashing, files, the cache folder, downloads and progress. Imports nothing else of Lungfish."""

@@ -1,4 +1,4 @@
-"""Archives from strangers: plain files inside one folder, or nothing."""
+"""Unpack untrusted archives: regular files inside one folder, or nothing at all."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from lungfish.core.staging import staged_folder
 from lungfish.core.zip_directory import open_zip
 
 PIECE_BYTES = 1 << 20
-# Of an extended header. Python 3.11's tarfile searches it in a time that grows with the square: 1 ms for this.
+# Limit for an extended header. Python 3.11's tarfile takes quadratic time to search it: 1 ms at this size.
 LARGEST_HEADER_BYTES = 1024
-LARGEST_READ = 16 << 20  # by which a tar file's own headers are read whole into memory
+LARGEST_READ = 16 << 20  # tarfile reads the headers of a tar file into memory in one piece
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\:]|[. ]$")  # backslash, drive and stream; Windows drops a dot or space at the end
-# Windows takes these for devices whatever follows a dot, and drops spaces before it: `aux .txt` is the device AUX.
+# Windows treats these as devices with any extension, and ignores spaces before the dot: `aux .txt` is the device AUX.
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error),
@@ -37,12 +37,12 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may hold, counted while it is unpacked.
+    """Limits on an archive's content, enforced while it is unpacked.
 
     Args:
-        members: files and folders.
-        bytes: unpacked.
-        ratio: bytes unpacked to bytes packed; the first MiB is let through.
+        members: Largest number of files and folders.
+        bytes: Largest unpacked size.
+        ratio: Largest ratio of unpacked to packed bytes; the first MiB is exempt.
     """
 
     members: int = 10_000
@@ -53,17 +53,19 @@ class Limits:
 def unpack(
     archive: Path, target: Path, limits: Limits | None = None, at_last: Callable[[Path], None] | None = None
 ) -> None:
-    """Unpack a .tar, .tar.gz or .zip, told by its content, into a new folder, which exists whole or not at all.
+    """Unpack a .tar, .tar.gz or .zip archive into a new folder, which appears whole or not at all.
+
+    The format is recognized by the content.
 
     Args:
-        archive: the file.
-        target: the folder to bring about; must not exist.
-        limits: how much it may hold.
-        at_last: called with the folder that holds everything, before it becomes `target`.
+        archive: Path of the archive.
+        target: Folder to create; must not exist.
+        limits: Limits on the content.
+        at_last: Called with the complete folder before it is renamed to `target`.
 
     Raises:
-        WeightsError: damaged, too large, or with a member that is no plain file or folder inside the archive.
-        StorageError: disk full, read-only or forbidden.
+        WeightsError: The archive is damaged or too large, or a member is not a regular file or folder inside it.
+        StorageError: The disk is full or read-only, or permission is denied.
     """
     limits = limits or Limits()
     with staged_folder(target) as stage, _explained(archive):
@@ -72,7 +74,7 @@ def unpack(
             read = _zip_members if file.read(2) == b"PK" else _tar_members
         for count, (name, content) in enumerate(read(archive, room), start=1):
             if count > limits.members:
-                raise _RefusedError(f"holds more than {plural(limits.members, 'member')}")
+                raise _RefusedError(f"contains more than {plural(limits.members, 'member')}")
             _write(_place(stage, name), content)
         if at_last:
             at_last(stage)
@@ -83,24 +85,24 @@ class _Readable(Protocol):
 
 
 class _RefusedError(Exception):
-    """What is wrong with an archive; `unpack` adds its name."""
+    """The reason to refuse an archive; `unpack` adds its name."""
 
 
 @dataclass
 class _Room:
-    """How many bytes may still be unpacked."""
+    """The number of bytes that may still be unpacked."""
 
     bytes: int
 
     def take(self, count: int) -> None:
         self.bytes -= count
         if self.bytes < 0:
-            raise _RefusedError("unpacks to more than it may")
+            raise _RefusedError("exceeds the limit on unpacked bytes")
 
 
 @dataclass
 class _Metered:
-    """A file of which every byte that is read takes room: data, and the headers of a tar file."""
+    """A file wrapper that subtracts every byte read, tar headers included, from the room left."""
 
     file: IO[bytes]
     room: _Room
@@ -108,14 +110,14 @@ class _Metered:
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= LARGEST_READ:
-            raise _RefusedError("has a header of an absurd size")
+            raise _RefusedError("has an oversized header")
         data, self.peeked = self.peeked[:size], self.peeked[size:]
         data += self.file.read(size - len(data))
         self.room.take(len(data))
         return data
 
     def peek(self, size: int) -> bytes:
-        """The next bytes, which `read` returns again."""
+        """Return the next bytes without consuming them."""
         self.peeked += self.file.read(size - len(self.peeked))
         return self.peeked
 
@@ -130,21 +132,21 @@ class _Metered:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is looked at before `tarfile` parses what follows it."""
+    """A tar header whose size is checked before `tarfile` parses the data after it."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
-        with suppress(tarfile.HeaderError):  # tarfile says what is wrong, or that this is the end
+        with suppress(tarfile.HeaderError):  # tarfile itself reports it, or finds the end of the archive
             block = cast("_Metered", tar.fileobj).peek(tarfile.BLOCKSIZE)
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             is_extended = info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
             if is_extended and not 0 <= info.size <= LARGEST_HEADER_BYTES:
-                raise _RefusedError("has a header of an absurd size")
+                raise _RefusedError("has an oversized header")
         return super().fromtarfile(tar)
 
 
 def _tar_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | None]]:
-    """Name and content of each member; None for a folder's content."""
+    """Yield the name and content of each member; the content of a folder is None."""
     with archive.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     with (gzip.open if packed else open)(archive, "rb") as file:
@@ -152,23 +154,23 @@ def _tar_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | 
         with tarfile.open(fileobj=metered, mode="r:", tarinfo=_Header) as tar:
             for member in tar:
                 if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
-                    raise _RefusedError(f"holds a link, device or other special file: {printable(member.name)!r}")
+                    raise _RefusedError(f"contains a link, device or other special file: {printable(member.name)!r}")
                 yield member.name, tar.extractfile(member)
-        while metered.read(PIECE_BYTES):  # to the checksum at the end
+        while metered.read(PIECE_BYTES):  # gzip verifies its checksum at the end
             pass
 
 
 def _zip_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | None]]:
-    """Name and content of each member; None for a folder's content."""
+    """Yield the name and content of each member; the content of a folder is None."""
     with archive.open("rb") as file, open_zip(file) as packed:
         for info in packed.infolist():
-            name = info.orig_filename  # zipfile cuts the other one at a zero byte
-            if not info.filename:  # of which it cannot say whether it is a folder
-                raise _RefusedError(f"holds {printable(name)!r}, which is no path inside it on every system")
+            name = info.orig_filename  # zipfile truncates `filename` at a null byte
+            if not info.filename:  # is_dir fails on an empty name
+                raise _RefusedError(f"contains {printable(name)!r}, which is not a portable path inside the archive")
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _RefusedError(f"holds a link, device or other special file: {printable(name)!r}")
+                raise _RefusedError(f"contains a link, device or other special file: {printable(name)!r}")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise _RefusedError("is compressed in a way that unpacks more at once than is asked for")
+                raise _RefusedError("uses a compression method other than deflate, whose output cannot be bounded")
             if info.is_dir():
                 yield name, None
             else:
@@ -177,12 +179,12 @@ def _zip_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | 
 
 
 def _place(stage: Path, name: str) -> Path:
-    """Where a member goes."""
+    """Return the path at which a member is written."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or any(
         part == ".." or _FORBIDDEN.search(part) or _RESERVED.fullmatch(part) for part in parts
     ):
-        raise _RefusedError(f"holds {printable(name)!r}, which is no path inside it on every system")
+        raise _RefusedError(f"contains {printable(name)!r}, which is not a portable path inside the archive")
     return stage.joinpath(*parts)
 
 
@@ -194,7 +196,7 @@ def _write(path: Path, content: _Readable | None) -> None:
                 while data := content.read(PIECE_BYTES):
                     file.write(data)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise _RefusedError(f"holds {printable(path.name)!r} twice") from None
+        raise _RefusedError(f"contains {printable(path.name)!r} twice") from None
 
 
 @contextmanager
@@ -203,10 +205,10 @@ def _explained(archive: Path) -> Iterator[None]:
     try:
         yield
     except _RefusedError as error:
-        raise WeightsError(f"refused to unpack {name}: it {error}", "Nothing of it was kept.") from None
+        raise WeightsError(f"refused to unpack {name}: it {error}", "Nothing was written.") from None
     except _DAMAGED as error:
         raise WeightsError(f"cannot unpack {name}: {printable(str(error))}", "Fetch it again.") from None
     except OSError as error:
-        if error.errno != errno.EINVAL:  # what the system answers to a place before the file's first byte
+        if error.errno != errno.EINVAL:  # a seek to before the start of the file
             raise
-        raise WeightsError(f"cannot unpack {name}: a member begins before the file", "Fetch it again.") from None
+        raise WeightsError(f"cannot unpack {name}: a member has a negative offset", "Fetch it again.") from None

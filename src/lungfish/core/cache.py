@@ -1,9 +1,9 @@
-"""The cache folder: everything in it can be deleted at any time and is made again.
+"""Locate, create and limit the cache folder. Everything in it can be deleted at any time and is rebuilt when needed.
 
-It is a folder of our own below the one that the user names, made with a marker in it. Where there is no marker, nothing
-is ever deleted: the folder may be somebody's.
+The cache is a subfolder of the one that the user names, and Lungfish creates it with a marker file. Without the marker
+nothing is ever deleted, since the folder may belong to someone else.
 
-What is in it is believed later. A cache that other users can write to is not supported: see docs/security.md.
+Cached content is trusted. A cache that other users can write to is not supported: see docs/security.md.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from lungfish.core.names import expanded, printable
 
 DEFAULT_BUDGET_GB = 10.0
 FOLDER = "lungfish-cache"
-MARKER = "CACHEDIR.TAG"  # https://bford.info/cachedir: programs that back up leave such folders out
+MARKER = "CACHEDIR.TAG"  # backup programs skip such folders: https://bford.info/cachedir
 SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Lungfish made this folder"
 MARKER_TEXT = SIGNATURE + b", and deletes from it what it has made.\n"
-_limits_gb: list[float] = []  # of the jobs that run in this process
+_limits_gb: list[float] = []  # one for each job in this process that sets a limit
 
 
 def cache_home() -> Path:
-    """The folder that holds the cache: `LUNGFISH_CACHE` if it is set, else this platform's place for caches.
+    """Return the parent of the cache folder: `LUNGFISH_CACHE` if set, else the platform's folder for caches.
 
     Raises:
-        UsageError: there is no home folder: of this user, or of the one whom `LUNGFISH_CACHE` names.
+        UsageError: This user, or the one that `LUNGFISH_CACHE` names, has no home folder.
     """
     chosen = os.environ.get("LUNGFISH_CACHE")
     if chosen:
@@ -44,19 +44,19 @@ def cache_home() -> Path:
         return Path(platformdirs.user_cache_dir("lungfish", appauthor=False))
     except RuntimeError:
         raise UsageError(
-            "this user has no home folder, so there is no place for the cache", "Set LUNGFISH_CACHE to a folder."
+            "this user has no home folder to put the cache in", "Set LUNGFISH_CACHE to a folder."
         ) from None
 
 
 def cache_path() -> Path:
-    """Where the cache is or would be; nothing is made. Raises `UsageError` as `cache_home`."""
+    """Return the path of the cache without creating it. Raises `UsageError` as `cache_home` does."""
     return cache_home() / FOLDER
 
 
 def cache_folder() -> Path:
-    """The cache, made now if it is not there and can be: for this user alone, since copies of photos lie in it.
+    """Return the cache folder, and create it if possible, for this user only, since it holds copies of photos.
 
-    Raises `UsageError` as `cache_home`. Where it cannot be made, whoever writes to it gets the error.
+    If it cannot be created, writing to it raises the error later. Raises `UsageError` as `cache_home` does.
     """
     folder = cache_path()
     with contextlib.suppress(OSError):
@@ -66,15 +66,18 @@ def cache_folder() -> Path:
 
 
 def advice_on_cache() -> str:
-    """What to say of a cache that is not a folder that we made; empty if all is well."""
+    """Return a warning about a cache folder that Lungfish did not create; empty if there is nothing to report."""
     folder = cache_path()
     if is_marked() or not os.path.lexists(folder):
         return ""
-    return f"{printable(str(folder))} was not made by Lungfish: nothing in it is ever deleted, and others may read it"
+    return (
+        f"{printable(str(folder))} was not created by Lungfish: nothing in it will be deleted, "
+        "and other users may be able to read it"
+    )
 
 
 def is_marked() -> bool:
-    """Whether the cache is a folder that we made, so that things may be deleted from it."""
+    """Return whether Lungfish created the cache folder and may therefore delete from it."""
     try:
         return (cache_path() / MARKER).read_bytes().startswith(SIGNATURE)
     except OSError:
@@ -82,23 +85,24 @@ def is_marked() -> bool:
 
 
 def _make(folder: Path) -> None:
-    """Make the cache with its marker in one step. A folder of that name that holds anything stays as it is."""
+    """Create the cache with its marker in one step. An existing folder that is not empty is left alone."""
     if folder.exists() and any(folder.iterdir()):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{FOLDER}.", suffix=".tmp"))  # with mode 0700
+    stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{FOLDER}.", suffix=".tmp"))  # has mode 0700
     try:
         (stage / MARKER).write_bytes(MARKER_TEXT)
-        stage.replace(folder)  # also in place of an empty folder, where the system allows it
-    except OSError:  # it is there by now
+        stage.replace(folder)  # replaces an empty folder too, where the system allows it
+    except OSError:  # another process created it meanwhile
         shutil.rmtree(stage, ignore_errors=True)
 
 
 @contextmanager
 def cache_limit(gigabytes: float | None) -> Iterator[None]:
-    """Let the cache grow no larger within the block, whichever thread asks; None for what the user has set.
+    """Limit the cache within the block, in all threads. Where several jobs set a limit, the smallest one applies.
 
-    Of several jobs in a process, which share the cache, the one that allows least decides.
+    Args:
+        gigabytes: Largest size of the cache; None for the user's own limit.
     """
     limit_cache(gigabytes)
     try:
@@ -109,30 +113,30 @@ def cache_limit(gigabytes: float | None) -> Iterator[None]:
 
 
 def limit_cache(gigabytes: float | None) -> None:
-    """Let the cache grow no larger as long as this process lives; None for what the user has set."""
+    """Limit the cache for the lifetime of this process; None for the user's own limit."""
     if gigabytes is not None:
         _limits_gb.append(gigabytes)
 
 
 def cache_limit_gb() -> float | None:
-    """Return the limit of the jobs in this process; None for what the user has set."""
+    """Return the limit of the jobs in this process; None for the user's own limit."""
     return min(_limits_gb, default=None)
 
 
 def budget_bytes() -> int:
-    """How large the whole folder may grow, in bytes.
+    """Return the largest allowed size of the cache folder, in bytes.
 
-    It is what `cache_limit` says, else `LUNGFISH_CACHE_GB` (default 10; `inf` for no limit).
+    The limit of `cache_limit` applies, else `LUNGFISH_CACHE_GB` (default 10; `inf` for no limit).
 
     Raises:
-        UsageError: the variable is not a positive number.
+        UsageError: The variable is not a positive number.
     """
     limit_gb = cache_limit_gb()
-    gigabytes = _of_the_user() if limit_gb is None else limit_gb
+    gigabytes = _user_limit_gb() if limit_gb is None else limit_gb
     return sys.maxsize if math.isinf(gigabytes) else int(gigabytes * 1e9)
 
 
-def _of_the_user() -> float:
+def _user_limit_gb() -> float:
     text = os.environ.get("LUNGFISH_CACHE_GB", str(DEFAULT_BUDGET_GB))
     try:
         gigabytes = float(text)
@@ -144,10 +148,10 @@ def _of_the_user() -> float:
 
 
 def standing_folder() -> Path:
-    """The cache folder; as long as it is not there, or may not be seen, the nearest folder above it that is."""
+    """Return the cache folder, or its nearest parent that exists and is accessible."""
     folder = cache_path().absolute()
     for place in (folder, *folder.parents):
-        with contextlib.suppress(OSError):  # a folder above may not be entered
+        with contextlib.suppress(OSError):  # no permission to enter a parent
             if place.exists():
                 return place
     return Path(folder.anchor)

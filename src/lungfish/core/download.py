@@ -1,4 +1,4 @@
-"""One file over the network: resumed where it broke off, whole or not at all."""
+"""Download a file, resuming interrupted transfers. The file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     from httpx2 import Response
 
 MAX_BYTES = 4 << 30
-TRIES = 5  # in a row that bring less than STEP_BYTES
+TRIES = 5  # consecutive attempts that each receive less than STEP_BYTES
 STEP_BYTES = 1 << 20
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 60.0
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 HINTS = {
-    401: "The server wants a token: set HF_TOKEN, or fetch the file by hand.",
+    401: "The server requires a token: set HF_TOKEN, or download the file by hand.",
     403: "It is private or gated: accept the terms on its page, and set HF_TOKEN.",
-    404: "It may have moved, or the name is misspelt.",
-    410: "It was taken down.",
+    404: "It may have moved, or the name is misspelled.",
+    410: "It has been removed.",
 }
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to fetch.
+    """A file to download.
 
     Args:
-        route: its address, and what redirects may ask for.
-        token: a bearer token, for the first host only.
-        bytes: its size, if that is known.
-        limit: the largest size to accept.
+        route: The address, with the rules for redirects.
+        token: A bearer token, sent to the first host only.
+        bytes: The size, if known.
+        limit: Largest size to accept, in bytes.
     """
 
     route: Route
@@ -54,21 +54,22 @@ class Remote:
 
 
 def download(remote: Remote, target: Path, progress: Progress) -> str:
-    """Fetch a file to `target`, replacing what is there. One process at a time: the caller holds a lock.
+    """Download a file to `target`, replacing an existing one.
 
-    What has arrived is kept in `target` + `.part`, and the next call goes on from there.
+    Only one process at a time may do so: the caller holds a lock. An interrupted download stays in `target` + `.part`,
+    and the next call resumes it.
 
     Args:
-        remote: what to fetch.
-        target: where it is to be; its folder is made.
-        progress: told of the bytes.
+        remote: The file to download.
+        target: Path to write; its folder is created.
+        progress: Receives the number of bytes.
 
     Returns:
         SHA-256 of the file.
 
     Raises:
-        DownloadError: it cannot be had, must not be fetched, or is not of the announced size.
-        StorageError: disk full, read-only or forbidden.
+        DownloadError: The file is unavailable, its address is not allowed, or its size is not the announced one.
+        StorageError: The disk is full or read-only, or permission is denied.
         MissingExtraError: httpx2 is not installed.
     """
     with Partial(target) as part, contextlib.ExitStack() as stack:
@@ -90,7 +91,7 @@ def download(remote: Remote, target: Path, progress: Progress) -> str:
 
 
 class _TryAgainError(Exception):
-    """What may pass; `wait_s` if the server said when."""
+    """A failure that may be temporary; `wait_s` is the delay that the server asked for, if any."""
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
@@ -98,7 +99,7 @@ class _TryAgainError(Exception):
 
 
 class _Meter:
-    """The progress of a download; a restart moves it back."""
+    """Report the progress of a download, which a restart moves back."""
 
     def __init__(self, progress: Progress, description: str, stack: contextlib.ExitStack) -> None:
         self._progress, self._description, self._stack = progress, description, stack
@@ -113,10 +114,10 @@ class _Meter:
 
 
 def _receive(remote: Remote, part: Partial, meter: _Meter) -> None:
-    """One request, and as much of the body as comes. Raises `_TryAgainError` and `DownloadError`."""
+    """Send one request and store as much of the body as arrives. Raises `_TryAgainError` and `DownloadError`."""
     import httpx2
 
-    headers = {"Accept-Encoding": "identity"}  # the bytes as they were published, so that they can be counted
+    headers = {"Accept-Encoding": "identity"}  # Range counts the bytes of the file, not compressed ones
     if part.done and part.version.tag:
         headers |= {"Range": f"bytes={part.done}-", "If-Range": part.version.tag}
     try:
@@ -132,36 +133,36 @@ def _receive(remote: Remote, part: Partial, meter: _Meter) -> None:
         raise _TryAgainError(printable(str(error)) or type(error).__name__) from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise DownloadError(f"cannot fetch {shown(remote.route.start)}: {printable(str(error))}") from error
-    if part.version.bytes is None:  # it ends where the connection does, and nobody can tell more
+    if part.version.bytes is None:  # the size was never announced: the end of the connection is the end of the file
         part.version = Version(part.version.url, part.version.tag, part.done)
     elif not part.is_whole:
         raise _TryAgainError(f"the body ended after {part.done:,} of {part.version.bytes:,} bytes")
 
 
 def _accept(response: Response, remote: Remote, part: Partial) -> None:
-    """Make `part` ready for the body. Raises `_TryAgainError` and `DownloadError`."""
+    """Check the response and prepare `part` for its body. Raises `_TryAgainError` and `DownloadError`."""
     status, place = response.status_code, shown(str(response.url))
     answer = f"{status} {printable(response.reason_phrase)}".strip()
     if status in BUSY:
-        raise _TryAgainError(f"the server answers {answer}", _asked_wait_s(response))
+        raise _TryAgainError(f"the server answered {answer}", _asked_wait_s(response))
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise DownloadError(f"{place} is sent compressed, which was not asked for", "Fetch it by hand.")
+        raise DownloadError(f"the server compressed {place} although asked not to", "Download it by hand.")
     if status == 200:
         announced = response.headers.get("content-length")
         size = remote.bytes if announced is None else int(announced)
-        _check_size(place, size, remote)  # first: what has arrived of the right file is kept
+        _check_size(place, size, remote)  # before the restart, which discards what was received
         part.restart(Version(remote.route.start, _tag(response), size))
     elif status == 206 and _continues(response, part):
         pass
     elif status in (206, 416):
         part.restart(Version(remote.route.start, "", None))
-        raise _TryAgainError("the server sent another part than it was asked for", 0.0)
+        raise _TryAgainError("the server sent a different range than requested", 0.0)
     else:
-        raise DownloadError(f"cannot fetch {place}: the server answers {answer}", HINTS.get(status, ""))
+        raise DownloadError(f"cannot fetch {place}: the server answered {answer}", HINTS.get(status, ""))
 
 
 def _continues(response: Response, part: Partial) -> bool:
-    """Whether a 206 goes on where `part` ends, with the same version of the file."""
+    """Return whether a 206 response continues where `part` ends, with the same version of the file."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("content-range", ""))
     if not found or not part.done or int(found[1]) != part.done:
         return False
@@ -170,7 +171,7 @@ def _continues(response: Response, part: Partial) -> bool:
 
 
 def _tag(response: Response) -> str:
-    """What identifies this version of the file byte for byte, if the server tells."""
+    """Return a strong ETag, else the modification date, else an empty string."""
     etag = response.headers.get("etag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("last-modified", "")
 
@@ -178,22 +179,22 @@ def _tag(response: Response) -> str:
 def _check_size(place: str, size: int | None, remote: Remote) -> None:
     if size is not None and remote.bytes not in (None, size):
         raise DownloadError(
-            f"{place} has {size:,} bytes, expected {remote.bytes:,}", "It is not the file that is known."
+            f"{place} has {size:,} bytes, expected {remote.bytes:,}", "It is not the file of the catalogue."
         )
     if size is not None and size > remote.limit:
-        raise DownloadError(f"{place} has {size:,} bytes; at most {remote.limit:,} are fetched", "Fetch it by hand.")
+        raise DownloadError(f"{place} has {size:,} bytes; the limit is {remote.limit:,}", "Download it by hand.")
 
 
 def _check_room(size: int, remote: Remote, part: Partial) -> None:
-    """Whether a body may be as long as `size`, whatever its head announced."""
+    """Check the size of a body while it arrives: it may exceed the announced one. Raises `DownloadError`."""
     most = remote.limit if part.version.bytes is None else part.version.bytes
     if size > most:
         part.restart(Version(remote.route.start, "", None))
-        raise DownloadError(f"{shown(remote.route.start)} sends more than the {most:,} bytes that it may have")
+        raise DownloadError(f"{shown(remote.route.start)} sent more than the {most:,} bytes allowed")
 
 
 def _asked_wait_s(response: Response) -> float | None:
-    """`Retry-After`: seconds, or a date."""
+    """Return the delay of `Retry-After`, which holds seconds or a date; None if absent or invalid."""
     text = response.headers.get("retry-after", "")
     if text.isdecimal():
         return float(text)
@@ -204,20 +205,20 @@ def _asked_wait_s(response: Response) -> float | None:
 
 
 def _raise_if_untrusted(error: Exception, remote: Remote) -> None:
-    """Raise if a certificate was refused: that does not pass."""
+    """Raise `DownloadError` if a certificate was refused, since a retry cannot help."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
     if cause is not None:
         raise DownloadError(
             f"cannot fetch {shown(remote.route.start)}: {printable(cause.verify_message)}",
-            "If a proxy or mirror has a certificate of its own, name its authority's file in SSL_CERT_FILE.",
+            "If a proxy or mirror uses its own certificate authority, set SSL_CERT_FILE to its file.",
         ) from error
 
 
 def _gave_up(remote: Remote, target: Path, reason: str) -> DownloadError:
     return DownloadError(
         f"cannot fetch {shown(remote.route.start)}: {reason}; tried {TRIES} times",
-        "Run it again to go on with what has arrived. Without a network, fetch that file elsewhere and save it as "
+        "Run it again to resume. Without a network connection, download the file elsewhere and save it as "
         f"{printable(str(target))}",
     )

@@ -1,4 +1,4 @@
-"""Flushing files and folders to the disk, so that what was written is still there after a power cut."""
+"""Flush files and folders to disk, so that writes survive a power cut."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# macOS, whose fsync leaves the data in the drive's own cache
+# macOS: fsync alone leaves the data in the drive's cache.
 FULL_FLUSH: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOTTY)
 
 
 def flush(handle: int) -> None:
-    """Bring an open file to the disk. Raises `OSError`."""
+    """Flush an open file to disk. Raises `OSError`."""
     if FULL_FLUSH is not None:
         try:
             fcntl.fcntl(handle, FULL_FLUSH)
-        except OSError as error:  # a network's file system does not know it
+        except OSError as error:  # not supported by network file systems
             if error.errno not in _NOT_SUPPORTED:
                 raise
         else:
@@ -30,16 +30,16 @@ def flush(handle: int) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring to the disk which names a folder holds: new, renamed and deleted ones. Raises `OSError`."""
-    if os.name == "nt":  # where a folder cannot be opened; NTFS keeps a journal of names
+    """Flush the entries of a folder to disk: created, renamed and deleted names. Raises `OSError`."""
+    if os.name == "nt":  # folders cannot be opened there; NTFS journals names
         return
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder that may be written to, but not read
+    except PermissionError:  # writable, but not readable
         return
     try:
         flush(handle)
-    except OSError as error:  # file systems without flushing of folders
+    except OSError as error:  # some file systems cannot flush folders
         if error.errno not in _NOT_SUPPORTED:
             raise
     finally:
@@ -47,9 +47,9 @@ def flush_folder(folder: Path) -> None:
 
 
 def flush_tree(folder: Path) -> None:
-    """Bring every file and folder at and below `folder` to the disk. Raises `OSError`."""
+    """Flush `folder` and everything below it to disk. Raises `OSError`."""
     for parent, _, names in os.walk(folder, topdown=False):
         for name in names:
-            with Path(parent, name).open("r+b") as file:  # Windows flushes only what may be written
+            with Path(parent, name).open("r+b") as file:  # Windows flushes only writable handles
                 flush(file.fileno())
         flush_folder(Path(parent))

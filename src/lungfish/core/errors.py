@@ -1,26 +1,26 @@
-"""Every error that Lungfish raises on purpose.
+"""The exceptions that Lungfish raises on purpose.
 
     LungfishError
-    ├── UsageError            exit 2   the command or the call is wrong
-    │   ├── UnknownNameError           a name that is not known; carries the close matches
-    │   ├── ArchitectureError          a row, multiplier or resolution that makes no network
-    │   ├── OutputError                a place that must not be written to
+    ├── UsageError            exit 2   invalid command, call or option
+    │   ├── UnknownNameError           unknown name; the hint lists close matches
+    │   ├── ArchitectureError          a row, multiplier or resolution that gives no valid network
+    │   ├── OutputError                an output path that must not be overwritten
     │   └── LicenseError               weights whose license must be accepted first
-    ├── PhotosError           exit 2   the photos, taken together, cannot be used
-    ├── UnreadablePhotoError  exit 1   one photo cannot be decoded; runs skip and count it
-    ├── CheckFailedError      exit 1   something was measured and is not good enough
-    │   ├── BundleError                a bundle is not what its manifest says
-    │   ├── ParityError                an exported file computes something else
-    │   └── DivergedError              training left the finite numbers
-    ├── MachineError          exit 3   the environment or the disk is in the way
+    ├── PhotosError           exit 2   the photos as a whole cannot be used
+    ├── UnreadablePhotoError  exit 1   one photo cannot be decoded; jobs skip and count it
+    ├── CheckFailedError      exit 1   a check or measurement failed
+    │   ├── BundleError                a bundle does not match its manifest
+    │   ├── ParityError                an exported model computes something else than the trained network
+    │   └── DivergedError              training produced NaN or infinity
+    ├── MachineError          exit 3   a problem of the environment or the disk
     │   ├── MissingExtraError          an optional package is not installed
-    │   ├── StorageError               disk full, read-only, no permission
-    │   ├── DownloadError              a file cannot be fetched, or must not be
-    │   ├── WorkerError                a process that helps this one died
-    │   └── WeightsError               pretrained weights are absent, altered or of another network
-    └── StoppedError          exit 75  a job ended because its caller asked for it; the same call resumes it
+    │   ├── StorageError               disk full or read-only, or permission denied
+    │   ├── DownloadError              a download failed or is not allowed
+    │   ├── WorkerError                a worker process died
+    │   └── WeightsError               pretrained weights are missing, altered or of another network
+    └── StoppedError          exit 75  the job was stopped on request; the same call resumes it
 
-Each says what failed with the value it got, and hints at what to do next.
+Each message states what failed and the value received; the hint says what to do next.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from typing import ClassVar
 
 
 class LungfishError(Exception):
-    """Base of all deliberate errors.
+    """Base class of all errors of Lungfish.
 
     Args:
-        message: what failed, with the value that was got and what is allowed.
-        hint: the next thing to do, a command where there is one.
+        message: What failed, with the value received and the values allowed.
+        hint: What to do next; a command where there is one.
     """
 
     code: ClassVar[str] = "error"
@@ -48,7 +48,7 @@ class LungfishError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     def to_json(self) -> dict[str, dict[str, str]]:
-        """The object that a command prints under `--json`."""
+        """Return the object that commands print with `--json`."""
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
 
 

@@ -1,6 +1,6 @@
-"""What happens in a job, as data: whoever started it may listen.
+"""Events that a job emits.
 
-A listener is called with each event, in order, in the thread of the job. No result depends on one.
+Listeners are called with each event, in order, in the thread of the job. No result depends on them.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+LONG_WAIT = 0.1  # of the time: below it, nobody needs to do anything about it
+
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened; `kind` is its name in JSON."""
+    """Base class of all events; `kind` is the name in JSON."""
 
     kind: ClassVar[str]
 
@@ -23,12 +25,12 @@ class Event:
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """Work of a known size begins.
+    """A stage has started.
 
     Args:
-        stage: Its name, for people.
-        total: Units of work: photos, or bytes where the name says so; 0 if that is not known.
-        done: Units that an earlier process did.
+        stage: Name of the stage, for display.
+        total: Units of work: photos, or bytes where the name says so; 0 if unknown.
+        done: Units done by an earlier process.
     """
 
     kind = "stage_started"
@@ -39,12 +41,12 @@ class StageStarted(Event):
 
 @dataclass(frozen=True)
 class Advanced(Event):
-    """Some of the work is done.
+    """A stage has advanced.
 
     Args:
-        stage: Its name.
+        stage: Name of the stage.
         total: Units of work.
-        done: Units done so far, those of an earlier process included.
+        done: Units done so far, including those of an earlier process.
     """
 
     kind = "advanced"
@@ -55,14 +57,14 @@ class Advanced(Event):
 
 @dataclass(frozen=True)
 class StageEnded(Event):
-    """Work has ended.
+    """A stage has ended.
 
     Args:
-        stage: Its name.
+        stage: Name of the stage.
         total: Units of work.
-        done: Units done, those of an earlier process included.
-        seconds: How long this process took.
-        completed: Whether it ended by itself, not by an error or a stop.
+        done: Units done, including those of an earlier process.
+        seconds: Time that this process took.
+        completed: Whether the stage completed, rather than being stopped or failing.
     """
 
     kind = "stage_ended"
@@ -75,20 +77,21 @@ class StageEnded(Event):
 
 @dataclass(frozen=True)
 class EpochEnded(Event):
-    """A pass over the training photos has ended, and the network was validated.
+    """An epoch of training and its validation have ended.
 
     Args:
         stage: Name of the stage.
-        epochs: How many the stage has at most.
-        epoch: Which one ended, from 0.
+        epochs: Largest number of epochs of the stage.
+        epoch: Index of the epoch, from 0.
         loss: Mean training loss, in nats.
-        top1: Share of right answers in training.
-        val_loss: Mean loss on validation photos, in nats.
-        val_top1: Share of right answers on validation photos.
-        learning_rate: Of the last step.
-        images_per_s: Training photos in a second.
-        data_wait: Share of the time that steps waited for photos.
-        seconds: How long the steps took.
+        top1: Training accuracy, 0 to 1.
+        val_loss: Mean validation loss, in nats.
+        val_top1: Validation accuracy, 0 to 1.
+        learning_rate: Learning rate of the last step.
+        images_per_s: Training photos per second.
+        data_wait: Share of the time spent waiting for photos, 0 to 1.
+        seconds: Duration of the training steps.
+        val_top1_before: `val_top1` before the stage began; None if the stage started from random weights.
     """
 
     kind = "epoch_ended"
@@ -103,18 +106,21 @@ class EpochEnded(Event):
     images_per_s: float
     data_wait: float
     seconds: float
+    val_top1_before: float | None = None
 
     def __str__(self) -> str:
+        before = "" if self.val_top1_before is None else f" (before this stage: {100 * self.val_top1_before:.1f} %)"
+        waiting = f", {100 * self.data_wait:.0f} % of the time waiting for them" if self.data_wait >= LONG_WAIT else ""
         return (
-            f"{self.stage}: epoch {self.epoch + 1} of {self.epochs}: loss {self.loss:.3f}, "
-            f"validation {self.val_loss:.3f} and {100 * self.val_top1:.1f} % right; "
-            f"{self.images_per_s:.0f} images/s, {100 * self.data_wait:.0f} % waiting"
+            f"{self.stage}: epoch {self.epoch + 1} of {self.epochs}, {100 * self.val_top1:.1f} % of validation photos "
+            f"right{before}; loss {self.loss:.3f} in training, {self.val_loss:.3f} on validation; "
+            f"{self.images_per_s:.0f} photos/s{waiting}"
         )
 
 
 @dataclass(frozen=True)
 class Logged(Event):
-    """News for people, in one or more lines."""
+    """A message for the user, of one or more lines."""
 
     kind = "logged"
     text: str
@@ -125,7 +131,7 @@ class Logged(Event):
 
 @dataclass(frozen=True)
 class Warned(Event):
-    """A warning: the job continues, but someone should know about this or change it."""
+    """A warning that the user should read; the job continues."""
 
     kind = "warned"
     text: str

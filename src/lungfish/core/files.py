@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, reading only regular files, and what is said when the system refuses."""
+"""Write files atomically, read only regular files, and turn errors of the operating system into our own."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from lungfish.core.names import printable
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 DISK_ERRORS = (*NO_SPACE, errno.EIO)
-DAMAGED = "The disk or its connection may be failing: copy what matters elsewhere, and choose another place."
+DAMAGED = "The disk or its connection may be failing: back up important files, and choose another disk."
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's complaints about `path` into a `StorageError`."""
+    """Turn an `OSError` raised while writing `path` into a `StorageError`."""
     try:
         yield
     except OSError as error:
@@ -32,18 +32,18 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def storage_error(path: Path, error: OSError) -> LungfishError:
-    """What to say of a `path` that cannot be written."""
+    """Return the error to raise when `path` cannot be written."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     shown = printable(str(path))
     if error.errno == errno.ENOSPC:
-        return StorageError(f"no space left while writing {shown}", "Free some disk space, or choose another place.")
+        return StorageError(f"no space left while writing {shown}", "Free some disk space, or choose another disk.")
     if error.errno == errno.EIO:
         return StorageError(f"cannot write {shown}: {reason}", DAMAGED)
-    return StorageError(f"cannot write {shown}: {reason}", "Choose a place that you may write to.")
+    return StorageError(f"cannot write {shown}: {reason}", "Choose a writable folder.")
 
 
 class NotRegularError(OSError):
-    """Not a regular file, but a folder, a pipe or a device."""
+    """The path is a folder, a pipe or a device instead of a regular file."""
 
     def __init__(self) -> None:
         super().__init__(errno.EINVAL, "not a regular file")
@@ -53,15 +53,15 @@ class NotRegularError(OSError):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read it, if it is a regular one: reading a pipe or a device may never end.
+    """Open a regular file for reading; reading a pipe or a device may never end.
 
-    A file without a size is taken to be empty: some of those that Linux shows in /proc can be read forever.
+    A file of size 0 counts as empty: some files in Linux's /proc have no size and can be read forever.
 
     Raises:
-        NotRegularError: it is none.
-        OSError: not there, or not allowed.
+        NotRegularError: The path is not a regular file.
+        OSError: The file does not exist, or permission is denied.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe may wait, too
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe may block as well
         raise NotRegularError
     file = path.open("rb")
     status = os.fstat(file.fileno())
@@ -74,7 +74,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 class TooLargeError(OSError):
-    """A file has more bytes than may be read."""
+    """The file is larger than the limit."""
 
     def __init__(self, most: int) -> None:
         super().__init__(errno.EFBIG, f"more than the {most:,} bytes allowed")
@@ -84,32 +84,32 @@ class TooLargeError(OSError):
 
 
 def read_at_most(path: Path, most: int) -> bytes:
-    """Read a regular file that may come from anyone: no more than `most` bytes, whatever its size is said to be.
+    """Read an untrusted regular file of at most `most` bytes, whatever size the system reports.
 
     Raises:
-        TooLargeError: there are more.
-        NotRegularError: it is not a regular file.
-        OSError: not there, or not allowed.
+        TooLargeError: The file is larger.
+        NotRegularError: The path is not a regular file.
+        OSError: The file does not exist, or permission is denied.
     """
     with open_regular(path) as file:
-        data = file.read(min(path.stat().st_size, most) + 1)  # no buffer beyond what is needed
+        data = file.read(min(path.stat().st_size, most) + 1)  # allocates no larger buffer than needed
     if len(data) > most:
         raise TooLargeError(most)
     return data
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write `data` to `path` through a temporary file beside it, flushed to disk, then renamed.
+    """Write `data` to a temporary file in the same folder, flush it to disk, then rename it to `path`.
 
     Raises:
-        StorageError: disk full, read-only or forbidden; `path` is as it was.
+        StorageError: The disk is full or read-only, or permission is denied; `path` is unchanged.
     """
     content = data.encode() if isinstance(data, str) else data
     with storage_errors(path):
         make_folder(path.parent)
         stage = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
-            with stage.open("xb") as file:  # with the usual permissions, which tempfile's files have not
+            with stage.open("xb") as file:  # tempfile would not give it the usual permissions
                 file.write(content)
                 file.flush()
                 flush(file.fileno())

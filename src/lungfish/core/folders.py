@@ -1,4 +1,4 @@
-"""New folders."""
+"""Create folders durably."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lungfish.core.errors import UsageError
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its missing parents, durably; if the cache is among them, with its marker.
+    """Create a folder and its missing parents, and flush them to disk; the cache folder also gets its marker.
 
     Raises:
-        OSError: the system refuses.
+        OSError: The folder cannot be created.
     """
-    with contextlib.suppress(UsageError):  # there is no place for a cache
+    with contextlib.suppress(UsageError):  # without a home folder there is no cache
         if folder.is_relative_to(cache_path()):
-            cache_folder()  # somebody may have deleted it while this process runs
+            cache_folder()  # it may have been deleted while this process runs
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:

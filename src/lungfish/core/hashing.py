@@ -20,7 +20,12 @@ def sha256_file(path: Path) -> str:
 
 
 def files_digest(paths: Iterable[Path], kind: str = "sha256") -> str:
-    """Hash of files one after another, as if they were one; MD5, too, where nothing better was published."""
+    """Return the hash of the concatenated files, in hexadecimal.
+
+    Args:
+        paths: The files, in order.
+        kind: Name of the hash for `hashlib`; MD5 where nothing better was published.
+    """
     digest = hashlib.new(kind, usedforsecurity=False)
     for path in paths:
         with path.open("rb") as file:
@@ -30,5 +35,5 @@ def files_digest(paths: Iterable[Path], kind: str = "sha256") -> str:
 
 
 def sha256_json(value: object) -> str:
-    """Hash of a JSON value in its one canonical form (sorted keys, no spaces)."""
+    """Return the SHA-256 of a JSON value in canonical form (sorted keys, no spaces)."""
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())

@@ -1,4 +1,4 @@
-"""Locks between processes: files that the system lets go of when their holder ends, however it ends."""
+"""File locks between processes, which the system releases when their holder ends, even by a crash."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ if TYPE_CHECKING:
 
 @contextmanager
 def lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock; wait for whoever holds it.
+    """Hold a lock within the block, waiting until it is free.
 
     Args:
-        path: of its file, which stays: if it were deleted, two could hold it.
-        waiting: called once if another holds it.
+        path: Path of the lock file. It is never deleted: otherwise two processes could hold the lock.
+        waiting: Called once if another process holds the lock.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: The file cannot be written.
         MissingExtraError: filelock is not installed.
     """
-    held = _file_lock(path)
+    file_lock = _file_lock(path)
     with storage_errors(path):
-        if not _acquired(held):
+        if not _acquired(file_lock):
             waiting()
-            held.acquire()
+            file_lock.acquire()
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()
 
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Hold a lock unless another does; whether that is so. Raises as `lock`."""
-    held = _file_lock(path)
+    """Hold a lock within the block if it is free, and yield whether it was. Raises as `lock` does."""
+    file_lock = _file_lock(path)
     with storage_errors(path):
-        acquired = _acquired(held)
+        acquired = _acquired(file_lock)
     try:
         yield acquired
     finally:
         if acquired:
-            held.release()
+            file_lock.release()
 
 
 def hold(path: Path) -> FileLock | None:
-    """Hold a lock for as long as what is returned is kept; None if another holds it. Raises as `lock`."""
-    held = _file_lock(path)
+    """Acquire a lock for as long as the returned object exists; None if another process holds it. Raises as `lock`."""
+    file_lock = _file_lock(path)
     with storage_errors(path):
-        return held if _acquired(held) else None
+        return file_lock if _acquired(file_lock) else None
 
 
 def _file_lock(path: Path) -> FileLock:
@@ -67,19 +67,19 @@ def _file_lock(path: Path) -> FileLock:
         raise missing_extra(error, f"the lock {path.name}") from None
     with storage_errors(path):
         make_folder(path.parent)
-    return FileLock(path, thread_local=False)  # so that whichever thread drops it lets go
+    return FileLock(path, thread_local=False)  # any thread may release it
 
 
-def _acquired(held: FileLock) -> bool:
+def _acquired(file_lock: FileLock) -> bool:
     from filelock import Timeout
 
     try:
-        held.acquire(blocking=False)
+        file_lock.acquire(blocking=False)
     except Timeout:
         return False
     except NotImplementedError:
-        shown = printable(held.lock_file)
+        shown = printable(file_lock.lock_file)
         raise StorageError(
-            f"the file system of {shown} does not support file locks", "Choose a place on a local disk."
+            f"the file system of {shown} does not support file locks", "Choose a folder on a local disk."
         ) from None
     return True

@@ -1,4 +1,4 @@
-"""Names and paths that people type, and names that come from their files."""
+"""Check and format names and paths that come from users and their files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def choose(name: str, allowed: Iterable[str], what: str) -> str:
     """Return `name` if it is one of `allowed`.
 
     Raises:
-        UnknownNameError: it is not; the hint holds the close matches, or all that is allowed.
+        UnknownNameError: It is not; the hint lists close matches, or the allowed names.
     """
     names = list(allowed)
     if name in names:
@@ -26,11 +26,11 @@ def choose(name: str, allowed: Iterable[str], what: str) -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     listed = ", ".join(map(printable, names[:LISTED])) + (f" and {len(names) - LISTED:,} more" * (len(names) > LISTED))
     hint = f"Did you mean {' or '.join(map(printable, close))}?" if close else f"Known: {listed}."
-    raise UnknownNameError(f"no {what} is called {printable(name)!r}", hint)
+    raise UnknownNameError(f"unknown {what}: {printable(name)!r}", hint)
 
 
 def printable(text: str) -> str:
-    """`text` with control characters shown as escapes, so that a file's name cannot drive a terminal."""
+    """Return `text` with control characters escaped, so that a file's name cannot control the terminal."""
     return "".join(_escaped(c) for c in text)
 
 
@@ -42,29 +42,29 @@ def _escaped(character: str) -> str:
 
 
 def in_short(error: BaseException) -> str:
-    """The beginning of what an error says, as one printable line; its type if it says nothing."""
+    """Return the beginning of an error's message as one printable line, or its type if the message is empty."""
     return printable(" ".join(str(error).split())[:IN_SHORT]) or type(error).__name__
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
-    """`1 photo`, `3,781 photos`, `2 classes`."""
+    """Return a count with its noun: `1 photo`, `3,781 photos`, `2 classes`."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def expanded(path: str | os.PathLike[str], what: str) -> Path:
-    """A path with `~` or `~user` at its beginning replaced by a home folder.
+    """Return a path with a leading `~` or `~user` replaced by the home folder.
 
     Args:
-        path: as a person has written it.
-        what: it is, for the message.
+        path: The path as the user wrote it.
+        what: Name of the path in the error message.
 
     Raises:
-        UsageError: that user is not known here, or has no home folder.
+        UsageError: The user is unknown on this machine, or has no home folder.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError:
         raise UsageError(
-            f"{what} is {printable(os.fspath(path))!r}, which names a user without a home folder on this machine",
-            "Write the whole path.",
+            f"{what} is {printable(os.fspath(path))!r}; that user has no home folder on this machine",
+            "Write the full path.",
         ) from None

@@ -1,4 +1,4 @@
-"""Which files in the cache are ours, by name. Only these are counted against its budget, or deleted."""
+"""Recognize our own files in the cache by name. Only they count against the budget, and only they are deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS, WEIGHTS = "runs", "weights"
 _HASH = "[0-9a-f]{64}"
 _GOLDEN = r"golden/([a-z]+\.png|pixels\.npy|probabilities\.json)"
 _STEP = r"(finetune(-\d{1,2})?|full)(\.jsonl|/job\.json|/\d{8,}\.(json|safetensors))"
-# For each folder of the cache, the paths of files below it, as they are once they are finished.
+# The paths of finished files, relative to each folder of the cache.
 FORMS = {
     kind: re.compile(form)
     for kind, form in {
@@ -36,28 +36,28 @@ FORMS = {
         r"|downloads/[a-z0-9-]*-[0-9a-f]{12}/([^/]+\.part(\.json)?|\.clone-\w{8}/.*)|\.convert-\w{8}/.*",
     }.items()
 }
-STAGED = ("bundles", f"{WEIGHTS}/unpacked")  # where whole folders are written: see `lungfish.core.staging`
+STAGED = ("bundles", f"{WEIGHTS}/unpacked")  # whole folders are staged here: see `lungfish.core.staging`
 _UNPACKED = re.compile(rf"(?P<folder>unpacked/{_HASH})/(?P<member>.*)")
 _UNFINISHED_FILE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.tmp")  # see `lungfish.core.files.write_atomic`
 
 
 def own_files(entry: Path, kind_folder: Path) -> Iterator[Path]:
-    """The regular files of our own names at or below `entry`. Links are not followed, and are not ours.
+    """Yield our own regular files at or below `entry`. Links are neither followed nor ours.
 
     Args:
-        entry: a file or folder; need not exist.
-        kind_folder: the folder of `FORMS` that it is in.
+        entry: A file or folder, which need not exist.
+        kind_folder: The folder of `FORMS` that contains it.
     """
     form = FORMS[kind_folder.name]
     for path in _regular_files(entry):
         name = path.relative_to(kind_folder).as_posix()
         has_own_name = form.fullmatch(_finished(name)) and _is_listed(name, kind_folder)
-        if has_own_name or _is_of_stage(path, kind_folder):
+        if has_own_name or _is_stage_file(path, kind_folder):
             yield path
 
 
 def own_bytes(entry: Path, kind_folder: Path) -> int:
-    """How large those files are together."""
+    """Return the total size of our own files at or below `entry`, in bytes."""
     total = 0
     for path in own_files(entry, kind_folder):
         with contextlib.suppress(OSError):  # deleted by another process
@@ -66,27 +66,27 @@ def own_bytes(entry: Path, kind_folder: Path) -> int:
 
 
 def delete_own(entry: Path, kind_folder: Path) -> None:
-    """Delete those files, then the folders that are empty by now, if the cache is marked as ours.
+    """Delete our own files at or below `entry`, then the empty folders, if the cache has our marker.
 
-    What the system does not let go stays.
+    Files that the system refuses to delete stay.
     """
     if not is_marked():
         return
     for path in own_files(entry, kind_folder):
-        with contextlib.suppress(OSError):  # Windows, while another process reads it
+        with contextlib.suppress(OSError):  # Windows refuses while another process reads it
             path.unlink()
     if _is_link(entry):
         return
     for folder, _, _ in os.walk(entry, topdown=False):
-        with contextlib.suppress(OSError):  # somebody's file is in it
+        with contextlib.suppress(OSError):  # not empty: it contains files that are not ours
             Path(folder).rmdir()
 
 
 def clear_place(entry: Path, kind_folder: Path) -> None:
-    """Delete those files so that a new folder can have the name; what else is there is moved aside, to NAME-kept.
+    """Free the name of `entry`: delete our own files, and rename anything else to NAME-kept.
 
     Raises:
-        OSError: the system refuses.
+        OSError: The rename fails.
     """
     delete_own(entry, kind_folder)
     if os.path.lexists(entry):
@@ -102,7 +102,7 @@ def _regular_files(entry: Path) -> Iterator[Path]:
         return
     below = (Path(folder, name) for folder, _, names in os.walk(entry) for name in names)
     for path in chain([entry], below):
-        with contextlib.suppress(OSError):  # deleted by another process, or in a folder that may not be entered
+        with contextlib.suppress(OSError):  # deleted by another process, or no permission
             if stat.S_ISREG(path.lstat().st_mode):
                 yield path
 
@@ -114,7 +114,7 @@ def _is_link(entry: Path) -> bool:
 
 
 def _finished(path: str) -> str:
-    """The path under which a file is found once it is finished."""
+    """Return the path that a staged or temporary file will have when it is finished."""
     *folders, name = path.split("/")
     names: list[str] = []
     for folder in folders:
@@ -127,14 +127,14 @@ def _finished(path: str) -> str:
     return "/".join([*names, file["name"] if file else name])
 
 
-def _is_of_stage(file: Path, kind_folder: Path) -> bool:
-    """Whether it is a lock or a note of ours in a folder that is not finished."""
+def _is_stage_file(file: Path, kind_folder: Path) -> bool:
+    """Return whether a file is the lock or the owner note of a staged folder."""
     place = file.parent.parent.relative_to(kind_folder.parent).as_posix()
     return file.name in (LOCK, OWNER) and bool(STAGE.fullmatch(file.parent.name)) and place in STAGED
 
 
 def _is_listed(name: str, kind_folder: Path) -> bool:
-    """Whether a file in the folder of an archive came out of the archive; any other file passes."""
+    """Return whether a file in the folder of an unpacked archive is listed as its member; True for all other files."""
     unpacked = _UNPACKED.fullmatch(name)
     if not (unpacked and kind_folder.name == WEIGHTS):
         return True

@@ -1,4 +1,4 @@
-"""A file that is still arriving, and of which version it is: what a later process goes on from."""
+"""Store a partial download together with the version of the file, so that a later process can resume it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from lungfish.core.folders import make_folder
 
 @dataclass(frozen=True)
 class Version:
-    """Which file a server sends.
+    """The version of a file on a server.
 
     Args:
-        url: its address, as it was asked for.
-        tag: a strong ETag or a date of change, as the server wrote it; empty if it tells none: that cannot be resumed.
-        bytes: its size, or None.
+        url: The requested address.
+        tag: A strong ETag or the modification date, as the server sent it. Without one (empty) the download cannot be
+            resumed.
+        bytes: The size, or None if unknown.
     """
 
     url: str
@@ -31,12 +32,12 @@ class Version:
 
 
 class Partial:
-    """`target` + `.part`, and beside it the version as JSON. One process at a time.
+    """A context manager for `target` + `.part` and its version in `target` + `.part.json`. For one process at a time.
 
-    Used as a context; afterwards `target` is whole, or what has arrived is kept for the next time.
+    Unless the download is finished, the received bytes are kept for the next time.
 
     Raises:
-        StorageError: disk full, read-only or forbidden.
+        StorageError: The disk is full or read-only, or permission is denied.
     """
 
     def __init__(self, target: Path) -> None:
@@ -59,7 +60,7 @@ class Partial:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with contextlib.suppress(OSError):  # what can no longer be written will be fetched again
+        with contextlib.suppress(OSError):  # bytes that cannot be written are downloaded again
             if not self._file.closed:
                 self._file.flush()
                 flush(self._file.fileno())
@@ -74,21 +75,21 @@ class Partial:
         return self.done == self.version.bytes
 
     def restart(self, version: Version) -> None:
-        """Forget what has arrived, and expect `version`."""
+        """Discard the received bytes, and expect `version`."""
         self.version, self.done, self._hash = version, 0, hashlib.sha256()
         with storage_errors(self._path):
-            self._file.truncate(0)  # before the record: bytes never lie under another version's
+            self._file.truncate(0)  # before the record, so that bytes are never attributed to another version
         write_atomic(self._record, json.dumps(vars(version)))
 
     def write(self, data: bytes) -> None:
         with storage_errors(self._path):
             self._file.write(data)
-            self._file.flush()  # to the system: a process that is killed loses nothing
+            self._file.flush()  # to the system, so that a killed process loses nothing
         self._hash.update(data)
         self.done += len(data)
 
     def finish(self) -> str:
-        """Bring about the target. Returns its SHA-256."""
+        """Rename the file to its target, and return its SHA-256."""
         with storage_errors(self._target):
             self._file.flush()
             flush(self._file.fileno())

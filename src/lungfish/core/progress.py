@@ -1,6 +1,6 @@
-"""Between a job and whoever started it: events go out, a request to stop comes in.
+"""Pass events from a job to its listeners, and requests to stop to the job.
 
-On stderr events are bars, plain lines or JSON; in Python the caller may listen.
+On stderr, events appear as bars, plain lines or JSON; Python callers can add listeners.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ WAYS = ("auto", "plain", "json", "none")
 
 
 class Progress:
-    """Tells listeners what a workflow does, and the workflow when to stop.
+    """Pass events of a workflow to listeners, and carry the token that stops it.
 
     Args:
-        listeners: Called with every event.
-        stop: Checked by long workflows.
+        listeners: Functions that are called with every event.
+        stop: Token that long workflows check.
     """
 
     def __init__(self, *listeners: Listener, stop: StopToken | None = None) -> None:
@@ -37,22 +37,22 @@ class Progress:
         self.stop = stop or StopToken()
 
     def muted(self) -> Progress:
-        """Return progress that stops with this one, and that nobody listens to."""
+        """Return a `Progress` without listeners that shares the stop token."""
         return Progress(stop=self.stop)
 
     def emit(self, event: Event) -> None:
-        """Give an event to every listener."""
+        """Pass an event to every listener."""
         for listener in self._listeners:
             listener(event)
 
     @contextmanager
     def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
-        """Begin a stage of `total` units; call what it yields with the number of units done since the last call.
+        """Start a stage and yield a function to call with the number of units done since the last call.
 
         Args:
             description: Name of the stage.
             total: Units of work.
-            done: Units that an earlier process did.
+            done: Units done by an earlier process.
         """
         began, completed = time.monotonic(), False
 
@@ -69,16 +69,16 @@ class Progress:
             self.emit(StageEnded(description, total, done, time.monotonic() - began, completed))
 
     def say(self, text: str) -> None:
-        """Give news between stages."""
+        """Emit a message for the user."""
         self.emit(Logged(text))
 
     def warn(self, text: str) -> None:
-        """Give news that people should act on."""
+        """Emit a warning for the user."""
         self.emit(Warned(text))
 
 
 class Lines:
-    """Plain lines on stderr for logs: the start of a stage, one line every 30 s, its end."""
+    """Write plain lines to stderr, for logs: at the start and end of a stage, and every 30 s in between."""
 
     def __init__(self) -> None:
         self._before, self._began, self._last = 0, 0.0, 0.0
@@ -104,12 +104,12 @@ class Lines:
 
 
 class Bars:
-    """Live bars with count, rate and time left, for a terminal; news appears above them."""
+    """Draw live progress bars with count, rate and time left on a terminal; messages appear above them."""
 
     def __init__(self) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True)  # only the console of a bar knows to move it out of the way
+        self._console = Console(stderr=True)  # messages must use the bar's console, or they overwrite the bar
         self._bar: Bar | None = None
 
     def __call__(self, event: Event) -> None:
@@ -143,25 +143,25 @@ class Bars:
 
 
 def json_lines(event: Event) -> None:
-    """Write an event to stderr as a line of JSON, in ASCII."""
+    """Write an event to stderr as a line of ASCII JSON."""
     _write(json.dumps(event.to_json()))
 
 
 def for_stderr(way: str = "auto") -> Progress:
-    """Return progress that shows on stderr, as `stderr_listeners`."""
+    """Return a `Progress` with the `stderr_listeners` of `way`."""
     return Progress(*stderr_listeners(way))
 
 
 def stderr_listeners(way: str = "auto") -> tuple[Listener, ...]:
-    """Return what shows events on stderr.
+    """Return the listeners that show events on stderr.
 
     Args:
         way: `plain` lines, `json` lines, `none`, or `auto`: bars if stderr is a terminal, else plain lines.
 
     Raises:
-        UnknownNameError: There is no such way.
+        UnknownNameError: `way` is none of these.
     """
-    choose(way, WAYS, "way to show progress")
+    choose(way, WAYS, "progress format")
     if way == "none":
         return ()
     if way == "json":

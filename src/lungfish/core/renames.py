@@ -1,4 +1,4 @@
-"""Two renames that Python lacks: onto nothing, and of two folders that change places in one step."""
+"""Rename without overwriting, and swap two folders atomically; Python lacks both."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import os
 import sys
 from pathlib import Path
 
-# Linux's renameat2(2); <linux/fs.h> and <fcntl.h> have the values.
+# Constants of Linux's renameat2(2), from <linux/fs.h> and <fcntl.h>.
 _AT_FDCWD, _NOREPLACE, _EXCHANGE = -100, 1, 2
 _NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)  # by the system, or by this file system
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename a file or folder to a name that is free.
+    """Rename a file or folder without replacing anything.
 
     Raises:
-        FileExistsError: the name is taken, even by an empty folder.
-        OSError: the system refuses.
+        FileExistsError: `target` exists, even as an empty folder.
+        OSError: The rename fails.
     """
     if _renameat2(source, target, _NOREPLACE):
         return
@@ -28,20 +28,20 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places, so that at no moment either name is free. Raises `OSError`.
+    """Swap two folders atomically, so that both names always exist. Raises `OSError`.
 
     Returns:
-        False where the system cannot do that; nothing has happened then.
+        False if the system does not support it; then nothing has changed.
     """
     return _renameat2(one, other, _EXCHANGE)
 
 
 def _renameat2(source: Path, target: Path, flag: int) -> bool:
-    """Whether the system knows the flag. Raises `OSError`."""
+    """Rename with a flag, and return whether the system supports it. Raises `OSError`."""
     if not sys.platform.startswith("linux"):
         return False
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if function is None:  # of a C library before 2018
+    if function is None:  # C library from before 2018
         return False
     if function(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flag) == 0:
         return True

@@ -1,4 +1,4 @@
-"""One request over https: certificates and proxies of the environment, redirects followed by hand, each hop checked."""
+"""Send GET requests with the certificates and proxies of the environment, checking the address of every redirect."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ if TYPE_CHECKING:
 
 OFFLINE = ("LUNGFISH_OFFLINE", "HF_HUB_OFFLINE")
 MAX_REDIRECTS = 10
-TIMEOUT_S = 30.0  # to connect, and for each next piece of the body
-ANSWER_S = 60.0  # to connect and for all of an answer's head
-# A body that is read whole must come at this rate, over all, after the first seconds: a photo of 5 MB within 530 s.
+TIMEOUT_S = 30.0  # to connect, and for each piece of the body
+ANSWER_S = 60.0  # to connect and receive the headers
+# Least average rate of a body that is read whole, after the first GRACE_S: a photo of 5 MB within 530 s.
 LEAST_BYTES_PER_S = 10_000
 GRACE_S = 30.0
 
 
 def is_offline() -> bool:
-    """Whether the environment says that nobody may be asked."""
+    """Return whether the environment forbids network access."""
     return any(os.environ.get(name, "").lower() in ("1", "on", "yes", "true") for name in OFFLINE)
 
 
 @contextmanager
 def get(route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[Response]:
-    """The response at the end of the redirects, its body not read yet.
+    """Send a request, follow redirects, and yield the final response with its body unread.
 
     Args:
-        route: where it begins, and what it may ask for.
-        headers: sent to every host.
-        token: a bearer token, for the first host only.
+        route: The address, with the rules for redirects.
+        headers: Headers sent to every host.
+        token: A bearer token, sent to the first host only.
 
     Raises:
-        DownloadError: offline, an address that must not be fetched, too many redirects, settings that cannot be used.
-        httpx2.TransportError: the network failed, or no answer has begun after `ANSWER_S`.
+        DownloadError: The network is disabled, an address is not allowed, there are too many redirects, or the proxy or
+            certificate settings are invalid.
+        httpx2.TransportError: The network failed, or the headers did not arrive within `ANSWER_S`.
         MissingExtraError: httpx2 is not installed.
     """
     with Connection() as connection, connection.get(route, headers, token) as response:
@@ -57,8 +58,10 @@ def get(route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[R
 
 
 class Connection:
-    """Requests one after the other, over connections that stay open. For one thread, and for routes that start alike:
-    whether an address may be reached is checked when a connection to it is made."""
+    """Send requests one after another over connections that stay open.
+
+    For one thread, and for routes with the same start: addresses are checked only when a connection is opened.
+    """
 
     def __init__(self) -> None:
         self._clients: dict[str | None, Client] = {}
@@ -77,7 +80,7 @@ class Connection:
 
     @contextmanager
     def get(self, route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[Response]:
-        """As `get` of this module."""
+        """Send a request; see the function `get`."""
         try:
             import httpx2  # noqa: F401
         except ModuleNotFoundError as error:
@@ -85,7 +88,7 @@ class Connection:
 
         if is_offline():
             raise DownloadError(
-                f"{shown(route.start)} is not asked: {' or '.join(OFFLINE)} is set", "Unset it to go on."
+                f"cannot fetch {shown(route.start)}: {' or '.join(OFFLINE)} is set", "Unset it to allow downloads."
             )
         headers = {"User-Agent": f"lungfish/{version('lungfish')}"} | dict(headers)
         url = route.start
@@ -105,7 +108,7 @@ class Connection:
     def _answer(
         self, proxy: str | None, url: str, headers: Mapping[str, str], check: _PeerCheck | None
     ) -> Iterator[Response]:
-        """One response, whose head came in time: each of its bytes may come just before the time for one is over."""
+        """Yield one response whose headers arrived within `ANSWER_S`; httpx2 limits only the wait for each byte."""
         import httpx2
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
@@ -135,20 +138,20 @@ class Connection:
     def _give_up(self) -> None:
         self._is_late = True
         if self._stream is not None:
-            with suppress(OSError):  # closed already. The method of a plain socket: that of TLS belongs to its thread
+            with suppress(OSError):  # already closed. Not SSLSocket's own method, which is for its own thread only
                 socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
 def read_steadily(response: Response, most: int, take: Callable[[int], None] | None = None) -> bytes:
-    """The bytes of a body as they are sent; more than `most` if there are more, but not all.
+    """Return the raw body; reading stops soon after `most` bytes, so a longer result means that the body is too long.
 
     Args:
-        response: not read yet.
-        most: how many may be wanted.
-        take: called with the size of each piece before the next is read.
+        response: A response with its body unread.
+        most: Largest expected size, in bytes.
+        take: Called with the size of each piece before the next one is read.
 
     Raises:
-        httpx2.TransportError: the network failed, or brought less than `LEAST_BYTES_PER_S` over all.
+        httpx2.TransportError: The network failed, or the average rate fell below `LEAST_BYTES_PER_S`.
     """
     import httpx2
 
@@ -161,7 +164,7 @@ def read_steadily(response: Response, most: int, take: Callable[[int], None] | N
         if len(body) > most:
             break
         if time.monotonic() - began > GRACE_S + len(body) / LEAST_BYTES_PER_S:
-            raise httpx2.ReadTimeout(f"slower than {LEAST_BYTES_PER_S:,} bytes a second")
+            raise httpx2.ReadTimeout(f"slower than {LEAST_BYTES_PER_S:,} bytes per second")
     return bytes(body)
 
 
@@ -169,11 +172,11 @@ def _redirected(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise DownloadError(f"{shown(url)} redirects to {printable(location)!r}, which is no address") from None
+        raise DownloadError(f"{shown(url)} redirects to an invalid address: {printable(location)!r}") from None
 
 
 class _PeerCheck:
-    """Looks at the address of each connection before anything is sent: a name may resolve anew, to another one."""
+    """Check the IP address of each connection before anything is sent: the name may resolve differently by now."""
 
     def __init__(self, route: Route, url: str) -> None:
         self._route, self._url = route, url
@@ -189,7 +192,7 @@ class _PeerCheck:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment (or the system) has for `url`; this machine is never asked through one."""
+    """Return the proxy of the environment (or the system) for `url`; this machine is always accessed directly."""
     address = parse_address(url)
     proxies = urllib.request.getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")
@@ -204,15 +207,15 @@ def _transport(proxy: str | None) -> BaseTransport:
     try:
         certificates = _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         return httpx2.HTTPTransport(proxy=proxy, verify=certificates)
-    except OSError as error:  # of files that the environment names
-        raise DownloadError(f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error}") from None
+    except OSError as error:
+        raise DownloadError(f"cannot load the certificates of SSL_CERT_FILE or SSL_CERT_DIR: {error}") from None
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
-        raise DownloadError(f"the proxy of the environment cannot be used: {printable(str(error))}") from None
+        raise DownloadError(f"cannot use the proxy set in the environment: {printable(str(error))}") from None
 
 
 @lru_cache(maxsize=1)
 def _certificates(_file: str | None, _folder: str | None) -> SSLContext:
-    """What servers are trusted by; read once for each setting of the environment, since it takes a while."""
+    """Return the trusted certificates. They take a while to read, so they are cached for each pair of arguments."""
     import httpx2
 
     return httpx2.create_ssl_context()
@@ -220,5 +223,5 @@ def _certificates(_file: str | None, _folder: str | None) -> SSLContext:
 
 def _authorization(token: str) -> dict[str, str]:
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise DownloadError("the token holds characters that no token has", "Copy it again; mind spaces and line ends.")
+        raise DownloadError("the token contains invalid characters", "Copy it again, without spaces and line breaks.")
     return {"Authorization": f"Bearer {token}"}

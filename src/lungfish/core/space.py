@@ -1,4 +1,4 @@
-"""Space on the disk for new things in the cache: within its budget, at the cost of older ones that nobody uses."""
+"""Make room in the cache, within its budget, by deleting the least recently used entries."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lungfish.core.lock import hold, lock, try_lock
 from lungfish.core.names import printable
 from lungfish.core.own_files import FORMS, RUNS, WEIGHTS, delete_own, own_bytes
 
-KINDS = tuple(kind for kind in FORMS if kind != WEIGHTS)  # whose entries may go; stopped runs are the last that do
-USERS = 4  # that can be known of at once, for each folder
+KINDS = tuple(kind for kind in FORMS if kind != WEIGHTS)  # kinds of entries that may be deleted; stopped runs last
+USERS = 4  # users of a folder that can be registered at once
 DAY_S = 86_400.0
-_dry_runs = 0  # that are under way
+_dry_runs = 0  # dry runs in progress
 
 
 def bytes_available(folder: Path) -> int:
-    """What `folder`, which need not exist, may take: what the budget and the disk leave beside all that must stay.
+    """Return how large `folder`, which need not exist, may become within the budget and the free disk space.
 
     Raises:
         UsageError: `LUNGFISH_CACHE_GB` is not a positive number.
@@ -33,37 +33,37 @@ def bytes_available(folder: Path) -> int:
 
 
 def make_room(folder: Path, needed: int) -> None:
-    """Delete what was not used for longest in the whole cache, until `folder` may take `needed` bytes.
+    """Delete the least recently used entries of the whole cache until `folder` may take `needed` bytes.
 
-    Stopped runs are the last to go. `folder` itself stays, and so do what others use, files that have no name of our
-    own form, and everything if the cache has no marker.
+    Stopped runs are deleted last. `folder` itself, entries in use and files that are not ours stay, and nothing is
+    deleted if the cache has no marker.
 
     Raises:
-        StorageError: there is not room enough even so; nothing is deleted.
+        StorageError: There would still be too little space; nothing is deleted.
         UsageError: `LUNGFISH_CACHE_GB` is not a positive number.
     """
     staying, unused = _weigh(folder)
-    held = staying + sum(unused.values())
-    room = _room(held)
+    used = staying + sum(unused.values())
+    room = _room(used)
     if needed > max(room - staying, 0):
         raise StorageError(
-            f"{folder.parent.name} take {_gigabytes(needed)}; {_gigabytes(room - staying)} are free in "
-            f"{printable(str(folder.parent))} or allowed by LUNGFISH_CACHE_GB beside weights and what is in use",
-            "Set LUNGFISH_CACHE_GB, or cache_gb of the job, to more, or LUNGFISH_CACHE to another disk.",
+            f"{folder.parent.name} need {_gigabytes(needed)}, but only {_gigabytes(room - staying)} are available in "
+            f"{printable(str(folder.parent))}, after weights and files in use",
+            "Increase LUNGFISH_CACHE_GB or the job's cache_gb, or set LUNGFISH_CACHE to a folder on another disk.",
         )
     for entry, size in unused.items():
-        if held + needed <= room:
+        if used + needed <= room:
             break
         with _claimed(entry) as is_free:
             if is_free:
                 delete_own(entry, entry.parent)
-                held -= size
+                used -= size
 
 
 @contextmanager
 def nothing_deleted() -> Iterator[None]:
-    """For a dry run: nothing is deleted within the block, so only free space counts as room."""
-    global _dry_runs  # noqa: PLW0603  threads of the run ask, too
+    """Delete nothing within the block, for a dry run; then only free space counts as room."""
+    global _dry_runs  # noqa: PLW0603  all threads of the run must see it
     _dry_runs += 1
     try:
         yield
@@ -76,40 +76,40 @@ def _may_delete() -> bool:
 
 
 def in_use(folder: Path) -> object:
-    """Remember that a folder is used now; it is not deleted as long as what is returned is kept."""
+    """Mark a folder as in use; it is not deleted as long as the caller keeps the returned object."""
     touch(folder)
     with contextlib.suppress(MachineError):  # filelock is not installed, or nothing can be written
         for file in _lock_files(folder)[1:]:
-            if held := hold(file):
-                return held
+            if file_lock := hold(file):
+                return file_lock
     return None
 
 
 def touch(entry: Path) -> None:
-    """Remember that a file or folder of the cache is used now."""
+    """Set the time of last use of a file or folder in the cache to now."""
     with contextlib.suppress(OSError):
-        now = time.time_ns()  # the kernel's own clock for files stands still for some milliseconds
+        now = time.time_ns()  # the kernel's clock for files advances only every few milliseconds
         os.utime(entry, ns=(now, now))
 
 
 def folder_lock(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
-    """Held by whoever writes to a folder: see `lungfish.core.lock`."""
+    """Return the lock to hold while writing to a folder; entering it waits. See `lungfish.core.lock.lock`."""
     return lock(_lock_files(folder)[0], waiting)
 
 
 def try_folder_lock(folder: Path) -> AbstractContextManager[bool]:
-    """Held by whoever writes to a folder, without waiting: see `lungfish.core.lock.try_lock`."""
+    """Return the lock to hold while writing to a folder, without waiting. See `lungfish.core.lock.try_lock`."""
     return try_lock(_lock_files(folder)[0])
 
 
 def _lock_files(folder: Path) -> list[Path]:
-    """Of the writer, then of users; apart from the folder, which may be deleted while others wait for it."""
+    """Return the writer's lock file, then those of users. They are outside the folder, which may be deleted."""
     name = f"{folder.parent.name}-{folder.name}"
     return [cache_folder() / "locks" / each for each in (name, *(f"{name}.{user}" for user in range(USERS)))]
 
 
 def _weigh(folder: Path) -> tuple[int, dict[Path, int]]:
-    """Bytes that stay, and the size of each entry that may go, in the order of `make_room`; `folder` is neither."""
+    """Return the bytes that must stay, and the size of each entry that may be deleted, in order. Omits `folder`."""
     staying, unused = cache_bytes(WEIGHTS), {}
     entries = [entry for kind in KINDS for entry in (cache_path() / kind).glob("*") if entry != folder]
     for entry in sorted(entries, key=lambda entry: (entry.parent.name == RUNS, _last_used(entry))):
@@ -122,12 +122,12 @@ def _weigh(folder: Path) -> tuple[int, dict[Path, int]]:
 
 
 def cache_bytes(*kinds: str) -> int:
-    """Bytes of our own files in the cache; of all kinds unless some are named."""
+    """Return the bytes of our own files in the cache, of the named kinds or of all."""
     return _bytes_below(cache_path(), kinds or tuple(FORMS))
 
 
 def old_cache_bytes() -> int:
-    """Bytes of files of our form where versions before 0.2 kept them: beside the cache. They are left alone."""
+    """Return the bytes of our files next to the cache, where versions before 0.2 kept them. They are left alone."""
     return _bytes_below(cache_home(), tuple(FORMS))
 
 
@@ -137,23 +137,23 @@ def _bytes_below(folder: Path, kinds: tuple[str, ...]) -> int:
 
 @contextmanager
 def _claimed(entry: Path) -> Iterator[bool]:
-    """Whether nobody uses an entry; then nobody begins to write there within the block."""
+    """Yield whether an entry is unused; if so, it is locked within the block."""
     with ExitStack() as locks:
         try:
             is_free = all(locks.enter_context(try_lock(file)) for file in _lock_files(entry) if file.exists())
-        except MachineError:  # filelock is not installed, or the lock is of another user
+        except MachineError:  # filelock is not installed, or the lock belongs to another user
             is_free = False
         yield is_free and not _is_unfinished(entry)
 
 
 def _is_unfinished(entry: Path) -> bool:
-    """Whether it may be what a process writes that will then rename it; older ones were left by a kill."""
+    """Return whether a process may still be writing a temporary entry; older ones were left by killed processes."""
     return entry.name.startswith(".") and time.time() - _last_used(entry) < DAY_S
 
 
-def _room(held: int) -> int:
-    """What the cache may take: its budget, or what it holds and what the disk has free, if less."""
-    return min(budget_bytes(), held + shutil.disk_usage(standing_folder()).free)
+def _room(used: int) -> int:
+    """Return the largest size of the cache: its budget, or its size plus the free disk space if that is less."""
+    return min(budget_bytes(), used + shutil.disk_usage(standing_folder()).free)
 
 
 def _last_used(entry: Path) -> float:

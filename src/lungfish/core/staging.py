@@ -1,10 +1,10 @@
-"""A folder that is written beside its place and then appears there whole, or not at all.
+"""Write a folder next to its target, then rename it, so that it appears whole or not at all.
 
-.NAME.RANDOM.tmp/  beside NAME
-  lock             held as long as the process lives that made this folder
-  owner            says that Lungfish made it, on which machine, and which folder `new` was at first
-  new/             what becomes NAME
-  old/             what was NAME until now
+.NAME.RANDOM.tmp/  next to NAME
+  lock             locked as long as the process that created this folder is alive
+  owner            note of Lungfish, with the machine and the identity of `new` when it was created
+  new/             becomes NAME
+  old/             was NAME until now
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ STAGE = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}\.tmp")
 
 @dataclass(frozen=True)
 class Identity:
-    """Which folder it is, whatever its name: device and inode."""
+    """The device and inode of a folder, which identify it whatever its name."""
 
     device: int
     inode: int
 
     @classmethod
     def of(cls, folder: Path) -> Identity:
-        """That of a folder, or of a link itself. Raises `OSError`."""
+        """Return the identity of a folder, or of a link itself. Raises `OSError`."""
         status = folder.lstat()
         return cls(status.st_dev, status.st_ino)
 
 
 @contextmanager
 def staged_folder(target: Path, place: Callable[[Path, Path], None] | None = None) -> Iterator[Path]:
-    """A new folder that becomes `target` when the block ends well, flushed to disk.
+    """Yield a new folder that is flushed to disk and becomes `target` when the block ends without an error.
 
-    If the block raises, `KeyboardInterrupt` included, the new folder is deleted and `target` is as it was.
+    If the block raises, even `KeyboardInterrupt`, the new folder is deleted and `target` is unchanged.
 
     Args:
-        target: the folder to create.
-        place: called with the new folder and `target` to put the one at the other; by default `put`.
+        target: The folder to create.
+        place: Function that moves the new folder to `target`; `put` by default.
 
     Raises:
-        StorageError: disk full, read-only or forbidden, or by now something stands at `target`.
+        StorageError: The disk is full or read-only, permission is denied, or `target` exists by now.
     """
     with storage_errors(target):
         make_folder(target.parent)
@@ -77,26 +77,26 @@ def staged_folder(target: Path, place: Callable[[Path, Path], None] | None = Non
                 flush_folder(stage.parent)
                 (place or put)(new, target)
         except OSError as error:
-            if not _is_of_stage(error, new):
+            if not _is_stage_error(error, new):
                 raise
             raise storage_error(_culprit(error, new, target), error) from error
 
 
 def put(new: Path, target: Path) -> None:
-    """Rename a staged folder to a name that is free, durably. Raises `FileExistsError` if it is not, and `OSError`."""
+    """Rename a staged folder to `target` durably. Raises `FileExistsError` if `target` exists, and `OSError`."""
     rename_new(new, target)
     flush_folder(target.parent)
     flush_folder(new.parent)
 
 
 def swap(new: Path, target: Path) -> Path:
-    """Let a staged folder take the place of the folder at `target`; not yet flushed.
+    """Replace the folder at `target` by a staged one, without flushing.
 
     Returns:
-        Where the old folder is now: in the stage.
+        Path of the old folder, which is now in the stage.
 
     Raises:
-        OSError: the system refuses; `target` is as it was, unless the system has refused to undo a step, too.
+        OSError: A rename fails; `target` is unchanged unless undoing a rename fails as well.
     """
     old = new.with_name(OLD)
     if exchange(new, target):
@@ -126,7 +126,7 @@ def swap_back(old: Path, target: Path) -> None:
 
 
 def left_stages(target: Path) -> Iterator[Path]:
-    """The stages of `target` that were left by processes that were killed; each is held while the caller has it."""
+    """Yield the stages of `target` that killed processes left behind, each locked while the caller uses it."""
     for stage in sorted(target.parent.glob(f".{glob.escape(target.name)}.*.tmp")):
         name = STAGE.fullmatch(stage.name)
         if not (name and name["target"] == target.name and _is_ours(stage)):
@@ -137,7 +137,7 @@ def left_stages(target: Path) -> Iterator[Path]:
 
 
 def end_stage(stage: Path) -> None:
-    """Delete a stage, unless something is left in it. What the system does not let go stays."""
+    """Delete a stage unless it still contains a folder. Files that the system refuses to delete stay."""
     if any((stage / name).exists() for name in (NEW, OLD)):
         return
     for name in (OWNER, LOCK):
@@ -148,7 +148,7 @@ def end_stage(stage: Path) -> None:
 
 
 def was_staged(stage: Path) -> bool:
-    """Whether `new` in a stage is the folder that was made there, and not one that an exchange has put there."""
+    """Return whether `new` in a stage is the folder created there, rather than one moved there by an exchange."""
     try:
         return (stage / OWNER).read_text("utf-8") == _note(Identity.of(stage / NEW))
     except OSError:
@@ -156,7 +156,7 @@ def was_staged(stage: Path) -> bool:
 
 
 def _is_ours(stage: Path) -> bool:
-    """Whether this machine made the folder. Only locked folders are signed: the lock tells whether the maker lives."""
+    """Return whether this machine created the stage. Only locked stages are signed, so a free lock means unused."""
     try:
         return not stage.is_symlink() and (stage / OWNER).read_text("utf-8", "replace").startswith(_signature())
     except OSError:
@@ -172,26 +172,26 @@ def _note(created: Identity) -> str:
 
 
 def _sign(stage: Path, created: Identity, cleanup: ExitStack) -> None:
-    """Hold the lock, then say whose the folder is: whoever sees the note can rely on the lock."""
+    """Lock the stage, then write the owner note: a stage with a note is always locked while in use."""
     with contextlib.suppress(MachineError):  # filelock is not installed, or the file system does not support locks
-        if held := hold(stage / LOCK):
-            cleanup.callback(held.release)
+        if file_lock := hold(stage / LOCK):
+            cleanup.callback(file_lock.release)
             (stage / OWNER).write_text(_note(created), "utf-8")
 
 
 def _discard(new: Path, created: Identity) -> None:
-    """Delete what was staged, unless it was put in its place; never a folder that an exchange has put here."""
+    """Delete the staged folder if it is still here; never a folder that an exchange has moved here."""
     with contextlib.suppress(OSError):
         if Identity.of(new) == created:
             shutil.rmtree(new, ignore_errors=True)
 
 
-def _is_of_stage(error: OSError, new: Path) -> bool:
-    """Whether the error came from writing into `new`, or from the disk itself."""
+def _is_stage_error(error: OSError, new: Path) -> bool:
+    """Return whether an error came from writing into `new`, or from the disk itself."""
     return error.errno in DISK_ERRORS or str(new) in str(error.filename)
 
 
 def _culprit(error: OSError, new: Path, target: Path) -> Path:
-    """What could not be written, under the name that people know."""
+    """Return the path that could not be written, as the user knows it."""
     named = Path(str(error.filename)) if error.filename else target
     return target if new in (named, *named.parents) else named

@@ -1,4 +1,4 @@
-"""Values out of a JSON file that nobody vouches for: each is checked for type and range before it is used."""
+"""Parse untrusted JSON files, checking the type and range of each value before it is used."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from typing import Any, NoReturn
 from lungfish.core.errors import BundleError
 from lungfish.core.names import printable
 
-HINT = "Copy the bundle again from where it came from, or make it again with lungfish train."
+HINT = "Copy the bundle again from its source, or make it again with lungfish train."
 MAX_DEPTH = 32
-MAX_VALUES = 500_000  # parsed, a value takes up to 300 bytes; bundle.json has one for each label, and few others
+MAX_VALUES = 500_000  # a parsed value takes up to 300 bytes; bundle.json has one for each label, and few others
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RESERVED = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))})
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 
 
 def parse_object(text: str | bytes, what: str) -> Fields:
-    """The JSON object in `text`: no NaN, no repeated keys, no deep nesting.
+    """Parse a JSON object that has no NaN, no repeated keys and no deep nesting.
+
+    Args:
+        text: The JSON text.
+        what: Name of the file in error messages.
 
     Raises:
-        BundleError: it is anything else.
+        BundleError: The text is anything else.
     """
     try:
         check_values(text)
@@ -33,28 +37,33 @@ def parse_object(text: str | bytes, what: str) -> Fields:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else printable(str(error))
         raise BundleError(f"{what} is not valid JSON: {reason}", HINT) from None
     if not isinstance(value, dict):
-        raise BundleError(f"{what} holds a {type(value).__name__}; it must be a JSON object", HINT)
+        raise BundleError(f"{what} contains a {type(value).__name__}; it must be a JSON object", HINT)
     if depth > MAX_DEPTH:
         raise BundleError(f"{what} is nested more than {MAX_DEPTH} deep", HINT)
     return Fields(value, what)
 
 
 def check_values(text: str | bytes) -> None:
-    """Raise `ValueError` if a JSON text may hold more than `MAX_VALUES` values: before each is a comma or bracket."""
+    """Raise `ValueError` if a JSON text may contain more than `MAX_VALUES` values; each follows a comma or bracket."""
     data = text.encode("utf-8", "replace") if isinstance(text, str) else text
     if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise ValueError(f"it holds more than {MAX_VALUES:,} values")
+        raise ValueError(f"it contains more than {MAX_VALUES:,} values")
 
 
 @dataclass(frozen=True)
 class Fields:
-    """A JSON object and where it stands; every method raises `BundleError` unless the value is as asked for."""
+    """A JSON object whose getters raise `BundleError` unless the value has the requested type and range.
+
+    Args:
+        values: The object.
+        where: Name of the file and path of the object in it, for error messages.
+    """
 
     values: dict[str, Any]
     where: str
 
     def has(self, key: str) -> bool:
-        """True if `key` is present and not null."""
+        """Return whether `key` is present and not null."""
         return self.values.get(key) is not None
 
     def text(self, key: str, longest: int = 1000, *, empty: bool = True) -> str:
@@ -97,7 +106,7 @@ class Fields:
         return value
 
     def indexed(self, key: str, most: int) -> Fields:
-        """A list, each item under its position."""
+        """Return a list as an object whose keys are the positions."""
         return Fields({str(i): item for i, item in enumerate(self.list(key, most))}, f"{self.where}: {key}")
 
     def object(self, key: str) -> Fields:
@@ -107,30 +116,30 @@ class Fields:
         return Fields(value, f"{self.where}: {key}")
 
     def rows(self, key: str, most: int) -> tuple[Fields, ...]:
-        """A list of objects."""
+        """Return a list of objects."""
         rows = self.list(key, most)
         if not all(isinstance(row, dict) for row in rows):
             self.refuse(key, "a list of JSON objects")
         return tuple(Fields(row, f"{self.where}: {key}[{index}]") for index, row in enumerate(rows))
 
     def texts(self, key: str, longest: int = 200) -> dict[str, str]:
-        """An object whose values are all texts."""
+        """Return an object whose values are all strings."""
         fields = self.object(key)
         return {name: fields.text(name, longest) for name in fields.values}
 
     def numbers(self, key: str, low: float, high: float) -> dict[str, float]:
-        """An object whose values are all numbers."""
+        """Return an object whose values are all numbers."""
         fields = self.object(key)
         return {name: fields.number(name, low, high) for name in fields.values}
 
     def refuse(self, key: str, allowed: str) -> NoReturn:
-        """Raise the `BundleError` that says what `key` holds and what it must be."""
+        """Raise a `BundleError` with the value of `key` and the allowed values."""
         got = "missing" if key not in self.values else shortened(self.values[key])
         raise BundleError(f"{self.where}: {printable(key)} is {got}; it must be {allowed}", HINT)
 
 
 def is_plain_name(name: str) -> bool:
-    """True if `name` is a file's name on every system: no folder, drive, control character or reserved name."""
+    """Return whether `name` is a portable file name: no folder, drive, control character or reserved name."""
     stem = name.split(".", maxsplit=1)[0].rstrip(" ").upper()
     return (
         0 < len(name.encode("utf-8", "replace")) <= 255
@@ -142,7 +151,7 @@ def is_plain_name(name: str) -> bool:
 
 
 def shortened(value: object) -> str:
-    """`repr` of a value from a file, safe to print and at most 80 characters long."""
+    """Return the `repr` of a value from a file, safe to print and at most 80 characters long."""
     text = printable(repr(value)[:1000])
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -1,3 +1,3 @@
-"""The version of Lungfish, in one place."""
+"""The version of Lungfish."""
 
 __version__ = "0.1.0.dev0"

@@ -1,4 +1,4 @@
-"""The directory of a zip archive from a stranger, read once and with a bound."""
+"""Open untrusted zip archives, limiting the size of their directory."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 import zipfile
 from typing import IO, cast
 
-# 80,000 members of usual names; what Python keeps of each entry takes up to 13 times more.
+# Enough for 80,000 members with ordinary names; Python's objects for the entries take up to 13 times more memory.
 MAX_DIRECTORY_BYTES = 8 << 20
 
 
 class _Bounded:
-    """A file of which no more is read at once than a directory may take."""
+    """A file wrapper that limits the size of a single read to the largest allowed directory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -20,7 +20,7 @@ class _Bounded:
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(min(size, self.largest + 1) if size >= 0 else self.largest + 1)
         if len(data) > self.largest:
-            raise zipfile.BadZipFile(f"its directory takes more than {self.largest:,} bytes")
+            raise zipfile.BadZipFile(f"its directory is larger than {self.largest:,} bytes")
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -34,12 +34,12 @@ class _Bounded:
 
 
 def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
-    """An archive whose directory is not too large.
+    """Open an archive whose directory is at most `MAX_DIRECTORY_BYTES`.
 
     Raises:
-        zipfile.BadZipFile: it is, or makes no sense.
+        zipfile.BadZipFile: The directory is larger, or invalid.
     """
     bounded = _Bounded(file)
     archive = zipfile.ZipFile(cast("IO[bytes]", bounded))
-    bounded.largest = sys.maxsize - 1  # members are read in pieces
+    bounded.largest = sys.maxsize - 1  # members are read in pieces, so they need no limit
     return archive

@@ -1,4 +1,4 @@
-"""What a network costs, counted from its lowering."""
+"""Count the parameters, multiply-adds and memory of a network from its lowering."""
 
 from lungfish.costs.cost import Cost, Layer, Precision, cost
 from lungfish.costs.count import op_macs, op_params

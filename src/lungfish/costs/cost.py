@@ -1,12 +1,12 @@
-"""What one image costs in a network."""
+"""Count the cost of a network for one image."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from lungfish.architecture import Arch, lower
+from lungfish.architecture import Arch, ArchLike, lower, to_arch
 from lungfish.architecture.lowering import Kind, Shape
 from lungfish.core.names import choose
 from lungfish.costs.count import op_macs, op_params
@@ -21,16 +21,17 @@ class Layer:
     """One operation and its cost.
 
     Args:
-        name: dotted path, as in the state dict.
-        op: what it does: `conv`, `norm`, `act`, `add`, `mul`, `pool`, `dropout` or `linear`.
-        in_shape: (channels, height, width) or (features,), without the batch.
-        out_shape: the same of its output.
-        kernel: side of a convolution's kernel.
-        stride: of a convolution.
-        groups: of a convolution.
-        params: trained numbers.
-        macs: multiply-adds.
-        moved_bytes: inputs and weights read and output written, once each; 0 where folded into the one before.
+        name: Dotted path, as in the state dict.
+        op: Kind: `conv`, `norm`, `act`, `add`, `mul`, `pool`, `dropout` or `linear`.
+        in_shape: Shape of the input, (channels, height, width) or (features,), without the batch.
+        out_shape: Shape of the output, likewise.
+        kernel: Side of the convolution kernel.
+        stride: Stride of the convolution.
+        groups: Groups of the convolution.
+        params: Trainable parameters.
+        macs: Multiply-adds.
+        moved_bytes: Bytes of inputs and weights read and of output written, once each; 0 if folded into the previous
+            operation.
     """
 
     name: str
@@ -47,17 +48,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one image costs.
+    """The cost of a network for one image.
 
     Args:
-        params: trained numbers: kernels, biases, batch norm's scale and shift (not its running statistics).
-        macs: multiply-adds of convolutions and the classifier.
-        peak_activation_bytes: most activations that an ordinary executor holds at once, input included.
-        peak_at: the operation that runs then.
-        peak_streamed_bytes: the same if only bottlenecks are held and expansions streamed (MobileNetV2, section 5.1).
-        moved_bytes: activations and weights read and written, each once by each operation.
-        precision: of the bytes.
-        layers: every operation, in the order in which they run.
+        params: Trainable parameters: kernels, biases, and scale and shift of batch norm (not its running statistics).
+        macs: Multiply-adds of convolutions and the classifier.
+        peak_activation_bytes: Peak memory of activations, including the input, in an ordinary executor.
+        peak_at: Name of the operation at the peak.
+        peak_streamed_bytes: Peak memory if expansions are streamed, so that only bottlenecks are stored (MobileNetV2,
+            section 5.1).
+        moved_bytes: Bytes of activations and weights that the operations read and write, once each.
+        precision: Precision in which bytes are counted.
+        layers: All operations, in execution order.
     """
 
     params: int
@@ -67,24 +69,38 @@ class Cost:
     peak_streamed_bytes: int
     moved_bytes: int
     precision: Precision
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer, ...] = field(repr=False)
 
     @property
     def macs_per_byte(self) -> float:
-        """Arithmetic intensity: multiply-adds for each byte moved."""
+        """Arithmetic intensity: multiply-adds per byte moved."""
         return self.macs / self.moved_bytes
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"macs_per_byte": self.macs_per_byte}
 
 
-@lru_cache(maxsize=256)
-def cost(arch: Arch, precision: Precision = "fp32") -> Cost:
-    """Count `arch` at its own resolution, for one image.
+def cost(arch: ArchLike, precision: Precision = "fp32") -> Cost:
+    """Count the cost of a network at its own resolution, for one image.
+
+    Args:
+        arch: Name or JSON file of an architecture, an `Arch`, or a network.
+        precision: Precision in which bytes are counted: `fp32`, `fp16` or `int8`.
 
     Raises:
-        UnknownNameError: no such precision.
+        UnknownNameError: The network or the precision is unknown.
+
+    Example:
+        >>> import lungfish as lf
+        >>> cost = lf.cost("efficientnet_b0")
+        >>> cost.params, cost.macs
+        (5288548, 385814752)
     """
+    return _count(to_arch(arch), precision)
+
+
+@lru_cache(maxsize=256)
+def _count(arch: Arch, precision: Precision) -> Cost:
     width = BYTES[choose(precision, BYTES, "precision")]  # type: ignore[index]
     ops = lower(arch)
     moved = moved_elements(ops)

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of one operation."""
+"""Count the parameters and multiply-adds of an operation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lungfish.architecture import Op
 
 
 def op_params(op: Op) -> int:
-    """Trained numbers: kernels, biases, batch norm's scale and shift (not its running statistics)."""
+    """Count trainable parameters: kernels, biases, and scale and shift of batch norm (not its running statistics)."""
     match op.kind:
         case "conv":
             return op.out_shape[0] * (op.in_shape[0] // op.groups * op.kernel**2 + op.bias)
@@ -21,7 +21,7 @@ def op_params(op: Op) -> int:
 
 
 def op_macs(op: Op) -> int:
-    """Multiply-adds of convolutions and the classifier; sums, gates, norms and activations count as nothing."""
+    """Count multiply-adds of convolutions and the classifier; sums, gates, norms and activations count as 0."""
     match op.kind:
         case "conv":
             return prod(op.out_shape) * op.in_shape[0] // op.groups * op.kernel**2

@@ -1,4 +1,4 @@
-"""How much memory the activations of one image take, and how many bytes travel."""
+"""Count the memory that the activations of one image need, and the elements that operations read and write."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from math import prod
 from lungfish.architecture import INPUT, Op
 from lungfish.costs.count import op_params
 
-IN_PLACE = ("norm", "act", "dropout", "add", "mul")  # written over what they read, if nothing else reads it later
+IN_PLACE = ("norm", "act", "dropout", "add", "mul")  # overwrite their input, unless a later operation reads it
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The largest sum of live activations.
+    """The peak of live activations.
 
     Args:
-        elements: numbers that are held at once.
-        at: name of the operation that runs at that moment.
+        elements: Number of elements that are live at once.
+        at: Name of the operation at the peak.
     """
 
     elements: int
@@ -26,20 +26,20 @@ class Peak:
 
 
 def peak_activations(ops: Sequence[Op], streamed: Collection[str] = ()) -> Peak:
-    """What an executor holds that runs `ops` in their order and frees a tensor after its last reader.
+    """Return the peak of an executor that runs `ops` in order and frees each tensor after its last reader.
 
-    Inputs and output of an operation are held together. Norms and activations are folded into the convolution before
-    them; sums and gates are written over their first input where nothing else reads it.
+    Inputs and output of an operation are live at the same time. Norms and activations are folded into the preceding
+    convolution; sums and gates overwrite their first input unless it is read later.
 
     Args:
-        ops: inputs before outputs.
-        streamed: operations that are computed piece by piece within their reader, and so take no room; what they
-            read is held until their reader is done.
+        ops: Operations, inputs before outputs.
+        streamed: Names of operations computed piecewise within their reader. They need no memory, but their inputs are
+            live until the reader has finished.
     """
     tensors = _Tensors(ops, frozenset(streamed))
     live, peak = {INPUT}, Peak(0, "")
     for index, op in enumerate(ops):
-        if op.name in tensors.elements:  # else it takes no room of its own
+        if op.name in tensors.elements:  # otherwise it needs no memory of its own
             live.add(op.name)
             total = sum(tensors.elements[name] for name in live)
             peak = max(peak, Peak(total, op.name), key=lambda each: each.elements)
@@ -48,10 +48,10 @@ def peak_activations(ops: Sequence[Op], streamed: Collection[str] = ()) -> Peak:
 
 
 def expansions(ops: Sequence[Op]) -> frozenset[str]:
-    """What MobileNetV2 streams, so that only bottlenecks are held: the hidden channels of its inverted residuals.
+    """Return the names of operations that MobileNetV2 streams: those on the hidden channels of inverted residuals.
 
-    Squeeze-and-excite has to see a whole filtered map before the first pixel of it can be compressed: there only what
-    comes before the filter is streamed.
+    Squeeze-and-excite needs the complete filtered map before compression can start, so that only the operations before
+    the filter are streamed there.
 
     Source: arXiv:1801.04381, section 5.1.
     """
@@ -66,12 +66,12 @@ def expansions(ops: Sequence[Op]) -> frozenset[str]:
 
 
 def moved_elements(ops: Sequence[Op]) -> Mapping[str, int]:
-    """Numbers that each operation reads and writes: inputs, weights and output once each; nothing where folded."""
+    """Return the elements that each operation reads and writes: inputs, weights and output once each; 0 if folded."""
     sizes = {INPUT: prod(ops[0].in_shape)} | {op.name: prod(op.out_shape) for op in ops}
     moved = {}
     for op in ops:
         if op.kind == "norm":
-            moved[op.name] = op.out_shape[0]  # folded: a bias is left
+            moved[op.name] = op.out_shape[0]  # folded into the kernel, except for a bias
         elif op.kind in ("act", "dropout"):
             moved[op.name] = 0
         else:
@@ -81,7 +81,7 @@ def moved_elements(ops: Sequence[Op]) -> Mapping[str, int]:
 
 @dataclass
 class _Tensors:
-    """Which tensors hold each operation's result, how large they are, and which operation reads each last."""
+    """The tensors that store the result of each operation (`of`), their sizes, and the index of their last reader."""
 
     ops: Sequence[Op]
     streamed: frozenset[str]

@@ -1,4 +1,4 @@
-"""The largest network of a family that costs no more than a target."""
+"""Find the largest network of a family within a target cost."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lungfish.architecture import COMPOUND, Arch
+from lungfish.architecture import COMPOUND, Arch, ArchLike, to_arch
 from lungfish.architecture.arch import MAX_MULTIPLIER, MAX_RESOLUTION_PX
 from lungfish.core.errors import ArchitectureError, UsageError
 from lungfish.core.names import choose
 from lungfish.costs.cost import Cost, Precision, cost
 
 AXES = ("phi", "width", "resolution")
-STEPS_PER_UNIT = 1000  # phi and width are tried in steps of 0.001, resolution in steps of 8 pixels
+STEPS_PER_UNIT = 1000  # steps of 0.001 for phi and width; of 8 pixels for resolution
 PIXELS = 8
 
 
@@ -22,12 +22,12 @@ class Solution:
     """A network scaled to a target.
 
     Args:
-        arch: the network; one step further along the axis would exceed the target.
-        by: the axis: `phi`, `width` or `resolution`.
-        value: how far along it: phi, the factor of width, or pixels.
-        quantity: what was bounded: `macs`, `params` or `memory_bytes`.
-        target: its bound.
-        cost: what the network costs.
+        arch: The network; one step further along the axis would exceed the target.
+        by: The axis: `phi`, `width` or `resolution`.
+        value: Position on the axis: phi, the factor of width, or pixels.
+        quantity: The bounded quantity: `macs`, `params` or `memory_bytes`.
+        target: Upper bound of the quantity.
+        cost: Cost of the network.
     """
 
     arch: Arch
@@ -39,32 +39,32 @@ class Solution:
 
     @property
     def phi(self) -> float:
-        """The compound coefficient that was applied; 0 along another axis."""
+        """The compound coefficient; 0 if another axis was scaled."""
         return self.value if self.by == "phi" else 0.0
 
     @property
     def macs(self) -> int:
-        """Multiply-adds for one image."""
+        """Multiply-adds per image."""
         return self.cost.macs
 
     @property
     def params(self) -> int:
-        """Parameters."""
+        """Trainable parameters."""
         return self.cost.params
 
     @property
     def peak_activation_bytes(self) -> int:
-        """Most bytes of activations that an ordinary executor holds at once, in the precision that was asked for."""
+        """Peak memory of activations in an ordinary executor, in the requested precision."""
         return self.cost.peak_activation_bytes
 
     @property
     def achieved(self) -> int:
-        """What the network costs of the quantity that was bounded."""
+        """Value of the bounded quantity for this network."""
         return _quantity(self.cost, self.quantity)
 
 
 def solve(
-    arch: Arch,
+    arch: ArchLike,
     *,
     macs: float | None = None,
     params: float | None = None,
@@ -72,35 +72,44 @@ def solve(
     by: str = "phi",
     precision: Precision = "fp32",
 ) -> Solution:
-    """Return the largest network along one axis of `arch` that one target allows, by its true, rounded cost.
+    """Scale `arch` along one axis to the largest network within a target, by its actual cost after rounding.
+
+    Exactly one of `macs`, `params` and `memory_bytes` must be given.
 
     Args:
-        arch: any network; phi and width count from it.
-        macs: most multiply-adds.
-        params: most parameters.
-        memory_bytes: most bytes of activations that an ordinary executor holds at once.
-        by: `phi`, `width` or `resolution`.
-        precision: of `memory_bytes`.
+        arch: Name or JSON file of an architecture, an `Arch`, or a network; phi and width are relative to it.
+        macs: Largest number of multiply-adds.
+        params: Largest number of parameters.
+        memory_bytes: Largest peak memory of activations in an ordinary executor, in bytes.
+        by: Axis: `phi`, `width` or `resolution`.
+        precision: Precision for `memory_bytes`.
 
     Raises:
-        UsageError: not exactly one target, one that is no positive number, or one that the axis does not change.
-        UnknownNameError: no such axis or precision.
-        ArchitectureError: no network along the axis is small or large enough.
+        UsageError: There is not exactly one target, it is less than 1, or the axis does not affect it.
+        UnknownNameError: The axis or precision is unknown.
+        ArchitectureError: No network along the axis is small or large enough.
+
+    Example:
+        >>> import lungfish as lf
+        >>> found = lf.solve("mobilenet_v2", macs=150e6, by="width")
+        >>> found.value, found.macs
+        (0.574, 147439552)
     """
+    base = to_arch(arch)
     quantity, target = _only_target(macs=macs, params=params, memory_bytes=memory_bytes)
     choose(by, AXES, "axis of scaling")
     if (quantity, by) == ("params", "resolution"):
         raise UsageError("parameters do not depend on the resolution", "Scale by phi or width.")
 
     def measured(step: int) -> int | None:
-        """The cost at a step, or None beyond the limits of an `Arch`."""
+        """Return the cost at a step, or None beyond the limits of an `Arch`."""
         try:
-            return _quantity(cost(_at(arch, by, step), precision), quantity)
+            return _quantity(cost(_at(base, by, step), precision), quantity)
         except ArchitectureError:
             return None
 
-    step = _last_fitting(*_steps(arch, by), measured, f"{quantity} of {target:,} by {by}", target)
-    solved = _at(arch, by, step)
+    step = _last_fitting(*_steps(base, by), measured, f"{quantity} of {target:,} by {by}", target)
+    solved = _at(base, by, step)
     return Solution(solved, by, _value(by, step), quantity, target, cost(solved, precision))
 
 
@@ -112,15 +121,15 @@ def _only_target(**targets: float | None) -> tuple[str, int]:
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) != 1:
         names = " and ".join(given) or "none"
-        raise UsageError(f"give one target: {', '.join(targets)}; given: {names}", "For example macs=600e6.")
+        raise UsageError(f"expected one target of {', '.join(targets)}; got {names}", "For example macs=600e6.")
     ((name, value),) = given.items()
     if not (math.isfinite(value) and value >= 1):
-        raise UsageError(f"{name} is {value!r}; allowed are numbers from 1", f"For example {name}=1e6.")
+        raise UsageError(f"{name} is {value!r}; it must be a number of at least 1", f"For example {name}=1e6.")
     return name, int(value)
 
 
 def _steps(arch: Arch, by: str) -> tuple[int, int]:
-    """First and last step along the axis that an `Arch` may allow."""
+    """Return the first and last step along the axis that may give a valid `Arch`."""
     match by:
         case "resolution":
             return -(-arch.total_stride // PIXELS), MAX_RESOLUTION_PX // PIXELS
@@ -148,18 +157,18 @@ def _at(arch: Arch, by: str, step: int) -> Arch:
 
 
 def _last_fitting(low: int, high: int, measured: Callable[[int], int | None], what: str, target: int) -> int:
-    """By bisection, a step that fits, the next one of which does not."""
+    """Find, by bisection, a step within the target whose successor exceeds it."""
     while (smallest := measured(low)) is None and low < high:
-        low += 1  # a few pixels are rounded to none
+        low += 1  # tiny resolutions are rounded to 0
     assert smallest is not None, "the network itself is on every axis"
     if smallest > target:
-        raise ArchitectureError(f"{what} is out of reach: the smallest network has {smallest:,}")
+        raise ArchitectureError(f"cannot scale to {what}: the smallest network has {smallest:,}")
     high += 1
     while high - low > 1:
         middle = (low + high) // 2
-        found = measured(middle)
-        low, high = (middle, high) if found is not None and found <= target else (low, middle)
-    found = measured(high)
-    if found is None or found <= target:
-        raise ArchitectureError(f"{what} is out of reach: the largest network allowed has {measured(low):,}")
+        value = measured(middle)
+        low, high = (middle, high) if value is not None and value <= target else (low, middle)
+    value = measured(high)
+    if value is None or value <= target:
+        raise ArchitectureError(f"cannot scale to {what}: the largest network allowed has {measured(low):,}")
     return low

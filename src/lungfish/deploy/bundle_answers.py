@@ -69,7 +69,7 @@ def answer(
     skipped = tuple(SkippedFile(chosen[i].name, reason) for i, reason in sorted(unreadable.items()))
     if len(skipped) == len(chosen):
         raise PhotosError(
-            f"none of the {plural(len(chosen), 'photo')} can be read: {skipped[0].reason}", "Look at the files."
+            f"none of the {plural(len(chosen), 'photo')} can be read: {skipped[0].reason}", "Check the files."
         )
     index = {label: i for i, label in enumerate(bundle.labels)}
     readable = tuple(photo for i, photo in enumerate(chosen) if i not in unreadable)
@@ -84,7 +84,7 @@ def answer_readers(
     for file in files:
         bundle.session(file, threads=1)  # open it before the threads that share it
     models = {file: partial(bundle.probabilities, artifact=file, threads=1) for file in files}
-    with progress.task("Evaluate", len(readers)) as advance:
+    with progress.task("Evaluating", len(readers)) as advance:
         answered = answer_photos(models, readers, bundle.manifest.preprocess, advance)
     return answered.probabilities, answered.unreadable
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.export.artifact import Artifact, write_artifact
-from lungfish.export.exporter import Exportable, GraphSpec, State
+from lungfish.exporters.artifact import Artifact, write_artifact
+from lungfish.exporters.exporter import Exportable, GraphSpec, State
 from lungfish.runtime.metadata import graph_metadata
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.trunk import network_state, normalized

@@ -34,7 +34,7 @@ class KnownPhotos:
     def select(self, photos: PhotoSet, split: str, progress: Progress) -> list[Photo]:
         """Return the photos that were in this split. Reads all photos."""
         chosen = []
-        with progress.task(f"Find the {split} photos", len(photos.photos)) as advance:
+        with progress.task(f"Finding the {split} photos", len(photos.photos)) as advance:
             for photo in photos.photos:
                 if self._split_of(photos, photo) == split:
                     chosen.append(photo)

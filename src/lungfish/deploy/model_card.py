@@ -8,16 +8,29 @@ from importlib import resources
 
 from lungfish.core.names import printable
 from lungfish.evaluation.supporting_figures import SupportingFigures
-from lungfish.evaluation.wording import sentence
+from lungfish.evaluation.wording import sentence, status
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.entry import WeightsEntry
 
 # Characters with a meaning in Markdown, including GitHub's; an underscore only at the edge of a word.
 MARKDOWN = re.compile(r"[\\`*\[\]|~#!$]|(?<![^\W_])_|_(?![^\W_])|(?<=[a-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
-OURS = "This classifier contains no weights of others: it was trained from a random initialization.\n"
+OURS = "This classifier contains no third-party weights: it was trained from a random initialization.\n"
+UNKNOWN = """\
+This classifier was trained outside Lungfish. Which weights training started from, and under which license they
+are, was not stated when it was exported. If it started from published weights, their license and notices apply to it.
+"""
+APART = """\
+The test photos were not used to train or choose the model. If `report.html` warns of copies or groups in different
+splits, the model has seen some of them all the same, and the figures are too optimistic. A cross-validation figure, if
+shown, is over all photos, test photos included, and of other models."""
+NOT_CHECKED = """\
+Lungfish does not know the photos that the model was trained on, so it could not check whether these test photos, or
+copies of them, are among them. If some are, the figures are too optimistic."""
 
 
-def model_card(manifest: Manifest, entry: WeightsEntry, how: str, supporting: SupportingFigures) -> str:
+def model_card(
+    manifest: Manifest, entry: WeightsEntry, how: str, supporting: SupportingFigures, *, outside: bool = False
+) -> str:
     """Return a model card in Markdown. Every figure comes from the manifest or the supporting figures.
 
     Args:
@@ -25,13 +38,13 @@ def model_card(manifest: Manifest, entry: WeightsEntry, how: str, supporting: Su
         entry: Weights that training started from; without a location if there were none.
         how: What was trained, in words; may contain an untrusted name.
         supporting: Figures that complement the test figures.
+        outside: Whether the network was trained outside Lungfish, on unknown photos.
     """
     default = manifest.artifact()
     low, high = manifest.test["ci95"]
-    counts = manifest.data.counts
     rows = "\n".join(
         f"| {row.file} | {row.precision} | {row.bytes:,} | {_percent(row.top1)} | {_percent(row.agreement_with_fp32)} "
-        f"| {row.status} |"
+        f"| {status(row.status)} |"
         for row in manifest.artifacts
     )
     return f"""# {plain(manifest.architecture["name"])}, {len(manifest.labels)} classes
@@ -40,10 +53,10 @@ An image classifier made by Lungfish {manifest.lungfish} on {manifest.created[:1
 
 ## Use
 
-- Takes one RGB photo; gives a probability for each of: {", ".join(map(_inline, manifest.labels))}.
+- Takes one RGB photo and returns a probability for each class: {", ".join(map(_inline, manifest.labels))}.
 {_known(manifest.thresholds["known"], supporting)}
-- `{default.file}` is the artifact to use. Input, output and resize rule are described in `bundle.json` and inside the
-  file; `golden/` holds pictures and the expected answers for checking a port.
+- `{default.file}` is the file to use. Input, output and resize rule are described in `bundle.json` and inside the
+  file; `golden/` holds pictures and expected answers, for checking a port.
 
 ## Figures
 
@@ -51,20 +64,18 @@ Top-1 {_percent(manifest.test["top1"])} on {manifest.test["n"]} test photos (95 
 {_percent(high)}), macro-F1 {manifest.test["macro_f1"]:.3f}, expected calibration error {manifest.test["ece"]:.3f},
 measured on `{default.file}` itself.{_notes(manifest, supporting)}
 
-The model was not fitted to, or chosen by, the photos of the test split. If `report.html` warns of copies or groups on
-different sides, the model has seen some of them all the same, and the figures read high. If it shows a
-cross-validation, that figure was taken over all photos, these among them, by other models.
+{NOT_CHECKED if outside else APART}
 
 | file | precision | bytes | top-1 | agreement with fp32 | status |
 |---|---|---|---|---|---|
 {rows}
 
-`report.html` holds the confusion matrix, every class and the worst mistakes.
+"Computes as trained" says that a file agrees with the trained network, not that it is accurate enough.
+`report.html` has the confusion matrix, every class and the worst mistakes.
 
 ## Training
 
-{plain(how)}; {counts["train"]:,} photos to train, {counts["val"]:,} to validate,
-{counts["test"]:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}.
+{_training(manifest, how, outside=outside)}
 
 ## Limits
 
@@ -77,16 +88,27 @@ cross-validation, that figure was taken over all photos, these among them, by ot
 """
 
 
+def _training(manifest: Manifest, how: str, *, outside: bool) -> str:
+    counts = manifest.data.counts
+    if outside:
+        return (
+            f"{plain(how)}: its training photos and its recipe are not known. Exported by Lungfish with\n"
+            f"{counts['val']:,} photos to calibrate and to choose the threshold and {counts['test']:,} to test, "
+            "listed in `photos.csv`."
+        )
+    return (
+        f"{plain(how)}; {counts['train']:,} photos to train, {counts['val']:,} to validate,\n"
+        f"{counts['test']:,} to test; settings in `recipe.toml`, photos in `photos.csv`, seed {manifest.seed}."
+    )
+
+
 def _known(threshold: float, supporting: SupportingFigures) -> str:
     if why_not := supporting.no_threshold():
         return f"- {sentence(why_not)}"
-    known = (
-        f'- Answers below {threshold:.2f} should be read as "none of these". Things that it never saw may\n'
-        "  still score higher."
-    )
+    known = f'- An answer below {threshold:.2f} means "none of these". Unknown things may still score higher.'
     if supporting.threshold.chosen_on == "validation":
         return known
-    return f"{known} The threshold was chosen by cross-validation over all photos, test photos\n  among them."
+    return f"{known}\n  The threshold was chosen by cross-validation over all photos, test photos included."
 
 
 def _notes(manifest: Manifest, supporting: SupportingFigures) -> str:
@@ -95,7 +117,7 @@ def _notes(manifest: Manifest, supporting: SupportingFigures) -> str:
 
 def _limit(entry: WeightsEntry) -> str:
     data = plain(entry.training_data)
-    return f"- The trunk was trained on {data}; what that data lacks or distorts, the trunk does too.\n" if data else ""
+    return f"- Pretraining data: {data}. What that data lacks or distorts, the network does too.\n" if data else ""
 
 
 def _derived(entry: WeightsEntry) -> str:
@@ -141,7 +163,7 @@ def _license_text(license_id: str) -> str:
         if file.name.casefold() == f"{license_id}.txt".casefold():  # SPDX ignores case
             return f"The text of {license_id} follows.\n\n{file.read_text('utf-8')}"
     if license_id == "NOASSERTION":
-        return "Their publisher does not say what may be done with them.\n"
+        return "Their publisher states no license.\n"
     return f"The text of the license: https://spdx.org/licenses/{printable(license_id)}.html\n"
 
 

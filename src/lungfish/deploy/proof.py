@@ -13,7 +13,7 @@ from lungfish.core.names import plural
 from lungfish.core.progress import Advance, Progress
 from lungfish.deploy.classifier import Classifier
 from lungfish.evaluation.metrics import Metrics, agreement, score
-from lungfish.export.artifact import Artifact
+from lungfish.exporters.artifact import Artifact
 from lungfish.runtime.answering import Model, answer_photos
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.measure import latency
@@ -52,9 +52,9 @@ def check_parity(classifier: Classifier, artifact: Artifact, pixels: NDArray[np.
     difference = float(np.abs(engine.run(pixels) - classifier.probabilities(pixels)).max())
     if not difference <= PARITY_TOLERANCE:
         raise ParityError(
-            f"{artifact.file} computes something else than the network it was exported from: probabilities differ by "
-            f"{difference:.2g}, allowed is {PARITY_TOLERANCE:g}",
-            f"This is a bug of Lungfish or of the installed {engine.runtime}; run lungfish doctor and report it.",
+            f"{artifact.file} does not compute the same as the network it was exported from: probabilities differ by "
+            f"{difference:.2g}, at most {PARITY_TOLERANCE:g} is allowed",
+            f"This is a bug in Lungfish or in the installed {engine.runtime}; run lungfish doctor and report it.",
         )
     return difference
 
@@ -75,7 +75,7 @@ def prove(
         UnreadablePhotoError: A photo that was readable before no longer is.
     """
     models = {artifact.file: artifact.open(threads=1).run for artifact in artifacts}
-    with progress.task("Proving the artifacts", len(val.readers) + len(test.readers)) as advance:
+    with progress.task("Measuring the artifacts", len(val.readers) + len(test.readers)) as advance:
         on_val = _predict(models, val, preprocess, advance)
         on_test = _predict(models, test, preprocess, advance)
     return {
@@ -105,7 +105,9 @@ def artifact_rows(artifacts: Sequence[Artifact], proofs: Mapping[str, Proof], ma
             agreement_with_fp32=agreement(proof.test, reference.test),
             latency_ms=latency(artifact.open()),
             status="pass" if passed else "fail",
-            why="" if passed else f"{100 * drop:.1f} points under fp32 on validation; allowed are {100 * max_drop:g}",
+            why=""
+            if passed
+            else f"{100 * drop:.1f} points below fp32 on validation photos; at most {100 * max_drop:g} is allowed",
         )
         rows.append(row)
     return rows

@@ -35,7 +35,7 @@ def failure(row: ClassChange) -> str:
     pairs = row.pairs
     why = f"{p_value(row.p_worse_corrected)}, corrected" if _tested_worse(row) else "top-1 fell by more than 50 points"
     return (
-        f"{row.label} is worse: {pairs.new_correct:,} of {plural(pairs.n, 'photo')} right, the baseline has "
+        f"{row.label} is worse: {pairs.new_correct:,} of {plural(pairs.n, 'photo')} right, with the baseline "
         f"{pairs.old_correct:,} ({pairs.only_old:,} lost, {pairs.only_new:,} gained; {why})"
     )
 

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 from lungfish.core.errors import MissingExtraError
+from lungfish.core.extras import install_extra
 from lungfish.core.names import plural, printable
 from lungfish.evaluation import charts, what_changed_text, wording
 from lungfish.evaluation import report_text as verdict
@@ -37,7 +38,7 @@ def render_report(report: Report) -> str:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
-        raise MissingExtraError("reports need jinja2", "pip install 'lungfish[train]'") from error
+        raise MissingExtraError("reports need jinja2", f"Run: {install_extra('train')}") from error
 
     def shown(value: object) -> object:
         return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -57,6 +58,8 @@ def render_report(report: Report) -> str:
         "size": wording.size,
         "milliseconds": wording.milliseconds,
         "duration": wording.duration,
+        "status": wording.status,
+        "loss": verdict.loss_change,
         "headline": what_changed_text.headline,
         "notes": what_changed_text.notes,
         "signed": what_changed_text.signed,
@@ -108,6 +111,7 @@ def _text(report: Report) -> dict[str, Any]:
         "rejection_price": _rejection_price(report.coverage),
         "folds_reading": verdict.cross_validation_reading(folds, report) if folds else "",
         "command": f"lungfish predict {shlex.quote(report.name)} photo.jpg",
+        "slim": f"lungfish slim {shlex.quote(report.name)}",
         "python": f"import lungfish as lf\n\nbundle = lf.load({report.name!r})\nrows = bundle.predict(['photo.jpg'])",
     }
 
@@ -154,6 +158,6 @@ def _rejection_price(rows: tuple[CoverageRow, ...]) -> str:
     right = right_of[0] - right_of[1]
     wrong = everything.n - chosen.n - right
     return (
-        f"On the test photos it holds back {wrong:,} of the {plural(everything.n - right_of[0], 'wrong answer')} "
-        f"and, as the price, {right:,} of the {plural(right_of[0], 'right one')}."
+        f"On the test photos it rejects {wrong:,} of the {plural(everything.n - right_of[0], 'wrong answer')}, "
+        f"at the price of {right:,} of the {plural(right_of[0], 'right one')}."
     )

@@ -196,6 +196,7 @@ class Report:
         stages: Stages of the recipe, in order.
         labels_review: Review of training and validation labels; None if there is nothing to report.
         what_changed: Changes from the previous bundle; None for the first one.
+        outside: Whether the network was trained outside Lungfish, on unknown photos.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Report:
     stages: tuple[StageResult, ...] = ()
     labels_review: LabelReview | None = None
     what_changed: WhatChanged | None = None
+    outside: bool = False
 
     @property
     def default_artifact(self) -> ArtifactRow:

@@ -5,12 +5,15 @@ Labels in them are not escaped: whoever displays a sentence must escape it.
 
 from __future__ import annotations
 
+from math import isfinite
+
 from lungfish.core.names import plural
 from lungfish.data.split.problems import IMBALANCE
 from lungfish.evaluation.confusion import most_confused
 from lungfish.evaluation.report_data import Report
+from lungfish.evaluation.stage_result import Gain
 from lungfish.evaluation.supporting_figures import CrossValidation
-from lungfish.evaluation.wording import listed, milliseconds, percent, points, sentence, size
+from lungfish.evaluation.wording import listed, milliseconds, percent, sentence, size, status
 
 WIDE_INTERVAL = 0.10
 FEW_TEST_PHOTOS = 10  # of a class
@@ -22,7 +25,7 @@ def verdict(report: Report) -> str:
     row, metrics = report.default_artifact, report.test.metrics
     low, high = (percent(bound) for bound in metrics.ci95)
     latency = row.latency_ms
-    speed = "" if latency is None else f", and needs {milliseconds(latency.p50)} for a photo"
+    speed = "" if latency is None else f" and {milliseconds(latency.p50)} per photo"
     right = (
         f"{row.file} gets {metrics.correct:,} of {plural(metrics.n, 'test photo')} right, {percent(metrics.top1)} "
         f"(95\xa0% interval {low} to {high})"
@@ -55,17 +58,17 @@ def int8_outcome(report: Report) -> str:
     if default.precision == "int8":
         floats = [row for row in report.artifacts if row.precision == "fp32"]
         instead = f", {size(default.bytes)} instead of {size(floats[0].bytes)}" if floats else ""
-        return f"INT8 was kept{instead}.{_agreement(default.agreement_with_fp32)}"
+        return f"The INT8 file is the default{instead}.{_agreement(default.agreement_with_fp32)}"
     rows = [row for row in report.artifacts if row.precision == "int8"]
     if not rows:
         return "There is no INT8 file."
     row = rows[0]
     why = row.why.rstrip(".") or f"its top-1 on the test photos is {percent(row.top1)}"
-    return f"INT8 is not the default: {why}.{_agreement(row.agreement_with_fp32)}"
+    return f"The INT8 file is not the default: {why}.{_agreement(row.agreement_with_fp32)}"
 
 
 def _agreement(share: float | None) -> str:
-    return "" if share is None else f" It answers as FP32 does on {percent(share)} of the test photos."
+    return "" if share is None else f" It agrees with FP32 on {percent(share)} of the test photos."
 
 
 def cautions(report: Report) -> tuple[str, ...]:
@@ -83,15 +86,29 @@ def cautions(report: Report) -> tuple[str, ...]:
 
 def _failed(report: Report) -> str:
     row = report.default_artifact
-    return "" if row.status == "pass" else f"The default file did not pass: {row.status}. {row.why}".rstrip()
+    why = f": {row.why}" if row.why else ""
+    return "" if row.status == "pass" else f"The default file is {status(row.status)}{why}."
 
 
 def _few_test_photos(report: Report) -> str:
     low, high = report.test.metrics.ci95
     if high - low <= WIDE_INTERVAL:
         return ""
-    n = plural(report.test.metrics.n, "test photo")
-    return f"Only {n}: the interval is {points(high - low)} wide, and a smaller difference means nothing."
+    return _ignore_below(report)
+
+
+def _ignore_below(report: Report) -> str:
+    """Say which differences the test photos cannot show."""
+    metrics = report.test.metrics
+    width = 100 * (metrics.ci95[1] - metrics.ci95[0])
+    return f"With {plural(metrics.n, 'test photo')}, ignore differences under {width:.0f} points."
+
+
+def loss_change(found: Gain) -> str:
+    """Return the figures that decided about a stage."""
+    way = "lower" if found.mean >= 0 else "higher"
+    error = f" (standard error {found.error:.3f})" if isfinite(found.error) else ""
+    return f"loss {abs(found.mean):.3f} {way}{error} on {plural(found.photos, 'photo')}"
 
 
 def _thin_classes(report: Report) -> str:
@@ -102,7 +119,7 @@ def _thin_classes(report: Report) -> str:
     if not thin:
         return ""
     classes = plural(len(thin), "class has", "classes have")
-    return f"{classes} fewer than {FEW_TEST_PHOTOS} test photos ({listed(thin)}): read such rows as examples."
+    return f"{classes} fewer than {FEW_TEST_PHOTOS} test photos ({listed(thin)}): their figures are only examples."
 
 
 def _imbalance(report: Report) -> str:
@@ -111,8 +128,9 @@ def _imbalance(report: Report) -> str:
     if most.train < IMBALANCE * max(least.train, 1):
         return ""
     return (
-        f"Classes are uneven: {most.train:,} training photos of “{most.label}”, {least.train:,} of “{least.label}”. "
-        f"Macro-F1 ({percent(report.test.metrics.macro_f1)}) weighs them alike."
+        f"The classes are uneven: {most.train:,} training photos of “{most.label}”, {least.train:,} of "
+        f"“{least.label}”. "
+        f"Macro-F1 ({percent(report.test.metrics.macro_f1)}) gives all classes the same weight."
     )
 
 
@@ -121,7 +139,7 @@ def _skipped(report: Report) -> str:
     if not count:
         return ""
     share = count / (count + report.photos.total)
-    more = f", {percent(share)} of all: more than is usual" if share > MANY_SKIPPED else ""
+    more = f", {percent(share)} of all, which is unusually many" if share > MANY_SKIPPED else ""
     return f"{plural(count, 'file was', 'files were')} skipped{more}."
 
 
@@ -132,27 +150,26 @@ def _threshold(report: Report) -> str:
     if not threshold.is_rough:
         return ""
     n = plural(threshold.correct, "photo")
-    return f"The threshold for “none of these” was chosen on {n} answered correctly: take it as a first guess."
+    return f"The threshold for “none of these” was chosen on only {n} answered correctly; it is a first guess."
 
 
 def cross_validation_reading(folds: CrossValidation, report: Report) -> str:
     """Explain what few photos can and cannot support."""
     low, high = report.test.metrics.ci95
     return (
-        f"The test interval supports saying that top-1 on photos like these lies between {percent(low)} and "
-        f"{percent(high)}. It does not support telling apart two models that differ by less than about "
-        f"{points(high - low)}, ranking classes with a handful of photos, or promises for photos taken elsewhere, with "
-        f"another camera or in another light. {_what_folds_say(folds)}"
+        f"On photos like these, top-1 is probably between {percent(low)} and {percent(high)}. {_ignore_below(report)} "
+        "Do not rank classes by a handful of photos, and expect other figures for photos taken elsewhere, with another "
+        f"camera or in other light. {_what_folds_say(folds)}"
     )
 
 
 def _what_folds_say(folds: CrossValidation) -> str:
     if not folds.ships:
         return (
-            "Cross-validation was of the head on the frozen network. The network was then trained further, and of what "
-            "ships these figures say nothing."
+            "The head on the frozen network was cross-validated. The network was trained further after that, so these "
+            "figures say nothing about the files."
         )
     return (
-        f"Cross-validation uses all {folds.n:,} photos, so its figure is steadier, but its folds share training "
-        "photos, so its interval is a little too narrow."
+        f"Cross-validation uses all {folds.n:,} photos, so its figure is steadier; its folds share training photos, "
+        "so its interval is a little too narrow."
     )

@@ -86,8 +86,8 @@ class SupportingFigures:
         if folds is None or not folds.ships or test_photos >= FEW_TEST_PHOTOS:
             return ""
         return (
-            f"That is few: over all {plural(folds.n, 'photo')}, each answered by a head that did not see it, "
-            f"{percent(folds.top1)} were right ({about(folds.ci95)})."
+            f"That is few: in cross-validation over all {plural(folds.n, 'photo')}, {percent(folds.top1)} were right "
+            f"({about(folds.ci95)})."
         )
 
     def on_given_val(self) -> str:
@@ -97,7 +97,7 @@ class SupportingFigures:
             return ""
         return (
             f"Of your {plural(val.n, 'validation photo')} it gets {val.correct:,} right, {percent(val.top1)} "
-            f"(95\xa0% interval {interval(val.ci95)}); choices were made on them, so this reads a little high."
+            f"(95\xa0% interval {interval(val.ci95)}); choices were made on them, so this is a little too optimistic."
         )
 
     def notes(self, test_photos: int) -> tuple[str, ...]:
@@ -110,8 +110,8 @@ class SupportingFigures:
         if self.threshold.chosen_on != "none":
             return ""
         return (
-            f"there is no threshold for “none of these”: it takes answers to {LEAST_ANSWERS} photos that the model did "
-            f"not learn from, and there are {self.threshold.n:,}; so every answer counts as known"
+            f"there is no “none of these” threshold, so every answer counts as known: it needs {LEAST_ANSWERS} photos "
+            f"outside training, and there are {self.threshold.n:,}"
         )
 
 

@@ -18,8 +18,8 @@ def headline(changed: WhatChanged) -> str:
     if not changed.classes:
         return f"Cannot tell: the new bundle and {against.old} have no class in common."
     if not pairs.n:
-        left = plural(against.trained_on, "photo of a shared class was", "photos of shared classes were")
-        why = f": {left} trained on by one of the bundles" if against.trained_on else ""
+        were = "photo of a shared class was a training photo", "photos of shared classes were training photos"
+        why = f": {plural(against.trained_on, *were)} of one of the bundles" if against.trained_on else ""
         return f"Cannot tell: no photo is left to compare on{why}."
     found = {BETTER: "Better", WORSE: "Worse", CANNOT_TELL: "Cannot tell"}[changed.verdict]
     return (
@@ -41,11 +41,13 @@ def notes(changed: WhatChanged) -> tuple[str, ...]:
         )
         found.append(_by_class(changed))
     if against.trained_on and pairs.n:
-        were = "photo was trained on by one of the bundles and is", "photos were trained on by one of them and are"
+        were = "photo that one of the bundles was trained on is", "photos that one of the bundles was trained on are"
         found.append(f"{plural(against.trained_on, *were)} left out.")
     if against.unlisted:
         do = "does not list its" if len(against.unlisted) == 1 else "do not list their"
-        found.append(f"{listed(list(against.unlisted))} {do} training photos: figures on those would read high.")
+        found.append(
+            f"{listed(list(against.unlisted))} {do} training photos; figures on those would be too optimistic."
+        )
     if against.added:
         found.append(f"New {_classes(against.added)}.{_taken(changed.answered_added, 'The new bundle')}")
     if against.removed:
@@ -53,7 +55,7 @@ def notes(changed: WhatChanged) -> tuple[str, ...]:
             f"No longer known: {listed(list(against.removed), 10)}.{_taken(changed.answered_removed, 'The old bundle')}"
         )
     if against.other_classes:
-        are = "photo is of a class that only one knows and is", "photos are of classes that only one knows and are"
+        are = "photo of a class that only one bundle knows is", "photos of classes that only one bundle knows are"
         found.append(f"{plural(against.other_classes, *are)} left out.")
     return tuple(found)
 
@@ -78,15 +80,16 @@ def _by_class(changed: WhatChanged) -> str:
     parts = [f"{verdict} on {listed(names, 10)}" for verdict in (BETTER, WORSE) if (names := changed.named(verdict))]
     unclear = len(changed.named(CANNOT_TELL))
     if not parts:
-        return (
-            f"By class: cannot tell on {'any of the ' if unclear > 1 else 'the '}{plural(unclear, 'class', 'classes')}."
-        )
-    rest = f"; cannot tell on the other {plural(unclear, 'class', 'classes')}" if unclear else ""
+        which = f"{'any of the ' if unclear > 1 else 'the '}{plural(unclear, 'class', 'classes')}"
+        return f"By class: cannot tell for {which}."
+    rest = f"; cannot tell for the other {plural(unclear, 'class', 'classes')}" if unclear else ""
     return f"By class: {'; '.join(parts)}{rest}."
 
 
 def _taken(photos: int, who: str) -> str:
-    return f" {who} answers so for {plural(photos, 'photo')} of other classes, which counts as wrong." if photos else ""
+    return (
+        f" {who} predicts them for {plural(photos, 'photo')} of other classes, which counts as wrong." if photos else ""
+    )
 
 
 def _classes(labels: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NOT_MEASURED = "not measured"
+STATUS = {"pass": "computes as trained", "fail": "less accurate than fp32", "not_measured": NOT_MEASURED}
 
 
 def percent(share: float | None) -> str:
@@ -42,6 +43,11 @@ def duration(seconds: float) -> str:
 def sentence(text: str) -> str:
     """Turn a warning into a sentence: `too few photos` becomes `Too few photos.`; an empty text stays empty."""
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def status(row_status: str) -> str:
+    """Return an artifact's status in words: `pass` as `computes as trained`."""
+    return STATUS[row_status]
 
 
 def listed(items: list[str], most: int = 3) -> str:

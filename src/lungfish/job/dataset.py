@@ -61,7 +61,7 @@ class Dataset:
     assignment: Assignment
     embedded: NDArray[np.int64]
     warnings: tuple[str, ...]
-    scenes: Scenes = field(default_factory=lambda: no_scenes("they were not looked for"))
+    scenes: Scenes = field(default_factory=lambda: no_scenes("scenes were not searched for"))
     previous: Path | None = None
 
     @property
@@ -185,9 +185,9 @@ def prepare_dataset(
     records = examined.records
     copies = find_near_duplicates([record.seen for record in records])
     if too_many:
-        scenes = no_scenes(f"they are not looked for among more than {HEAD_PHOTOS:,} photos")
+        scenes = no_scenes(f"scenes are not searched for among more than {HEAD_PHOTOS:,} photos")
     elif options.open_descriptor is None:
-        scenes = no_scenes("they were not looked for")
+        scenes = no_scenes("scenes were not searched for")
     else:
         scenes = describe_scenes(photos, examined, copies, (trunk, preprocess), options.open_descriptor, progress)
     previous, about_previous = previous_split(options.candidates, {record.seen.sha256 for record in records})

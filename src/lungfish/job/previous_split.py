@@ -85,13 +85,15 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
             warnings.append(f"the split of {name} is not kept: {printable(error.message)}")
             continue
         known = {row.sha256 for row in rows}
-        shared = len(known & wanted)
+        trains = any(row.split == "train" for row in rows)  # those of an exported network do not
+        shared = len(known & wanted) if trains else 0
         same_name = folder in candidates.same_name
         if shared and (same_name or shared >= LEAST_SHARED * min(len(known), len(wanted))):
             if best is None or shared > best.shared:
                 best = PreviousSplit(folder, saved_split(rows, is_automatic=True), shared)
         elif same_name:
-            why = "it was made from other photos" if known else f"it has no {PHOTOS_NAME}"
+            other = "it was made from other photos" if trains else "none of its photos is for training"
+            why = other if known else f"it has no {PHOTOS_NAME}"
             warnings.append(f"the split of {name} is not kept: {why}")
     return best, warnings
 
@@ -99,8 +101,8 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
 def kept_in_words(previous: PreviousSplit, photos: int) -> str:
     """Return what a person should know when an earlier split is kept."""
     return (
-        f"Keeping the split of {printable(previous.bundle.name)}, which holds {previous.shared:,} of "
-        f"{plural(photos, 'photo')} (--split none starts over)"
+        f"Keeping the split of {printable(previous.bundle.name)}, which lists {previous.shared:,} of "
+        f"{plural(photos, 'photo')} (--split none makes a new one)"
     )
 
 

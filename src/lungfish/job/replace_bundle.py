@@ -72,8 +72,8 @@ def check_replaceable(folder: Path, name: Path | None = None) -> Manifest:
         foreign = foreign_files(folder, manifest)
     except BundleError:
         raise OutputError(
-            f"{shown} is no bundle: --force replaces only a folder that holds a valid {MANIFEST_NAME}",
-            "Choose another --out, or move that folder away yourself.",
+            f"{shown} is not a bundle: --force replaces only a folder that holds a valid {MANIFEST_NAME}",
+            "Choose another --out, or move that folder away.",
         ) from None
     if foreign:
         more = f" and {plural(len(foreign) - SHOWN, 'other')}" if len(foreign) > SHOWN else ""
@@ -127,7 +127,7 @@ def _told(
 ) -> OutputError:
     """The error of a bundle that could not be put in its place; it says where everything is now."""
     if isinstance(error, FileExistsError):
-        reason = f"{printable(str(folder))} was created by another process in the meantime"
+        reason = f"{printable(str(folder))} was created by another process while the job ran"
     elif isinstance(error, OSError):
         reason = storage_error(folder, error).message
     else:
@@ -171,7 +171,7 @@ def _replace(new: Path, folder: Path, replaced: Identity, progress: Progress) ->
 
 def _check_same(folder: Path, name: Path, replaced: Identity) -> None:
     if Identity.of(folder) != replaced:
-        raise OutputError(f"{printable(str(name))} is no longer the folder that it was at the start")
+        raise OutputError(f"{printable(str(name))} was replaced by another folder while the job ran")
 
 
 def _show_rest(old: Path, folder: Path, progress: Progress) -> None:
@@ -179,7 +179,7 @@ def _show_rest(old: Path, folder: Path, progress: Progress) -> None:
     if stands(old):
         with suppress(OSError):
             put(old, shown := next_free(folder))
-            progress.warn(f"{printable(str(shown))} holds what was not of the bundle that was replaced")
+            progress.warn(f"{printable(str(shown))} holds files that were not part of the replaced bundle")
 
 
 def _sweep(folder: Path, progress: Progress) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 from lungfish.core.cache import advice_on_cache, cache_limit
 from lungfish.core.errors import UsageError
 from lungfish.core.progress import Progress
-from lungfish.job.bundle.finish import Trained, finish
+from lungfish.deploy.classifier import Classifier
+from lungfish.job.bundle.finish import Trained, bundle_result, finish
 from lungfish.job.bundle.write import BundleContents
 from lungfish.job.dataset import Dataset
 from lungfish.job.prepare import choose, prepare
 from lungfish.job.replace_bundle import staged_bundle
+from lungfish.job.result import TrainResult
 from lungfish.job.run_dir import check_resumable, end_run, job_fingerprint, only_run, run_folder
-from lungfish.job.spec import Job, TrainResult
+from lungfish.job.spec import Job
 from lungfish.job.stages.head import HeadStage, fit_head
 from lungfish.job.stages.previous_weights import better_start, last_weights
 from lungfish.job.stages.run import run_stages
@@ -24,8 +26,6 @@ from lungfish.job.stages.speed import Speed, measure_speed
 from lungfish.job.stages.stage import TrainingContext
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.job.target import Target
-from lungfish.runtime.manifest import Manifest
-from lungfish.runtime.measure import peak_rss_bytes
 from lungfish.training.group import Group, advice_on_restarts, join_group, main_first
 from lungfish.training.recipe import Recipe
 
@@ -61,7 +61,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
         folder = run_folder(target.folder, identity)
         if job.resume and group.is_main and not folder.exists():
             check_resumable(target.folder, identity)
-            progress.say("Nothing to resume: the job begins anew")
+            progress.say("Nothing to resume; starting from the beginning")
 
         with clock.phase("head"):
             head, folds = fit_head(dataset, recipe, job.seed, progress)
@@ -75,11 +75,13 @@ def _run(job: Job, progress: Progress) -> TrainResult:
 
         result = None
         if group.is_main:
-            trained = Trained(job.seed, recipe, stage, head, folds, training, dataset)
+            start, labels = stage.start, dataset.labels
+            classifier = Classifier(stage.network, training.temperature, labels, start.preprocess, start.entry)
+            trained = Trained(job.seed, recipe, classifier, stage.weights, dataset, training, head, stage.head, folds)
             with staged_bundle(target.folder, target.replaced, progress) as files:
-                contents, manifest = finish(trained, files, target, clock, progress)
+                contents = finish(trained, files, target, clock, progress)
                 progress.stop.check()  # for the last time: then the bundle stands
-            result = _result(target, manifest, contents, clock)
+            result = _result(target, contents, clock)
             if recipe.tables:
                 end_run(folder)
         shared: TrainResult = group.broadcast(result)
@@ -116,7 +118,7 @@ def _check_group(group: Group, recipe: Recipe) -> None:
     learns = any(step.batch_norm == "batch" for step in recipe.tables.values())
     if learns and group.size > 1 and group.device == "cpu":
         raise UsageError(
-            "several processes on CPUs cannot learn batch norm's statistics together: torch has no such layer",
+            "torch cannot share batch-norm statistics between processes on CPUs",
             "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
         )
 
@@ -125,40 +127,23 @@ def _check_same(dataset: Dataset, group: Group) -> None:
     fingerprint = dataset.ordered_fingerprint()
     if group.broadcast(fingerprint) != fingerprint:
         raise UsageError(
-            "this process sees other photos than the first one, or under other names",
+            "this process finds other photos, or other names of photos, than the main process",
             "Give every machine the same photos.",
         )
 
 
-def _result(target: Target, manifest: Manifest, contents: BundleContents, clock: Stopwatch) -> TrainResult:
-    entry, network, supporting = contents.classifier.entry, contents.classifier.network, contents.supporting
+def _result(target: Target, contents: BundleContents, clock: Stopwatch) -> TrainResult:
+    crossed = contents.supporting.cross_validation
     return TrainResult(
-        bundle=str(target.folder),
+        **vars(bundle_result(target, contents, clock)),
         previous=str(target.previous) if target.previous else None,
         split_from=contents.dataset.previous.name if contents.dataset.previous else None,
-        arch=network.arch.name,
-        weights=entry.name,
         recipe=contents.recipe.name,
-        classes=manifest.labels,
-        counts=contents.dataset.counts(),
-        test=manifest.test,
-        notes=supporting.notes(manifest.test["n"]),
-        val=manifest.val,
-        artifacts=tuple(row.to_json() for row in manifest.artifacts),
-        default=manifest.default,
-        seconds=clock.seconds(),
-        skipped=contents.dataset.examined.skipped,
-        warnings=(*contents.warnings, *filter(None, [supporting.no_threshold()])),
-        what_changed=contents.what_changed.to_json() if contents.what_changed else None,
-        leaks=contents.dataset.assignment.leaks,
         cross_validation=contents.folds.top1 if contents.folds else (),
-        cross_validated=supporting.cross_validation.to_json() if supporting.cross_validation else None,
-        val_given=supporting.given_val is not None,
-        thresholds=manifest.thresholds,
-        known_threshold=supporting.threshold.to_json(),
-        temperature=manifest.temperature,
+        cross_validated=crossed.to_json() if crossed else None,
+        val_given=contents.supporting.given_val is not None,
         epochs=tuple(map(dict, contents.training.history)),
-        peak_rss_bytes=peak_rss_bytes(),
         candidates=contents.training.results,
         suspect_labels=contents.review.suspects if contents.review else (),
+        what_changed=contents.what_changed.to_json() if contents.what_changed else None,
     )

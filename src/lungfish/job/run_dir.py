@@ -97,8 +97,8 @@ def only_run(target: Path) -> Iterator[None]:
     with try_folder_lock(_runs(target)) as held:
         if not held:
             raise OutputError(
-                f"another process is making {printable(str(target))} this moment",
-                "Wait until it has ended, or choose another --out.",
+                f"another process is writing {printable(str(target))}",
+                "Wait until it ends, or choose another --out.",
             )
         yield
 

@@ -8,11 +8,10 @@ from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, WeightsError
 from lungfish.core.names import plural, printable
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.weights.catalogue import catalogue
-from lungfish.weights.convert.fit import same_layers
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.fetch import local_file
-from lungfish.weights.license import is_permissive
+from lungfish.weights.fitting import fitting_entries
+from lungfish.weights.license import NOASSERTION
 from lungfish.weights.resolve.names import resolve
 
 DEFAULT_ARCH = "efficientnet_lite0"
@@ -74,7 +73,7 @@ INITIAL = WeightsEntry(
     location="",
     source="the authors' random initialization",
     license="CC0-1.0",
-    license_source="random numbers are nobody's",
+    license_source="random numbers need no license",
     url="",
     training_data="",
     flavour=Flavour(),
@@ -83,6 +82,16 @@ INITIAL = WeightsEntry(
     crop_fraction=0.875,
     interpolation="bicubic",
     paper="",
+)
+
+
+UNKNOWN_START = "unknown"
+UNKNOWN = replace(
+    INITIAL,
+    name=UNKNOWN_START,
+    source="trained outside Lungfish; which weights it started from was not said",
+    license=NOASSERTION,
+    license_source="was not stated when the network was exported",
 )
 
 
@@ -97,8 +106,7 @@ def _of_photos(name: str) -> Arch:
 
 
 def _best_local(arch: Arch, typed: str) -> WeightsEntry:
-    fitting = [entry for entry in catalogue().values() if same_layers(arch, parse_arch(entry.arch))]
-    fitting.sort(key=lambda entry: (not is_permissive(entry.license), -(entry.top1 or 0)))
+    fitting = fitting_entries(arch)
     if not fitting:
         raise WeightsError(
             f"no pretrained weights fit {printable(arch.name)}: none is known for its widths and depths",

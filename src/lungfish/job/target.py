@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from lungfish.core.errors import OutputError
 from lungfish.core.files import storage_errors
@@ -36,7 +37,7 @@ class Target:
         """What a person should know before the work begins; empty if nothing."""
         if not self.previous:
             return ""
-        return f"{printable(self.previous.name)} stays as it is; the new bundle will be {printable(self.folder.name)}"
+        return f"{printable(self.previous.name)} is kept; the new bundle will be {printable(self.folder.name)}"
 
 
 def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Target:
@@ -56,27 +57,61 @@ def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Targe
     path = local_path(photos)
     source = None if path is None else _real(path)
     name = short_name(photos) if source is None else source.name if source.is_dir() else source.stem
-    first = expanded(out, "--out") if out is not None else Path(f"{name or 'photos'}-bundle")
-    first = _real(first) if ".." in first.parts else first.absolute()
+    first = _absolute(out, f"{name or 'photos'}-bundle")
     place = _real(first)
     if source is not None:
-        _check_apart(source, first, place)
+        _check_apart(source, first, place, "photos")
     with storage_errors(first):
         target = _numbered(first) if out is None and not force else _named(first, force=force)
-        existing = next(folder for folder in place.parents if folder.exists())
-        with TemporaryDirectory(dir=existing, prefix=f".{target.folder.name}-99.", suffix=".tmp"):
-            pass  # a folder can be made there, and with a longer name
+        _check_writable(target, place)
     return target
 
 
-def _named(folder: Path, *, force: bool) -> Target:
+def choose_slim_target(bundle: Path, out: Path | None) -> Target:
+    """Return where the slim copy of a bundle goes: `./NAME-slim` unless given, or `NAME-slim-2`, `-3`, ...
+
+    Args:
+        bundle: Folder of the bundle.
+        out: Where the user wants the copy.
+
+    Raises:
+        OutputError: Equal to, inside or around the bundle; or something stands there.
+        StorageError: Nothing can be written there.
+    """
+    source = _real(bundle)
+    first = _absolute(out, f"{source.name.removesuffix('-bundle')}-slim")
+    place = _real(first)
+    _check_apart(source, first, place, "bundle")
+    with storage_errors(first):
+        target = _numbered(first) if out is None else _named(first)
+        _check_writable(target, place)
+    return target
+
+
+def _absolute(out: Path | None, default: str) -> Path:
+    path = expanded(out, "--out") if out is not None else Path(default)
+    return _real(path) if ".." in path.parts else path.absolute()
+
+
+def _check_writable(target: Target, place: Path) -> None:
+    existing = next(folder for folder in place.parents if folder.exists())
+    with TemporaryDirectory(dir=existing, prefix=f".{target.folder.name}-99.", suffix=".tmp"):
+        pass  # a folder can be made there, and with a longer name
+
+
+def _named(folder: Path, *, force: bool | None = None) -> Target:
+    """Return the target of that name.
+
+    Args:
+        folder: Where it is.
+        force: Whether a bundle there may be replaced; None where that cannot be asked for.
+    """
     restore_bundle(folder)
     if not stands(folder):
         return Target(folder)
     if not force:
-        raise OutputError(
-            f"{printable(str(folder))} exists", "Choose another --out, or add --force to replace a bundle."
-        )
+        instead = "" if force is None else ", or add --force to replace a bundle"
+        raise OutputError(f"{printable(str(folder))} exists", f"Choose another --out{instead}.")
     manifest = check_replaceable(folder)
     _check_not_open(folder, [*listed_files(manifest), MANIFEST_NAME])
     return Target(folder, Identity.of(folder))
@@ -105,20 +140,19 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
         except PermissionError:
             raise OutputError(
                 f"{printable(name)} in {printable(str(folder))} cannot be replaced: another program has it open, or "
-                "the folder is not yours to change",
+                "you may not change that folder",
                 "Close that program, or choose another --out.",
             ) from None
 
 
-def _check_apart(source: Path, target: Path, place: Path) -> None:
+def _check_apart(source: Path, target: Path, place: Path, what: Literal["photos", "bundle"]) -> None:
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
-        relation = (
-            "the photos themselves" if place == source else "inside the photos" if inside else "around the photos"
-        )
+        itself, it = ("themselves", "them") if what == "photos" else ("itself", "it")
+        relation = f"the {what} {itself}" if place == source else f"{'inside' if inside else 'around'} the {what}"
         raise OutputError(
             f"--out {printable(str(target))} is {relation} ({printable(str(source))})",
-            "Choose a folder beside them, for example --out ../my-bundle.",
+            f"Choose a folder beside {it}, for example --out ../my-bundle.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Torch modules, built from a lowered architecture."""
+"""Torch modules built from a lowered architecture."""
 
 from lungfish.nn.backbone import Backbone
 from lungfish.nn.network import Network, build

@@ -1,4 +1,4 @@
-"""A network without its classifier: feature maps at each stride, for detectors and segmenters."""
+"""Networks without a classifier that return a feature map at each stride, for detection and segmentation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Level:
     """One feature map.
 
     Args:
-        stride: input pixels for each of its pixels, along one side.
-        channels: of the map.
-        block: index of the block that makes it; -1 is the stem.
+        stride: Ratio of the sides of the input and of the map.
+        channels: Channels of the map.
+        block: Index of the block that computes it; -1 is the stem.
     """
 
     stride: int
@@ -26,19 +26,25 @@ class Level:
 
 
 class Backbone(nn.Module):
-    """The features only, as `lungfish.build(..., features_only=True)` returns them: the last map of each stride.
+    """A module that returns the last feature map of each stride, as from `lungfish.build(..., features_only=True)`.
 
-    `forward` takes what the network takes and returns a tuple, finest first, of float `[n, level.channels,
-    height / level.stride, width / level.stride]`, sides rounded up. Stem and blocks are the network's own, under the
-    same names.
+    `forward` takes the input of the network and returns a tuple, finest first, of float `[n, level.channels,
+    height / level.stride, width / level.stride]`, with sides rounded up. Stem and blocks are shared with the network
+    and have the same names.
 
     Args:
-        network: whose stem and blocks it shares.
+        network: Network whose stem and blocks are used.
+
+    Attributes:
+        arch: Architecture of the network.
+        weights: Name of the pretrained weights; None if they are random.
+        preprocessing: Preprocessing that the weights expect; None if they are random.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.train(network.training)
+        self.arch, self.weights, self.preprocessing = network.arch, network.weights, network.preprocessing
         self.levels = levels(network.arch)
         self.stem, self.blocks = network.stem, network.blocks
 
@@ -50,10 +56,10 @@ class Backbone(nn.Module):
 
 
 def levels(arch: Arch) -> tuple[Level, ...]:
-    """The feature maps of an architecture, finest first: strides 2, 4, 8, 16 and 32 for every named one."""
+    """Return the feature maps of an architecture, finest first; strides 2, 4, 8, 16 and 32 for all named ones."""
     found = {2: Level(2, arch.stem_width, -1)}
     stride, block = 2, -1
     for row, channels, depth in zip(arch.table.rows, arch.stage_widths, arch.stage_depths, strict=True):
         stride, block = stride * row.stride, block + depth
-        found[stride] = Level(stride, channels, block)  # a later row of the same stride takes its place
+        found[stride] = Level(stride, channels, block)  # replaces that of an earlier row of the same stride
     return tuple(found.values())

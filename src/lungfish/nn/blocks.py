@@ -1,4 +1,4 @@
-"""The blocks that a table's rows repeat."""
+"""The blocks that networks are built from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OpTree = Mapping[str, Any]  # operations by the parts of their names: ops["depth
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter, compress; a shortcut between the narrow ends where stride is 1 and widths agree.
+    """Expand, filter and compress, with a shortcut between the narrow ends if the stride is 1 and the widths are equal.
 
     Source: arXiv:1801.04381, section 3.3; with squeeze-and-excite it is the MBConv of arXiv:1905.11946.
     """
@@ -48,7 +48,7 @@ class DepthwiseSeparable(nn.Module):
 
 
 class FullConvolution(nn.Module):
-    """Filter and mix at once: what a depthwise separable block replaces."""
+    """Filter and mix in one convolution, which a depthwise separable block replaces."""
 
     def __init__(self, ops: OpTree, flavour: Flavour) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Random initialization, as in the authors' TensorFlow code."""
+"""Initialize networks randomly, as the authors' TensorFlow code does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lungfish.architecture.table import Initialization
 
 
 def initialize(network: nn.Module, initialization: Initialization, generator: torch.Generator | None) -> None:
-    """Draw every kernel of `network`; biases become 0, batch norms stay at scale 1 and shift 0.
+    """Initialize every kernel randomly and every bias with 0; batch norms stay at scale 1 and shift 0.
 
     Args:
-        network: changed in place.
+        network: Network to change in place.
         initialization: `fan_out` as in EfficientNet, or `truncated` as in MobileNet.
-        generator: of the random numbers; torch's global one if None.
+        generator: Random number generator; torch's global one if None.
     """
     draw = {"fan_out": _fan_out, "truncated": _truncated}[initialization]
     for module in network.modules():
@@ -27,7 +27,7 @@ def initialize(network: nn.Module, initialization: Initialization, generator: to
 
 
 def _fan_out(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
-    """Kernels that keep the variance going back; a classifier that is uniform within 1 / sqrt(classes)."""
+    """Draw kernels that preserve the variance of gradients, and a classifier uniform within 1 / sqrt(classes)."""
     if isinstance(module, nn.Linear):
         bound = 1 / math.sqrt(module.out_features)
         nn.init.uniform_(module.weight, -bound, bound, generator=generator)
@@ -37,5 +37,5 @@ def _fan_out(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -
 
 
 def _truncated(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
-    """Normal numbers of standard deviation 0.09, those beyond two deviations drawn again."""
+    """Draw from a normal distribution of standard deviation 0.09, truncated at two deviations."""
     nn.init.trunc_normal_(module.weight, 0.0, 0.09, -0.18, 0.18, generator=generator)

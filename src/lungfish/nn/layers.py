@@ -1,4 +1,4 @@
-"""The layers that blocks are made of."""
+"""The layers that blocks are built from."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from lungfish.architecture import Flavour, Op
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "silu": nn.SiLU}
-BN_MOMENTUM = 0.01  # torch counts the new value's share; TensorFlow's 0.99 counts the old one's
+BN_MOMENTUM = 0.01  # weight of the new value in torch; TensorFlow's 0.99 is that of the old one
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution of float `[n, channels, height, width]`, padded as its flavour pads."""
+    """A convolution of float `[n, channels, height, width]`, padded according to the flavour."""
 
     def __init__(self, op: Op, flavour: Flavour) -> None:
         super().__init__(op.in_shape[0], op.out_shape[0], op.kernel, op.stride, groups=op.groups, bias=op.bias)
@@ -30,7 +30,7 @@ class Conv2d(nn.Conv2d):
         return self.convolve(x_nchw, self.weight, self.bias)
 
     def convolve(self, x_nchw: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The same with another kernel."""
+        """Convolve with another kernel and bias."""
         if self.pads_by_size:
             height, width = x_nchw.shape[-2:]
             kernel, stride = self.kernel_size[0], self.stride[0]
@@ -44,8 +44,8 @@ class Conv2d(nn.Conv2d):
 class ConvNormAct(nn.Module):
     """Convolution, batch normalization and, unless it is linear, an activation.
 
-    Where gradients are followed while the statistics stay as they are (fine-tuning), the norm joins the kernel: the
-    same function of the same parameters, up to rounding, without passes over the image: docs/decisions/0015.
+    If gradients are computed with frozen statistics (fine-tuning), the norm is folded into the kernel. This is the same
+    function of the same parameters, up to rounding, without extra passes over the image: docs/decisions/0015.
     """
 
     def __init__(self, ops: Mapping[str, Op], flavour: Flavour) -> None:
@@ -70,7 +70,7 @@ class ConvNormAct(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate, a number between 0 and 1 that is computed from the means of all channels.
+    """Scale each channel by a gate between 0 and 1 that is computed from the means of all channels.
 
     Source: arXiv:1709.01507.
     """
@@ -89,11 +89,11 @@ class SqueezeExcite(nn.Module):
 
 
 class Dropout(nn.Module):
-    """In training, drop each feature with probability `rate`, scale up the rest. Source: arXiv:1207.0580.
+    """In training, drop each feature with probability `rate`, and scale up the rest. Source: arXiv:1207.0580.
 
     Attributes:
-        share: for a batch that several processes divide: which of its rows come first here, and how many it has. Then
-            random numbers are drawn for all of it, and the processes drop together what one alone would drop.
+        share: Index of this process's first row in the batch, and size of the batch, if several processes divide it.
+            Random numbers are then drawn for the whole batch, so that together they drop what a single process would.
     """
 
     def __init__(self, rate: float) -> None:
@@ -112,9 +112,9 @@ class Dropout(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training, drop the whole branch of an image with probability `rate`, scale up the rest.
+    """Stochastic depth: in training, drop the branch of an image with probability `rate`, and scale up the rest.
 
-    Source: arXiv:1603.09382. `share` is that of `Dropout`.
+    Source: arXiv:1603.09382. For `share`, see `Dropout`.
     """
 
     def __init__(self, rate: float) -> None:
@@ -128,4 +128,4 @@ class DropPath(nn.Module):
         first, total = self.share or (0, len(x_nchw))
         keep = 1 - self.rate
         mask = torch.empty((total, 1, 1, 1), dtype=x_nchw.dtype, device=x_nchw.device).bernoulli_(keep)
-        return x_nchw * mask.div_(keep)[first : first + len(x_nchw)]  # scaled before it meets the image: one pass
+        return x_nchw * mask.div_(keep)[first : first + len(x_nchw)]  # scaling the mask saves a pass over the image

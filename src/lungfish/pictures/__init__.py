@@ -1,4 +1,4 @@
-"""Networks and their accuracy as pictures: SVG text, from what architecture and costs know."""
+"""Draw networks, their costs and their accuracy as SVG."""
 
 from lungfish.pictures.accuracy import Marked, accuracy_picture
 from lungfish.pictures.file import check_picture_file, write_picture

@@ -1,4 +1,4 @@
-"""Accuracy against multiply-adds: the published networks, and one's own among them."""
+"""Plot accuracy against multiply-adds for published networks and those of the user."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lungfish.pictures.canvas import Canvas
 from lungfish.pictures.plot import LABEL_SMALL_PX, Plot
 
 WIDTH, HEIGHT = 1180.0, 800.0
-LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 690.0  # of the plot
-GROUND = 54.0  # room between the lowest accuracy and the axis, for networks without one
-TITLES = {  # of each family, and beside which of its networks it stands
+LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 690.0  # edges of the plot
+GROUND = 54.0  # space between the lowest accuracy and the axis, for networks without an accuracy
+TITLES = {  # title of each family, and index of the network next to it
     "mobilenet_v1": ("MobileNetV1", 0),
     "mobilenet_v2": ("MobileNetV2", 0),
     "efficientnet_lite": ("EfficientNet-Lite", 2),
@@ -31,9 +31,9 @@ class Marked:
     """A network to mark.
 
     Args:
-        name: beside the mark.
-        macs: multiply-adds.
-        top1: percent, published or measured; None marks the axis only.
+        name: Label of the mark.
+        macs: Multiply-adds.
+        top1: Top-1 accuracy in percent, published or measured; None marks the axis only.
     """
 
     name: str
@@ -50,9 +50,12 @@ class _Dot:
 
 
 def accuracy_picture(marked: Sequence[Marked] = ()) -> str:
-    """SVG: published ImageNet accuracy against counted multiply-adds, with some networks marked.
+    """Plot published ImageNet accuracy against counted multiply-adds, and mark some networks.
 
     Networks without a published or measured accuracy get a pin on the axis of multiply-adds.
+
+    Returns:
+        The plot as SVG.
     """
     dots = tuple(_published_dots())
     costs = [dot.macs for dot in dots] + [each.macs for each in marked]
@@ -74,7 +77,7 @@ def accuracy_picture(marked: Sequence[Marked] = ()) -> str:
     _draw_marked(plot, marked)
     _label_families(plot, dots, marked)
     sources = dict.fromkeys(line.source for line in PUBLISHED if line in map(published_figures, published_archs()))
-    note = "Lines join a family's networks at their own resolution; faint dots are the same at lower ones."
+    note = "Lines connect the networks of a family at native resolution; faint dots are at lower resolutions."
     if any(each.top1 is None for each in marked):
         note += " Pins on the axis: no accuracy was published."
     plot.canvas.text((LEFT, HEIGHT - 48), note, "small soft")
@@ -94,7 +97,7 @@ def _published_dots() -> Iterator[_Dot]:
 
 
 def _draw_families(plot: Plot, dots: Sequence[_Dot]) -> None:
-    """A line through each family's networks at full resolution, a dot for each network."""
+    """Draw a line through each family's networks at full resolution, and a dot for each network."""
     for family in TITLES:
         main = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))
         places = [plot.at(*place) for place in main]
@@ -115,7 +118,7 @@ def _on_line(dot: _Dot) -> bool:
 
 
 def _draw_marked(plot: Plot, marked: Sequence[Marked]) -> None:
-    """A ring around each network whose accuracy is known, a pin on the axis for each other."""
+    """Draw a ring around each network with a known accuracy, and a pin on the axis for the others."""
     names = {plot.at(each.macs, each.top1): each.name for each in marked if each.top1 is not None}
     for center in names:
         plot.canvas.circle(center, 9, "ring")
@@ -130,10 +133,10 @@ def _draw_marked(plot: Plot, marked: Sequence[Marked]) -> None:
 
 
 def _label_families(plot: Plot, dots: Sequence[_Dot], marked: Sequence[Marked]) -> None:
-    told = {each.name.removeprefix(YARDSTICK) for each in marked}
+    labeled = {each.name.removeprefix(YARDSTICK) for each in marked}
     for dot in dots:
         words = _short_name(dot)
-        if words and dot.name not in told:
+        if words and dot.name not in labeled:
             plot.label(plot.at(dot.macs, dot.top1), words, "small soft", LABEL_SMALL_PX)
     for family, (title, nearby) in TITLES.items():
         line = sorted((dot.macs, dot.top1) for dot in dots if dot.family == family and _on_line(dot))

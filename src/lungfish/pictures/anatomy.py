@@ -1,4 +1,4 @@
-"""A network as a student reads it: steps that expand, filter and compress."""
+"""Divide a network into blocks and their steps, which expand, filter and compress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import groupby
 from lungfish.architecture import Arch
 from lungfish.costs import Layer, cost
 
-ROLES = {  # part of a block -> what it does, as a style of the canvas
+ROLES = {  # part of a block -> its role, which is also a style of the canvas
     "expand": "expand",
     "depthwise": "filter",
     "project": "compress",
@@ -24,12 +24,12 @@ class Step:
 
     Args:
         role: `expand`, `filter`, `compress`, `mix`, `full`, or `plain` outside the blocks.
-        channels: that go in and come out.
-        sides: of the feature map that goes in and of the one that comes out; 1 after the last pooling.
-        kernel: side of the kernel.
-        linear: whether no activation follows.
-        params: trained numbers.
-        macs: multiply-adds.
+        channels: Input and output channels.
+        sides: Sides of the input and output feature maps; 1 after the last pooling.
+        kernel: Side of the kernel.
+        linear: Whether no activation follows.
+        params: Trainable parameters.
+        macs: Multiply-adds.
     """
 
     role: str
@@ -43,14 +43,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Block:
-    """Steps that belong together.
+    """A block of the network, or its stem, head or classifier.
 
     Args:
-        name: `stem`, `blocks.0` ..., `head`, `classifier`.
-        steps: in order.
-        shortcut: whether its input is added to its output.
-        squeeze: channels between squeeze and excite; 0 if there is none.
-        squeeze_params: trained numbers of squeeze-and-excite.
+        name: `stem`, `blocks.0` ..., `head` or `classifier`.
+        steps: Steps in order.
+        shortcut: Whether the input is added to the output.
+        squeeze: Middle channels of squeeze-and-excite; 0 if there is none.
+        squeeze_params: Trainable parameters of squeeze-and-excite.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Block:
 
 
 def anatomy(arch: Arch) -> tuple[Block, ...]:
-    """The blocks of `arch`, stem, head and classifier included."""
+    """Return the blocks of `arch`, including stem, head and classifier."""
     named = groupby((layer for layer in cost(arch).layers), key=lambda layer: _split(layer.name)[0])
     blocks = ((name, tuple(layers)) for name, layers in named)
     return tuple(_block(name, layers) for name, layers in blocks if name not in ("pool", "dropout"))
@@ -95,6 +95,6 @@ def _step(part: str, layers: Sequence[Layer]) -> Step:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """The block and the part of it that a layer belongs to: `blocks.3.expand.conv` is of `blocks.3`, `expand`."""
+    """Return the block of a layer and the part of the block: `blocks.3`, `expand` for `blocks.3.expand.conv`."""
     steps = name.split(".")
     return (".".join(steps[:2]), steps[2]) if steps[0] == "blocks" else (steps[0], "")

@@ -1,4 +1,4 @@
-"""One block in detail: feature maps as slabs, as thick as they have channels and as high and deep as their sides."""
+"""Draw a block in detail, with feature maps as slabs: channels as thickness, sides as height and depth."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lungfish.pictures.canvas import Canvas, Point
 
 LEFT, RIGHT = 70.0, 1170.0
 TALLEST, THICKEST = 150.0, 170.0
-SLANT = 0.35  # how far a slab's depth goes to the right and up, for each pixel of it
+SLANT = 0.35  # pixels to the right and up per pixel of a slab's depth
 WIDEST_GAP = 235.0
-CLEAREST_SIDE = 18  # of a map on which a kernel can be seen and a pixel still is small
+CLEAREST_SIDE = 18  # side of the map on which kernel and pixels are easiest to see
 WORDS = {
     "expand": "expand",
     "filter": "filter",
@@ -26,13 +26,13 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Slab:
-    """A feature map on the sheet: its front shows channels by rows, its right side one channel's plane.
+    """A feature map as a slab: the front shows channels by rows, the right side the plane of one channel.
 
     Args:
-        left: of the front.
-        floor: lower edge of the front.
-        thickness: as wide as the front is; stands for the channels.
-        height: of the front; stands for the sides.
+        left: Left edge of the front.
+        floor: Lower edge of the front.
+        thickness: Width of the front, for the channels.
+        height: Height of the front, for the sides.
     """
 
     left: float
@@ -42,7 +42,7 @@ class Slab:
 
     @property
     def right(self) -> float:
-        """Where the depth ends."""
+        """Right edge, including the depth."""
         return self.left + self.thickness + SLANT * self.height
 
     @property
@@ -52,16 +52,16 @@ class Slab:
         return self.left + self.thickness / 2 + slant, self.floor - self.height - slant
 
     def front(self, x: float, y: float) -> Point:
-        """A place on the front, by shares from its left and its floor."""
+        """Return a point on the front, by shares from its left and lower edges."""
         return self.left + x * self.thickness, self.floor - y * self.height
 
     def plane(self, x: float, y: float) -> Point:
-        """A place on the right side, by shares of the map from its near edge and its floor."""
+        """Return a point on the right side, by shares from its near and lower edges."""
         slant = SLANT * x * self.height
         return self.left + self.thickness + slant, self.floor - y * self.height - slant
 
     def draw(self, canvas: Canvas) -> None:
-        """Front, upper face and right side."""
+        """Draw the front, the upper face and the right side."""
         slant = SLANT * self.height
         (x0, y0), (x1, y1) = self.front(0, 1), self.front(1, 1)
         canvas.polygon((self.front(0, 0), self.front(1, 0), (x1, y1), (x0, y0)), "map")
@@ -69,7 +69,7 @@ class Slab:
         canvas.polygon((self.plane(0, 0), self.plane(1, 0), self.plane(1, 1), self.plane(0, 1)), "side")
 
     def draw_kernel(self, canvas: Canvas, step: Step) -> None:
-        """What one output number reads: a patch of one channel, or of all of them."""
+        """Draw the inputs of one output value: a patch of one channel, or of all channels."""
         share = min(step.kernel / step.sides[0], 1.0)
         low, high = 0.5 - share / 2, 0.5 + share / 2
         corners = ((low, low), (high, low), (high, high), (low, high))
@@ -80,13 +80,15 @@ class Slab:
 
 
 def draw_block(canvas: Canvas, arch: Arch, blocks: Sequence[Block], top: float) -> None:
-    """Draw the most telling block below `top`: one with a shortcut and all steps, where there is one."""
-    block = max((each for each in blocks if each.name.startswith("blocks.")), key=_tells)
+    """Draw the most instructive block below `top`: preferably one with a shortcut and all steps."""
+    block = max((each for each in blocks if each.name.startswith("blocks.")), key=_instructiveness)
     slabs = _slabs(block.steps, floor=top + 265)
     number = int(block.name.partition(".")[2]) + 1
     canvas.text((40, top + 20), f"Block {number} of {sum(arch.stage_depths)}", "heading")
     canvas.text(
-        (40, top + 40), "thickness: channels; height and depth: resolution; color: what one number reads", "small soft"
+        (40, top + 40),
+        "thickness: channels; height and depth: resolution; color: inputs of one output value",
+        "small soft",
     )
     shapes = [(block.steps[0].channels[0], block.steps[0].sides[0])]
     shapes += [(step.channels[1], step.sides[1]) for step in block.steps]
@@ -104,7 +106,7 @@ def draw_block(canvas: Canvas, arch: Arch, blocks: Sequence[Block], top: float) 
         _shortcut(canvas, slabs[0], slabs[-1])
 
 
-def _tells(block: Block) -> tuple[bool, int, bool, float]:
+def _instructiveness(block: Block) -> tuple[bool, int, bool, float]:
     before, after = block.steps[0].sides[0], block.steps[-1].sides[1]
     return block.shortcut, len(block.steps), before == after, -abs(math.log(after / CLEAREST_SIDE))
 
@@ -135,7 +137,7 @@ def _arrow(canvas: Canvas, step: Step, ends: tuple[float, float], y: float, act:
 
 
 def _squeeze(canvas: Canvas, block: Block, slab: Slab) -> None:
-    """Squeeze-and-excite, noted above the map that it scales."""
+    """Annotate squeeze-and-excite above the map that it scales."""
     channels = block.steps[-1].channels[0]
     x, y = slab.top
     canvas.path(f"M{x - 7:.1f} {y - slab.height * SLANT / 2 - 8:.1f}v-16m-4 4l4 -4l4 4m6 -4v16m-4 -4l4 4l4 -4", "line")
@@ -146,7 +148,7 @@ def _squeeze(canvas: Canvas, block: Block, slab: Slab) -> None:
 
 
 def _shortcut(canvas: Canvas, first: Slab, last: Slab) -> None:
-    """From the block's input to its output, around below."""
+    """Draw the shortcut from the block's input to its output, below the slabs."""
     x0, x1 = first.left + first.thickness / 2, last.left + last.thickness / 2
     y, low = first.floor + 44, first.floor + 66
     canvas.path(f"M{x0:.1f} {y:.1f}V{low - 8:.1f}q0 8 8 8H{x1 - 8:.1f}q8 0 8 -8V{y:.1f}m-4 6l4 -6l4 6", "shortcut")

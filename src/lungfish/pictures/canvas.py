@@ -1,4 +1,4 @@
-"""Shapes on a sheet, written as SVG. Texts are escaped: names come from users' files."""
+"""Draw shapes and text as SVG. Texts are escaped, since names come from users' files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,13 @@ text { font-family: 'Helvetica Neue', Helvetica, 'Liberation Sans', Arial, sans-
 
 
 class Canvas:
-    """A sheet of `width` x `height` pixels; `label` says in words what it shows."""
+    """An SVG picture.
+
+    Args:
+        width: Width in pixels.
+        height: Height in pixels.
+        label: Description of the picture, for screen readers.
+    """
 
     def __init__(self, width: float, height: float, label: str) -> None:
         size = {"width": f"{width:g}", "height": f"{height:g}", "viewBox": f"0 0 {width:g} {height:g}"}
@@ -71,31 +77,31 @@ class Canvas:
         self.rect(0, 0, width, height, "sheet")
 
     def rect(self, x: float, y: float, width: float, height: float, style: str) -> None:
-        """A rectangle by its upper left corner."""
+        """Draw a rectangle, given its upper left corner."""
         self._add("rect", style, {"x": _px(x), "y": _px(y), "width": _px(width), "height": _px(height)})
 
     def polygon(self, points: Iterable[Point], style: str, hint: str = "") -> None:
-        """A filled outline; `hint` appears under the pointer."""
+        """Draw a filled polygon; `hint` is its tooltip."""
         self._add("polygon", style, {"points": " ".join(f"{_px(x)},{_px(y)}" for x, y in points)}, hint)
 
     def polyline(self, points: Iterable[Point], style: str) -> None:
-        """An open line."""
+        """Draw an open line."""
         self._add("polyline", style, {"points": " ".join(f"{_px(x)},{_px(y)}" for x, y in points)})
 
     def path(self, commands: str, style: str) -> None:
-        """SVG's own path commands."""
+        """Draw a path of SVG commands."""
         self._add("path", style, {"d": commands})
 
     def circle(self, center: Point, radius: float, style: str, hint: str = "") -> None:
-        """A dot or ring; `hint` appears under the pointer."""
+        """Draw a circle; `hint` is its tooltip."""
         self._add("circle", style, {"cx": _px(center[0]), "cy": _px(center[1]), "r": _px(radius)}, hint)
 
     def text(self, at: Point, text: str, style: str = "", anchor: str = "start") -> None:
-        """One line; `anchor` is `start`, `middle` or `end`."""
+        """Write one line of text; `anchor` is `start`, `middle` or `end`."""
         self._add("text", style, {"x": _px(at[0]), "y": _px(at[1]), "text-anchor": anchor}).text = printable(text)
 
     def svg(self) -> str:
-        """The whole picture."""
+        """Return the picture as SVG text."""
         ET.indent(self._root)
         return ET.tostring(self._root, encoding="unicode") + "\n"
 
@@ -108,7 +114,7 @@ class Canvas:
 
 
 def text_width(text: str, size: float = 13.0, *, bold: bool = False) -> float:
-    """About how wide `text` will be, in pixels."""
+    """Estimate the width of `text`, in pixels."""
     narrow = sum(character in "fijlrt.,:' " for character in text)
     return size * (0.3 * narrow + 0.56 * (len(text) - narrow)) * (1.06 if bold else 1.0)
 

@@ -1,4 +1,4 @@
-"""Accuracy against minutes: ways to train, as they came along."""
+"""Plot accuracy against minutes of training."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from lungfish.pictures.canvas import Canvas
 from lungfish.pictures.plot import Plot
 
 WIDTH, HEIGHT = 1180.0, 700.0
-LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 590.0  # of the plot
-# One for each curve in turn: the sheet's inks, here for what they look like.
+LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 590.0  # edges of the plot
+# Styles of the curves in turn, chosen for their colors.
 INKS = ("mobilenet_v1", "efficientnet", "mobilenet_v2", "efficientnet_lite")
 MINUTES_TICKS = [mantissa * 10**power for power in range(-2, 6) for mantissa in (1, 2, 5)]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A way to train, from the photos to the finished bundle.
+    """A training job, from the photos to the finished bundle.
 
     Args:
-        name: beside the curve.
-        epochs: minutes since the command began, and top-1 on validation photos then, 0 to 1.
-        minutes: until the bundle was finished.
-        val: top-1 of the bundle on validation photos.
-        test: top-1 of the bundle on test photos.
+        name: Label of the curve.
+        epochs: For each epoch, minutes since the start of the command and top-1 on validation photos, 0 to 1.
+        minutes: Minutes until the bundle was finished.
+        val: Top-1 of the bundle on validation photos, 0 to 1.
+        test: Top-1 of the bundle on test photos, 0 to 1.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Curve:
 
 
 def learning_picture(curves: Sequence[Curve]) -> str:
-    """SVG: top-1 on validation photos over time for one to four ways to train, and on test photos at the end."""
+    """Plot top-1 of one to four jobs, on validation photos over time and on test photos at the end, as SVG."""
     assert 0 < len(curves) <= len(INKS)
     times = [minutes for curve in curves for minutes in (*(minutes for minutes, _ in curve.epochs), curve.minutes)]
     top1 = [value for curve in curves for value in (*(value for _, value in curve.epochs), curve.test)]
@@ -46,13 +46,13 @@ def learning_picture(curves: Sequence[Curve]) -> str:
     box = (LEFT, TOP, RIGHT, BOTTOM)
     plot = Plot(Canvas(WIDTH, HEIGHT, label), box, (min(times) / 1.3, max(times) * 1.3), (lowest, 100))
     plot.canvas.text((40, 46), "Accuracy against minutes", "title")
-    plot.canvas.text((40, 72), "top-1, %; minutes since the command began, logarithmic", "soft")
+    plot.canvas.text((40, 72), "top-1, %; minutes since the start of the command, logarithmic", "soft")
     plot.draw_axes(((minutes, f"{minutes:g}") for minutes in MINUTES_TICKS), range(lowest, 101, 10), "minutes")
     for curve, ink in zip(curves, INKS, strict=False):
         _draw(plot, curve, ink)
     for curve, ink in zip(curves, INKS, strict=False):
         plot.label(plot.at(curve.minutes, 100 * curve.test), f"{curve.name}: {100 * curve.test:.1f} %", f"{ink}-ink")
-    note = "Dots: validation photos, after each epoch; the first of a way that begins with a probe is the probe's. "
+    note = "Dots: validation photos, after each epoch; in jobs that start with a probe, the first dot is the probe. "
     plot.canvas.text((LEFT, HEIGHT - 28), note + "Rings: the finished bundle on the test photos.", "small soft")
     return plot.canvas.svg()
 

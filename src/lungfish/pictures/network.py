@@ -1,4 +1,4 @@
-"""A whole network and one of its blocks, drawn to scale."""
+"""Draw a network and one of its blocks to scale."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lungfish.pictures.block import draw_block
 from lungfish.pictures.canvas import Canvas, text_width
 
 WIDTH, HEIGHT = 1240.0, 1000.0
-LEFT, RIGHT = 170.0, 1200.0  # of the outline
-AXIS = 270.0  # its middle
+LEFT, RIGHT = 170.0, 1200.0  # edges of the outline
+AXIS = 270.0  # middle of the outline
 TALLEST = 300.0
 LARGEST_SQUARE = 110.0
-SQUARES = 585.0  # their lower edge
+SQUARES = 585.0  # lower edge of the squares
 LEGEND = {
     "expand": "expand, 1x1",
     "filter": "filter, one kernel for each channel",
@@ -31,7 +31,7 @@ LONGEST_TITLE = 90
 
 @dataclass(frozen=True)
 class Piece:
-    """One step of the outline, between two places on the axis."""
+    """One step of the outline, from `left` to `right` on the axis."""
 
     block: Block
     step: Step
@@ -40,10 +40,10 @@ class Piece:
 
 
 def network_picture(arch: Arch) -> str:
-    """SVG: the outline of the channels along the whole network, its resolutions, and one block in detail."""
-    blocks, found = anatomy(arch), cost(arch)
-    pieces = tuple(_place([block for block in blocks if block.name != "classifier"]))  # that is no map any more
-    heading = f"{found.macs / 1e6:,.0f} M multiply-adds, {found.params / 1e6:.2f} M parameters"
+    """Draw the channels along the network, its resolutions, and one block in detail, as SVG."""
+    blocks, counted = anatomy(arch), cost(arch)
+    pieces = tuple(_place([block for block in blocks if block.name != "classifier"]))  # it has no feature map
+    heading = f"{counted.macs / 1e6:,.0f} M multiply-adds, {counted.params / 1e6:.2f} M parameters"
     canvas = Canvas(WIDTH, HEIGHT, f"{arch.name}: {heading}, drawn to scale")
     title = arch.name if len(arch.name) <= LONGEST_TITLE else f"{arch.name[:LONGEST_TITLE]}..."
     canvas.text((40, 48), title, "title")
@@ -78,7 +78,7 @@ def _legend(canvas: Canvas, pieces: Sequence[Piece]) -> None:
 
 
 def _outline(canvas: Canvas, pieces: Sequence[Piece]) -> None:
-    """A shape for each step, as high as it has channels; necks join the blocks."""
+    """Draw each step with its channels as height, and necks between the blocks."""
     most = max(max(piece.step.channels) for piece in pieces)
     scale = TALLEST / most
 
@@ -102,7 +102,7 @@ def _outline(canvas: Canvas, pieces: Sequence[Piece]) -> None:
 
 
 def _arc(canvas: Canvas, pieces: Sequence[Piece], scale: float) -> None:
-    """The shortcut, from neck to neck."""
+    """Draw a shortcut from neck to neck."""
     top = AXIS - max(max(piece.step.channels) for piece in pieces) * scale / 2 - 10
     x0, x1 = pieces[0].left - 2, pieces[-1].right + 2
     y0, y1 = (AXIS - channels * scale / 2 for channels in (pieces[0].step.channels[0], pieces[-1].step.channels[1]))
@@ -118,7 +118,7 @@ def _scale_bar(canvas: Canvas, scale: float, most: int) -> None:
 
 
 def _resolutions(canvas: Canvas, arch: Arch, pieces: Sequence[Piece]) -> None:
-    """A square for each resolution, under the steps that work at it, and the channels between their blocks."""
+    """Draw a square for each resolution below the steps that have it, with the channels between their blocks."""
     runs = [(side, list(group)) for side, group in groupby(pieces, key=lambda piece: piece.step.sides[1])]
     spans = [(side, group[0].left, group[-1].right, group) for side, group in runs if side > 1]
     scale = min([LARGEST_SQUARE / arch.resolution_px, *((right - left) / side for side, left, right, _ in spans)])

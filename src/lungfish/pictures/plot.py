@@ -1,4 +1,4 @@
-"""Figures on a plane: a logarithmic axis across, a linear one upwards, and texts that do not cover each other."""
+"""Plot points on a logarithmic x axis and a linear y axis, with labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from dataclasses import dataclass, field
 from lungfish.pictures.canvas import Canvas, Point, text_width
 
 LABEL_PX, LABEL_SMALL_PX = 13.0, 11.5
-AWAY = (12, 16, 22, 30, 42, 56)  # pixels between a mark and its text
+AWAY = (12, 16, 22, 30, 42, 56)  # pixels between a mark and its label
 AROUND = ((1, 0), (0, -1), (0, 1), (-1, 0), (0.7, 0.8), (-0.7, -0.8), (0.7, -0.8), (-0.7, 0.8))
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 
 @dataclass
 class Plot:
-    """A canvas with axes; remembers where marks and texts are, so that no text covers another.
+    """A canvas with axes, which records occupied areas so that labels do not overlap.
 
     Args:
-        canvas: to draw on.
-        box: of the plane.
-        across: least and largest value, above 0.
-        upwards: least and largest value.
-        ground: pixels between the least value upwards and the axis.
+        canvas: Canvas to draw on.
+        box: Plot area.
+        across: Least and largest value of the x axis, above 0.
+        upwards: Least and largest value of the y axis.
+        ground: Pixels between the least y value and the x axis.
+        taken: Occupied areas.
     """
 
     canvas: Canvas
@@ -34,24 +35,24 @@ class Plot:
     taken: list[Box] = field(default_factory=list)
 
     def at(self, x: float, y: float) -> Point:
-        """The place of two values."""
+        """Return the point of a pair of values."""
         _, top, _, bottom = self.box
         low, high = self.upwards
         return self.x(x), bottom - self.ground - (y - low) / (high - low) * (bottom - self.ground - top)
 
     def x(self, value: float) -> float:
-        """The place of a value across."""
+        """Return the x coordinate of a value."""
         left, _, right, _ = self.box
         low, high = self.across
         return left + math.log(value / low) / math.log(high / low) * (right - left)
 
     def draw_axes(self, across: Iterable[tuple[float, str]], upwards: Iterable[int], name: str) -> None:
-        """Grid lines with their figures, and the axis across with its ticks and its name.
+        """Draw horizontal grid lines with their values, and the x axis with ticks and name.
 
         Args:
-            across: values and how they are written; those outside the plane are left out.
-            upwards: values.
-            name: of the axis across.
+            across: Values and labels of the ticks on the x axis; those outside the plot are left out.
+            upwards: Values of the grid lines.
+            name: Name of the x axis.
         """
         left, _, right, bottom = self.box
         low, high = self.across
@@ -68,19 +69,19 @@ class Plot:
         self.canvas.text((right, bottom + 44), name, "soft", "end")
 
     def keep_clear(self, center: Point, radius: float) -> None:
-        """Let no text cover the surroundings of `center`."""
+        """Keep labels away from a point."""
         x, y = center
         self.taken.append((x - radius, y - radius, x + radius, y + radius))
 
     def keep_line_clear(self, start: Point, end: Point) -> None:
-        """Let no text cover a line."""
+        """Keep labels away from a line."""
         steps = max(1, int(math.dist(start, end) / 6))
         for i in range(steps + 1):
             share = i / steps
             self.keep_clear((start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])), 3)
 
     def label(self, center: Point, text: str, style: str, size: float = LABEL_PX) -> None:
-        """Write `text` beside `center`, where it covers the least."""
+        """Write `text` next to `center`, where it overlaps least."""
         width = text_width(text, size, bold=size == LABEL_PX)
         places = [
             (
@@ -96,7 +97,7 @@ class Plot:
         self.canvas.text(places[best], text, style)
 
     def _covered(self, box: Box) -> float:
-        """Square pixels of what is taken, and much more for leaving the plane."""
+        """Return the occupied area that a box covers, in square pixels, plus a penalty for leaving the plot."""
         left, top, right, bottom = box
         overlap = sum(
             max(0.0, min(right, r) - max(left, x)) * max(0.0, min(bottom, b) - max(top, y)) for x, y, r, b in self.taken

@@ -1,1 +1,1 @@
-"""A network's weights and activations in integers."""
+"""Quantize the weights and activations of a network to integers."""

@@ -1,4 +1,4 @@
-"""The INT8 artifact: weights rounded so that layers keep their outputs, static ranges from training photos."""
+"""Quantize an ONNX graph to INT8, with weights rounded to preserve layer outputs and ranges from training photos."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from lungfish.quantization.precision import DEFAULT_PRECISIONS, PrecisionMap
 from lungfish.quantization.weight_rounding import round_weights
 
-# Of the photos that ranges are measured on (`Recipe.calibration_photos`); twice as many did no better: decision 0014.
+# At most this many of the calibration photos (`Recipe.calibration_photos`); twice as many did no better: decision 0014.
 ROUNDING_PHOTOS = 32
 CALIBRATION_BATCH = 8
-# What runs in integers; the normalization of the pixels and the final softmax stay in floats.
+# Operators to quantize; normalization and softmax stay in floats.
 INTEGER_OPERATORS = ("Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm")
 
 
@@ -26,22 +26,22 @@ def quantize_int8(
 ) -> None:
     """Write an INT8 copy (QDQ format) of an FP32 ONNX graph. The same input gives the same bytes.
 
-    Weights have 7 bits (`reduce_range`): on x86 without VNNI, 8-bit products overflow the 16-bit sums. They are put on
-    that grid before the quantizer sees them (see `weight_rounding`).
-    Activation ranges are minima and maxima averaged over batches, so that one odd photo does not widen them.
+    Weights have 7 bits (`reduce_range`): on x86 without VNNI, 8-bit products overflow the 16-bit sums. They are rounded
+    to this grid before quantization (see `weight_rounding`). Activation ranges are minima and maxima averaged over
+    batches, so that a single outlier does not widen them.
 
     Args:
-        source: the FP32 graph.
-        target: the file to write.
-        pixels: uint8 `[n, resolution, resolution, 3]` of training photos.
-        precisions: the layers that stay in floats.
+        source: Path of the FP32 graph.
+        target: Path of the file to write.
+        pixels: Training photos, uint8 `[n, resolution, resolution, 3]`.
+        precisions: Precision of each layer; `fp32` layers stay in floats.
     """
     import onnx
     from onnxruntime import quantization
 
     model = onnx.load(source)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # not the first ones: photos may come class by class
+    every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # not the first photos, which may be of one class
     floats = [node.name for node in model.graph.node if precisions.precision_of(node.name) == "fp32"]
     round_weights(model, pixels[::every], floats)
     with _quiet_root_logger():
@@ -59,14 +59,14 @@ def quantize_int8(
             calibrate_method=quantization.CalibrationMethod.MinMax,
             extra_options={"CalibMovingAverage": True},
         )
-    quantized = onnx.load(target)  # the quantizer drops the metadata and signs the file as its own
+    quantized = onnx.load(target)  # the quantizer drops the metadata and changes the producer
     onnx.helper.set_model_props(quantized, metadata)
     quantized.producer_name, quantized.producer_version = "lungfish", ""
     onnx.save(quantized, target)
 
 
 class _Batches:
-    """What onnxruntime's calibrator reads: `get_next` until None."""
+    """The calibration data in the form that onnxruntime reads: `get_next` returns batches, then None."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self._parts = self._split(pixels)
@@ -82,7 +82,7 @@ class _Batches:
 
 @contextmanager
 def _quiet_root_logger() -> Iterator[None]:
-    """The quantizer advises, through the root logger, a preparation that the emitted graph does not need."""
+    """Suppress the quantizer's advice, on the root logger, to preprocess the graph, which our graphs do not need."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

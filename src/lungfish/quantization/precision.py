@@ -1,4 +1,4 @@
-"""Which precision each layer of a network has."""
+"""Choose the precision of each layer of a network."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ PRECISIONS = ("fp32", "int8")
 
 @dataclass(frozen=True)
 class PrecisionMap:
-    """A precision for each layer, by the beginning of its name.
+    """The precision of each layer, by prefix of its name.
 
     Args:
-        by_prefix: Layer names, or what such names begin with up to a dot, to `fp32` or `int8`: `blocks.1` is of
-            `blocks.1.expand.conv` and not of `blocks.10.expand.conv`. Where several fit, the longest holds.
+        by_prefix: `fp32` or `int8` by layer name or dotted prefix: `blocks.1` matches `blocks.1.expand.conv`, but not
+            `blocks.10.expand.conv`. The longest matching prefix applies.
         otherwise: Precision of all other layers.
 
     Raises:
-        UsageError: An unknown precision.
+        UsageError: A precision is neither `fp32` nor `int8`.
     """
 
     by_prefix: Mapping[str, str] = field(default_factory=dict)
@@ -31,16 +31,16 @@ class PrecisionMap:
         for prefix, precision in (*self.by_prefix.items(), ("the other layers", self.otherwise)):
             if precision not in PRECISIONS:
                 raise UsageError(
-                    f"precision of {printable(prefix)} is {precision!r}; allowed are {', '.join(PRECISIONS)}"
+                    f"precision of {printable(prefix)} is {precision!r}; it must be one of {', '.join(PRECISIONS)}"
                 )
 
     def precision_of(self, layer: str) -> str:
-        """Return the precision of the layer of that name."""
+        """Return the precision of a layer."""
         parts = layer.split(".")
         prefixes = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
         return next((self.by_prefix[prefix] for prefix in prefixes if prefix in self.by_prefix), self.otherwise)
 
 
-# The first layers' few channels differ widely in range; in floats they cost no bytes and no time to speak of:
-# docs/decisions/0006.
+# The few channels of the first layers differ widely in range, and keeping them in floats costs almost nothing in size
+# and time: docs/decisions/0006.
 DEFAULT_PRECISIONS = PrecisionMap({"stem": "fp32", "blocks.0": "fp32"})

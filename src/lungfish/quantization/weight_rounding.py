@@ -1,7 +1,7 @@
-"""Rounding a graph's weights to integers so that each layer's output, not each weight, stays where it was.
+"""Round the weights of a graph to integers so that the outputs of its layers change as little as possible.
 
-Weights are rounded one input after another; what each rounding does to the layer's output is made up for by the inputs
-still to come, as far as they go together on real photos. Source: GPTQ, arXiv:2210.17323.
+The weights of a layer are rounded one input at a time; the weights of the remaining inputs are adjusted to compensate
+for the error, as far as these inputs are correlated on real photos. Source: GPTQ, arXiv:2210.17323.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from lungfish.runtime.cores import physical_cores
 if TYPE_CHECKING:
     import onnx
 
-LARGEST = 64  # of 7-bit weights, the grid of onnxruntime's `reduce_range`: -64 to 64, the largest weight at an end
-SIDE = 7  # of the grid of positions that are looked at in each photo
-MOST_INPUTS = 4096  # of one output; a layer with more is rounded to nearest: the square of this is held in memory
-DAMPING = 0.01  # of the mean diagonal, so that inputs that are always 0 have an inverse
-TOGETHER = 32  # inputs whose errors are passed on to the rest at once: the same sums, as one product of matrices
+LARGEST = 64  # 7-bit weights on the grid of onnxruntime's `reduce_range`: -64 to 64, with the largest weight at an end
+GRID_SIDE = 7  # of the grid of positions sampled in each photo
+MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since memory grows with the square
+DAMPING = 0.01  # share of the mean diagonal, which makes the matrix invertible if inputs are always 0
+BLOCK_INPUTS = 32  # inputs whose errors are propagated to the rest in one matrix product, for speed
 TINY = np.finfo(np.float32).tiny
-BATCH_PIXELS = 8 * 224 * 224  # in flight, since every layer's input is kept
+BATCH_PIXELS = 8 * 224 * 224  # small, since the inputs of all layers are in memory at once
 
 
 def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Collection[str] = ()) -> None:
-    """Put the weights of every convolution and matrix product on the grid of 7-bit integers, in place.
+    """Round the weights of every convolution and matrix product to a grid of 7-bit integers, in place.
 
-    The largest weights of each output stay as they are: a quantizer that takes its scale from them finds the grid.
+    The largest weights of each output are unchanged, so that a quantizer that scales by them arrives at the same grid.
 
     Args:
-        model: an FP32 graph whose input is `image`.
-        pixels: uint8 `[n, height, width, 3]` of training photos.
-        skip: names of layers to leave alone.
+        model: An FP32 graph whose input is `image`.
+        pixels: Training photos, uint8 `[n, height, width, 3]`.
+        skip: Names of layers to leave unchanged.
     """
     from onnx import numpy_helper
 
@@ -49,8 +49,8 @@ def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Colle
     products = dict[str, NDArray[np.float32]]()
     for inputs in _inputs(model, layers, pixels):
         for node, values in zip(layers, inputs, strict=True):
-            seen = _seen(node, values)
-            part = seen @ seen.swapaxes(1, 2)
+            sampled = _sampled_inputs(node, values)
+            part = sampled @ sampled.swapaxes(1, 2)
             products[node.name] = products[node.name] + part if node.name in products else part
     for node in layers:
         name, product = node.input[1], products.pop(node.name).astype(np.float64)
@@ -62,7 +62,7 @@ def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Colle
 def _inputs(
     model: onnx.ModelProto, layers: list[onnx.NodeProto], pixels: NDArray[np.uint8]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """What each layer reads, for one batch of photos after another."""
+    """Yield the inputs of all layers for each batch of photos."""
     import onnx
     import onnxruntime
 
@@ -79,8 +79,8 @@ def _inputs(
         yield session.run(names, {"image": pixels[start : start + batch]})
 
 
-def _seen(node: onnx.NodeProto, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`[groups, inputs, positions]`: the numbers that a layer's weights meet, at some positions of each photo."""
+def _sampled_inputs(node: onnx.NodeProto, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the inputs of a layer's weights, `[groups, inputs, positions]`, at sampled positions of each photo."""
     import onnx
 
     if node.op_type == "Gemm":
@@ -91,7 +91,7 @@ def _seen(node: onnx.NodeProto, values: NDArray[np.float32]) -> NDArray[np.float
         values = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)))
     windows = sliding_window_view(values, attributes["kernel_shape"], axis=(2, 3))
     down, across = (
-        stride * -(-side // stride // SIDE)  # both divisions round up
+        stride * -(-side // stride // GRID_SIDE)  # both divisions round up
         for stride, side in zip(attributes["strides"], windows.shape[2:4], strict=True)
     )
     windows = windows[:, :, ::down, ::across]
@@ -102,37 +102,37 @@ def _seen(node: onnx.NodeProto, values: NDArray[np.float32]) -> NDArray[np.float
 
 
 def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weights on their grid.
+    """Return the weights rounded to their grid.
 
     Args:
-        weight: `[groups, outputs, inputs]`.
-        product: `[groups, inputs, inputs]`, the sum over positions of each input times each other.
+        weight: The weights, `[groups, outputs, inputs]`.
+        product: Sum over positions of the products of each pair of inputs, `[groups, inputs, inputs]`.
     """
     inputs = weight.shape[-1]
     energy = np.einsum("gii->gi", product)
-    order = np.argsort(-energy, axis=-1)  # the strongest first, while there are others to make up for it
+    order = np.argsort(-energy, axis=-1)  # the strongest first, while many inputs are left to compensate
     product = np.take_along_axis(np.take_along_axis(product, order[:, None], 2), order[:, :, None], 1)
     product += np.eye(inputs) * np.maximum(DAMPING * energy.mean(axis=-1), TINY)[:, None, None]
-    passed_on = _inverse_root(product)  # from each input to later ones
-    given = np.take_along_axis(weight.astype(np.float64), order[:, None], 2)
-    most = np.abs(given).max(axis=-1)
-    step = np.maximum(most, TINY) / LARGEST
-    left = given.copy()
-    for start in range(0, inputs, TOGETHER):
-        end = min(start + TOGETHER, inputs)
-        errors = np.empty_like(left[..., start:end])
+    inverse_root = _inverse_root(product)  # row i: how the error of input i is compensated by later inputs
+    original = np.take_along_axis(weight.astype(np.float64), order[:, None], 2)
+    largest = np.abs(original).max(axis=-1)
+    step = np.maximum(largest, TINY) / LARGEST
+    current = original.copy()
+    for start in range(0, inputs, BLOCK_INPUTS):
+        end = min(start + BLOCK_INPUTS, inputs)
+        errors = np.empty_like(current[..., start:end])
         for i in range(start, end):
-            nearest = np.clip(np.rint(left[..., i] / step), -LARGEST, LARGEST) * step
-            rounded = np.where(np.abs(given[..., i]) == most, given[..., i], nearest)
-            error = errors[..., i - start] = (left[..., i] - rounded) / passed_on[:, i, i, None]
-            left[..., i] = rounded
-            left[..., i + 1 : end] -= error[..., None] * passed_on[:, None, i, i + 1 : end]
-        left[..., end:] -= errors @ passed_on[:, start:end, end:]
-    return np.take_along_axis(left, np.argsort(order, axis=-1)[:, None], 2)
+            nearest = np.clip(np.rint(current[..., i] / step), -LARGEST, LARGEST) * step
+            rounded = np.where(np.abs(original[..., i]) == largest, original[..., i], nearest)
+            error = errors[..., i - start] = (current[..., i] - rounded) / inverse_root[:, i, i, None]
+            current[..., i] = rounded
+            current[..., i + 1 : end] -= error[..., None] * inverse_root[:, None, i, i + 1 : end]
+        current[..., end:] -= errors @ inverse_root[:, start:end, end:]
+    return np.take_along_axis(current, np.argsort(order, axis=-1)[:, None], 2)
 
 
 def _inverse_root(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Upper triangular `u` with `u.T @ u` the inverse, of each of `[n, side, side]` positive definite matrices."""
+    """Return, for positive definite matrices `[n, side, side]`, the upper triangular `u` with `u.T @ u` the inverse."""
     from scipy.linalg.lapack import dtrtri
 
     upper = np.linalg.cholesky(matrices[:, ::-1, ::-1])[:, ::-1, ::-1]  # upper @ upper.T is the matrix

@@ -1,1 +1,4 @@
-"""Run a bundle: decode, preprocess, engines, predict, measure. Owns its format; numpy, Pillow and one engine."""
+"""Load and run bundles: decoding, preprocessing, engines, prediction and measurement.
+
+Needs only numpy, Pillow and one engine. The bundle format is defined here.
+"""

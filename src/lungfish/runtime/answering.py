@@ -1,4 +1,4 @@
-"""Many photos through one or more models: decoded once for all, side by side on the cores, in bounded memory."""
+"""Run models on many photos: each photo is decoded once for all models, in parallel and in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Reader = Callable[[], bytes]
 
 @dataclass(frozen=True, eq=False)
 class AnsweredPhoto:
-    """What the models made of the photos.
+    """The predictions of the models.
 
     Args:
-        probabilities: float32 `[readable, classes]` by the model's name.
-        unreadable: the reason, by the photo's position, of those that could not be decoded.
+        probabilities: float32 `[readable, classes]` by name of the model.
+        unreadable: Reason by position, for photos that could not be decoded.
     """
 
     probabilities: dict[str, NDArray[np.float32]]
@@ -35,13 +35,13 @@ class AnsweredPhoto:
 def answer_photos(
     models: Mapping[str, Model], readers: Sequence[Reader], preprocess: Preprocessing, advance: Advance
 ) -> AnsweredPhoto:
-    """Let every model answer every photo.
+    """Run every model on every photo.
 
     Args:
-        models: by name; each is called from several threads at once and should use one thread itself.
-        readers: of the photos' bytes; each may raise `UnreadablePhotoError`.
-        preprocess: the resize rule.
-        advance: told how many photos are done.
+        models: Models by name; each is called from several threads at once and should use one thread itself.
+        readers: Functions that return the bytes of one photo each; they may raise `UnreadablePhotoError`.
+        preprocess: The resize rule.
+        advance: Called with the number of photos that have been processed.
     """
 
     def run(positions: range) -> AnsweredPhoto:

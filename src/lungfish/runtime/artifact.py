@@ -1,4 +1,4 @@
-"""An artifact of a bundle: the files of one model, and what was measured on them."""
+"""Describe an artifact of a bundle: the files of one model and its measurements."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from lungfish.core.untrusted import Fields, is_plain_name, shortened
 
-MAX_FILE_BYTES = 2 * 2**30  # what one protobuf message can hold
-MAX_MODEL_FILES = 100  # of one artifact; a folder of Core ML's has five
+MAX_FILE_BYTES = 2 * 2**30  # limit of a protobuf message
+MAX_MODEL_FILES = 100  # in one artifact; a Core ML package has five
 STATUSES = ("pass", "fail", "not_measured")
 
 
 @dataclass(frozen=True)
 class FileRow:
-    """Hash and size of a file of the bundle."""
+    """SHA-256 and size of a file of the bundle."""
 
     sha256: str
     bytes: int
@@ -22,7 +22,7 @@ class FileRow:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds per photo at batch 1, median and 95th percentile; the threads and the runtime that took them."""
+    """Milliseconds per photo at batch size 1 (median and 95th percentile), number of threads, and runtime."""
 
     p50: float
     p95: float
@@ -32,22 +32,22 @@ class Latency:
 
 @dataclass(frozen=True)
 class ArtifactRow:
-    """The files of one model and what was measured on them; `None` stands for not measured.
+    """The files of one model and its measurements; None means not measured.
 
     Args:
-        file: the main file: a plain name inside the bundle, by which the artifact is known.
-        format: a name of `runtime.engines.table`: `onnx`, ...
+        file: Name of the main file inside the bundle, which identifies the artifact.
+        format: A name in `runtime.engines.table`: `onnx`, ...
         precision: `fp32`, `fp16`, `int8`, ...
-        bytes: size of all `files` together: what a device has to store.
-        sha256: hash of `file`, 64 lower-case hexadecimal digits.
-        top1: accuracy on the test photos, 0 to 1.
-        ci95: 95 % interval of `top1`.
-        agreement_with_fp32: share of test photos with the label of the fp32 artifact, 0 to 1.
-        latency_ms: on the machine of the manifest.
+        bytes: Total size of `files`, which a device has to store.
+        sha256: SHA-256 of `file`, 64 lower-case hexadecimal digits.
+        top1: Accuracy on the test photos, 0 to 1.
+        ci95: 95 % confidence interval of `top1`.
+        agreement_with_fp32: Share of test photos with the same label as the fp32 artifact gives, 0 to 1.
+        latency_ms: Latency on the machine of the manifest.
         status: `pass`, `fail` or `not_measured`.
-        why: the reason for any status but `pass`.
-        files: all files of the model by name, `file` among them; that one alone if none are given, as in bundles of
-            earlier versions.
+        why: Reason for any status other than `pass`.
+        files: All files of the model by name, including `file`. If empty, as in bundles of earlier versions, `file` is
+            the only one.
     """
 
     file: str
@@ -72,7 +72,7 @@ class ArtifactRow:
 
     @classmethod
     def read(cls, fields: Fields) -> ArtifactRow:
-        """Read an untrusted row; the names in `files` are still to be checked. Raises `BundleError`."""
+        """Read an untrusted row, without checking the names in `files`. Raises `BundleError`."""
         row = cls(
             file=fields.text("file", 255),
             format=fields.text("format", 40, empty=False),
@@ -90,14 +90,14 @@ class ArtifactRow:
         if not is_plain_name(row.file):
             fields.refuse("file", "a plain file name inside the bundle")
         if row.file not in row.files or row.files[row.file].sha256 != row.sha256:
-            fields.refuse("files", f"files with {shortened(row.file)} among them, of the row's sha256")
+            fields.refuse("files", f"an object with {shortened(row.file)} and the sha256 of the artifact")
         if sum(each.bytes for each in row.files.values()) != row.bytes:
-            fields.refuse("files", f"files of {row.bytes:,} bytes together, as the row says")
+            fields.refuse("files", f"files of {row.bytes:,} bytes in total, the bytes of the artifact")
         return row
 
 
 def read_file_rows(fields: Fields, key: str, most: int) -> dict[str, FileRow]:
-    """Read untrusted hashes and sizes by name; the names are still to be checked. Raises `BundleError`."""
+    """Read untrusted hashes and sizes by name, without checking the names. Raises `BundleError`."""
     files = fields.object(key)
     if len(files.values) > most:
         fields.refuse(key, f"at most {most:,} files")

@@ -1,4 +1,4 @@
-"""A bundle, loaded: the classifier as it ships."""
+"""Load a bundle and predict with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
-from typing import TypeAlias
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,27 +18,30 @@ from lungfish.core.names import plural, printable
 from lungfish.core.untrusted import HINT
 from lungfish.runtime.bundle_files import check_present_files, read_artifact, read_manifest
 from lungfish.runtime.cores import physical_cores
-from lungfish.runtime.decode import from_array, from_image, read_photo
 from lungfish.runtime.engines.engine import BATCH_SIZE, Engine
 from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 from lungfish.runtime.metadata import check_metadata
 from lungfish.runtime.prediction import Prediction, rank
 from lungfish.runtime.prefetch import prefetch
+from lungfish.runtime.preprocessing import Picture
 
-Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
+T = TypeVar("T")
 
 
 def load(path: str | Path) -> Bundle:
-    """Open the bundle in a folder. It may come from anyone: every listed file that is there is checked first.
+    """Load the bundle in a folder, which need not be trusted: every listed file that is present is checked first.
 
-    A bundle may be slimmed for a device: of the files that its manifest lists, only the default artifact must be there.
+    In a bundle that was slimmed for a device, only the files of the default artifact must be present.
+
+    Args:
+        path: Folder of the bundle.
 
     Raises:
-        UsageError: no such folder.
-        BundleError: no `bundle.json`, one that is not valid, a newer schema, a default artifact that is missing, or a
-            file that is altered, truncated, a link or outside the folder.
-        StorageError: a file that may not be read.
+        UsageError: The folder does not exist.
+        BundleError: `bundle.json` is missing, invalid or of a newer schema; the default artifact is missing; or a file
+            is altered, truncated, a link or outside the folder.
+        StorageError: Permission to read a file is denied.
     """
     folder = Path(path)
     _check_folder(folder)
@@ -48,11 +51,11 @@ def load(path: str | Path) -> Bundle:
 
 
 class Bundle:
-    """A checked bundle.
+    """A bundle whose files have been checked; `load` returns one.
 
     Attributes:
-        folder: where it is.
-        manifest: what `bundle.json` says.
+        folder: Folder of the bundle.
+        manifest: Content of `bundle.json`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -66,23 +69,23 @@ class Bundle:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class names in the order of every artifact's output."""
+        """Class names, in the order of the output of every artifact."""
         return self.manifest.labels
 
     def session(self, artifact: str | None = None, threads: int | None = None) -> Engine:
-        """The open artifact of that file name, or the default one.
+        """Return an open artifact.
 
         Args:
-            artifact: a file name of the manifest.
-            threads: that compute one batch; by default one for each physical core.
+            artifact: Name of its main file; the default artifact if None.
+            threads: Threads that compute one batch; by default one for each physical core.
 
         Raises:
-            UnknownNameError: no such artifact.
-            UsageError: an artifact of a format that this version cannot run.
-            BundleError: the file is missing or altered, or does not keep to the contract of a bundle's models.
+            UnknownNameError: The bundle has no such artifact.
+            UsageError: This version cannot run the format of the artifact.
+            BundleError: A file is missing or altered, or the model breaks the contract of a bundle's models.
         """
         key = (self.manifest.artifact(artifact).file, threads or physical_cores())
-        with self._opening.setdefault(key, Lock()):  # threads that come together open it once
+        with self._opening.setdefault(key, Lock()):  # concurrent calls open the artifact once
             if key not in self._sessions:
                 self._sessions[key] = self._open(*key)
             return self._sessions[key]
@@ -90,52 +93,73 @@ class Bundle:
     def probabilities(
         self, pixels: NDArray[np.uint8], artifact: str | None = None, threads: int | None = None
     ) -> NDArray[np.float32]:
-        """What an artifact computes: uint8 `[batch, resolution, resolution, 3]` to float32 `[batch, classes]`.
+        """Compute the probabilities of preprocessed pixels.
+
+        Args:
+            pixels: uint8 `[batch, resolution, resolution, 3]`.
+            artifact: Name of the artifact's main file; the default artifact if None.
+            threads: Threads that compute one batch; by default one for each physical core.
+
+        Returns:
+            float32 `[batch, classes]`.
 
         Raises:
-            BundleError: the artifact fails, or gives something other than probabilities; and as `session`.
+            BundleError: The artifact fails, or returns something other than probabilities; and as `session` does.
         """
         values = self.session(artifact, threads).run(pixels)
         if values.size and (values.min() < 0 or values.max() > 1 + 1e-4):
-            raise BundleError(f"the artifact gives {values.min():g} to {values.max():g} for probabilities", HINT)
+            raise BundleError(
+                f"the artifact returned probabilities from {values.min():g} to {values.max():g}; 0 to 1 are allowed",
+                HINT,
+            )
         return values
 
-    def predict(self, items: Iterable[Picture], artifact: str | None = None, top: int = 5) -> list[Prediction]:
-        """Classify pictures; a picture that cannot be read gives a row with `error`.
+    def predict(
+        self, items: Picture | Iterable[Picture], artifact: str | None = None, top: int = 5
+    ) -> list[Prediction]:
+        """Classify pictures. If one cannot be read, its prediction has an `error`.
 
         Args:
-            items: paths, the bytes of files, Pillow images, or uint8 `[height, width, 3]` arrays of RGB.
-            artifact: a file name of the manifest; the default artifact if `None`.
-            top: how many classes to list in each row.
+            items: One or several pictures: paths, bytes of files, Pillow images, or RGB arrays, uint8
+                `[height, width, 3]`. An array `[n, height, width, 3]` is `n` pictures.
+            artifact: Name of the artifact's main file; the default artifact if None.
+            top: Number of classes to list in each prediction.
 
         Returns:
-            One row for each item, in the same order.
+            One prediction for each picture, in the same order; for a single picture, a list of one.
 
         Raises:
-            UsageError: `items` is a single picture, an item is no picture, or `top` is negative; and as `session`.
+            UsageError: An item is not a picture, or `top` is negative; and as `session` does.
+
+        Examples:
+            >>> import lungfish as lf
+            >>> bundle = lf.load("shoes/")
+            >>> [row.label for row in bundle.predict(["a.jpg", pil_image, array])]
+            ['boot', 'boot', 'sandal']
+            >>> bundle.predict("a.jpg")[0].probability
+            0.93
         """
         return list(self.predict_each(items, artifact, top, in_batches=True))
 
     def predict_each(
         self,
-        items: Iterable[Picture | Prediction],
+        items: Picture | Iterable[Picture | Prediction],
         artifact: str | None = None,
         top: int = 5,
         *,
         in_batches: bool | None = None,
     ) -> Iterator[Prediction]:
-        """As `predict`, one row at a time, in memory that does not grow with the number of items.
+        """Classify pictures as `predict` does, yielding one prediction at a time in constant memory.
 
         Args:
-            items: as `predict` takes them; a row that is finished already passes through in its place.
-            artifact: as for `predict`.
-            top: as for `predict`.
-            in_batches: compute `BATCH_SIZE` items together, batches side by side on the cores, and read as many ahead
-                as that needs: fastest for files. If False, each row comes before the next item is asked for: right
-                for a camera. By default, True if `items` has a length.
+            items: Pictures as for `predict`; an item that is already a `Prediction` is passed through.
+            artifact: Name of the artifact's main file; the default artifact if None.
+            top: Number of classes to list in each prediction.
+            in_batches: Whether to compute batches of `BATCH_SIZE` items in parallel, reading ahead: fastest for files.
+                If False, each prediction is yielded before the next item is read, as a camera needs. By default, True
+                if `items` has a length.
         """
-        if isinstance(items, str | Path | bytes | Image.Image | np.ndarray):
-            raise UsageError(f"predict takes a list of pictures, got one {type(items).__name__}", "Write [picture].")
+        items = as_items(items)
         if top < 0:
             raise UsageError(f"top is {top}; it must be 0 or more")
         self.manifest.artifact(artifact)
@@ -149,7 +173,7 @@ class Bundle:
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
         first = next(chunks, [])
-        # few pictures: all cores compute together; many: each core takes a chunk, from its decoding to its labels
+        # few pictures: all cores share a batch; many: each core processes its own chunk, from decoding to labels
         cores = physical_cores()
         threads = cores if len(first) < BATCH_SIZE else 1
         self.session(artifact, threads)
@@ -173,29 +197,15 @@ class Bundle:
         ]
 
     def _prepare(self, item: Picture) -> _Input | Prediction:
-        """What the artifact takes, or the row of a picture that cannot be read."""
+        """Return the input of the artifact, or the prediction with an error if the picture cannot be read."""
         file = str(item) if isinstance(item, str | Path) else None
         try:
-            image = self._image(item)
+            image = self.manifest.preprocess.open(item)
             if 0 in image.size:
-                return Prediction(file, error=f"{image.width} x {image.height} pixels: there is nothing to see")
+                return Prediction(file, error=f"the picture is empty: {image.width} x {image.height} pixels")
             return _Input(file, self.manifest.preprocess.pixels(image))
         except UnreadablePhotoError as error:
             return Prediction(file, error=error.message)
-
-    def _image(self, item: Picture) -> Image.Image:
-        if isinstance(item, str | Path):
-            item = read_photo(Path(item))
-        if isinstance(item, bytes):
-            return self.manifest.preprocess.decode(item)
-        if isinstance(item, Image.Image):
-            return from_image(item)
-        if isinstance(item, np.ndarray):
-            return from_array(item)
-        raise UsageError(
-            f"cannot predict a value of type {type(item).__name__}",
-            "Give paths, bytes of files, Pillow images, or uint8 arrays [height, width, 3] of RGB.",
-        )
 
     def _open(self, file: str, threads: int) -> Engine:
         row = self.manifest.artifact(file)
@@ -203,7 +213,7 @@ class Bundle:
         classes, resolution_px = len(self.labels), self.manifest.preprocess.resolution_px
         if (session.classes, session.resolution_px) != (classes, resolution_px):
             raise BundleError(
-                f"{file} takes {session.resolution_px} px and gives {session.classes} classes; "
+                f"{file} expects {session.resolution_px} px and returns {session.classes} classes; "
                 f"{MANIFEST_NAME} says {resolution_px} px and {classes} classes",
                 HINT,
             )
@@ -217,12 +227,18 @@ class _Input:
     pixels: NDArray[np.uint8]
 
 
+def as_items(items: Picture | Iterable[T]) -> Iterable[Picture | T]:
+    """Wrap a single picture in a list; return several unchanged. An array `[n, height, width, 3]` is several."""
+    is_one = isinstance(items, str | Path | bytes | Image.Image) or (isinstance(items, np.ndarray) and items.ndim != 4)
+    return [items] if is_one else items  # type: ignore[list-item, return-value]  # mypy does not follow `is_one`
+
+
 def _check_folder(folder: Path) -> None:
     shown, hint = printable(str(folder)), "lungfish train PHOTOS --out DIR makes a bundle."
     try:
         if folder.is_dir():
             return
         reason = "is a file; a bundle is a folder" if folder.is_file() else "does not exist"
-    except OSError as error:  # a name that is too long
+    except OSError as error:  # the name is too long
         reason = f"cannot be opened: {error.strerror}"
     raise UsageError(f"{shown} {reason}", hint)

@@ -1,4 +1,4 @@
-"""The files of a bundle: are they those that its manifest lists?"""
+"""Check the files of a bundle against its manifest, read them, and delete them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,25 @@ from lungfish.runtime.artifact import ArtifactRow, FileRow
 from lungfish.runtime.engines.engine import ModelFiles
 from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 
-# What operating systems put beside the files of any folder that is looked at.
+# Files that operating systems add to folders that are viewed.
 SYSTEM_FILES = re.compile(
     r"\.DS_Store|\._.*|\.localized|Icon\r|Thumbs\.db|ehthumbs\.db|desktop\.ini|\.directory", re.IGNORECASE
 )
-
-
 APPLE_DOUBLE = bytes.fromhex("00051607")
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The `bundle.json` of a folder that may come from anyone.
+    """Read the `bundle.json` of an untrusted folder.
 
     Raises:
-        BundleError: there is none, it is not valid, or of a newer schema.
-        StorageError: it may not be read.
+        BundleError: It is missing, invalid or of a newer schema.
+        StorageError: Permission to read it is denied.
     """
     path = folder / MANIFEST_NAME
     with _reading(MANIFEST_NAME):
-        if not _stands(path):
+        if not _exists(path):
             raise BundleError(
-                f"{printable(str(folder))} holds no {MANIFEST_NAME}: it is not a bundle",
+                f"{printable(str(folder))} contains no {MANIFEST_NAME}: it is not a bundle",
                 "lungfish train PHOTOS --out DIR makes a bundle.",
             )
         _check_inside(folder, MANIFEST_NAME)
@@ -49,92 +47,93 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def file_rows(folder: Path, artifacts: Collection[ArtifactRow]) -> dict[str, FileRow]:
-    """What the manifest has to list of a bundle that is being written: its files but for the artifacts', by name."""
+    """Return the rows of all files in a bundle being written, except those of the artifacts, by name."""
     listed = {name for row in artifacts for name in row.files}
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: FileRow(sha256_file(path), path.stat().st_size) for name, path in files.items() if name not in listed}
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Make sure that every file of the manifest is there and is what it was.
+    """Check that every file of the manifest is present and unaltered.
 
     Raises:
-        BundleError: one is missing, altered, truncated, a link or outside the folder.
-        StorageError: one may not be read.
+        BundleError: A file is missing, altered, truncated, a link or outside the folder.
+        StorageError: Permission to read a file is denied.
     """
     for name, row in listed_files(manifest).items():
         _check_file(folder, name, row)
 
 
 def check_present_files(folder: Path, manifest: Manifest) -> None:
-    """As `check_files`, but all files except the default artifact's may be absent: see docs/decisions/0008."""
+    """Check files as `check_files` does, but require only those of the default artifact: see docs/decisions/0008."""
     needed = manifest.artifact().files
     for name, row in listed_files(manifest).items():
-        if name in needed or _stands(folder / name):
+        if name in needed or _exists(folder / name):
             _check_file(folder, name, row)
 
 
 def listed_files(manifest: Manifest) -> dict[str, FileRow]:
-    """Hash and size of every file of the bundle but `bundle.json`, by name."""
+    """Return the rows of all files of the bundle except `bundle.json`, by name."""
     return {name: file for row in manifest.artifacts for name, file in row.files.items()} | manifest.files
 
 
 def foreign_files(folder: Path, manifest: Manifest) -> list[str]:
-    """What in a bundle's folder is somebody's own: whatever the manifest does not list, or lists with another content.
+    """Find what the user has added to a bundle's folder or changed in it.
 
     Returns:
-        Names with slashes, a folder of somebody's own by its name alone. What operating systems add is not among them,
-        nor is `bundle.json`.
+        Names, with slashes, of files that are not in the manifest or differ from it, and of folders that contain no
+        file of the manifest. `bundle.json` and the files that operating systems add are left out.
 
     Raises:
-        StorageError: something may not be read.
+        StorageError: Permission to read a file is denied.
     """
     rows = listed_files(manifest)
     folders = {parent.as_posix() for name in rows for parent in Path(name).parents}
     found: list[str] = []
     for path in _below(folder):
         name = path.relative_to(folder).as_posix()
-        if any(name.startswith(f"{other}/") for other in found):  # in a folder that is named already
+        if any(name.startswith(f"{other}/") for other in found):  # its folder is already in the list
             continue
         if path.is_symlink():
             found.append(name)
         elif path.is_dir():
             if name not in folders:
                 found.append(name)
-        elif not (name == MANIFEST_NAME or _is_of_system(path) or _is_as_listed(folder, name, rows)):
+        elif not (name == MANIFEST_NAME or _is_system_file(path) or _is_as_listed(folder, name, rows)):
             found.append(name)
     return found
 
 
 def delete_bundle(folder: Path, manifest: Manifest) -> None:
-    """Delete what the manifest lists, `bundle.json` last, and no other file; then the folders that are empty.
+    """Delete the files in the manifest and those of operating systems, `bundle.json` last, then the empty folders.
 
-    What the system does not let go stays.
+    Files that the system refuses to delete stay.
     """
     paths = [Path(parent, name) for parent, folders, names in os.walk(folder) for name in (*folders, *names)]
-    system = [path for path in paths if _is_of_system(path)]
+    system = [path for path in paths if _is_system_file(path)]
     for path in (*(folder / name for name in listed_files(manifest)), *system, folder / MANIFEST_NAME):
         with contextlib.suppress(OSError):
             path.unlink()
     for path in (*(path for path in reversed(paths) if path.is_dir() and not path.is_symlink()), folder):
-        with contextlib.suppress(OSError):  # somebody's file is in it
+        with contextlib.suppress(OSError):  # not empty: it contains files of the user
             path.rmdir()
 
 
 def read_artifact(folder: Path, artifact: ArtifactRow) -> ModelFiles:
-    """The files of an artifact: the bytes that are hashed are those that are returned.
+    """Read the files of an artifact once, so that the returned bytes are those whose hashes were checked.
 
     Raises:
-        BundleError: one is missing, altered or a link.
-        StorageError: one may not be read.
+        BundleError: A file is missing, altered or a link.
+        StorageError: Permission to read a file is denied.
     """
-    contents = {name: _read_checked(folder, name, row) for name, row in artifact.files.items()}
+    contents = {name: read_file(folder, name, row) for name, row in artifact.files.items()}
     return ModelFiles(artifact.file, contents)
 
 
-def _read_checked(folder: Path, name: str, row: FileRow) -> bytes:
+def read_file(folder: Path, name: str, row: FileRow) -> bytes:
+    """Read a file of the manifest and check its hash. Raises as `read_artifact` does."""
     with _reading(name):
-        _check_there(folder, name)
+        _check_exists(folder, name)
         try:
             data = read_at_most(folder / name, row.bytes)
         except TooLargeError:
@@ -145,7 +144,7 @@ def _read_checked(folder: Path, name: str, row: FileRow) -> bytes:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Files and folders, each before what is in it; links are not followed."""
+    """Yield all files and folders below a folder, parents first, without following links."""
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
         yield from (Path(parent, name) for name in (*folders, *names))
 
@@ -155,8 +154,8 @@ def _unreadable(error: OSError) -> None:
         raise error
 
 
-def _is_of_system(path: Path) -> bool:
-    """Whether an operating system has put a file there. macOS's companions of files, `._NAME`, have a signature."""
+def _is_system_file(path: Path) -> bool:
+    """Return whether an operating system added a file. The `._NAME` files of macOS have a signature."""
     if not SYSTEM_FILES.fullmatch(path.name) or path.is_dir():
         return False
     try:
@@ -176,7 +175,7 @@ def _is_as_listed(folder: Path, name: str, rows: Mapping[str, FileRow]) -> bool:
 
 def _check_file(folder: Path, name: str, row: FileRow) -> None:
     with _reading(name):
-        _check_there(folder, name)
+        _check_exists(folder, name)
         size = (folder / name).stat().st_size
         if size != row.bytes:
             raise BundleError(f"{name} has {size:,} bytes; {MANIFEST_NAME} says {row.bytes:,}", HINT)
@@ -184,8 +183,8 @@ def _check_file(folder: Path, name: str, row: FileRow) -> None:
             raise _altered(name)
 
 
-def _check_there(folder: Path, name: str) -> None:
-    if not _stands(folder / name):
+def _check_exists(folder: Path, name: str) -> None:
+    if not _exists(folder / name):
         raise BundleError(f"{name} is missing from {printable(str(folder))}", HINT)
     _check_inside(folder, name)
 
@@ -197,8 +196,8 @@ def _check_inside(folder: Path, name: str) -> None:
         raise BundleError(f"{name} is a link or not a regular file", HINT)
 
 
-def _stands(path: Path) -> bool:
-    return path.exists() or path.is_symlink()  # a link that leads nowhere is something, too
+def _exists(path: Path) -> bool:
+    return path.exists() or path.is_symlink()  # a broken link counts as well
 
 
 def _altered(name: str) -> BundleError:
@@ -210,4 +209,4 @@ def _reading(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot read {name}: {error.strerror}", "Check that you may read the bundle.") from None
+        raise StorageError(f"cannot read {name}: {error.strerror}", "Check the permissions of the bundle.") from None

@@ -1,4 +1,4 @@
-"""How many cores of this machine there are to compute on."""
+"""Count the CPU cores available for computation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def physical_cores() -> int:
-    """CPU cores that this process may use, without hyperthreads."""
+    """Return the number of CPU cores that this process may use, without hyperthreads."""
     import psutil
 
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

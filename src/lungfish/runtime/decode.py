@@ -1,4 +1,4 @@
-"""Bytes of a photo to upright RGB pixels: the one decoder, used to train, to prove and to predict."""
+"""Decode photos to upright RGB pixels, in training, proof and prediction alike."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ EXTRA_FORMATS = ("HEIF", "AVIF")
 EXTRA_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
 
 MAX_PHOTO_BYTES = 512 * 2**20
-# A picture with more pixels than this is huge: it takes up to 4 bytes a pixel, and one is decoded at a time.
+# Pictures with more pixels take up to 4 bytes per pixel, and only one is decoded at a time.
 HUGE_PIXELS = 25_000_000
 STRIP_PIXELS = 1 << 22
-# What brings a picture upright, by the value of EXIF's orientation.
+JPEG_SCALES = (8, 4, 2)  # divisors of the scales at which JPEGs decode faster
+# The transposition that turns a picture upright, by EXIF orientation.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,29 +47,29 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-FILMS = (b"iso", b"mp4", b"qt ", b"M4V", b"3gp", b"avc1", b"dash")
+VIDEO_BRANDS = (b"iso", b"mp4", b"qt ", b"M4V", b"3gp", b"avc1", b"dash")
 _one_huge = threading.Lock()
-# Our own limit above is checked from the header of every photo; Pillow's earlier warning would say the same twice.
+# MAX_PIXELS is checked from the header of every photo, so Pillow's warning adds nothing.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# A photo may hold thousands of tags that Pillow warns of, one by one.
+# Pillow warns about each invalid tag, and a photo may have thousands.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def decode(data: bytes, draft_px: int = 0) -> Image.Image:
-    """Decode one photo: first frame, EXIF orientation applied, any color mode to RGB, alpha over white.
+    """Decode the first frame of a photo, apply its EXIF orientation, and convert it to RGB, with alpha over white.
 
     Args:
-        data: the file's bytes; JPEG, PNG, WebP, BMP, GIF or TIFF (HEIC and AVIF with the `heif` extra).
-        draft_px: if positive, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as its shorter side stays at
+        data: Content of the file: JPEG, PNG, WebP, BMP, GIF or TIFF (HEIC and AVIF with the `heif` extra).
+        draft_px: If positive, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as its shorter side stays at
             least this long. Large photos then decode several times faster. A picture of more than `HUGE_PIXELS` is
-            also reduced by a whole factor, after decoding.
+            also reduced by an integer factor after decoding.
 
     Returns:
         An RGB image.
 
     Raises:
-        UnreadablePhotoError: empty, not a picture, truncated, broken, more than `MAX_PIXELS` pixels, beyond another of
-            the limits in `photo_limits`, or pixels of 32 bits, which have no known range.
+        UnreadablePhotoError: The data are empty, not a picture, truncated, corrupt, over `MAX_PIXELS` or another limit
+            of `photo_limits`, or have 32-bit pixels, whose range is unknown.
     """
     if not data:
         raise UnreadablePhotoError("empty file")
@@ -81,10 +82,10 @@ def decode(data: bytes, draft_px: int = 0) -> Image.Image:
 
 
 def read_photo(path: Path) -> bytes:
-    """The bytes of a photo's file.
+    """Read the file of a photo.
 
     Raises:
-        UnreadablePhotoError: not there, not a file, not allowed, or more than `MAX_PHOTO_BYTES`.
+        UnreadablePhotoError: The path is missing, not a file, not readable, or larger than `MAX_PHOTO_BYTES`.
     """
     try:
         if path.is_dir():
@@ -101,22 +102,22 @@ def read_photo(path: Path) -> bytes:
         raise UnreadablePhotoError(str(error)) from None
     except OSError as error:
         raise UnreadablePhotoError(f"cannot be read: {error.strerror}") from None
-    except ValueError as error:  # a NUL character in the name
-        raise UnreadablePhotoError(f"no file can have this name: {error}") from None
+    except ValueError as error:  # a null character in the name
+        raise UnreadablePhotoError(f"invalid file name: {error}") from None
 
 
 def from_image(image: Image.Image) -> Image.Image:
-    """Any Pillow image as `decode` would give it. Raises `UnreadablePhotoError`."""
+    """Convert a Pillow image as `decode` does. Raises `UnreadablePhotoError`."""
     with _unreadable("not a picture"):
         _check_size(image)
         return _upright_rgb(image)
 
 
 def from_array(array: NDArray[np.uint8]) -> Image.Image:
-    """An RGB image from uint8 `[height, width, 3]`.
+    """Convert an array, uint8 `[height, width, 3]`, to an RGB image.
 
     Raises:
-        UnreadablePhotoError: another shape or type.
+        UnreadablePhotoError: The array has another shape or type.
     """
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise UnreadablePhotoError(f"expected uint8 [height, width, 3], got {array.dtype} {list(array.shape)}")
@@ -125,7 +126,7 @@ def from_array(array: NDArray[np.uint8]) -> Image.Image:
 
 @contextmanager
 def _unreadable(not_a_picture: str) -> Iterator[None]:
-    """Turn whatever Pillow raises into `UnreadablePhotoError`."""
+    """Turn all errors of Pillow into `UnreadablePhotoError`."""
     try:
         yield
     except UnreadablePhotoError:
@@ -159,12 +160,12 @@ def _load(image: Image.Image, data: bytes) -> None:
 
 
 def _turned(rgb: Image.Image, image: Image.Image) -> Image.Image:
-    """The pixels of an image, upright. EXIF that cannot be read says nothing: the pixels may be sound."""
+    """Return the pixels upright. Invalid EXIF is ignored, since the pixels may be intact."""
     if len(image.info.get("exif", b"")) > MAX_EXIF_BYTES:
         return rgb
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001  as of pixels, see `_unreadable`
+    except Exception:  # noqa: BLE001  Pillow raises errors of all kinds, see `_unreadable`
         return rgb
     turn = TURNS.get(orientation) if isinstance(orientation, int) else None
     return rgb if turn is None else rgb.transpose(turn)
@@ -180,15 +181,15 @@ def _check_size(image: Image.Image) -> None:
 def _draft(image: Image.Image, draft_px: int) -> None:
     shorter = min(image.size)
     if image.format in ("JPEG", "MPO") and shorter >= 2 * draft_px:
-        scale = next(s for s in (8, 4, 2) if shorter >= s * draft_px)
+        scale = next(s for s in JPEG_SCALES if shorter >= s * draft_px)
         image.draft(None, (image.width // scale, image.height // scale))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
-        raise UnreadablePhotoError("pixels of 32 bits, whose range nobody knows; save it with 8 or 16 bits")
+        raise UnreadablePhotoError("32-bit pixels have no known range; save the picture with 8 or 16 bits")
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
-        # 16-bit grey scale: keep the high byte; Pillow's own conversion would clip everything above 255 to white
+        # 16-bit grayscale: keep the high byte; Pillow's own conversion clips all values above 255 to white
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -198,9 +199,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _rgb_in_strips(image: Image.Image, draft_px: int) -> Image.Image:
-    """A huge picture to RGB, one strip after the other, so that no second copy of it is held; not turned yet.
+    """Convert a huge picture to RGB strip by strip, without a second copy in memory and without turning it.
 
-    If `draft_px` is positive, it is reduced by the largest whole factor that keeps the shorter side at least as long.
+    If `draft_px` is positive, reduce it by the largest integer factor that keeps the shorter side at least as long.
     """
     factor = max(min(image.size) // draft_px, 1) if draft_px else 1
     rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
@@ -212,7 +213,7 @@ def _rgb_in_strips(image: Image.Image, draft_px: int) -> Image.Image:
 
 
 def _formats(data: bytes) -> list[str]:
-    """Names of the Pillow formats to try: only those we promise, and of the extra ones only those installed."""
+    """Return the Pillow formats to try: the supported ones, and of the extra ones those that are installed."""
     if not _is_iso_media(data):
         return list(FORMATS)
     try:
@@ -221,17 +222,17 @@ def _formats(data: bytes) -> list[str]:
         pillow_heif.register_heif_opener()
     except ImportError:
         pass
-    Image.init()  # some builds of Pillow read AVIF by themselves
+    Image.init()  # some builds of Pillow can read AVIF
     return [name for name in EXTRA_FORMATS if name in Image.OPEN]
 
 
 def _not_a_picture(data: bytes) -> str:
     if _is_iso_media(data):
-        film = data[8:].startswith(FILMS)
-        return "a film" if film else "HEIC or AVIF needs an extra: pip install 'lungfish[heif]'"
+        is_video = data[8:].startswith(VIDEO_BRANDS)
+        return "a video, not a photo" if is_video else "HEIC or AVIF needs an extra: pip install 'lungfish[heif]'"
     return "not a picture (JPEG, PNG, WebP, BMP, GIF or TIFF)"
 
 
 def _is_iso_media(data: bytes) -> bool:
-    # HEIC and AVIF share a container with films, "ftyp" at byte 4
+    # HEIC and AVIF share a container format with videos, which has "ftyp" at byte 4
     return data[4:8] == b"ftyp"

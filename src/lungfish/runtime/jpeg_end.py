@@ -1,4 +1,4 @@
-"""JPEGs whose pixels end too early, although an end marker follows: libjpeg fills what is missing with gray."""
+"""Detect truncated JPEGs that still have an end marker; libjpeg fills their missing pixels with gray."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from PIL import Image
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.runtime.photo_limits import end_of_scans
 
-# What libjpeg leaves where no coefficients came: the middle of the range; Pillow turns CMYK around.
+# libjpeg's value for missing coefficients, the middle of the range; Pillow inverts CMYK.
 GRAY = (127, 128)
-# Bytes that no decoder takes for gray, first as they are, then after each of the eight restart markers.
+# Bytes that decode to something other than gray, first alone, then after each of the eight restart markers.
 _NOISE = np.random.default_rng(0).integers(0, 255, 512, np.uint8).tobytes()
 PROBE = _NOISE + b"".join(bytes((0xFF, 0xD0 + number)) + _NOISE for number in range(8))
 
 
 def check_whole(image: Image.Image, data: bytes) -> None:
-    """Check that the pixels of a decoded JPEG are all there.
+    """Check that no pixels of a decoded JPEG are missing.
 
-    Only if its last pixel is of the gray that libjpeg fills up with: then it is decoded again with more bytes before
-    the end marker. If its pixels were complete, those are passed over; if not, they are read as pixels.
+    If the last pixel has libjpeg's gray, the file is decoded again with extra bytes before the end marker. A complete
+    picture ignores them; in a truncated one they become pixels.
 
     Args:
-        image: as its decoder gave it, in the colors and the scale that it has.
-        data: the file's bytes.
+        image: The decoded picture, in its original colors and scale.
+        data: Content of the file.
 
     Raises:
-        UnreadablePhotoError: some are missing.
+        UnreadablePhotoError: Pixels are missing.
     """
     last = image.getpixel((image.width - 1, image.height - 1))
     if any(value not in GRAY for value in (last if isinstance(last, tuple) else (last,))):
@@ -36,11 +36,11 @@ def check_whole(image: Image.Image, data: bytes) -> None:
     end = end_of_scans(data)
     as_it_is, longer = (_small(b"".join((data[:end], probe, b"\xff\xd9"))) for probe in (b"", PROBE))
     if as_it_is != longer:
-        raise UnreadablePhotoError("truncated: its pixels end before its last row, although an end marker follows")
+        raise UnreadablePhotoError("truncated: its pixels end before its last row, although it has an end marker")
 
 
 def _small(data: bytes) -> bytes:
-    """The pixels of a JPEG at 1/8 of its scale."""
+    """Return the pixels of a JPEG, decoded at 1/8 scale."""
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         image.draft(None, (max(image.width // 8, 1), max(image.height // 8, 1)))
         return image.tobytes()

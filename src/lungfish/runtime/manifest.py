@@ -1,4 +1,4 @@
-"""`bundle.json`: what a bundle says of itself."""
+"""Read and write `bundle.json`, the manifest of a bundle."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from lungfish.core.errors import BundleError
 from lungfish.core.names import choose
 from lungfish.core.untrusted import HINT, Fields, is_plain_name, parse_object, shortened
 from lungfish.runtime.artifact import ArtifactRow, FileRow, read_file_rows
+from lungfish.runtime.description import describe_models, temperature_inside
 from lungfish.runtime.preprocessing import Preprocessing
 
 SCHEMA = 1
 MANIFEST_NAME = "bundle.json"
-MAX_MANIFEST_BYTES = 8 * 2**20  # 100,000 labels of 60 characters fit; parsed, it takes under 300 MB
+MAX_MANIFEST_BYTES = 8 * 2**20  # enough for 100,000 labels of 60 characters; takes under 300 MB when parsed
 MAX_LABELS = 100_000
 MAX_LABEL_CHARACTERS = 1000
 MAX_ARTIFACTS = 100
@@ -24,7 +25,7 @@ PADDINGS = ("same", "symmetric")
 
 @dataclass(frozen=True)
 class FlavourRow:
-    """What the same rows can mean: padding `same` or `symmetric`, and the epsilon of batch norm."""
+    """How the network pads, `same` or `symmetric`, and the epsilon of its batch norm."""
 
     padding: str
     bn_eps: float
@@ -32,10 +33,10 @@ class FlavourRow:
 
 @dataclass(frozen=True)
 class WeightsOrigin:
-    """Where the pretrained weights came from; empty texts for a network trained from nothing.
+    """The origin of the pretrained weights; all fields are empty for a network trained from scratch.
 
-    `record` is all that the weights store knows of them: origin, license and what was accepted, hashes before and after
-    conversion, how they were verified. It is opaque here; bundles before it have none.
+    `record` is the weights store's record: origin, license and its acceptance, hashes before and after conversion, and
+    verification. It is opaque here, and empty in bundles of earlier versions.
     """
 
     name: str = ""
@@ -47,7 +48,7 @@ class WeightsOrigin:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """The photos: a hash over contents and labels, counts per split, and how they were split."""
+    """A hash of the contents and labels of the photos, their counts per split, and how they were split."""
 
     fingerprint: str
     counts: dict[str, int]
@@ -59,23 +60,23 @@ class Manifest:
     """The content of `bundle.json`.
 
     Args:
-        lungfish: version that wrote the bundle.
-        created: time, ISO 8601 in UTC.
-        seed: of the training.
-        packages: versions that took part, by name.
-        architecture: the network, as `architecture` wrote it; opaque here but for its `name`.
-        flavour: padding and epsilon of the weights.
-        weights: origin and license of the pretrained weights.
-        labels: class names; position is the class index of every artifact.
-        thresholds: by name, 0 to 1; `known` is the probability from which a prediction counts as known.
-        temperature: by which the logits were divided (it is inside the artifacts).
-        preprocess: the resize rule.
-        data: the photos.
-        artifacts: the models, their files and their figures.
-        default: file name of the artifact to use.
-        test, val: metrics of the default artifact.
-        machine: where the figures were taken.
-        files: the files that are no artifact's, by name (`golden/inputs.npy`: one level of folders or more).
+        lungfish: Version that wrote the bundle.
+        created: Time of creation, ISO 8601 in UTC.
+        seed: Seed of the training.
+        packages: Versions of the packages used, by name.
+        architecture: The network, as the `architecture` package wrote it; opaque here except for its `name`.
+        flavour: Padding and batch-norm epsilon of the weights.
+        weights: Origin and license of the pretrained weights.
+        labels: Class names, in the order of the output of every artifact.
+        thresholds: Thresholds by name, 0 to 1; `known` is the least probability of a known prediction.
+        temperature: Divisor of the logits; the artifacts already apply it.
+        preprocess: The resize rule.
+        data: Summary of the photos.
+        artifacts: The models, with their files and measurements.
+        default: Name of the default artifact's main file.
+        test, val: Metrics of the default artifact.
+        machine: Machine of the measurements.
+        files: All other files by name, which may contain folders (`golden/inputs.npy`).
     """
 
     lungfish: str
@@ -103,20 +104,31 @@ class Manifest:
         """Read an untrusted `bundle.json`; unknown keys are ignored.
 
         Raises:
-            BundleError: not JSON, a key missing or out of range, a name outside the bundle, or a newer schema.
+            BundleError: The text is not JSON, a key is missing or out of range, a name is outside the bundle, or the
+                schema is newer.
         """
         return _manifest(parse_object(text, MANIFEST_NAME))
 
     def to_json(self) -> str:
-        """The text of `bundle.json`: the same manifest always gives the same text."""
-        values = {"schema": self.schema} | asdict(self) | {"preprocess": self.preprocess.to_json()}
+        """Return the text of `bundle.json`, which is deterministic.
+
+        The keys from `lungfish.runtime.description` and `Preprocessing.describe` are for human readers; `from_json`
+        ignores them.
+        """
+        values = {
+            "schema": self.schema,
+            **describe_models(self.preprocess, len(self.labels)),
+            "temperature_inside": temperature_inside((row.file for row in self.artifacts), self.files),
+            **asdict(self),
+            "preprocess": self.preprocess.to_json() | self.preprocess.describe(),
+        }
         return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
     def artifact(self, file: str | None = None) -> ArtifactRow:
-        """The artifact called `file`, or the default one.
+        """Return the artifact whose main file is `file`, or the default one.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: The bundle has no such artifact.
         """
         rows = {row.file: row for row in self.artifacts}
         return rows[choose(file or self.default, rows, "artifact of this bundle")]
@@ -126,7 +138,7 @@ def _manifest(fields: Fields) -> Manifest:
     schema = fields.integer("schema", 1, 10**6)
     if schema > SCHEMA:
         raise BundleError(
-            f"{MANIFEST_NAME} has schema {schema}; this lungfish reads up to {SCHEMA}",
+            f"{MANIFEST_NAME} has schema {schema}; this version of lungfish reads up to {SCHEMA}",
             "Upgrade lungfish: pip install --upgrade lungfish",
         )
     fields.object("architecture").text("name", 200, empty=False)
@@ -162,7 +174,7 @@ def _manifest(fields: Fields) -> Manifest:
 
 def _origin(weights: Fields) -> WeightsOrigin:
     texts = {key: weights.text(key, 10_000) for key in ("name", "source", "license", "sha256")}
-    key = next((key for key in ("record", "card") if weights.has(key)), "")  # its name in earlier bundles
+    key = next((key for key in ("record", "card") if weights.has(key)), "")  # earlier bundles have "card"
     return WeightsOrigin(**texts, record=weights.object(key).values if key else {})
 
 

@@ -1,4 +1,4 @@
-"""Time, memory and machine: what stands beside every figure."""
+"""Measure latency and memory, and describe the machine."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ LEAST_RUNS = 20
 
 
 def latency(session: Engine, seconds: float = 1.5) -> Latency:
-    """Time an artifact at batch 1, from pixels to probabilities.
+    """Measure the latency of an artifact at batch size 1, from pixels to probabilities.
 
     Args:
-        session: the open artifact; its threads do the work.
-        seconds: about how long to measure; a slow network takes longer, for its `LEAST_RUNS`.
+        session: The open artifact, which runs on its own number of threads.
+        seconds: Approximate duration; a slow network takes longer, since at least `LEAST_RUNS` are measured.
     """
     return latencies([session], seconds, rounds=1)[0]
 
 
 def latencies(sessions: Sequence[Engine], seconds: float = 1.5, rounds: int = 5) -> list[Latency]:
-    """Time artifacts as `latency` does, taking turns: what else the machine does in the meantime hits them alike."""
+    """Measure several artifacts as `latency` does, in turn, so that other load on the machine affects all alike."""
     for session in sessions:
         _run_times_ms(session, 0.0, WARM_UP_RUNS)
     times_ms: list[list[float]] = [[] for _ in sessions]
@@ -61,24 +61,24 @@ def _summary(session: Engine, times_ms: list[float]) -> Latency:
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process has held at once, in bytes."""
+    """Return the peak resident memory of this process, in bytes."""
     if sys.platform == "win32":
         import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
     status = Path("/proc/self/status")
-    if status.is_file():  # of Linux, where getrusage also counts what the parent held when it started us
+    if status.is_file():  # Linux, where getrusage also counts the parent's memory at the time of the fork
         for line in status.read_text("ascii", "replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes but on macOS
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes except on macOS
 
 
 def machine() -> dict[str, Any]:
-    """This machine, without its name or its user's: `{cpu, cores, threads, memory_bytes, os, python}`."""
+    """Describe this machine without host and user names: `{cpu, cores, threads, memory_bytes, os, python}`."""
     import psutil
 
     return {
@@ -92,7 +92,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of the installed ones of `packages`."""
+    """Return the versions of those `packages` that are installed."""
     found = {}
     for name in packages:
         try:

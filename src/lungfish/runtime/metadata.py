@@ -1,4 +1,4 @@
-"""What a graph says of itself: the bundle's labels and resize rule, repeated inside the model file."""
+"""Write and check the metadata inside a model file, which repeats the bundle's labels and resize rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 
 
 def graph_metadata(labels: Sequence[str], preprocess: Preprocessing) -> dict[str, str]:
-    """The texts to put into a model file: `labels`, a JSON list in class order, and `preprocess`, a JSON object."""
+    """Return the metadata of a model file: `labels`, a JSON list in class order, and `preprocess`, a JSON object."""
     return {
         "labels": json.dumps(list(labels), ensure_ascii=False),
         "preprocess": json.dumps(preprocess.to_json(), sort_keys=True),
@@ -19,15 +19,15 @@ def graph_metadata(labels: Sequence[str], preprocess: Preprocessing) -> dict[str
 
 
 def check_metadata(metadata: Mapping[str, str], labels: Sequence[str], preprocess: Preprocessing, file: str) -> None:
-    """Check that a model file and its bundle mean the same classes, in the same order, and the same pixels.
+    """Check that a model file and its bundle have the same classes in the same order, and the same resize rule.
 
     Raises:
-        BundleError: they differ, or the file says nothing.
+        BundleError: They differ, or the file has no metadata.
     """
     expected = graph_metadata(labels, preprocess)
     for key, text in expected.items():
         if _value(metadata.get(key, "")) != json.loads(text):
-            raise BundleError(f"the {key} inside {file} are not those of the bundle", HINT)
+            raise BundleError(f"the {key} metadata of {file} does not match the bundle", HINT)
 
 
 def _value(text: str) -> object:

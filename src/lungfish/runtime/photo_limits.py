@@ -1,7 +1,7 @@
-"""Limits on what a photo's decoder may be led to do, checked before the pixels are decoded.
+"""Check the limits on the time and memory that decoding a photo may take, before its pixels are decoded.
 
-The number of pixels alone does not bound the work: a TIFF may hold a tile that is larger than its picture, a
-progressive JPEG thousands of scans of all its pixels, a header millions of empty segments.
+The number of pixels alone does not bound the work: a TIFF may have tiles larger than the picture, a progressive JPEG
+thousands of scans of all its pixels, and a header millions of empty segments.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from lungfish.core.errors import UnreadablePhotoError
 
 # Twice the size at which Pillow warns, and the size at which it refuses.
 MAX_PIXELS = 178_956_970
-# Of the longer to the shorter side, where a picture is huge: such a strip cannot be reduced by a whole factor, so that
-# it would be held twice. A panorama once around has 10 to 1.
+# Ratio of the longer to the shorter side of a huge picture. Longer strips cannot be reduced by an integer factor and
+# would take twice the memory. A 360-degree panorama has 10 to 1.
 MAX_HUGE_ASPECT = 20
-# Progressive JPEGs have 10 scans, those of optimizing encoders up to 20. libtiff and libvips stop at 100 as well.
+# Progressive JPEGs have 10 scans, or up to 20 from optimizing encoders. libtiff and libvips stop at 100 as well.
 MAX_SCANS = 100
-# Each scan visits every pixel, in about 0.7 ms a million: 16 scans of the largest picture, 100 of 30 million pixels.
+# A scan takes about 0.7 ms per million pixels. Allows 16 scans of the largest picture, 100 of 30 million pixels.
 MAX_SCANNED_PIXELS = 3_000_000_000
-# Of memory, where a decoder holds more than the picture: then 4 bytes a pixel are not all.
+# Memory of decoders that need more than the 4 bytes per pixel of the picture.
 MAX_DECODER_BYTES = 1_000_000_000
-# Pillow's WebP decoder holds the canvas four times (measured: 15.9 bytes a pixel), those of AVIF and HEIF three times.
+# Bytes per pixel. Pillow's WebP decoder has four copies of the canvas (measured: 15.9 bytes), AVIF and HEIF three.
 DECODER_BYTES = {"WEBP": 16, "AVIF": 12, "HEIF": 12}
-# Pillow looks at each in Python, 1 to 3 us: 0.3 s. A PNG of 512 MiB in libpng's pieces of 8 KiB has 65,536.
+# Pillow takes 1 to 3 us for each in Python: 0.3 s. A PNG of 512 MiB in libpng's pieces of 8 KiB has 65,536.
 MAX_SEGMENTS = 100_000
 # A PNG has one color profile; each takes up to 1 ms to unpack.
 MAX_PROFILES = 10
-# EXIF has at most 64 KiB in a JPEG, unless it is cut into several segments, which Pillow joins one by one.
+# EXIF of a JPEG has at most 64 KiB, unless it is split into several segments, which Pillow joins one by one.
 MAX_EXIF_BYTES = 1 << 20
-# Directory entries of a classic TIFF are counted in 16 bits; those of a BigTIFF in 64.
+# A classic TIFF counts its directory entries in 16 bits, a BigTIFF in 64.
 MAX_TIFF_TAGS = 65_535
-# Bytes between one segment and the next, where there should be none; Pillow skips them one by one.
+# Stray bytes between two segments, which Pillow skips one by one.
 MAX_JUNK_BYTES = 1 << 16
 
 _TILE_WIDTH, _TILE_LENGTH, _ROWS_PER_STRIP = 322, 323, 278
@@ -49,14 +49,14 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _MARKER = re.compile(rb"\xff+[^\x00\xff]")
 _GIF_BLOCK = re.compile(rb"[!,;]")
-_END_OF_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # not a zero that stands for 0xFF itself, not a restart
+_END_OF_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # neither an escaped 0xFF nor a restart marker
 
 
 def check_header(data: bytes) -> None:
     """Check the structure of a photo's file before Pillow reads it.
 
     Raises:
-        UnreadablePhotoError: more segments, profiles, EXIF or tags than a photo has.
+        UnreadablePhotoError: The file has more segments, profiles, EXIF or tags than allowed.
     """
     if data.startswith(b"\xff\xd8"):
         _check_jpeg(data)
@@ -69,7 +69,7 @@ def check_header(data: bytes) -> None:
 
 
 def decoded_pixels(image: Image.Image) -> int:
-    """The number of pixels that decoding an opened image brings about: those of whole tiles, for a TIFF."""
+    """Return the number of pixels to decode for an opened image; for a TIFF, those of whole tiles."""
     width, height = image.size
     tags = getattr(image, "tag_v2", None)
     if image.format != "TIFF" or tags is None:
@@ -81,30 +81,30 @@ def decoded_pixels(image: Image.Image) -> int:
 
 
 def check_aspect(image: Image.Image) -> None:
-    """Check the sides of a huge picture.
+    """Check the aspect ratio of a huge picture.
 
     Raises:
-        UnreadablePhotoError: one is more than `MAX_HUGE_ASPECT` times the other.
+        UnreadablePhotoError: One side is more than `MAX_HUGE_ASPECT` times the other.
     """
     if max(image.size) > MAX_HUGE_ASPECT * min(image.size):
         raise UnreadablePhotoError(
-            f"{image.width} x {image.height} pixels, of which one side is more than {MAX_HUGE_ASPECT} times the other; "
-            "cut it into photos"
+            f"{image.width} x {image.height} pixels: one side is more than {MAX_HUGE_ASPECT} times the other; "
+            "cut it into several photos"
         )
 
 
 def check_decoder(image: Image.Image) -> None:
-    """Check the memory that the decoder of an opened image needs beyond the picture. Raises `UnreadablePhotoError`."""
+    """Check the memory that decoding an opened image takes beyond the pixels. Raises `UnreadablePhotoError`."""
     _check_bytes(image.size, DECODER_BYTES.get(image.format or "", 0), image.format or "")
 
 
 def end_of_scans(data: bytes) -> int:
-    """Where the pixels of a JPEG's first picture end: at its end marker, or at the end of the bytes."""
+    """Return where the first picture of a JPEG ends: at its end marker, or else at the end of the data."""
     return next((start for marker, start in _jpeg_markers(data) if marker == _EOI), len(data))
 
 
 def _jpeg_markers(data: bytes, at: int = 2) -> Iterator[tuple[int, int]]:
-    """Marker and place of each segment, from the first to the end marker; restarts inside scans are left out."""
+    """Yield marker and position of each segment up to the end marker, without the restart markers inside scans."""
     pattern = _MARKER
     while found := pattern.search(data, at):
         marker, at = data[found.end() - 1], found.end()
@@ -143,22 +143,22 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _check_scans(data: bytes, frame: int, scan: int) -> None:
-    """Check a JPEG whose frame and first scan begin at these places, if the decoder has to keep its coefficients."""
+    """Check the scans of a JPEG with more than one, given the offsets of its frame and first scan."""
     components = data[frame + 9]
     if data[frame + 1] not in _PROGRESSIVE and data[scan + 4 : scan + 5] == data[frame + 9 : frame + 10]:
-        return  # the first scan is the only one
+        return  # there is only one scan
     height, width = (int.from_bytes(data[frame + at : frame + at + 2], "big") for at in (5, 7))
     most = max(min(MAX_SCANS, MAX_SCANNED_PIXELS // max(width * height, 1)), 1)
-    # thumbnails and further pictures count here as well, but no scan is missed
+    # a fast upper bound, which also counts the scans of thumbnails and further pictures
     if data.count(b"\xff\xda") > most:
         further = (marker for marker, _ in _jpeg_markers(data, scan) if marker == _SOS)
         if sum(1 for _ in islice(further, most + 1)) > most:
             raise UnreadablePhotoError(f"more than {most} scans of {width} x {height} pixels")
     factors = data[frame + 11 : frame + 10 + 3 * components : 3]  # horizontal and vertical, 4 bits each
     samples = [(each >> 4) * (each & 15) for each in factors]
-    # every coefficient takes two bytes until the last scan
+    # every coefficient takes two bytes
     bytes_ = 4 + 2 * -(-sum(samples) // max(*samples, 1)) if samples else 0
-    _check_bytes((width, height), bytes_, "a JPEG of several scans")
+    _check_bytes((width, height), bytes_, "a multi-scan JPEG")
 
 
 def _check_bytes(size: tuple[int, int], bytes_per_pixel: int, kind: str) -> None:
@@ -166,7 +166,7 @@ def _check_bytes(size: tuple[int, int], bytes_per_pixel: int, kind: str) -> None
     if needed_bytes > MAX_DECODER_BYTES:
         raise UnreadablePhotoError(
             f"{size[0]} x {size[1]} pixels as {kind} take {needed_bytes / 1e9:.1f} GB to decode;"
-            f" at most {MAX_DECODER_BYTES / 1e9:.1f} are allowed: make it smaller, or save it as baseline JPEG"
+            f" at most {MAX_DECODER_BYTES / 1e9:.1f} GB are allowed: make it smaller, or save it as a baseline JPEG"
         )
 
 
@@ -184,7 +184,7 @@ def _check_png(data: bytes) -> None:
 
 
 def _gif_blocks(data: bytes) -> Iterator[int]:
-    """Where the blocks before a GIF's first picture begin."""
+    """Yield the positions of the blocks before the first picture of a GIF."""
     at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
     while found := _GIF_BLOCK.search(data, at):
         _check_junk(found.start() - at)
@@ -201,7 +201,7 @@ def _gif_blocks(data: bytes) -> Iterator[int]:
 
 def _check_junk(bytes_: int) -> None:
     if bytes_ > MAX_JUNK_BYTES:
-        raise UnreadablePhotoError(f"{bytes_:,} bytes that belong to no segment")
+        raise UnreadablePhotoError(f"{bytes_:,} bytes outside of any segment")
 
 
 def _check_count(segments: Iterator[int]) -> None:
@@ -228,5 +228,5 @@ def _tag(tags: Mapping[int, object], number: int, otherwise: int) -> int:
 
 
 def _whole(side: int, tile: int) -> int:
-    """The pixels along a side that whole tiles cover."""
+    """Return the length of a side rounded up to whole tiles."""
     return -(-side // max(tile, 1)) * max(tile, 1)

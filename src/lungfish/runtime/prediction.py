@@ -1,4 +1,4 @@
-"""What a bundle says of one picture."""
+"""The prediction for one picture."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row of `predict`.
+    """The prediction for one picture.
 
     Args:
-        file: the path as it was given; `None` for a picture that came from memory.
-        label: the most probable class; `None` if the picture could not be read.
-        probability: of `label`, 0 to 1.
-        known: False if `probability` is below the bundle's threshold: perhaps none of the classes.
-        top: the most probable classes, best first.
-        error: why the picture could not be read; `None` if it could.
+        file: The path as given; None for a picture in memory.
+        label: The most probable class; None if the picture could not be read.
+        probability: Probability of `label`, 0 to 1.
+        known: Whether `probability` reaches the bundle's threshold; if not, the picture may show none of the classes.
+        top: The most probable classes, best first.
+        error: Why the picture could not be read; None if it could.
     """
 
     file: str | None
@@ -45,14 +45,14 @@ class Prediction:
 def rank(
     file: str | None, probabilities: NDArray[np.float32], labels: Sequence[str], threshold: float, top: int
 ) -> Prediction:
-    """The row of one picture.
+    """Return the prediction for one picture from its probabilities.
 
     Args:
-        file: where the picture came from.
+        file: Path of the picture.
         probabilities: float32 `[classes]`.
-        labels: in class order.
-        threshold: probability from which the answer counts as known.
-        top: how many classes to list.
+        labels: Class names, in class order.
+        threshold: Least probability of a known prediction.
+        top: Number of classes to list.
     """
     order = np.argsort(-probabilities, kind="stable")[: max(top, 1)]
     best = tuple(Candidate(labels[i], float(probabilities[i])) for i in order)

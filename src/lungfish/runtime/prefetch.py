@@ -1,4 +1,4 @@
-"""Work ahead on threads: decode the next photos while this batch is computed."""
+"""Compute results ahead in threads, for example decode the next photos while a batch is computed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ R = TypeVar("R")
 def prefetch(
     function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int, stop: threading.Event | None = None
 ) -> Generator[R, None, None]:
-    """`map` on threads, in order, never more than `ahead` results before the one in use.
+    """Apply a function to items in threads, and yield the results in order.
 
-    Memory is bounded by `ahead`, however many items there are. Pillow and file reads release Python's lock.
+    At most `ahead` results are computed in advance, which bounds the memory. Threads suffice, since Pillow and file
+    reads release the GIL.
 
     Args:
-        function: called on `threads` threads at once.
-        items: may be endless; read as results are taken.
-        threads: at least 1.
-        ahead: items begun before their result is asked for, at least 1.
-        stop: set when no more results are wanted, so that a long call may look at it and end early.
+        function: Function to apply, called in `threads` threads at once.
+        items: Items, possibly endless; they are read as results are consumed.
+        threads: Number of threads, at least 1.
+        ahead: Number of items submitted before their result is needed, at least 1.
+        stop: Set when no more results are needed, so that a long call can end early.
     """
     rest = iter(items)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="lungfish")

@@ -23,4 +23,5 @@ def attach(network: Network, head: Head | None, classes: int) -> None:
             network.classifier.weight.copy_(torch.from_numpy(head.weight))
             network.classifier.bias.copy_(torch.from_numpy(head.bias))
     network.arch = network.arch.with_classes(classes)
+    network.labels = None  # those of the old classifier
     network.cpu().eval()

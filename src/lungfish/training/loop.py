@@ -65,6 +65,7 @@ class Run:
         compiled: whether steps go through torch.compile.
         deadline: of `time.monotonic`; no epoch begins that would not end before it.
         progress: Receives every step; its stop token is checked between steps.
+        val_top1_before: Share of right answers on validation photos before the run; None if there is nothing yet.
     """
 
     name: str = "training"
@@ -78,6 +79,7 @@ class Run:
     compiled: bool = False
     deadline: float = math.inf
     progress: Progress = field(default_factory=Progress)
+    val_top1_before: float | None = None
 
     def note(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write the journal, if there is one. Raises `StorageError`."""
@@ -168,7 +170,7 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
             row = meter.end_epoch(epoch, score)
             history.add(score, row | {"seconds": row["seconds"] + time.monotonic() - began})
             run.note(history.rows)
-            run.progress.emit(EpochEnded(run.name, tuning.epochs, **row))
+            run.progress.emit(EpochEnded(run.name, tuning.epochs, **row, val_top1_before=run.val_top1_before))
             saver.save_if_due(epoch_ended=True)
         if not history.stopped:
             history.stopped = why

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lungfish.core.errors import UsageError
 from lungfish.core.files import read_at_most
 from lungfish.core.names import choose, printable
-from lungfish.training.stage_settings import Finetune, Full, check_ranges
+from lungfish.training.stage_settings import Finetune, Full, Settings, check_ranges
 
 MAX_FILE_BYTES = 100_000  # ours have a thousand; TOML is parsed at about 1 MB/s
+AUTO_MINUTES = 10.0
+TABLES: dict[str, Finetune | Full] = {"finetune": Finetune(), "full": Full()}
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, repr=False)
+class Recipe(Settings):
     """The steps of a job, each of which starts from what the one before it reached.
 
     First a logistic head on the frozen trunk, unless `pretrained` is false; then `finetune`, then `full`, if they are
@@ -41,9 +43,21 @@ class Recipe:
             photos, or else on validation photos.
         finetune: how the last blocks are trained from cached activations; None leaves them as they are.
         full: how all blocks are trained from photos; None leaves them as they are.
+
+    Raises:
+        UsageError: a value is of the wrong type or out of range.
+
+    Examples:
+        >>> import lungfish as lf
+        >>> lf.Recipe(name="short", minutes=5, finetune=lf.Finetune(epochs=4))
+        Recipe(name='short', minutes=5, finetune=Finetune(epochs=4))
+        >>> lf.Recipe.read("finetune")
+        Recipe(name='finetune', few_photos=0, finetune=Finetune(runs=2))
     """
 
-    name: str = "probe"
+    EXAMPLES: ClassVar[Mapping[str, object]] = {"minutes": AUTO_MINUTES, **TABLES}
+
+    name: str = "custom"
     penalties: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     class_weight: Literal["auto", "balanced", "none"] = "auto"
     imbalance: float = 1.5
@@ -59,6 +73,7 @@ class Recipe:
     full: Full | None = None
 
     def __post_init__(self) -> None:
+        self.check_types()
         if self.name != printable(self.name):
             raise UsageError(f"recipe: name is {self.name!r}; control characters are not allowed")
         if not self.penalties or not all(type(value) in (int, float) and 0 < value <= 1e6 for value in self.penalties):
@@ -96,8 +111,12 @@ class Recipe:
         values = {key: value for key, value in asdict(self).items() if key not in TABLES and value is not None}
         return _lines(values) + "".join(f"\n[{name}]\n{_lines(asdict(step))}" for name, step in self.tables.items())
 
+    @classmethod
+    def read(cls, name: str | Path) -> Recipe:
+        """Return the built-in recipe of that name, or read one from a `.toml` file. Raises as `lungfish.train`."""
+        return read_recipe(name)
 
-TABLES: dict[str, Finetune | Full] = {"finetune": Finetune(), "full": Full()}
+
 SCRATCH = Full(
     epochs=120,
     min_area=0.25,
@@ -111,12 +130,11 @@ SCRATCH = Full(
     policy="trivial",
     initial_resolution_scale=0.6,
 )
-AUTO_MINUTES = 10.0
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(name="auto", minutes=AUTO_MINUTES, finetune=Finetune(runs=3), full=Full()),
-        Recipe(),
+        Recipe(name="probe"),
         Recipe(name="finetune", finetune=Finetune(runs=2), few_photos=0),
         Recipe(name="full", full=Full(), few_photos=0),
         Recipe(name="scratch", full=SCRATCH, pretrained=False, few_photos=0),
@@ -124,15 +142,18 @@ RECIPES = {
 }
 
 
-def read_recipe(name: str) -> Recipe:
+def read_recipe(recipe: str | Path | Recipe) -> Recipe:
     """A recipe by name, or from a `.toml` file whose keys are the fields of `Recipe`; absent keys keep the default.
 
-    Without a name in it, it has that of the file.
+    Without a name in it, it has that of the file. A recipe is returned as it is.
 
     Raises:
         UnknownNameError: no such recipe or key.
         UsageError: the file cannot be read, or a value is of the wrong type or out of range.
     """
+    if isinstance(recipe, Recipe):
+        return recipe
+    name = str(recipe)
     if not name.endswith(".toml"):
         return RECIPES[choose(name, RECIPES, "recipe")]
     try:
@@ -163,31 +184,25 @@ def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Re
     return recipe if minutes is None else replace(recipe, minutes=float(minutes))
 
 
-def _from_values(values: dict[str, Any]) -> Recipe:
-    tables = {name: values.pop(name) for name in TABLES if name in values}
-    example = Recipe(minutes=AUTO_MINUTES)
-    settings = _checked(values, example, "setting of a recipe")
-    steps: dict[str, Any] = {}
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise UsageError(f"recipe: {name} is {table!r}; it must be a table: [{name}]")
-        steps[name] = type(TABLES[name])(**_checked(table, TABLES[name], f"{name} setting"))
-    return Recipe(**settings, **steps)
+def _from_values(values: Mapping[str, Any]) -> Recipe:
+    for name in values:
+        choose(name, _names(Recipe), "setting of a recipe")
+    tables = {name: _table(name, values[name]) for name in TABLES if name in values}
+    return Recipe(**{**values, **tables})
 
 
-def _checked(values: Mapping[str, Any], example: Recipe | Finetune | Full, what: str) -> dict[str, Any]:
-    """Values whose names and types are those of `example`."""
-    defaults = {key: value for key, value in asdict(example).items() if key not in TABLES}
-    checked = {}
-    for key, value in values.items():
-        expected = defaults[choose(key, defaults, what)]
-        allowed = (
-            (int, float) if isinstance(expected, float) else list if isinstance(expected, tuple) else type(expected)
-        )
-        if isinstance(value, bool) is not isinstance(expected, bool) or not isinstance(value, allowed):
-            raise UsageError(f"recipe: {key} is {value!r}; for example {expected!r} is allowed")
-        checked[key] = tuple(value) if isinstance(value, list) else value
-    return checked
+def _table(name: str, values: object) -> object:
+    """The settings in a table; another value as it is, which `Recipe` refuses."""
+    if not isinstance(values, dict):
+        return values
+    kind = type(TABLES[name])
+    for key in values:
+        choose(key, _names(kind), f"{name} setting")
+    return kind(**values)
+
+
+def _names(kind: type[Recipe | Finetune | Full]) -> list[str]:
+    return [field.name for field in fields(kind)]
 
 
 def _lines(values: Mapping[str, Any]) -> str:

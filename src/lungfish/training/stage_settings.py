@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self
 
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
@@ -21,8 +22,39 @@ COLOR = (0.0, 0.4)
 TAIL_SHARE = (0.4, 0.6)
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Settings:
+    """Checked settings with a default for each: `repr` shows those that differ from it, as code that makes them."""
+
+    EXAMPLES: ClassVar[Mapping[str, object]] = {}  # for fields whose default is None
+
+    def __repr__(self) -> str:
+        each = ((field.name, field.default, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
+        changed = ", ".join(f"{name}={value!r}" for name, default, value in each if value != default)
+        return f"{type(self).__name__}({changed})"
+
+    def check_types(self) -> None:
+        """Raise `UsageError` unless each value has the type of its default. A list becomes a tuple."""
+        for field in fields(self):  # type: ignore[arg-type]  # as above
+            name, value = field.name, getattr(self, field.name)
+            example = self.EXAMPLES.get(name, field.default)
+            if value is None and field.default is None:
+                continue
+            if isinstance(example, Settings):
+                if type(value) is not type(example):
+                    raise UsageError(
+                        f"recipe: {name} is {value!r}; it must be a table [{name}] in TOML, "
+                        f"lf.{type(example).__name__}(...) in Python"
+                    )
+                continue
+            allowed = (int, float) if isinstance(example, float) else type(example)
+            if isinstance(example, tuple) and isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            elif isinstance(value, bool) is not isinstance(example, bool) or not isinstance(value, allowed):
+                raise UsageError(f"recipe: {name} is {value!r}; for example {example!r} is allowed")
+
+
+@dataclass(frozen=True, repr=False)
+class Tuning(Settings):
     """What the loop obeys.
 
     Args:
@@ -67,6 +99,7 @@ class Tuning:
     color: float = FITTING
 
     def __post_init__(self) -> None:
+        self.check_types()
         choose(self.optimizer, ("adamw", "sgd"), "optimizer of a recipe")
         choose(self.batch_norm, ("frozen", "batch"), "batch_norm of a recipe")
         check_ranges(
@@ -98,7 +131,7 @@ class Tuning:
         return {name: value for name, value in asdict(self).items() if value != theirs[name]}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finetune(Tuning):
     """The last layers, from activations of augmented views that are computed once.
 
@@ -125,7 +158,7 @@ class Finetune(Tuning):
         return replace(fitting, views=views, tail_share=_fitting(self.tail_share, TAIL_SHARE, fitting.epochs))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Full(Tuning):
     """All layers, from photos that are augmented anew in every epoch.
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lungfish.core.errors import BundleError, DivergedError
 from lungfish.core.hashing import sha256_bytes, sha256_json
-from lungfish.export.exporter import GraphSpec
-from lungfish.export.onnx_graph import boundary_graph, trunk_graph
+from lungfish.exporters.exporter import GraphSpec
+from lungfish.exporters.onnx_graph import boundary_graph, trunk_graph
 from lungfish.runtime.engines.onnx.engine import ACTIVATIONS, OnnxEngine, runtime_name
 from lungfish.weights.entry import WeightsEntry
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING
 
 from lungfish.architecture import Arch, Flavour, parse_arch
 from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
-from lungfish.core.names import printable
+from lungfish.core.names import in_short, printable
 from lungfish.runtime.bundle_files import read_manifest
+from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.manifest import MANIFEST_NAME
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.convert.exchange import fill
 from lungfish.weights.convert.fit import check_fit
 from lungfish.weights.entry import WeightsEntry
@@ -20,86 +23,41 @@ from lungfish.weights.fetch.fetch import fetch, local_file
 from lungfish.weights.fetch.package import PACKAGE, packaged_file
 from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.formats.safetensors import read_safetensors
+from lungfish.weights.imagenet import imagenet_names
 from lungfish.weights.layouts.detection import OURS
-from lungfish.weights.resolve.completion import arch_name
+from lungfish.weights.resolve.completion import HEADER_ERRORS, arch_name, header_preprocessing
+from lungfish.weights.resolve.local import bundle_entry
 from lungfish.weights.resolve.names import resolve
-from lungfish.weights.scheme import split_scheme
+from lungfish.weights.scheme import FILE, split_scheme
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lungfish.nn import Backbone, Network
+    from lungfish.nn import Network
 
 
-@overload
-def build(
-    arch: Arch,
-    weights: str | Path | None = None,
-    *,
-    flavour: Flavour | None = None,
-    seed: int | None = None,
-    features_only: Literal[False] = False,
-) -> Network: ...
-
-
-@overload
-def build(
-    arch: Arch,
-    weights: str | Path | None = None,
-    *,
-    flavour: Flavour | None = None,
-    seed: int | None = None,
-    features_only: Literal[True],
-) -> Backbone: ...
-
-
-def build(
-    arch: Arch,
-    weights: str | Path | None = None,
-    *,
-    flavour: Flavour | None = None,
-    seed: int | None = None,
-    features_only: bool = False,
-) -> Network | Backbone:
-    """Build a network, with pretrained weights or randomly initialized.
+def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *, any_classes: bool) -> Network:
+    """Return a network with weights, in eval mode, including their preprocessing and class names.
 
     Args:
-        arch: Network to build.
-        weights: A catalogue name (`efficientnet_lite0.in1k`) or a name with a scheme (`hf:OWNER/REPO`), fetched if it
-            is not cached; the path of a `.safetensors` file with our names (a bundle's `weights.safetensors`); or None
-            for the authors' initialization.
-        flavour: Padding and batch-norm epsilon. If None, that of the weights, of the file's metadata or of the
-            `bundle.json` in the same folder; `same` and 1e-3 if none of them states it.
-        seed: Seed of the initialization; torch's global generator is used if None.
-        features_only: Whether to omit head and classifier, and return feature maps for a detector or segmenter.
-
-    Returns:
-        A network from float `[n, channels, height, width]` to logits `[n, classes]`; in eval mode if it has weights.
-        With `features_only` it returns a tuple of feature maps, the last one of each stride, finest first; `.levels`
-        describes them.
+        arch: Network that the weights must fit.
+        weights: A catalogue name or one with a scheme, a bundle's folder, or the path of a `.safetensors` file.
+        flavour: Padding and batch-norm epsilon; those of the weights if None.
+        any_classes: Whether the weights may have another number of classes than `arch`, which the network then takes.
 
     Raises:
-        UnknownNameError: No weights have that name.
-        LicenseError: Their license was not accepted.
-        UsageError: The file does not exist.
-        MachineError: They cannot be fetched, or a required package is not installed.
         WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors.
     """
-    from lungfish import nn
-
-    network = nn.build(arch, flavour, seed=seed) if weights is None else _pretrained(arch, weights, flavour)
-    return nn.Backbone(network) if features_only else network
-
-
-def _pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None) -> Network:
     from lungfish.nn import Network
 
     if str(weights).endswith(".safetensors") and not split_scheme(str(weights))[0]:
-        return _from_file(arch, Path(weights), flavour)
+        return _from_file(arch, Path(weights), flavour, any_classes=any_classes)
     named = arch_name(arch) if split_scheme(str(weights))[0] else None
     entry = fetch(resolve(str(weights), named)).entry
-    network = Network(arch, flavour or entry.flavour)
+    own = arch.with_classes(parse_arch(entry.arch).classes) if any_classes else arch
+    network = Network(own, flavour or entry.flavour)
     _fill(network, entry)
+    _describe(network, entry)
     return network.eval()
 
 
@@ -132,6 +90,22 @@ def _fill(network: Network, entry: WeightsEntry) -> None:
         fill(network, read_checkpoint(path, network.arch, entry.converter), entry.converter)
 
 
+def _describe(network: Network, entry: WeightsEntry) -> None:
+    """Set the name, preprocessing and class names of a network from the entry of its weights."""
+    network.weights = entry.name
+    network.preprocessing = entry.preprocessing(network.arch.resolution_px)
+    if entry.name.startswith("bundle:"):
+        network.labels = read_manifest(Path(entry.location.removeprefix(FILE)).parent).labels
+    else:
+        network.labels = _imagenet_labels(network)
+
+
+def _imagenet_labels(network: Network) -> tuple[str, ...] | None:
+    """Return ImageNet's class names if the number of classes matches, as `lungfish predict` assumes; else None."""
+    names = imagenet_names()
+    return names if network.num_classes == len(names) else None
+
+
 def _missing(entry: WeightsEntry) -> Path:
     """Raise the error that explains why the entry's file cannot be used."""
     if entry.location.startswith(PACKAGE):
@@ -140,15 +114,31 @@ def _missing(entry: WeightsEntry) -> Path:
     raise WeightsError(f"the file of {name} is not on this machine", f"Run: lungfish weights fetch {name}")
 
 
-def _from_file(arch: Arch, path: Path, flavour: Flavour | None) -> Network:
+def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: bool) -> Network:
     from lungfish.nn import Network
 
     if not path.is_file():
         raise UsageError(f"there is no file {printable(str(path))}")
     state, metadata = read_safetensors(path)
-    network = Network(arch, flavour or _stored_flavour(path, metadata))
+    bias = state.get("classifier.bias")
+    own = arch.with_classes(len(bias)) if any_classes and bias is not None and bias.ndim == 1 else arch
+    network = Network(own, flavour or _stored_flavour(path, metadata))
     load_strictly(network, state)
+    network.weights = printable(path.name)
+    if "mean" in metadata:
+        network.preprocessing = _stored_preprocessing(path, metadata, network.arch.resolution_px)
+        network.labels = _imagenet_labels(network)
+    elif path.name == WEIGHTS_NAME and (path.parent / MANIFEST_NAME).is_file():
+        with contextlib.suppress(WeightsError):  # an old or edited bundle may not state them
+            _describe(network, bundle_entry(str(path.parent)))
     return network.eval()
+
+
+def _stored_preprocessing(path: Path, metadata: Mapping[str, str], resolution_px: int) -> Preprocessing:
+    try:
+        return header_preprocessing(metadata, resolution_px)
+    except HEADER_ERRORS as error:
+        raise WeightsError(f"the preprocessing of {printable(path.name)} cannot be used: {in_short(error)}") from None
 
 
 def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:

@@ -62,7 +62,7 @@ def of_shared_classes(photos: PhotoSet, chosen: Sequence[Photo], old: Bundle, ne
         named = ", ".join(map(printable, shared)) or "none"
         both = " and ".join(printable(str(each.folder)) for each in (old, new))
         raise PhotosError(
-            f"no photo is of a class that both {both} know; their common classes: {named}",
+            f"none of the photos is of a class that both {both} know; their common classes: {named}",
             "Give photos of classes that both bundles know, or another bundle.",
         )
     return comparable

@@ -54,8 +54,8 @@ def are_bundles(names: Sequence[str]) -> bool:
     others = [name for name in names if name not in found and not Path(name).is_dir()]
     if others:
         raise UsageError(
-            f"{shown} is a bundle, {printable(others[0])} is none: no such folder",
-            "Compare two bundles, or architectures with each other.",
+            f"{shown} is a bundle, {printable(others[0])} is not: no such folder",
+            "Compare two bundles, or several architectures.",
         )
     if len(names) != 2:
         raise UsageError(
@@ -158,7 +158,7 @@ def _sort_out(
 ) -> tuple[list[Photo], int]:
     """Return the photos that neither bundle was trained on, and how many of them are validation photos of one."""
     fresh, validated = [], 0
-    with progress.task("Look for photos that were trained on", len(chosen)) as advance:
+    with progress.task("Finding photos that were trained on", len(chosen)) as advance:
         for photo in chosen:
             try:
                 content = sha256_bytes(photos.read(photo))
@@ -174,8 +174,9 @@ def _sort_out(
 def _validation_warning(validated: int) -> tuple[str, ...]:
     if not validated:
         return ()
-    created = f"choices of a bundle were made on {plural(validated, 'photo')} of these (its validation photos)"
-    return (f"{created}; --split test leaves them out",)
+    are = "of these photos is a validation photo", "of these photos are validation photos"
+    favored = f"{plural(validated, *are)} of a bundle, which makes its figures too optimistic"
+    return (f"{favored}; --split test leaves them out",)
 
 
 def _same_test_photos(old: KnownPhotos, new: KnownPhotos) -> bool | None:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungfish.core.errors import MissingExtraError, OutputError, UnreadablePhotoError
+from lungfish.core.extras import install_extra
 from lungfish.core.files import storage_errors
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
 from lungfish.job.replace_bundle import next_free, stands
+from lungfish.job.result import TrainResult
 from lungfish.job.run import run_job
-from lungfish.job.spec import Job, TrainResult
+from lungfish.job.spec import Job
 from lungfish.runtime.decode import decode, read_photo
 
 PHOTOS, BUNDLE = "digits", "digits-bundle"
@@ -42,7 +44,7 @@ def write_digits(folder: Path) -> None:
         from sklearn.datasets import load_digits
     except ImportError:
         raise MissingExtraError(
-            "the demo needs scikit-learn, which is not installed", "Run: pip install 'lungfish[train]'"
+            "the demo needs scikit-learn, which is not installed", f"Run: {install_extra('train')}"
         ) from None
     digits = load_digits()
     named = {
@@ -53,7 +55,7 @@ def write_digits(folder: Path) -> None:
         for path in (folder, *folder.rglob("*")):
             if not _is_of_demo(path, named.get(path.relative_to(folder).as_posix())):
                 raise OutputError(
-                    f"{printable(str(folder))} holds something that is not the demo's: {printable(path.name)}",
+                    f"{printable(str(folder))} holds a file that is not the demo's: {printable(path.name)}",
                     "Choose another folder: lungfish demo --out DIR",
                 )
         for name, pixels in named.items():

@@ -18,6 +18,7 @@ from PIL import Image
 
 from lungfish.core.cache import MARKER, cache_home, cache_path, is_marked, standing_folder
 from lungfish.core.errors import LungfishError, MachineError
+from lungfish.core.extras import install_command, install_extra
 from lungfish.core.names import printable
 from lungfish.core.own_files import FORMS
 from lungfish.core.space import cache_bytes, old_cache_bytes
@@ -69,13 +70,17 @@ def examine() -> Diagnosis:
     required = _required()
     packages = {name: _version(name) for names in required.values() for name in names}
     engines = {row.package: _tried(row.devices, "not installed") for row in ENGINES.values()}
-    torch = _tried(_torch_devices, "not installed; needed to train: pip install 'lungfish[train]'")
+    torch = _tried(_torch_devices, f"not installed; needed to train: {install_extra('train')}")
     formats = {name: _reads(name) for name in FORMATS + EXTRA_FORMATS}
     cache = _cache()
     problems = (
-        *(f"{name} is not installed: pip install {name}" for name in required["base"] if not packages[name]),
+        *(f"{name} is not installed: {install_command(name)}" for name in required["base"] if not packages[name]),
         *(problem for name, tried in engines.items() for problem in _broken(name, tried, packages)),
-        *(f"Pillow cannot read {name}: pip install --force-reinstall pillow" for name in FORMATS if not formats[name]),
+        *(
+            f"Pillow cannot read {name}: {install_command('--force-reinstall pillow')}"
+            for name in FORMATS
+            if not formats[name]
+        ),
     )
     warnings = (
         *_broken("torch", torch, packages),
@@ -166,9 +171,9 @@ def _cache() -> dict[str, Any]:
     free = shutil.disk_usage(standing).free
     why = ""
     if not (standing.is_dir() and os.access(standing, os.W_OK)):
-        why = f"{standing} may not be written to"
+        why = f"{standing} is not writable"
     elif free < LEAST_FREE_BYTES:
-        why = f"{free / 1e9:.1f} GB are free, {LEAST_FREE_BYTES / 1e9:.0f} GB are wanted"
+        why = f"{free / 1e9:.1f} GB free, {LEAST_FREE_BYTES / 1e9:.0f} GB needed"
     return {
         "folder": str(folder),
         "bytes": cache_bytes(),
@@ -190,7 +195,7 @@ def _stray(cache: dict[str, Any]) -> Iterator[str]:
     if cache["old_bytes"]:
         yield (
             f"{cache['old_bytes'] / 1e6:.1f} MB in {printable(cache['old_folder'])} were left by an earlier version of "
-            f"Lungfish in the folders {', '.join(FORMS)}, and are no longer used: look before you delete them"
+            f"Lungfish in the folders {', '.join(FORMS)}, and are no longer used: check them before you delete them"
         )
 
 

@@ -99,19 +99,21 @@ class JobPlan:
             *self.steps,
         ]
         if self.estimate_seconds is None:
-            lines.append("The job would stop here.")
+            lines.append("The job would stop here; nothing would be trained.")
         else:
-            about = f"about {max(self.estimate_seconds, 1):.0f} s on this machine"
-            lines.append(f"{about}, into {printable(self.bundle)}")
+            lines.append(f"takes about {max(self.estimate_seconds, 1):.0f} s on this machine")
+            lines.append(f"writes {printable(self.bundle)}")
         return "\n".join(lines)
 
 
 def _problem_table(problems: Sequence[Problem]) -> list[str]:
-    """Return a line for each problem, and after those of the same kind what to do."""
+    """List the problems, and after those of the same kind what to do. A class with too few photos is named once."""
     if not problems:
         return ["No problems found."]
+    too_small = {label for each in problems if each.kind == "too_few" for label in each.classes}
+    shown = [each for each in problems if each.kind != "typo" or each.classes[0] not in too_small]
     lines = ["problems"]
-    for (rule, fix), same in groupby(problems, key=lambda problem: (problem.rule, problem.fix)):
+    for (rule, fix), same in groupby(shown, key=lambda problem: (problem.rule, problem.fix)):
         lines += [f"  {'STOPS  ' if each.stops else 'warning'}  {printable(each.message)}" for each in same]
         lines += [f"           {text}" for text in (sentence(rule), fix) if text]
     return lines
@@ -188,7 +190,7 @@ def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> J
 
 def _download(entry: WeightsEntry) -> str:
     size = f" ({entry.bytes / 1e6:.1f} MB)" if entry.bytes else ""
-    return f"{printable(entry.name)}{size} would be downloaded first; the time for that is not in the estimate"
+    return f"{printable(entry.name)}{size} would be downloaded first; the estimate does not include that"
 
 
 def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> tuple[tuple[str, ...], float]:
@@ -197,8 +199,8 @@ def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> t
     few = recipe.pretrained and len(context.dataset.indices("train")) < LEAST_TIMED
     if few and recipe.tables:
         names = ", ".join(recipe.tables)
-        minutes = f"; at most {recipe.minutes:g} minutes in all" if recipe.minutes else ""
-        return (f"{names}: not timed with fewer than {LEAST_TIMED} training photos, not in the estimate{minutes}",), 0.0
+        minutes = f"; the whole job takes at most {recipe.minutes:g} min" if recipe.minutes else ""
+        return (f"{names}: not in the estimate, with fewer than {LEAST_TIMED} training photos{minutes}",), 0.0
     return plan_stages(list_stages(network, context), budget_of(left_s), recipe.minutes)
 
 
@@ -207,6 +209,6 @@ def _problems(dataset: Dataset) -> tuple[Problem, ...]:
     count = len(dataset.truth)
     if count >= LEAST_ANSWERS:
         return found
-    message = f"{plural(count, 'photo')} are too few to choose a threshold for “none of these” by: at least"
-    fix = "Without it every answer counts as known."
-    return (*found, Problem("no_threshold", f"{message} {LEAST_ANSWERS} are needed", fix=fix))
+    message = f"too few photos for a “none of these” threshold: {count:,}; {LEAST_ANSWERS} is the least"
+    fix = "Without a threshold, every answer counts as known."
+    return (*found, Problem("no_threshold", message, fix=fix))

@@ -15,6 +15,7 @@ from lungfish.core.files import write_atomic
 from lungfish.core.names import choose, printable
 from lungfish.deploy.open_bundle import open_bundle
 from lungfish.evaluation.explanation import ExplainedAnswer, explanation_png
+from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.decode import read_photo
 from lungfish.runtime.preprocessing import Preprocessing
 
@@ -41,16 +42,21 @@ class Explanation:
         return asdict(self)
 
 
-def explain(bundle: str | Path, image: str | Path, out: Path | None = None, label: str | None = None) -> Explanation:
+def explain(
+    bundle: str | Path | Bundle, image: str | Path, out: str | Path | None = None, label: str | None = None
+) -> Explanation:
     """Draw where the network of a bundle finds a class on a photo.
 
     The answer comes from the default artifact; the marks come from the float network behind the artifacts.
 
     Args:
-        bundle: Folder of the bundle; it must contain `weights.safetensors`.
-        image: The photo.
+        bundle: A bundle or its folder; it must contain `weights.safetensors`.
+        image: Path of the photo.
         out: A .png file; `NAME.explained.png` in the current folder if None.
         label: Class to mark; the answer if None.
+
+    Returns:
+        The answer, the marked class, and the path of the picture.
 
     Raises:
         UsageError: The bundle or class does not exist, or the file must not be written.
@@ -59,17 +65,22 @@ def explain(bundle: str | Path, image: str | Path, out: Path | None = None, labe
         WeightsError: The bundle does not contain its weights.
         MissingExtraError: torch or captum is not installed.
         StorageError: The picture cannot be written.
+
+    Example:
+        >>> import lungfish as lf
+        >>> lf.explain("shoes-bundle", "boot.jpg").picture  # doctest: +SKIP
+        'boot.explained.png'
     """
     image = Path(image)
-    picture = _check_picture(out or Path(f"{image.stem}.explained.png"), image)
-    opened = open_bundle(bundle)
+    picture = _check_picture(Path(out or f"{image.stem}.explained.png"), image)
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     asked = None if label is None else opened.labels.index(choose(label, opened.labels, "class of this bundle"))
     _check_packages()
     from lungfish.training.grad_cam import grad_cam
     from lungfish.weights.load import load_network
     from lungfish.weights.resolve.local import bundle_entry
 
-    entry = bundle_entry(str(bundle))
+    entry = bundle_entry(str(opened.folder))
     pixels = opened.manifest.preprocess.pixels(_read(image, opened.manifest.preprocess))[None]
 
     probabilities = opened.probabilities(pixels)[0]

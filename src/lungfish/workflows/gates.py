@@ -30,9 +30,9 @@ class Gates:
 
     def __post_init__(self) -> None:
         if self.min_top1 is not None and not 0 <= self.min_top1 <= 1:
-            raise UsageError(f"the lowest top-1 is {self.min_top1}; it must be from 0 to 1", "Write 0.9 for 90 %.")
+            raise UsageError(f"min_top1 is {self.min_top1}; it must be from 0 to 1", "Write 0.9 for 90 %.")
         if self.no_class_worse and self.baseline is None:
-            raise UsageError("no class may be worse, but worse than what is not said", "Add --baseline BUNDLE.")
+            raise UsageError("no_class_worse needs a baseline to compare with", "Add --baseline BUNDLE.")
 
 
 def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iterator[str]:
@@ -48,16 +48,16 @@ def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iter
     """
     top1 = mine.top1
     if gates.min_top1 is not None and top1 < gates.min_top1:
-        yield f"top-1 is {top1:.4f}; at least {gates.min_top1:.4f} is asked for"
+        yield f"top-1 is {top1:.4f}; at least {gates.min_top1:.4f} is required"
     if baseline is None:
         return
     if baseline.own.top1 < baseline.metrics.metrics.top1:
-        on = "" if baseline.own.n == mine.n else f" on the {plural(baseline.own.n, 'photo')} of classes that both know"
+        on = "" if baseline.own.n == mine.n else f" on the {plural(baseline.own.n, 'photo')} of shared classes"
         yield f"top-1{on} is {baseline.own.top1:.4f}; the baseline has {baseline.metrics.metrics.top1:.4f}"
     if gates.no_class_worse:
         if not baseline.changed.overall.n:
             raise UsageError(
-                "no class can be judged: no photo is left that neither bundle was trained on",
+                "no class can be judged: no photo is new to both bundles",
                 "Give photos that are new to both, or leave out --no-class-worse.",
             )
         yield from (printable(failure(row)) for row in worse_classes(baseline.changed))
@@ -68,4 +68,4 @@ def gate_warnings(gates: Gates, baseline: Baseline | None) -> Iterator[str]:
     unjudged = unjudged_classes(baseline.changed) if gates.no_class_worse and baseline else ()
     if unjudged:
         named = ", ".join(f"{printable(row.label)} ({row.pairs.n})" for row in unjudged)
-        yield f"under {LEAST_LOST} photos that neither bundle was trained on, so --no-class-worse cannot judge: {named}"
+        yield f"--no-class-worse cannot judge classes with under {LEAST_LOST} photos new to both bundles: {named}"

@@ -36,14 +36,14 @@ def check_class_names(labels: Sequence[str], *bundles: Bundle) -> None:
     unknown = sorted(set(labels) - known)
     if not unknown:
         return
-    whose = " and ".join(printable(str(bundle.folder)) for bundle in bundles)
-    absent = listed([printable(name) for name in sorted(known.difference(labels))], MOST_NAMED)
-    to = "the bundle" if len(bundles) == 1 else "both"
+    named = listed([repr(printable(name)) for name in unknown], MOST_NAMED)
+    absent = listed([repr(printable(name)) for name in sorted(known.difference(labels))], MOST_NAMED)
+    folders = [printable(str(bundle.folder)) for bundle in bundles]
+    who = f"neither {' nor '.join(folders)} has" if len(folders) > 1 else f"{folders[0]} has no"
     raise PhotosError(
-        f"the classes of the photos are not those of {whose}; unknown to {to}: "
-        f"{listed([printable(name) for name in unknown], MOST_NAMED)}"
-        + (f"; without photos: {absent}" if absent else ""),
-        "Name the folders as in labels.txt of a bundle, or leave photos of other classes out.",
+        f"{who} {'class' if len(unknown) == 1 else 'classes'} {named}"
+        + (f"; there are no photos of {absent}" if absent else ""),
+        "Rename the folders to classes of the bundle, which labels.txt lists, or leave those photos out.",
     )
 
 
@@ -71,9 +71,7 @@ def choose_split(
         chosen = known.select(photos, wanted, progress)
         held = []
     if not chosen:
-        none_known = f"; none has the content of a {wanted} photo of the bundle" if known.splits and not held else ""
-        raise UsageError(
-            f"the photos have no {wanted} split; they have {', '.join(held) or 'no splits'}{none_known}",
-            f"Add --split {held[0] if held else ALL}.",
-        )
+        none_known = f", and none of them is a {wanted} photo of the bundle" if known.splits else ""
+        have = f"no {wanted} split, only {', '.join(held)}" if held else f"no splits{none_known}"
+        raise UsageError(f"the photos have {have}", f"Add --split {held[0] if held else ALL}.")
     return wanted, chosen

@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lungfish.core.errors import StorageError, UnknownNameError, UsageError
-from lungfish.core.names import printable
+from lungfish.core.errors import StorageError
 from lungfish.core.progress import Progress
-from lungfish.deploy.open_bundle import open_bundle
-from lungfish.runtime.bundle import Bundle
+from lungfish.runtime.bundle import Bundle, as_items
 from lungfish.runtime.prediction import Prediction
+from lungfish.runtime.preprocessing import Picture
+from lungfish.workflows.load import load
 
 
 def predict(
-    model: str | Path,
-    images: Iterable[str | Path | bytes],
+    model: str | Path | Bundle,
+    images: Picture | Iterable[Picture],
     artifact: str | None = None,
     top: int = 5,
     *,
@@ -25,9 +25,10 @@ def predict(
     """Classify pictures with a bundle.
 
     Args:
-        model: Folder of a bundle, or a name of weights: `efficientnet_lite0.in1k`.
-        images: Paths of files, paths of folders, or bytes of files. Of a folder, all files that training would use, by
-            suffix or without any, are classified, recursively and in the order of their names.
+        model: A bundle, its folder, or a name of weights: `efficientnet_lite0.in1k`.
+        images: One picture or several, as for `Bundle.predict`: paths of files, bytes of files, Pillow images, or
+            arrays; or paths of folders. Of a folder, all files that training would use, by suffix or without any, are
+            classified, recursively and in the order of their names.
         artifact: File name of an artifact; the default one if `None`.
         top: Number of classes to list in each row.
         follow_links: Whether to follow links that lead outside a folder.
@@ -39,16 +40,19 @@ def predict(
         UsageError: The bundle, the weights or the artifact do not exist.
         BundleError: The bundle differs from its manifest.
 
-    Example:
-        for row in predict("shells-bundle", ["photo.jpg"]):
-            print(row.label, row.probability)
+    Examples:
+        >>> import lungfish as lf
+        >>> for row in lf.predict("shoes/", ["a.jpg", "more/"]):
+        ...     print(row.file, row.label, row.probability)
+        a.jpg boot 0.93
+        more/1.jpg sandal 0.88
     """
     return list(predict_each(model, images, artifact, top, follow_links=follow_links))
 
 
 def predict_each(
-    model: str | Path,
-    images: Iterable[str | Path | bytes],
+    model: str | Path | Bundle,
+    images: Picture | Iterable[Picture],
     artifact: str | None = None,
     top: int = 5,
     progress: Progress | None = None,
@@ -61,37 +65,16 @@ def predict_each(
         progress: Receives the progress of fetching and exporting weights at their first use; silent if None.
     """
     pictures = _pictures(images, follow_links)
-    return open_model(model, progress or Progress()).predict_each(pictures, artifact, top, in_batches=True)
+    bundle = model if isinstance(model, Bundle) else load(model, progress)
+    return bundle.predict_each(pictures, artifact, top, in_batches=True)
 
 
-def open_model(model: str | Path, progress: Progress) -> Bundle:
-    """Open the bundle that `model` names, or make one from the weights of that name.
-
-    Raises:
-        UsageError: It is neither a folder nor a name of weights.
-        LicenseError: The license of the weights was not accepted.
-        BundleError: The bundle is damaged.
-        MachineError: The weights cannot be fetched or exported.
-    """
-    if os.path.exists(model):  # noqa: PTH110  never raises, unlike Path's
-        return open_bundle(model)
-    from lungfish.workflows.published_bundle import published_bundle
-
-    try:
-        return open_bundle(published_bundle(str(model), progress))
-    except UnknownNameError as error:
-        raise UsageError(
-            f"no bundle and no set of weights at {printable(str(model))}",
-            f"{error.hint} Or give the folder that lungfish train wrote.",
-        ) from None
-
-
-def _pictures(images: Iterable[str | Path | bytes], follow_links: bool) -> Iterator[str | Path | bytes | Prediction]:
-    for image in images:
-        if isinstance(image, bytes) or not os.path.isdir(image):  # noqa: PTH112  never raises, unlike Path's
-            yield image
-        else:
+def _pictures(images: Picture | Iterable[Picture], follow_links: bool) -> Iterator[Picture | Prediction]:
+    for image in as_items(images):
+        if isinstance(image, str | Path) and os.path.isdir(image):  # noqa: PTH112  never raises, unlike Path's
             yield from _pictures_in(Path(image), follow_links)
+        else:
+            yield image
 
 
 def _pictures_in(folder: Path, follow_links: bool) -> Iterator[Path | Prediction]:

@@ -17,7 +17,7 @@ from lungfish.core.own_files import clear_place
 from lungfish.core.progress import Progress
 from lungfish.core.staging import put, staged_folder
 from lungfish.core.version import __version__
-from lungfish.export.table import DEFAULT_FORMAT, EXPORTERS, format_packages
+from lungfish.exporters.table import DEFAULT_FORMAT, EXPORTERS, format_packages
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import check_files, file_rows, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
@@ -48,8 +48,8 @@ def published_bundle(name: str, progress: Progress) -> Path:
     labels = imagenet_names()
     if parse_arch(record.entry.arch).classes != len(labels):
         raise WeightsError(
-            f"{name} is of {parse_arch(record.entry.arch).classes:,} classes, whose names are not known",
-            "Only sets with ImageNet's 1,000 classes predict by their name; train on your photos with the others.",
+            f"{name} has {parse_arch(record.entry.arch).classes:,} classes, whose names are not known",
+            "Only weights with ImageNet's 1,000 classes can predict; train the others on your photos.",
         )
     created_from = sha256_json(
         [asdict(record.entry), labels, __version__, versions(EXPORTERS[DEFAULT_FORMAT].packages)]

@@ -54,13 +54,11 @@ class Scaling:
         example = "For example --phi 1, --width 0.75 --resolution 192, or --macs 600e6."
         if self.factors and self.targets:
             mixed = " and ".join(f"--{name.replace('_', '-')}" for name in (*self.factors, *self.targets))
-            raise UsageError(f"{mixed} contradict each other: give factors, or one target", example)
+            raise UsageError(f"{mixed} cannot be combined: give factors, or one target", example)
         if not self.factors and not self.targets:
-            raise UsageError("nothing says how to scale", example)
+            raise UsageError("no factor and no target is given", example)
         if self.by is not None and not self.targets:
-            raise UsageError(
-                f"--by {printable(self.by)} is for a target, and none is given", "For example --macs 600e6."
-            )
+            raise UsageError(f"--by {printable(self.by)} needs a target", "For example --macs 600e6.")
 
 
 @dataclass(frozen=True)
@@ -137,11 +135,11 @@ def _check_arch_file(path: Path) -> Path:
     shown = printable(str(path))
     if path.suffix != ".json":
         raise OutputError(
-            f"--out {shown} does not end in .json", "Commands know an architecture's file by that ending."
+            f"--out {shown} does not end in .json", "Commands recognize an architecture file by that ending."
         )
     if path.exists() or path.is_symlink():
         try:
             parse_arch(str(path))
         except UsageError:
-            raise OutputError(f"{shown} exists and holds no architecture", "Choose another --out.") from None
+            raise OutputError(f"{shown} exists and is not an architecture file", "Choose another --out.") from None
     return path

@@ -8,8 +8,10 @@ from lungfish.core.errors import StoppedError
 from lungfish.core.events import Event, Listener
 from lungfish.core.progress import Progress, stderr_listeners
 from lungfish.core.stopping import StopToken
+from lungfish.job.result import TrainResult
 from lungfish.job.run import run_job
-from lungfish.job.spec import Job, TrainResult
+from lungfish.job.spec import Job
+from lungfish.training.recipe import Recipe
 
 
 def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
@@ -18,7 +20,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     *,
     arch: str | None = Job.arch,
     weights: str | None = Job.weights,
-    recipe: str = Job.recipe,
+    recipe: str | Path | Recipe = Job.recipe,
     epochs: int | None = Job.epochs,
     minutes: float | None = Job.minutes,
     seed: int = Job.seed,
@@ -34,6 +36,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     """Train a proven bundle from labelled photos. The other arguments are those of `lungfish.job.spec.Job`.
 
     Args:
+        recipe: Name of a built-in recipe, a TOML file, or a `lungfish.Recipe`.
         progress: Whether to show progress on stderr: bars on a terminal, plain lines elsewhere.
         on_event: Called with every event, see `lungfish.core.events`, in the thread of the job. If it raises, the job
             stops as with `stop`, and the error is raised here.
@@ -46,8 +49,13 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
         MachineError: Weights, packages or disk prevent the job.
         StoppedError: `stop` was called; the same call resumes the job.
 
-    Example:
-        result = train("photos", "shells-bundle", minutes=10, progress=True)
+    Examples:
+        >>> import lungfish as lf
+        >>> result = lf.train("photos/", out="shoes/", recipe=lf.Recipe(minutes=5, finetune=lf.Finetune(epochs=4)))
+        >>> result.test.top1
+        0.8916666666666667
+        >>> result.bundle.predict(["a.jpg", "b.jpg"])[0].label
+        'boot'
     """
     job = Job(
         photos=photos,

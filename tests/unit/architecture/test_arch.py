@@ -15,25 +15,25 @@ B0 = NAMED["efficientnet_b0"]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 0}, "width is 0; allowed are numbers above 0 up to 64"),
-        ({"width": -0.5}, "width is -0.5; allowed are"),
-        ({"width": float("nan")}, "width is nan; allowed are"),
-        ({"depth": float("inf")}, "depth is inf; allowed are"),
-        ({"width": "1"}, "width is '1'; allowed are"),
-        ({"depth": True}, "depth is True; allowed are"),
-        ({"native_px": 31}, "resolution_px is 31; allowed are whole numbers from 32 to 4096"),
-        ({"native_px": 224.0}, "native_px is 224.0; allowed are whole numbers from 1 to 4096"),
-        ({"resolution": 20.0}, "resolution_px is 4480; allowed are whole numbers from 32 to 4096"),
-        ({"classes": 0}, "classes is 0; allowed are whole numbers from 1 to 1000000"),
-        ({"in_channels": -3}, "in_channels is -3; allowed are whole numbers from 1 to 1024"),
-        ({"dropout": 1}, "dropout is 1; allowed are numbers from 0 to 1"),
-        ({"drop_path_rate": -0.1}, "drop_path_rate is -0.1; allowed are"),
-        ({"dropout": None}, "dropout is None; allowed are"),
-        ({"name": 5}, "name is 5; it must be a text of at most 200 characters"),
+        ({"width": 0}, "width is 0; it must be a number above 0 and at most 64"),
+        ({"width": -0.5}, "width is -0.5; it must be a number above 0 and at most"),
+        ({"width": float("nan")}, "width is nan; it must be a number above 0 and at most"),
+        ({"depth": float("inf")}, "depth is inf; it must be a number above 0 and at most"),
+        ({"width": "1"}, "width is '1'; it must be a number above 0 and at most"),
+        ({"depth": True}, "depth is True; it must be a number above 0 and at most"),
+        ({"native_px": 31}, "resolution_px is 31; it must be a whole number from 32 to 4096"),
+        ({"native_px": 224.0}, "native_px is 224.0; it must be a whole number from 1 to 4096"),
+        ({"resolution": 20.0}, "resolution_px is 4480; it must be a whole number from 32 to 4096"),
+        ({"classes": 0}, "classes is 0; it must be a whole number from 1 to 1000000"),
+        ({"in_channels": -3}, "in_channels is -3; it must be a whole number from 1 to 1024"),
+        ({"dropout": 1}, "dropout is 1; it must be a number from 0 to 1"),
+        ({"drop_path_rate": -0.1}, "drop_path_rate is -0.1; it must be a number from"),
+        ({"dropout": None}, "dropout is None; it must be a number from"),
+        ({"name": 5}, "name is 5; it must be text of at most 200 characters"),
         ({"name": ""}, "name is ''; it must not be empty"),
-        ({"name": ":width=1"}, "name is ':width=1'; it must not be empty, nor begin with a colon"),
-        ({"table": None}, "table is None; it must be a Table"),
-        ({"depth": 63.0}, "the number of blocks is 1008; allowed are whole numbers from 1 to 1000"),
+        ({"name": ":width=1"}, "name is ':width=1'; it must not be empty or begin with a colon"),
+        ({"table": None}, "table is None; it must be a NetworkTable"),
+        ({"depth": 63.0}, "the number of blocks is 1008; it must be a whole number from 1 to 1000"),
     ],
 )
 def test_a_wrong_value_is_named(change: dict[str, Any], message: str) -> None:
@@ -44,7 +44,7 @@ def test_a_wrong_value_is_named(change: dict[str, Any], message: str) -> None:
 
 def test_a_width_beyond_the_limit_names_its_row() -> None:
     wide = replace(B0.table, rows=(*B0.table.rows[:2], replace(B0.table.rows[2], width=60_000)))
-    with pytest.raises(ArchitectureError, match="row 3: the scaled width is 120000; allowed are whole numbers"):
+    with pytest.raises(ArchitectureError, match="row 3: the scaled width is 120000; it must be a whole number from"):
         replace(B0, table=wide, width=2.0)
 
 
@@ -97,8 +97,8 @@ def broken(path: str, value: Any) -> dict[str, Any]:
         ("table.rows.2", {}, "row 3 has no 'expand'"),
         ("table.rows.2.kernel", 10**30, "row 3: kernel is 1000000000000000000000000000000"),
         ("table.rows.2.width", 1e9, "row 3: width is 1000000000.0"),
-        ("table.rows.2.depths", 1, "no key of row 3 is called 'depths'"),
-        ("classs", 10, "no key of the architecture is called 'classs'"),
+        ("table.rows.2.depths", 1, "unknown key of row 3: 'depths'"),
+        ("classs", 10, "unknown key of the architecture: 'classs'"),
         ("dropout", [], "dropout is []"),
     ],
 )

@@ -11,6 +11,7 @@ from lungfish.core.hashing import sha256_file
 from lungfish.data.split.photos_csv import SplitRow, read_split, write_split
 
 Run = Callable[..., Any]
+UNLISTED = "the bundle does not list the photos that it was trained on; figures on any of them are too optimistic"
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_other_classes_are_refused_by_name(lungfish: Run, color_bundle: Path, co
     (color_photos / "red").rename(color_photos / "rouge")
     outcome = lungfish("evaluate", color_bundle, color_photos)
     assert outcome.code == 2
-    assert "unknown to the bundle: rouge; without photos: red" in outcome.err
+    assert "has no class 'rouge'; there are no photos of 'red'" in outcome.err
 
 
 def test_absent_classes_are_named_and_left_out(lungfish: Run, color_bundle: Path, mistaken_photos: Path) -> None:
@@ -65,7 +66,7 @@ def test_absent_classes_are_named_and_left_out(lungfish: Run, color_bundle: Path
     outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--json")
     value = outcome.json
     assert (outcome.code, value["absent"], value["labels"]) == (0, ["green"], ["red", "green", "blue"])
-    assert value["warnings"] == ["without photos here: green; figures are of the other 2 classes"]
+    assert value["warnings"] == ["no photos of 'green' here; measured the other 2 classes", UNLISTED]
     assert value["confusion"] == [[3, 0, 0], [0, 0, 0], [1, 0, 3]]
     green = value["per_class"][1]
     assert green == {"label": "green", "precision": None, "recall": None, "f1": None, "n": 0, "ci95": None}
@@ -83,7 +84,7 @@ def test_one_class_alone_is_measured(lungfish: Run, color_bundle: Path, mistaken
     value = lungfish("evaluate", color_bundle, mistaken_photos, "--json").json
     assert value["artifacts"][0]["top1"] == 0.75
     assert value["absent"] == ["red", "green"]
-    assert value["warnings"][-1] == "without photos here: red, green; figures are of the other 1 class"
+    assert value["warnings"][-2:] == ["no photos of 'red' and 'green' here; measured the other 1 class", UNLISTED]
 
 
 def test_one_class_that_the_bundle_does_not_know(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
@@ -92,7 +93,7 @@ def test_one_class_that_the_bundle_does_not_know(lungfish: Run, color_bundle: Pa
     (color_photos / "red").rename(color_photos / "rouge")
     outcome = lungfish("evaluate", color_bundle, color_photos)
     assert outcome.code == 2
-    assert "unknown to the bundle: rouge; without photos: blue, green, red" in outcome.err
+    assert "has no class 'rouge'; there are no photos of 'blue', 'green', 'red'" in outcome.err
     assert "at least two" not in outcome.err
 
 
@@ -114,7 +115,7 @@ def test_gates(
     assert lungfish("evaluate", color_bundle, mistaken_photos, "--min-top1", 0.9).code == 0
     outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--min-top1", 0.91)
     assert outcome.code == 1
-    assert "failed: top-1 is 0.9000; at least 0.9100 is asked for" in outcome.err
+    assert "failed: top-1 is 0.9000; at least 0.9100 is required" in outcome.err
 
     worse = write_color_bundle(
         tmp_path / "worse", models={"model.onnx": color_model(sharpness=-0.02).SerializeToString()}
@@ -139,7 +140,7 @@ def test_splits(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path:
     assert lungfish("evaluate", color_bundle, root, "--split", "all", "--json").json["artifacts"][0]["n"] == 19
     outcome = lungfish("evaluate", color_bundle, root, "--split", "val")
     assert outcome.code == 2
-    assert "they have test, train" in outcome.err
+    assert "no val split, only test, train" in outcome.err
     outcome = lungfish("evaluate", color_bundle, root, "--split", "tset")
     assert outcome.code == 2
     assert "Did you mean test?" in outcome.err
@@ -166,7 +167,7 @@ def with_photos_csv(color_bundle: Path, color_photos: Path, rewrite: Callable[..
 def test_photos_that_were_trained_on_are_counted(lungfish: Run, with_photos_csv: Path, color_photos: Path) -> None:
     Image.new("RGB", (7, 7), "red").save(color_photos / "red" / "new.png")
     outcome = lungfish("evaluate", with_photos_csv, color_photos)
-    assert "warning: 6 of 10 photos were trained on; figures on them read high" in outcome.err
+    assert "warning: 6 of 10 photos were trained on, so the figures are too optimistic" in outcome.err
     value = lungfish("evaluate", with_photos_csv, color_photos, "--json").json
     assert (value["seen_in_training"], value["split"]) == (6, "all")
     for name in ("red", "green", "blue"):
@@ -183,7 +184,7 @@ def test_the_bundles_own_split_by_content(lungfish: Run, with_photos_csv: Path, 
         assert (value["split"], value["artifacts"][0]["n"], value["seen_in_training"]) == (split, count, seen)
     outcome = lungfish("evaluate", with_photos_csv, color_photos, "--split", "val")
     assert outcome.code == 2
-    assert "none has the content of a val photo of the bundle" in outcome.err
+    assert "the photos have no splits, and none of them is a val photo of the bundle" in outcome.err
 
 
 def test_bad_photos_are_skipped_and_named(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
@@ -210,7 +211,7 @@ def test_no_such_places(lungfish: Run, color_bundle: Path, color_photos: Path, t
     assert lungfish("evaluate", color_bundle, color_photos, "--baseline", tmp_path / "gone").code == 2
 
 
-def test_a_slim_bundle_is_not_evaluated(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
+def test_a_bundle_that_lacks_a_file_is_not_evaluated(lungfish: Run, color_bundle: Path, color_photos: Path) -> None:
     (color_bundle / "golden" / "note.txt").unlink()
     assert lungfish("predict", color_bundle, color_photos / "red").code == 0
     outcome = lungfish("evaluate", color_bundle, color_photos)
@@ -270,7 +271,7 @@ def test_no_class_worse(
     assert lungfish("evaluate", color_bundle, color_photos, "--baseline", worse, "--no-class-worse").code == 0
     outcome = lungfish("evaluate", worse, color_photos, *gates)
     assert outcome.code == 1
-    assert "failed: red is worse: 0 of 23 photos right, the baseline has 23 (23 lost, 0 gained; p < " in outcome.err
+    assert "failed: red is worse: 0 of 23 photos right, with the baseline 23 (23 lost, 0 gained; p < " in outcome.err
     assert "failed: blue is worse: 0 of 3 photos right" in outcome.err  # fell by more than 50 points
     assert "red        23         23          0    23       0  -100.0" in outcome.out
 
@@ -278,7 +279,7 @@ def test_no_class_worse(
         (color_photos / "blue" / f"{name}.png").unlink()
     outcome = lungfish("evaluate", worse, color_photos, *gates)
     assert "blue is worse" not in outcome.err
-    assert "so --no-class-worse cannot judge: blue (1)" in outcome.err
+    assert "--no-class-worse cannot judge classes with under 3 photos new to both bundles: blue (1)" in outcome.err
 
     outcome = lungfish("evaluate", worse, color_photos, "--no-class-worse")
     assert outcome.code == 2
@@ -297,7 +298,7 @@ def test_photos_that_either_bundle_was_trained_on_prove_nothing(
     gates = ("--baseline", other, "--no-class-worse", "--split", "train")
     outcome = lungfish("evaluate", with_photos_csv, color_photos, *gates)
     assert outcome.code == 2
-    assert "no photo is left that neither bundle was trained on" in outcome.err
+    assert "no class can be judged: no photo is new to both bundles" in outcome.err
 
 
 def test_a_damaged_baseline_is_named(lungfish: Run, color_bundle: Path, color_photos: Path, tmp_path: Path) -> None:

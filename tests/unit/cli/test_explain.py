@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lungfish as lf
+
 Run = Callable[..., Any]
 
 
@@ -67,7 +69,7 @@ def refused(lungfish: Run, here: Path, *arguments: object, code: int) -> str:
 
 def test_an_unknown_class(lungfish: Run, trained: Any, photo: Path, here: Path) -> None:
     said = refused(lungfish, here, trained.bundle, photo, "--label", "\x1b7", code=2)
-    assert said == "no class of this bundle is called '\\\\x1b7' Known: 0, 1, 2."
+    assert said == "unknown class of this bundle: '\\\\x1b7' Known: 0, 1, 2."
 
 
 def test_what_is_no_photo(lungfish: Run, trained: Any, here: Path) -> None:
@@ -105,3 +107,10 @@ def test_without_captum(lungfish: Run, trained: Any, photo: Path, here: Path, mo
     said = refused(lungfish, here, trained.bundle, photo, code=3)
     assert "Grad-CAM needs captum" in said
     assert "pip install 'lungfish[train,explain]'" in said
+
+
+def test_in_python_a_bundle_stands_for_its_folder(trained: Any, photo: Path, here: Path) -> None:
+    by_folder = lf.explain(trained.bundle, photo)
+    assert by_folder.picture == "one.explained.png"
+    assert lf.explain(lf.load(trained.bundle), str(photo), out="other.png", label="0").label == by_folder.label
+    assert (here / "other.png").is_file()

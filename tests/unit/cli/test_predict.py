@@ -145,7 +145,7 @@ def test_paths_that_are_too_long(lungfish: Run, color_bundle: Path, color_photos
 def test_models_that_are_no_bundle(lungfish: Run, tmp_path: Path) -> None:
     outcome = lungfish("predict", "efficientnet_lite9.in1k", "a.jpg")
     assert outcome.code == 2
-    assert "no bundle and no set of weights at efficientnet_lite9.in1k" in outcome.err
+    assert "no bundle or weights called efficientnet_lite9.in1k" in outcome.err
     assert "efficientnet_lite0.in1k" in outcome.err
     outcome = lungfish("predict", tmp_path, "a.jpg", "--json")
     assert outcome.code == 1

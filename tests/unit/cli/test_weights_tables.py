@@ -136,7 +136,7 @@ def test_show_what_is_published(lungfish: Lungfish) -> None:
         "SHA-256 +not published; recorded at the first fetch",
         "published digest +sha256:7ebf99e0",
         r"pixels +\(R - 123\.675\) / 58\.395, ",
-        "at hand +no: lungfish weights fetch mobilenet_v2",
+        "cached +no: lungfish weights fetch mobilenet_v2",
     ):
         assert re.search(f"^{line}", out, re.MULTILINE), line
     assert "verified" not in out

@@ -116,7 +116,7 @@ def test_a_name_twice(folder: Path, names: tuple[str, str]) -> None:
 
 def test_bombs(folder: Path) -> None:
     zeros = bytes(50 << 20)
-    says = "unpacks to more than it may"
+    says = "exceeds the limit on unpacked bytes"
     refused(write_tar(folder / "a.tgz", [(tarfile.TarInfo("x"), zeros)]), says)
     refused(write_zip(folder / "a.zip", [(zipfile.ZipInfo("x"), zeros)]), says)
     many = [(tarfile.TarInfo(f"{i}"), bytes(1 << 20)) for i in range(5)]
@@ -136,13 +136,13 @@ def test_digits_that_take_hours_to_search(folder: Path, kind: bytes) -> None:
     info.type, info.size = kind, 1 << 20
     data = info.tobuf(tarfile.USTAR_FORMAT) + b"1" * info.size + tarfile.TarInfo("a").tobuf() + bytes(1024)
     (folder / "a.tar").write_bytes(data)
-    refused(folder / "a.tar", "a header of an absurd size")
+    refused(folder / "a.tar", "has an oversized header")
 
 
 def test_a_bomb_of_headers(folder: Path) -> None:
     info = tarfile.TarInfo("x")
     info.pax_headers = {"comment": "0" * (20 << 20)}
-    refused(write_tar(folder / "a.tgz", [(info, b"")]), "a header of an absurd size", Limits(ratio=10_000))
+    refused(write_tar(folder / "a.tgz", [(info, b"")]), "has an oversized header", Limits(ratio=10_000))
 
 
 def test_a_sparse_file(folder: Path) -> None:
@@ -203,4 +203,4 @@ def test_flipped_bytes_never_write_outside(folder: Path) -> None:
 def test_compression_that_unpacks_more_than_is_asked_for(folder: Path, method: int) -> None:
     with zipfile.ZipFile(folder / "a.zip", "w", method) as archive:
         archive.writestr("x", bytes(50 << 20))
-    refused(folder / "a.zip", "compressed in a way")
+    refused(folder / "a.zip", "uses a compression method other than deflate")

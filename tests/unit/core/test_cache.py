@@ -33,7 +33,7 @@ def test_the_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_a_home_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUNGFISH_CACHE", "~nobody-of-this-name/cache")
-    with pytest.raises(UsageError, match="'~nobody-of-this-name/cache', which names a user without a home folder"):
+    with pytest.raises(UsageError, match="'~nobody-of-this-name/cache'; that user has no home folder"):
         cache_path()
 
 
@@ -43,7 +43,7 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("LUNGFISH_CACHE")
     monkeypatch.setattr(platformdirs, "user_cache_dir", homeless)
-    with pytest.raises(UsageError, match=r"no place for the cache\nSet LUNGFISH_CACHE"):
+    with pytest.raises(UsageError, match=r"no home folder to put the cache in\nSet LUNGFISH_CACHE"):
         cache_path()
 
 
@@ -60,7 +60,7 @@ def test_one_that_is_deleted_while_a_process_writes_is_made_again_with_its_marke
 def test_a_folder_of_its_name_that_is_somebodys_is_told(cache: Path) -> None:
     (cache / "mine").mkdir(parents=True)
     cache_folder()
-    assert advice_on_cache().startswith(f"{cache} was not made by Lungfish")
+    assert advice_on_cache().startswith(f"{cache} was not created by Lungfish")
     assert [path.name for path in cache.parent.iterdir()] == [FOLDER]
 
 

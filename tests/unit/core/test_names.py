@@ -5,7 +5,7 @@ from lungfish.core.names import IN_SHORT, choose, in_short, plural, printable
 
 
 def test_a_misspelt_name_gets_the_close_ones() -> None:
-    with pytest.raises(UnknownNameError, match="no fruit is called 'aple'") as caught:
+    with pytest.raises(UnknownNameError, match="unknown fruit: 'aple'") as caught:
         choose("aple", iter(["apple", "maple", "pear"]), "fruit")
     assert caught.value.hint == "Did you mean maple or apple?"
 

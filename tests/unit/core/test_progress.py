@@ -3,6 +3,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(stderr_listeners()[0], Bars)
     assert isinstance(stderr_listeners("plain")[0], Lines)
     assert stderr_listeners("none") == ()
-    with pytest.raises(UnknownNameError, match="no way to show progress is called 'jsno'\nDid you mean json"):
+    with pytest.raises(UnknownNameError, match="unknown progress format: 'jsno'\nDid you mean json"):
         stderr_listeners("jsno")
 
 
@@ -150,6 +151,7 @@ def test_every_event_is_a_line_of_json(capsys: pytest.CaptureFixture[str], monke
             "images_per_s": 100.4,
             "data_wait": 0.02,
             "seconds": 2.0,
+            "val_top1_before": None,
         },
         {"event": "logged", "text": "two\nlines"},
         {"event": "warned", "text": "caf\u00e9"},
@@ -160,9 +162,13 @@ def test_every_event_is_a_line_of_json(capsys: pytest.CaptureFixture[str], monke
 def test_epochs_and_warnings_in_words(way: type, capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(way())
     progress.emit(EPOCH)
+    progress.emit(replace(EPOCH, epoch=1, val_top1=0.2, val_top1_before=0.8, data_wait=0.25))
     progress.warn("the disk is nearly full")
+    rest = "loss 0.500 in training, 0.250 on validation; 100 photos/s"
     assert " ".join(capsys.readouterr().err.split()) == (
-        "finetune: epoch 1 of 4: loss 0.500, validation 0.250 and 87.5 % right; 100 images/s, 2 % waiting "
+        f"finetune: epoch 1 of 4, 87.5 % of validation photos right; {rest} "
+        f"finetune: epoch 2 of 4, 20.0 % of validation photos right (before this stage: 80.0 %); {rest}, "
+        "25 % of the time waiting for them "
         "the disk is nearly full"
     )
 

@@ -103,7 +103,7 @@ def test_what_anybody_uses_stays(cache, mine):
     del first
     make_room(mine, 3_000_000)
     assert left(cache) == [OLD]
-    with pytest.raises(StorageError, match=r"0.003 GB are free"):
+    with pytest.raises(StorageError, match=r"only 0.003 GB are available"):
         make_room(mine, 3_000_001)
     assert bytes_available(cache / OLD) == 4_000_000  # its own bytes are not in its way
     del second
@@ -165,7 +165,7 @@ def test_without_filelock_what_has_a_lock_stays(cache, mine, monkeypatch):
 
 def test_what_never_fits_is_refused_before_anything_is_deleted(cache, mine):
     with pytest.raises(
-        StorageError, match=r"activations take 0.005 GB; 0.004 GB are free in .*activations or allowed"
+        StorageError, match=r"activations need 0.005 GB, but only 0.004 GB are available in .*activations, after"
     ) as caught:
         make_room(mine, 5_000_000)
     assert "LUNGFISH_CACHE_GB" in caught.value.hint

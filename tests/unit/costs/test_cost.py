@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lungfish.architecture import NAMED, Arch, lower
 from lungfish.core.errors import UnknownNameError
 from lungfish.costs import cost
+from lungfish.nn import build
 
 V1, V2, B0 = (NAMED[name] for name in ("mobilenet_v1", "mobilenet_v2", "efficientnet_b0"))
 MAP_112 = 112 * 112
@@ -85,7 +86,7 @@ def test_bytes_moved_by_hand() -> None:
 
 
 def test_an_unknown_precision() -> None:
-    with pytest.raises(UnknownNameError, match="no precision is called 'fp8'"):
+    with pytest.raises(UnknownNameError, match="unknown precision: 'fp8'"):
         cost(B0, "fp8")  # type: ignore[arg-type]
 
 
@@ -129,3 +130,13 @@ def test_scaling_up_never_lowers_cost(
 def test_memory_grows_with_resolution_and_phi() -> None:
     peaks = [cost(B0.scale(phi=phi / 4)).peak_activation_bytes for phi in range(20)]
     assert peaks == sorted(peaks)
+
+
+def test_names_and_networks_cost_what_their_architecture_costs() -> None:
+    arch = NAMED["mobilenet_v1"].scale(width=0.25)
+    assert cost("mobilenet_v1:width=0.25") is cost(arch)
+    assert cost(build(arch.with_classes(7), seed=0)) == cost(arch.with_classes(7))
+
+
+def test_a_printed_cost_leaves_the_layers_out() -> None:
+    assert len(repr(cost("efficientnet_b7"))) < 400

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,41 @@ def test_folders_beside_split_folders(tmp_path, write_classes):
     (tmp_path / "annotations" / "boxes.json").write_text("{}")
     assert len(open_photos(tmp_path).photos) == 4
     write_classes(tmp_path, {"more": 1})
-    with pytest.raises(PhotosError, match="others with photos: more"):
+    with pytest.raises(PhotosError, match="with other folders of photos: more"):
         open_photos(tmp_path)
+
+
+DEEPER_CLASSES = [
+    {"summer/shoes": 1, "winter/pants": 1},
+    {"summer/shoes": 1, "summer/pants": 1, "winter/shoes": 1, "winter/pants": 1},
+    {"summer/shoes": 1, "summer/2023": 1, "winter/shoes": 1, "winter/t-shirts": 1},
+    {f"{split}/{name}": 1 for split in ("train", "test") for name in ("summer/shoes", "winter/pants")},
+]
+PRIVATE_FOLDERS = [
+    {"shoes": 1, "pants/winter": 1, "pants/summer": 1},  # photos in a class folder itself
+    {"shoes/2023": 1, "shoes/2024": 1, "pants/2023": 1, "pants/2024": 1},
+    {"shoes/2024-05 trip": 1, "pants/IMG_001": 1},
+    {"shoes/May": 1, "shoes/june": 1, "pants/June": 1},
+    {"shoes/images": 1, "pants/images": 1, "hats/All Photos": 1},
+    {"shoes/nike": 1, "pants/100CANON": 1},  # not all have names, and none is in both classes
+    {"shoes/nike/left": 1, "pants/levis": 1},
+    {"summer/shoes": 1, "winter/shoes": 1},  # one class alone
+]
+
+
+@pytest.mark.parametrize("folders", DEEPER_CLASSES)
+def test_folders_in_the_class_folders_that_look_like_the_classes(tmp_path, write_classes, folders):
+    photos = open_photos(write_classes(tmp_path, folders))
+    assert photos.labels == ("summer", "winter")
+    (warning,) = photos.warnings
+    assert re.match(
+        r"the classes are the top-level folders: summer, winter\. If .*\(.*shoes.*\), move those up", warning
+    )
+
+
+@pytest.mark.parametrize("folders", PRIVATE_FOLDERS)
+def test_folders_in_the_class_folders_that_are_anybodys(tmp_path, write_classes, folders):
+    assert open_photos(write_classes(tmp_path, folders)).warnings == ()
 
 
 def test_split_folders_of_files_without_suffix(tmp_path, write_classes):
@@ -97,7 +131,7 @@ def test_junk_is_ignored_and_strange_files_are_named(tmp_path, write_classes):
     photos = open_photos(tmp_path)
     assert names(photos) == ["cat/000.png", "dog/000.png"]
     assert photos.skipped == (
-        SkippedFile("cat/raw.cr2", ".cr2 is not a kind of picture that can be read"),
+        SkippedFile("cat/raw.cr2", ".cr2 is not a supported picture format"),
         SkippedFile("stray.png", "not in a class folder"),
     )
     assert photos.warnings == ("1 folder holds no photos: empty",)
@@ -143,7 +177,7 @@ def test_one_class_that_holds_the_classes(tmp_path, write_classes):
 
 def test_a_flat_folder_offers_a_table(tmp_path, write_classes):
     write_classes(tmp_path, {".": 2})
-    with pytest.raises(PhotosError, match="no class folders") as error:
+    with pytest.raises(PhotosError, match="not in class folders") as error:
         open_photos(tmp_path)
     assert error.value.hint.endswith("image,label\n000.png,CLASS\n001.png,CLASS")
     (tmp_path / "labels.csv").write_text("image,label")
@@ -194,7 +228,7 @@ def test_links_out_of_the_tree_are_followed_once_if_wanted(tmp_path, write_class
     (inside / "adog").symlink_to(inside / "cat")
     photos = open_photos(inside, follow_links=True)
     assert names(photos) == ["cat/000.png", "dog/000.png", "dog/001.png"]
-    assert photos.skipped == (SkippedFile("adog", "a link to a folder that is read already"),)
+    assert photos.skipped == (SkippedFile("adog", "a link to a folder that is already read"),)
 
 
 def test_links_out_of_the_tree_are_skipped_counted_and_named(tmp_path, write_classes):
@@ -206,7 +240,7 @@ def test_links_out_of_the_tree_are_skipped_counted_and_named(tmp_path, write_cla
     photos = open_photos(inside)
     assert names(photos) == ["cat/000.png", "dog/000.png"]
     reason = "a link that leads outside the folder"
-    read = SkippedFile("dog/more", "a link to a folder that is read already")
+    read = SkippedFile("dog/more", "a link to a folder that is already read")
     assert set(photos.skipped) == {read, *(SkippedFile(name, reason) for name in ("root", "bird", "cat/bird.png"))}
     (warning,) = photos.warnings
     assert warning.startswith("skipped 3 links that lead outside the folder: bird, cat/bird.png, root (add --follow-")
@@ -238,7 +272,9 @@ def test_a_file_address_is_a_path(tmp_path, write_classes):
         photos = open_photos(address)
         assert names(photos) == ["cat/000.png", "dog/000.png"]
         assert [skipped.file for skipped in photos.skipped] == ["out"]
-    with pytest.raises(PhotosError, match=r"file://server/photos names a file of the machine 'server'\nWrite file:///"):
+    with pytest.raises(
+        PhotosError, match=r"file://server/photos names a file on another machine, 'server'\nWrite file:///"
+    ):
         open_photos("file://server/photos")
 
 

@@ -162,7 +162,7 @@ def test_parquet(hub, opened, server, reply, tmp_path):
     assert shoes["splits"] == ["train"] * 5 + ["val"] * 2
     assert shoes["truth"] == [0, 1, 1, 0, 1, 1, 0]
     assert shoes["read"] == ["a 0", "a 1", "a 2", "b 0", "b 1", "c 0", "c 1"]
-    assert shoes["warnings"] == ["the split test is left out: it has no labels"]
+    assert shoes["warnings"] == ["the split test is skipped: it has no labels"]
     assert pinned == shoes
     assert "holds csv files, not photos" in text["message"]
     assert script["error"] == "photos"
@@ -254,7 +254,7 @@ def test_names(text, parts):
 
 @pytest.mark.parametrize("text", ["hf:", "hf:../x", "hf:a/b/c", "hf:a/b@", "hf:a/b:", "hf:a b", "hf:\x1b[2J"])
 def test_names_that_are_none(text):
-    with pytest.raises(PhotosError, match="no data set on the Hugging Face hub"):
+    with pytest.raises(PhotosError, match="not the name of a data set on the Hugging Face hub"):
         open_photos(text)
 
 

@@ -98,7 +98,7 @@ def test_without_room_each_photo_is_fetched_alone(memory, loads, monkeypatch):
     monkeypatch.setenv("LUNGFISH_CACHE_GB", "1e-9")
     fill(memory, [f"{label}/{i}.jpg" for label in ("ant", "bee") for i in range(9)])
     photos = open_photos("memory://bucket")
-    assert "each is fetched whenever it is read" in photos.warnings[-1]
+    assert "each is fetched again whenever it is read" in photos.warnings[-1]
     assert len(contents(photos)) == 18
     assert loads == [1] * 18
 
@@ -249,7 +249,7 @@ def test_addresses_that_are_refused():
         open_photos("http://192.0.2.1/photos/")
     with pytest.raises(PhotosError, match="chains several file systems"):
         open_photos("zip://*::memory://a.zip")
-    with pytest.raises(UnknownNameError, match="no file system is called 's4'"):
+    with pytest.raises(UnknownNameError, match="unknown file system: 's4'"):
         open_photos("s4://bucket/photos")
 
 

@@ -76,7 +76,7 @@ def test_too_few_scenes_of_a_class_are_divided_with_a_warning(many, lengths):
     whole = len(lengths) == 3
     assert min(cats[split] for split in ("train", "val", "test")) >= 1
     assert cats["train"] >= 10
-    told = "too few scenes to keep each in one split: cat; divided within scenes, so figures read high"
+    told = "too few scenes to keep each in one split: cat; divided within scenes, so the figures are too optimistic"
     assert assigned.warnings == (() if whole else (told,))
     dogs = np.array(assigned.splits[20:]).reshape(-1, 4)
     assert (dogs == dogs[:, :1]).all()
@@ -116,8 +116,13 @@ def test_a_photo_that_bridges_two_scenes_moves_nothing_and_is_reported(record, m
     assert list(assigned.splits[:12]) == splits
     assert assigned.splits[12] == "train"
     bridge, across = assigned.warnings
-    assert bridge == "1 new photo belongs to photos of one scene in two splits; nothing was moved: x/new (joins train)"
-    assert across.endswith("different sides, so figures read high: cat/00000 (train) and cat/00002 (test)")
+    assert (
+        bridge
+        == "1 new photo belongs to a scene whose photos are in two splits; nothing was moved: x/new (joins train)"
+    )
+    assert across.endswith(
+        "different splits, so the figures are too optimistic: cat/00000 (train) and cat/00002 (test)"
+    )
     copied = divide(records, [0, 1, 2, 12], saved=saved_split(rows_of(old, splits)), copies=[(2, 12)])
     assert (copied.splits[12], copied.reasons[12]) == ("test", "with cat/00002"), "a copy is a closer tie"
 
@@ -130,7 +135,7 @@ def test_a_given_split_is_kept_and_its_scenes_are_told(many):
         records[i] = type(records[i])(type(records[i].photo)(f"v/{i}", records[i].photo.label, "val"), records[i].seen)
     assigned = divide(records, [0, 1])
     assert list(assigned.splits) == ["train", "test", "val", "train", "train", "train"] * 2
-    assert "1 pair of photos of one scene is on different sides" in assigned.warnings[0]
+    assert "1 pair of photos of one scene is in different splits" in assigned.warnings[0]
 
 
 def test_an_automatic_split_yields_to_a_given_one_and_says_so(record):
@@ -141,7 +146,7 @@ def test_an_automatic_split_yields_to_a_given_one_and_says_so(record):
     assigned = divide(records, saved=saved)
     assert list(assigned.splits) == ["train", "test", "val"] * 4
     assert assigned.warnings[0].startswith(
-        "4 photos that the previous bundle was tested on train now, as given: train/0"
+        "4 test photos of the previous bundle are training photos now, by the given split: train/0"
     )
     asked = divide(records, saved=saved_split(rows_of(records, ["test", "train", "val"] * 4)))
     assert list(asked.splits) == ["test", "train", "val"] * 4

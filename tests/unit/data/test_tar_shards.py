@@ -77,11 +77,11 @@ def test_a_pattern(tmp_path, monkeypatch, pattern):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("a-{5..3}.tar", "stands for 0 files"),
+        ("a-{5..3}.tar", "matches 0 files"),
         ("a-{0..999999999}.tar", "1,000,000,000 files"),
         ("a-{0..99999}{0..9}.tar", "1,000,000 files"),
         ("a-{0..9}.jpg", "neither"),
-        ("pipe:curl https://example.com/a.tar", "a command, and none is ever run"),
+        ("pipe:curl https://example.com/a.tar", "a command; Lungfish runs none"),
     ],
 )
 def test_names_that_are_refused(pattern, message):
@@ -214,7 +214,7 @@ def test_compressed_shards(tmp_path):
     with tarfile.open(tmp_path / "packed.tar", "w:gz") as tar:
         tar.add(tmp_path / "plain.tar", "0001.jpg")
     photos = open_photos(tmp_path)
-    assert reason(photos, "packed.tar") == "compressed: a photo cannot be read alone; decompress it first"
+    assert reason(photos, "packed.tar") == "compressed, so single photos cannot be read; decompress it first"
     with pytest.raises(PhotosError, match="not a folder, a CSV, a Parquet or a tar file"):
         open_photos((tmp_path / "plain.tar").rename(tmp_path / "plain.tgz"))
 

@@ -42,8 +42,8 @@ def test_every_figure_is_the_manifests(trained: Any) -> None:
     manifest, card = manifest_of(trained), (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     values = json.loads(manifest.to_json())
     assert f"Top-1 {100 * values['test']['top1']:.1f} % on {values['test']['n']} test photos" in card
-    assert f"Answers below {values['thresholds']['known']:.2f}" in card
-    assert f"`{values['default']}` is the artifact to use" in card
+    assert f"An answer below {values['thresholds']['known']:.2f}" in card
+    assert f"`{values['default']}` is the file to use" in card
     for row in values["artifacts"]:
         assert f"| {row['file']} | {row['precision']} | {row['bytes']:,} | {100 * row['top1']:.1f} %" in card
     for label in values["labels"]:
@@ -56,13 +56,13 @@ def test_the_test_photos_are_promised_no_more_than_was_kept(trained: Any) -> Non
     """Cross-validation of few photos uses them, and a given split may leak them."""
     card = " ".join((trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8").split())
     assert "used for nothing else" not in card
-    assert "If `report.html` warns of copies or groups on different sides" in card
-    assert "If it shows a cross-validation, that figure was taken over all photos" in card
+    assert "If `report.html` warns of copies or groups in different" in card
+    assert "A cross-validation figure, if shown, is over all photos, test photos included" in card
 
 
 def test_few_test_photos_do_not_stand_alone(trained: Any) -> None:
     card = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "\nThat is few: over all 60 photos, each answered by a head that did not see it, " in card
+    assert "\nThat is few: in cross-validation over all 60 photos, " in card
     assert "The threshold was chosen by cross-validation over all photos, test photos" in card
     assert trained.ended.json["notes"] == [line for line in card.splitlines() if line.startswith("That is few")]
 
@@ -70,8 +70,8 @@ def test_few_test_photos_do_not_stand_alone(trained: Any) -> None:
 def test_what_a_card_says_beside_its_figures(trained: Any) -> None:
     none = SupportingFigures(Threshold(0.0, 0.95, 0, 0, 18, "none"), None, Metrics(0.9, 0.9, 0.1, (0.596, 0.982), 10))
     card = model_card(manifest_of(trained), ENTRY, "A head", none)
-    assert "- There is no threshold for “none of these”: it takes answers to 50 photos" in card
-    assert "should be read as" not in card
+    assert "- There is no “none of these” threshold, so every answer counts as known: it needs 50 photos" in card
+    assert 'means "none of these"' not in card
     assert "\nOf your 10 validation photos it gets 9 right, 90.0 % (95 % interval 59.6–98.2 %); choices" in card
     assert "That is few" not in card
 
@@ -109,7 +109,7 @@ def test_the_hash_in_the_notice_is_that_of_the_file() -> None:
         ("mit", "Permission is hereby granted, free of charge"),
         ("BSD-3-Clause", "Redistributions in binary form must reproduce"),
         ("CC0-1.0", "https://spdx.org/licenses/CC0-1.0.html"),
-        ("NOASSERTION", "does not say what may be done"),
+        ("NOASSERTION", "Their publisher states no license"),
     ],
 )
 def test_each_license_has_its_text_or_its_place(license_id: str, words: str) -> None:

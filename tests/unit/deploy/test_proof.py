@@ -17,7 +17,7 @@ from lungfish.deploy import proof as module
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import LabelledPhotos, Proof, artifact_rows, check_parity, choose_default, prove
 from lungfish.evaluation.metrics import score
-from lungfish.export.artifact import Artifact
+from lungfish.exporters.artifact import Artifact
 from lungfish.runtime.artifact import ArtifactRow, Latency
 from lungfish.runtime.preprocessing import Preprocessing
 
@@ -71,7 +71,7 @@ def test_an_altered_weight_fails(
     (tensor,) = (each for each in model.graph.initializer if each.name == name)
     tensor.CopyFrom(numpy_helper.from_array(damage(numpy_helper.to_array(tensor)), name))
     onnx.save(model, artifact.path)
-    with pytest.raises(Exception, match=r"model\.onnx computes something else|not finite") as caught:
+    with pytest.raises(Exception, match=r"model\.onnx does not compute the same|not finite") as caught:
         check_parity(classifier, artifact, pixels)
     assert caught.value.exit_code == 1  # type: ignore[attr-defined]
 
@@ -79,7 +79,9 @@ def test_an_altered_weight_fails(
 def test_the_reason_names_file_value_and_limit(classifier: Classifier, pixels: np.ndarray, tmp_path: Path) -> None:
     artifact = classifier.write(tmp_path)
     classifier.network.classifier.bias.data[0] += 1
-    with pytest.raises(ParityError, match=r"model\.onnx .* differ by 0\.\d+, allowed is 0\.0001\n.*lungfish doctor"):
+    with pytest.raises(
+        ParityError, match=r"model\.onnx .* differ by 0\.\d+, at most 0\.0001 is allowed\n.*lungfish doctor"
+    ):
         check_parity(classifier, artifact, pixels)
 
 
@@ -130,7 +132,7 @@ def proof_of(val_wrong: int, test_wrong: int) -> Proof:
     [
         (10, "pass", "", "model-int8.onnx"),
         (12, "pass", "", "model-int8.onnx"),  # exactly one point
-        (13, "fail", "1.5 points under fp32 on validation; allowed are 1", "model.onnx"),
+        (13, "fail", "1.5 points below fp32 on validation photos; at most 1 is allowed", "model.onnx"),
         (0, "pass", "", "model-int8.onnx"),  # better than fp32
     ],
 )

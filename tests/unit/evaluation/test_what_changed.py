@@ -53,7 +53,7 @@ def test_verdicts_overall_and_by_class():
         "verdict": WORSE,
     }
     assert changes((40, 0, 9, 1)).verdict == BETTER
-    assert "By class: better on class-0; worse on class-1; cannot tell on the other 1 class." in notes(changed)
+    assert "By class: better on class-0; worse on class-1; cannot tell for the other 1 class." in notes(changed)
 
 
 def test_answers_of_a_class_that_one_does_not_know_are_wrong():
@@ -64,8 +64,10 @@ def test_answers_of_a_class_that_one_does_not_know_are_wrong():
     changed = what_changed(shared, truth, truth, np.array([0, ELSEWHERE, ELSEWHERE, 1]), against)
     assert (changed.overall, changed.answered_added) == (Pairs(2, 2, 0, 0), 2)
     text = " ".join(notes(changed))
-    assert "New class: pants. The new bundle answers so for 2 photos of other classes, which counts as wrong." in text
-    assert "3 photos are of classes that only one knows and are left out." in text
+    assert (
+        "New class: pants. The new bundle predicts them for 2 photos of other classes, which counts as wrong." in text
+    )
+    assert "3 photos of classes that only one bundle knows are left out." in text
 
 
 def test_the_headline_says_it_in_one_sentence():
@@ -78,7 +80,7 @@ def test_the_headline_says_it_in_one_sentence():
 
 def test_no_photo_and_no_class_left():
     none = changes((0, 0, 0, 0), against=Against("old", trained_on=7))
-    assert headline(none).endswith("7 photos of shared classes were trained on by one of the bundles.")
+    assert headline(none).endswith("7 photos of shared classes were training photos of one of the bundles.")
     assert (none.verdict, none.macro, none.to_json()["overall"]["old_top1"]) == (CANNOT_TELL, None, None)
     assert "no class in common" in headline(changes())
 
@@ -96,7 +98,7 @@ def test_the_gate_names_the_class_with_its_figures():
     changed = changes((40, 8, 0, 2), (50, 2, 2, 5), (10, 1, 0, 0))  # in the others too few differ to count as tests
     (row,) = worse_classes(changed)
     assert failure(row) == (
-        "class-0 is worse: 40 of 50 photos right, the baseline has 48 (8 lost, 0 gained; p = 0.0039, corrected)"
+        "class-0 is worse: 40 of 50 photos right, with the baseline 48 (8 lost, 0 gained; p = 0.0039, corrected)"
     )
 
 
@@ -134,6 +136,6 @@ def test_bundles_that_list_no_photos_are_named():
     changed = changes((9, 0, 0, 0), against=Against("old", unlisted=("old", "new"), trained_on=1, removed=("cap",)))
     text = " ".join(notes(changed))
     assert "old, new do not list their training photos" in text
-    assert "1 photo was trained on by one of the bundles and is left out." in text
+    assert "1 photo that one of the bundles was trained on is left out." in text
     assert "No longer known: cap." in text
     assert "old does not list its" in " ".join(notes(replace(changed, against=Against("old", unlisted=("old",)))))

@@ -76,7 +76,7 @@ def test_the_split_is_by_content_and_yields_to_a_given_one(tmp_path: Path, bundl
     assert (previous.shared, previous.split.is_automatic) == (8, True)
     assert previous.split.split(content(4), "mug/renamed") == "test"
     assert kept_in_words(previous, 12) == (
-        "Keeping the split of first, which holds 8 of 12 photos (--split none starts over)"
+        "Keeping the split of first, which lists 8 of 12 photos (--split none makes a new one)"
     )
 
 
@@ -125,6 +125,17 @@ def test_a_bundle_that_cannot_be_read_is_left_alone(
     assert told in warning
     assert str(tmp_path) not in warning, "warnings travel with the report"
     assert "\n" not in warning
+
+
+def test_a_split_without_training_photos_is_not_kept(tmp_path: Path, bundle: Write) -> None:
+    """That of a network which was trained elsewhere."""
+    rows = [SplitRow(content(i), f"cup/{i}", "cup", ("val", "test")[i % 2], "in halves") for i in range(10)]
+    bundle("exported", range(10), rows)
+    assert chosen(Target(tmp_path / "new"), range(10)) == (None, [])
+    assert chosen(Target(tmp_path / "new", previous=tmp_path / "exported"), range(10)) == (
+        None,
+        ["the split of exported is not kept: none of its photos is for training"],
+    )
 
 
 def test_a_bundle_without_its_list(tmp_path: Path, bundle: Write) -> None:

@@ -149,7 +149,7 @@ def test_another_folder_in_the_place_of_the_bundle_stays(old: Path, new: Path, e
         old.rename(tmp_path / "moved")
         old.mkdir() if empty else shutil.copytree(tmp_path / "moved", old)
 
-    with pytest.raises(OutputError, match=r"color-bundle is no longer the folder that it was at the start"):
+    with pytest.raises(OutputError, match=r"color-bundle was replaced by another folder while the job ran"):
         replace(old, new, meanwhile=other)
     assert names(tmp_path) == ["color-bundle", "color-bundle-2", "elsewhere", "moved"]
 

@@ -85,5 +85,5 @@ def test_what_cannot_be_known_is_said(photos: Path, descriptor: Descriptor, monk
     many = prepare_dataset(
         open_photos(photos), RULE, None, DatasetOptions(None, 10, open_descriptor=lambda: descriptor), Progress()
     )
-    assert many.scenes.unknown == "they are not looked for among more than 40 photos"
+    assert many.scenes.unknown == "scenes are not searched for among more than 40 photos"
     assert many.scenes.sizes == ()

@@ -71,7 +71,7 @@ def test_nothing_is_made_yet(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("out", "relation"),
     [
-        ("data/shoes", "is the photos themselves"),
+        ("data/shoes", "is the folder of the photos"),
         ("data/shoes/boots/../bundle", "is inside the photos"),
         ("data/shoes/boots/deep/bundle", "is inside the photos"),
         ("data", "is around the photos"),
@@ -93,7 +93,7 @@ def test_links_hide_nothing(photos: Path, tmp_path: Path) -> None:
         choose_target(photos, tmp_path / "link" / "bundle", force=False)
     with pytest.raises(OutputError, match="inside the photos"):
         choose_target(tmp_path / "link", photos / "bundle", force=False)
-    with pytest.raises(OutputError, match="the photos themselves"):
+    with pytest.raises(OutputError, match="the folder of the photos"):
         choose_target(photos, tmp_path / "link", force=True)
 
 
@@ -102,7 +102,7 @@ def test_around_a_table_and_on_it(photos: Path) -> None:
     table.write_text("image,label\n")
     with pytest.raises(OutputError, match="around the photos"):
         choose_target(table, photos, force=True)
-    with pytest.raises(OutputError, match="the photos themselves"):
+    with pytest.raises(OutputError, match="the folder of the photos"):
         choose_target(table, table, force=True)
 
 
@@ -114,7 +114,7 @@ def test_what_stands_there_stays(photos: Path, tmp_path: Path) -> None:
     for content in (None, "", "{}", '{"schema": 1}'):
         if content is not None:
             (bundle / "bundle.json").write_text(content)
-        with pytest.raises(OutputError, match=r"is no bundle: --force replaces only .* valid bundle\.json"):
+        with pytest.raises(OutputError, match=r"is not a bundle: --force replaces only .* valid bundle\.json"):
             choose_target(photos, bundle, force=True)
     assert (bundle / "bundle.json").read_text() == content
     shutil.rmtree(bundle)
@@ -138,7 +138,7 @@ def test_the_first_free_name(photos: Path, write_color_bundle: Callable[..., Pat
     (here / "shoes-bundle-2").mkdir()  # somebody's own: no earlier bundle
     target = choose_target(photos, None, force=False)
     assert target == Target(here / "shoes-bundle-3", previous=first)
-    assert target.to_say() == "shoes-bundle stays as it is; the new bundle will be shoes-bundle-3"
+    assert target.to_say() == "shoes-bundle is kept; the new bundle will be shoes-bundle-3"
     second = write_color_bundle(here / "shoes-bundle-3")
     assert choose_target(photos, None, force=False) == Target(here / "shoes-bundle-4", previous=second)
     assert choose_target(photos, None, force=True) == Target(first, replaced=Identity.of(first))
@@ -190,7 +190,7 @@ def test_a_bundle_that_a_killed_process_moved_aside_is_put_back(
 
 def test_a_place_that_cannot_be(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match=r"cannot write .*file.bundle: .*\nChoose a place"):
+    with pytest.raises(StorageError, match=r"cannot write .*file.bundle: .*\nChoose a writable folder"):
         choose_target(photos, tmp_path / "file" / "bundle", force=False)
     with pytest.raises(StorageError, match="cannot write"):
         choose_target(photos, tmp_path / ("n" * 300), force=False)
@@ -215,7 +215,7 @@ def test_a_bundle_that_lacks_optional_files_may_be_replaced(photos: Path, color_
 
 
 def test_a_home_that_nobody_has(photos: Path) -> None:
-    with pytest.raises(UsageError, match=r"--out is '~nouser/x', which names a user without a home folder"):
+    with pytest.raises(UsageError, match=r"--out is '~nouser/x'; that user has no home folder"):
         choose_target(photos, Path("~nouser/x"), force=False)
     folder = photos.rename(photos.with_name("~nouser"))
     assert choose_target(folder, None, force=False).folder == Path.cwd() / "~nouser-bundle"

@@ -13,6 +13,7 @@ from lungfish.core.errors import ArchitectureError
 from lungfish.costs import cost
 from lungfish.nn import Network, build
 from lungfish.nn.blocks import InvertedResidual
+from lungfish.nn.initialization import initialize
 from lungfish.nn.layers import ConvNormAct, DropPath
 
 SIDE = 64
@@ -185,3 +186,46 @@ def test_the_flavour_is_kept_in_every_layer() -> None:
     network = build(NAMED["efficientnet_lite0"], Flavour("symmetric", 1e-5), seed=0)
     assert {m.eps for m in network.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-5}
     assert all(not m.pads_by_size for m in network.modules() if isinstance(m, nn.Conv2d))
+
+
+def test_features_before_and_after_pooling(arch: Arch) -> None:
+    network = build(arch, seed=0).eval()
+    x_nchw = torch.randn(2, 3, SIDE, SIDE + 32)
+    with torch.inference_mode():
+        unpooled = network.forward_features(x_nchw)
+        pooled = network.forward_head(unpooled, pre_logits=True)
+        assert torch.equal(network.forward_head(unpooled), network(x_nchw))
+        assert torch.equal(pooled, network.features(x_nchw))
+    assert unpooled.shape == (2, network.num_features, SIDE // 32, SIDE // 32 + 1)
+    torch.testing.assert_close(pooled, unpooled.mean((2, 3)))
+
+
+def test_a_new_classifier(arch: Arch) -> None:
+    network = build(arch, seed=0).double().eval()
+    network.labels = tuple("abcdefg")
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    torch.manual_seed(1)
+    network.reset_classifier(3, seed=5)
+    assert (network.num_classes, network.arch, network.labels) == (3, arch.with_classes(3), None)
+    assert network.classifier.weight.dtype == torch.float64
+    assert torch.equal(network.classifier.weight.float(), classifier_weight(arch, seed=5))
+    assert not network.classifier.bias.any()
+    for name, tensor in network.state_dict().items():
+        assert name.startswith("classifier.") or torch.equal(tensor, before[name])
+    assert network(torch.zeros(1, 3, SIDE, SIDE, dtype=torch.float64)).shape == (1, 3)
+
+
+def classifier_weight(arch: Arch, seed: int) -> Tensor:
+    """What the authors' initialization draws for a classifier of 3 classes alone."""
+    classifier = nn.Linear(arch.head_width, 3)
+    initialize(classifier, arch.table.initialization, torch.Generator().manual_seed(seed))
+    return classifier.weight
+
+
+@pytest.mark.parametrize("num_classes", [0, -1, 2.5])
+def test_a_classifier_of_no_classes(num_classes: int) -> None:
+    network = build(parse_arch("mobilenet_v1:width=0.25"), seed=0)
+    with pytest.raises(ArchitectureError, match=f"classes is {num_classes};") as caught:
+        network.reset_classifier(num_classes)
+    assert network.num_classes == 1000
+    assert ("pre_logits=True" in caught.value.hint) == (num_classes == 0)

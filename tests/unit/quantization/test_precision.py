@@ -29,7 +29,7 @@ def test_all_other_layers() -> None:
 
 
 def test_a_precision_that_there_is_not() -> None:
-    with pytest.raises(UsageError, match=r"precision of stem is 'int7'; allowed are fp32, int8"):
+    with pytest.raises(UsageError, match=r"precision of stem is 'int7'; it must be one of fp32, int8"):
         PrecisionMap({"stem": "int7"})
     with pytest.raises(UsageError, match=r"the other layers is 'bf16'"):
         PrecisionMap(otherwise="bf16")

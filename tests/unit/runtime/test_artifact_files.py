@@ -13,7 +13,7 @@ from PIL import Image
 from lungfish.core.errors import BundleError, UsageError
 from lungfish.core.progress import Progress
 from lungfish.deploy.proof import LabelledPhotos, artifact_rows, prove
-from lungfish.export.artifact import Artifact
+from lungfish.exporters.artifact import Artifact
 from lungfish.runtime.artifact import MAX_MODEL_FILES
 from lungfish.runtime.bundle import load
 from lungfish.runtime.bundle_files import check_files, delete_bundle, foreign_files, listed_files, read_manifest
@@ -208,11 +208,11 @@ LIES = {
     another("MODEL.halves"): "lists the same file twice",
     another("labels.txt"): "lists the same file twice",
     another("bundle.json"): "lists the same file twice",
-    without_main: r"files is .*; it must be files with 'model\.halves' among them, of the row's sha256",
-    main_of_another_hash: r"it must be files with 'model\.halves' among them, of the row's sha256",
+    without_main: r"files is .*; it must be an object with 'model\.halves' and the sha256 of the artifact",
+    main_of_another_hash: r"it must be an object with 'model\.halves' and the sha256 of the artifact",
     second_of_another_hash: r"halves/second\.bin was altered",
-    larger_together: r"it must be files of \d+ bytes together, as the row says",
-    smaller_together: r"it must be files of \d+ bytes together, as the row says",
+    larger_together: r"it must be files of \d+ bytes in total, the bytes of the artifact",
+    smaller_together: r"it must be files of \d+ bytes in total, the bytes of the artifact",
     too_many: r"it must be at most 100 files",
     no_object: r"files is \['model\.halves', .*; it must be a JSON object",
     no_row: r"halves/second\.bin is '0+.*; it must be a JSON object",

@@ -132,7 +132,7 @@ def test_finished_rows_pass_through(color_bundle: Path) -> None:
 
 
 def test_what_is_no_picture(color_bundle: Path) -> None:
-    with pytest.raises(UsageError, match=r"type int\nGive paths, bytes"):
+    with pytest.raises(UsageError, match=r"type int\nPass paths, bytes"):
         load(color_bundle).predict([5])  # type: ignore[list-item]
 
 
@@ -147,10 +147,21 @@ def test_no_pictures(color_bundle: Path) -> None:
     assert load(color_bundle).predict([]) == []
 
 
-def test_a_single_picture_is_no_list(color_bundle: Path) -> None:
-    for single in ("a.jpg", Path("a.jpg"), b"", Image.new("RGB", (1, 1)), np.zeros((1, 1, 3), np.uint8)):
-        with pytest.raises(UsageError, match="takes a list of pictures"):
-            load(color_bundle).predict(single)  # type: ignore[arg-type]
+def test_a_single_picture_gives_a_list_of_one(color_bundle: Path, tmp_path: Path) -> None:
+    path, red = tmp_path / "red.png", Image.new("RGB", (9, 9), (255, 0, 0))
+    red.save(path)
+    for single in (str(path), path, png("red"), red, np.asarray(red)):
+        assert [row.label for row in load(color_bundle).predict(single)] == ["red"]
+    (row,) = load(color_bundle).predict("gone.jpg")
+    assert (row.file, row.error) == ("gone.jpg", "no such file")
+
+
+def test_an_array_of_pictures(color_bundle: Path) -> None:
+    pictures = np.zeros((3, 9, 9, 3), np.uint8)
+    pictures[[0, 1, 2], :, :, [2, 0, 1]] = 255
+    assert [row.label for row in load(color_bundle).predict(pictures)] == ["blue", "red", "green"]
+    (row,) = load(color_bundle).predict(pictures[0, :, :, 0])
+    assert row.error == "expected uint8 [height, width, 3], got uint8 [9, 9]"
 
 
 def test_calls_out_of_range(color_bundle: Path) -> None:
@@ -177,7 +188,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"holds no bundle.json: it is not a bundle"):
+    with pytest.raises(BundleError, match=r"contains no bundle.json: it is not a bundle"):
         load(tmp_path)
 
 
@@ -331,7 +342,7 @@ def test_external_tensor_data(color_bundle: Path, rewrite: Rewrite, color_model:
     model = color_model()
     model.graph.initializer[1].data_location = 1
     model.graph.initializer[1].external_data.add(key="location", value="../../etc/passwd")
-    with pytest.raises(BundleError, match="keeps tensors in other files"):
+    with pytest.raises(BundleError, match="stores tensors in other files"):
         replace_model(color_bundle, rewrite, model.SerializeToString()).predict([])
 
 
@@ -341,18 +352,18 @@ def test_a_model_that_is_text(color_bundle: Path, rewrite: Rewrite) -> None:
 
 
 def test_another_number_of_classes(color_bundle: Path, rewrite: Rewrite, color_model: Callable[..., Any]) -> None:
-    with pytest.raises(BundleError, match=r"gives 2 classes; bundle.json says 8 px and 3 classes"):
+    with pytest.raises(BundleError, match=r"returns 2 classes; bundle.json says 8 px and 3 classes"):
         replace_model(color_bundle, rewrite, color_model(["red", "blue"]).SerializeToString()).predict([])
 
 
 def test_another_order_of_classes(color_bundle: Path, rewrite: Rewrite, color_model: Callable[..., Any]) -> None:
-    with pytest.raises(BundleError, match=r"the labels inside model.onnx are not those of the bundle"):
+    with pytest.raises(BundleError, match=r"the labels metadata of model\.onnx does not match the bundle"):
         replace_model(color_bundle, rewrite, color_model(["blue", "red", "green"]).SerializeToString()).predict([])
 
 
 def test_another_resize_rule(color_bundle: Path, rewrite: Rewrite) -> None:
     rewrite(color_bundle, lambda manifest: manifest["preprocess"].update(interpolation="bilinear"))
-    with pytest.raises(BundleError, match=r"the preprocess inside model.onnx"):
+    with pytest.raises(BundleError, match=r"the preprocess metadata of model.onnx does not match"):
         load(color_bundle).predict([])
 
 
@@ -362,7 +373,7 @@ def test_values_that_are_no_probabilities(
     model = color_model()
     model.graph.node[-1].op_type = "Relu"
     del model.graph.node[-1].attribute[:]
-    with pytest.raises(BundleError, match="for probabilities"):
+    with pytest.raises(BundleError, match=r"returned probabilities from .*; 0 to 1 are allowed"):
         replace_model(color_bundle, rewrite, model.SerializeToString()).predict([png("red")])
 
 

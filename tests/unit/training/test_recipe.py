@@ -36,17 +36,17 @@ def test_toml_round_trip(recipe: Recipe, tmp_path: Path) -> None:
 def test_absent_keys_keep_the_default(tmp_path: Path) -> None:
     """But the name is the file's."""
     assert read_recipe(written(tmp_path, "folds = 3\n")) == replace(Recipe(), name="recipe", folds=3)
-    assert read_recipe(written(tmp_path, 'name = "probe"\n')) == Recipe()
+    assert read_recipe(written(tmp_path, 'name = "custom"\n')) == Recipe()
 
 
 def test_by_name() -> None:
-    assert read_recipe("probe") == Recipe()
-    with pytest.raises(UnknownNameError, match=r"no recipe is called 'prob'\nDid you mean probe\?"):
+    assert read_recipe("probe") == Recipe.read("probe") == Recipe(name="probe")
+    with pytest.raises(UnknownNameError, match=r"unknown recipe: 'prob'\nDid you mean probe\?"):
         read_recipe("prob")
 
 
 def test_an_unknown_key(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"no setting of a recipe is called 'penalty'\nDid you mean penalties\?"):
+    with pytest.raises(UnknownNameError, match=r"unknown setting of a recipe: 'penalty'\nDid you mean penalties\?"):
         read_recipe(written(tmp_path, "penalty = [1.0]"))
 
 
@@ -94,6 +94,40 @@ def test_out_of_range(tmp_path: Path, text: str) -> None:
     key = text.partition(" ")[0]
     with pytest.raises(UsageError, match=rf"recipe: {key} is .*allowed are"):
         read_recipe(written(tmp_path, text))
+
+
+def test_python_is_checked_as_a_file_is(tmp_path: Path) -> None:
+    for wrong in ({"folds": "5"}, {"folds": True}, {"penalties": 0.1}, {"minutes": "10"}, {"imbalance": 0.5}):
+        (key, value), *_ = wrong.items()
+        with pytest.raises(UsageError) as in_python:
+            Recipe(**wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError) as in_file:
+            read_recipe(written(tmp_path, f"{key} = {str(value).lower() if value is True else repr(value)}"))
+        assert in_python.value.message == in_file.value.message
+    with pytest.raises(UsageError, match=r"epochs is 2\.5; for example 0 is allowed"):
+        Finetune(epochs=2.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [3, {"epochs": 4}, Full()])
+def test_a_stage_of_another_kind(value: object) -> None:
+    with pytest.raises(UsageError, match=r"finetune is .*; it must be a table \[finetune\].*lf\.Finetune"):
+        Recipe(finetune=value)  # type: ignore[arg-type]
+
+
+def test_a_list_is_taken_for_a_tuple() -> None:
+    assert Recipe(penalties=[1.0, 0.1]).penalties == (1.0, 0.1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), OTHER])
+def test_repr_makes_it_again(recipe: Recipe) -> None:
+    shown = repr(recipe)
+    assert eval(shown, {"Recipe": Recipe, "Finetune": Finetune, "Full": Full}) == recipe
+    assert "epochs" not in shown or recipe.name == "scratch"  # defaults are left out
+
+
+def test_a_recipe_is_read_as_it_is(tmp_path: Path) -> None:
+    assert read_recipe(OTHER) is OTHER
+    assert read_recipe(Path(written(tmp_path, OTHER.to_toml()))) == OTHER
 
 
 def test_a_class_weight_that_is_none_of_the_three(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def handle_sigterm() -> Iterator[Callable[[Handlers | signal.Handlers], object]]
 def test_a_token_that_was_stopped_is_obeyed_at_the_end_too() -> None:
     token = StopToken()
     assert not StopsBetweenSteps(token).asked
-    with pytest.raises(StoppedError, match="as was asked for"), StopsBetweenSteps(token):
+    with pytest.raises(StoppedError, match="was stopped on request"), StopsBetweenSteps(token):
         token.stop()
 
 

@@ -68,7 +68,7 @@ def test_a_row_and_its_defaults() -> None:
         ("crop_fraction", "nan", "0.5 to 1"),
         ("bytes", "1.5", "a whole number"),
         ("bytes", "0", "a positive number"),
-        ("arch", '"mobilenet_v9"', "no architecture is called 'mobilenet_v9'"),
+        ("arch", '"mobilenet_v9"', "unknown architecture: 'mobilenet_v9'"),
         ("arch", '"mobilenet_v2:width=0"', "an architecture: .*width"),
         ("name", '"mobilenet_v2"', "ARCH.TAG"),
         ("name", '"efficientnet_b0.in1k"', "ARCH.TAG"),

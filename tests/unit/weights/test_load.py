@@ -141,5 +141,5 @@ def test_build_from_a_bundle_takes_its_flavour(color_bundle: Path, rewrite: Call
 def test_build_from_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         lf.build(small(), tmp_path / "absent.safetensors")
-    with pytest.raises(UnknownNameError, match="no set of weights is called 'lite'"):
+    with pytest.raises(UnknownNameError, match="unknown set of weights: 'lite'"):
         lf.build(small(), "lite")

@@ -67,9 +67,9 @@ def test_a_service_that_fails_is_a_warning(services: Any, reply: Any) -> None:
     found = search_online("mobilenet_v2")
     assert [replace(row, next_command="") for row in found.rows] == search_catalogue("mobilenet_v2")
     hub, github = found.warnings
-    assert hub.startswith("the Hugging Face hub was left out: ")
+    assert hub.startswith("the Hugging Face hub was skipped: ")
     assert "rate limit" in hub
-    assert github.startswith("GitHub was left out: ")
+    assert github.startswith("GitHub was skipped: ")
     assert "cannot be reached" in github
 
 
@@ -110,4 +110,4 @@ def test_the_command(services: Any, lungfish: Callable[..., Any]) -> None:
     services.github.stop()
     ended = lungfish("weights", "search", "mobilenet_v2", "--online")
     assert (ended.code, len(ended.err.splitlines())) == (0, 1)
-    assert ended.err.startswith("GitHub was left out: ")
+    assert ended.err.startswith("GitHub was skipped: ")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import lungfish as lf
+from lungfish.architecture import parse_arch
 from lungfish.core.errors import UnknownNameError, UsageError
 from lungfish.workflows.compare import Timing, compare
 
@@ -83,3 +85,30 @@ def test_a_misspelt_yardstick() -> None:
     with pytest.raises(UnknownNameError) as caught:
         compare(["torchvision:resnet5"])
     assert "resnet50" in caught.value.hint
+
+
+def test_networks_and_architectures_compare_like_names() -> None:
+    arch = parse_arch("mobilenet_v1:width=0.25")
+    rows = lf.compare("mobilenet_v1:width=0.25", arch, lf.build(arch, seed=0))
+    assert rows == tuple(compare(["mobilenet_v1:width=0.25"])) * 3
+    heading, line, *_ = repr(rows).splitlines()
+    assert heading.split() == ["network", "px", "M", "params", "M", "MACs", "peak", "MB", "top-1"]
+    assert line.split() == ["mobilenet_v1:width=0.25", "224", "0.47", "41.0", "1.20", "49.8"]
+    with pytest.raises(UsageError, match="nothing to compare"):
+        lf.compare()
+
+
+def test_latency_stands_in_the_table() -> None:
+    rows = lf.compare(TINY[0], latency=True, threads=1)
+    assert rows[0].latency_ms is not None
+    assert repr(rows).splitlines()[0].endswith("p50 ms  p95 ms")
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v3_large", "vgg16"])
+def test_a_network_of_torchvision_is_pointed_to(name: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        compare(["mobilenet_v2", name])
+    assert caught.value.hint.endswith(f"To compare with torchvision's: torchvision:{name}")
+    with pytest.raises(UnknownNameError) as caught:
+        compare(["mobilenet_v2", "ghostnet"])
+    assert "torchvision" not in caught.value.hint

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lungfish.architecture import parse_arch
 from lungfish.core.errors import OutputError, UnknownNameError
+from lungfish.nn import build
 from lungfish.workflows.describe import describe
 
 KEYS = {"name", "params", "macs", "blocks", "resolution_px", "peak_activation_bytes", "layers"}
@@ -39,3 +41,12 @@ def test_nothing_is_written_under_a_wrong_name(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError):
         describe("mobilenet_v3", plot=tmp_path / "v3.svg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_prints_as_its_table_and_figures(tmp_path: Path) -> None:
+    arch = parse_arch("mobilenet_v2:resolution=96")
+    description = describe(arch)
+    assert describe(build(arch, seed=0), plot=str(tmp_path / "v2.svg")) == description == describe(arch.name)
+    printed = repr(description)
+    assert printed.startswith(str(arch))
+    assert f"multiply-adds                  {description.cost.macs:,}\n" in printed

@@ -21,7 +21,7 @@ from lungfish.workflows.dry_run import JobPlan
 from lungfish.workflows.train import train
 
 FEW = Problem("too_few", "'one' has 1 photo", ("one",), stops=True, rule="each needs two", fix="Add some.")
-UNTIMED = "not timed with fewer than 500 training photos, not in the estimate"
+UNTIMED = "not in the estimate, with fewer than 500 training photos"
 TYPO = Problem("typo", "class 'a\x1bb' is a typo?", ("a\x1bb",))
 
 
@@ -53,16 +53,34 @@ def test_problems_of_one_kind_share_their_advice() -> None:
         "           Add some.\n"
         "  warning  class 'a\\x1bb' is a typo?\n"
     ) in lines
-    assert lines.endswith("The job would stop here.")
+    assert lines.endswith("The job would stop here; nothing would be trained.")
     assert plan(FEW).stops
     assert not plan(TYPO).stops
+
+
+def test_a_class_with_too_few_photos_is_named_once() -> None:
+    few = Problem("too_few", "'snadals' has 1 photo; 3 is the least. Did you mean 'sandals'?", ("snadals",), stops=True)
+    typo = Problem("typo", "class 'snadals' has 1 photo; is that a typo?", ("snadals", "sandals"))
+    assert str(plan(few, typo, TYPO)).count("snadals") == 1
+    assert "class 'a\\x1bb' is a typo?" in str(plan(few, typo, TYPO))
 
 
 def test_a_sound_folder() -> None:
     lines = str(plan())
     assert "\nNo problems found.\n" in lines
-    assert lines.endswith("about 9 s on this machine, into photos-bundle")
+    assert lines.endswith("takes about 9 s on this machine\nwrites photos-bundle")
     assert "more; --json lists all" not in lines
+
+
+def test_folders_that_may_be_the_classes_are_a_problem(
+    lungfish: Callable[..., Any], write_digits: Callable[..., Path], tiny: Path, tmp_path: Path
+) -> None:
+    photos = write_digits(tmp_path / "photos", ("summer/shoes", "winter/pants"), count=8)
+    outcome = lungfish("train", photos, "--weights", tiny, "--out", tmp_path / "bundle", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert (
+        "\n  warning  the classes are the top-level folders: summer, winter. If you mean the folders in" in outcome.out
+    )
 
 
 def test_many_skipped_files_stay_short() -> None:
@@ -74,7 +92,7 @@ def test_many_skipped_files_stay_short() -> None:
 @pytest.mark.parametrize(
     ("recipe", "train", "lines"),
     [
-        ("auto", 499, (f"finetune, full: {UNTIMED}; at most 10 minutes in all",)),
+        ("auto", 499, (f"finetune, full: {UNTIMED}; the whole job takes at most 10 min",)),
         ("finetune", 499, (f"finetune: {UNTIMED}",)),
         ("auto", 500, ("timed",)),
         ("probe", 30, ("timed",)),
@@ -118,7 +136,7 @@ def test_a_dry_run_downloads_no_weights(
     plan = module.plan_job(job, Progress())
     assert plan.weights == job.weights
     assert plan.steps[0].startswith("mobilenet_v1_025.keras_r128_in1k")
-    assert plan.steps[0].endswith("would be downloaded first; the time for that is not in the estimate")
+    assert plan.steps[0].endswith("would be downloaded first; the estimate does not include that")
     assert plan.estimate_seconds
     monkeypatch.setenv("LUNGFISH_OFFLINE", "1")
     with pytest.raises(DownloadError, match="not on this machine"):

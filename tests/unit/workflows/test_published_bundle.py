@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import lungfish as lf
 from lungfish.core.errors import LicenseError, StorageError, UnknownNameError, WeightsError
@@ -71,18 +72,24 @@ def test_predict_takes_the_name(lungfish: Callable[..., Any], color_photos: Path
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs ../shared/data/imagenet-samples")
-def test_it_knows_most_photos() -> None:
+def test_it_knows_most_photos_and_answers_as_torch_does() -> None:
     """Each photo is called by its class, as `0000_n01440764.jpg` is."""
     photos = sorted(SAMPLES.glob("*.jpg"))[::50]
     wnids = dict(zip(imagenet_names(), imagenet_wnids(), strict=True))
     rows = lf.predict(LITE0, photos)
     assert np.mean([wnids[row.label] in photo.name for photo, row in zip(photos, rows, strict=True)]) >= 0.7
+    network = lf.build("efficientnet_lite0", LITE0)
+    with torch.inference_mode():
+        ours = network(torch.stack([lf.transforms(network)(photo) for photo in photos])).softmax(1)
+    assert network.labels is not None
+    assert [row.label for row in rows] == [network.labels[index] for index in ours.argmax(1)]
+    np.testing.assert_allclose([row.probability for row in rows], ours.amax(1), atol=1e-4)
 
 
 def test_weights_with_other_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     ten = replace(find_entry(LITE0), name="ten.v1", arch="efficientnet_lite0:classes=10")
     monkeypatch.setattr(module, "resolve", lambda _: ten)
-    with pytest.raises(WeightsError, match="of 10 classes, whose names are not known"):
+    with pytest.raises(WeightsError, match="has 10 classes, whose names are not known"):
         published_bundle("ten.v1", Progress())
 
 
@@ -91,7 +98,7 @@ def test_names_that_nothing_has(lungfish: Callable[..., Any]) -> None:
         published_bundle("efficientnet_lite0.in1", Progress())
     ended = lungfish("predict", "efficientnet_lite0.in1", "photo.jpg")
     assert ended.code == 2
-    assert "no bundle and no set of weights at efficientnet_lite0.in1" in ended.err
+    assert "no bundle or weights called efficientnet_lite0.in1" in ended.err
     assert LITE0 in ended.err  # the close match
 
 

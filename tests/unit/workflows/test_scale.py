@@ -55,7 +55,7 @@ def test_the_file_is_the_network(tmp_path: Path) -> None:
 def test_what_is_no_architecture_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "notes.json"
     file.write_text("{}")
-    with pytest.raises(OutputError, match="holds no architecture"):
+    with pytest.raises(OutputError, match="is not an architecture file"):
         scale("mobilenet_v2", Scaling(phi=1.0), file)
     with pytest.raises(OutputError, match=r"does not end in \.json"):
         scale("mobilenet_v2", Scaling(phi=1.0), tmp_path / "arch.txt")
@@ -65,10 +65,10 @@ def test_what_is_no_architecture_is_not_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "nothing says how to scale"),
-        ({"phi": 1.0, "macs": 3e8}, "--phi and --macs contradict"),
-        ({"width": 2.0, "memory_mb": 3.0}, "--width and --memory-mb contradict"),
-        ({"phi": 1.0, "by": "width"}, "--by width is for a target"),
+        ({}, "no factor and no target is given"),
+        ({"phi": 1.0, "macs": 3e8}, "--phi and --macs cannot be combined"),
+        ({"width": 2.0, "memory_mb": 3.0}, "--width and --memory-mb cannot be combined"),
+        ({"phi": 1.0, "by": "width"}, "--by width needs a target"),
     ],
 )
 def test_contradictions(fields: dict[str, Any], message: str) -> None:

@@ -48,7 +48,7 @@ def train(cache: Path, tiny: Path, write_digits: Callable[..., Path], tmp_path: 
 
 
 def created(result: lf.TrainResult) -> list[bytes]:
-    return [(Path(result.bundle) / name).read_bytes() for name in FILES]
+    return [(result.folder / name).read_bytes() for name in FILES]
 
 
 def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train,
     stages = ([event.stage for event in events if type(event) is kind] for kind in (lf.StageStarted, lf.StageEnded))
     started, ended = stages
     assert started == ended
-    assert (started[0], started[-2:]) == ("photos", ["finetune", "Proving the artifacts"])
+    assert (started[0], started[-2:]) == ("photos", ["finetune", "Measuring the artifacts"])
     last = {event.stage: event for event in events if isinstance(event, lf.StageEnded)}
     assert all(event.completed and event.done == event.total for event in last.values())
 
@@ -73,7 +73,7 @@ def test_a_job_that_another_thread_stops_resumes_to_the_same_bytes(train: Train,
         )
         assert seen.wait(60)
         stop.stop()
-        with pytest.raises(lf.StoppedError, match="as was asked for"):
+        with pytest.raises(lf.StoppedError, match="was stopped on request"):
             job.result(60)
     assert not (tmp_path / "stopped").exists()
     resumed: list[Event] = []
@@ -132,4 +132,4 @@ def test_the_command_writes_events_as_json(
     assert events[-1].keys() == {"event", "stage", "total", "done", "seconds", "completed"}
     assert lungfish(*arguments, "none").err == ""
     ended = lungfish(*arguments, "jsno")
-    assert (ended.code, ended.err) == (2, "error: no way to show progress is called 'jsno'\nDid you mean json?\n")
+    assert (ended.code, ended.err) == (2, "error: unknown progress format: 'jsno'\nDid you mean json?\n")

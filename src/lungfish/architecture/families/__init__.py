@@ -1,4 +1,4 @@
-"""The named networks, in the papers' order."""
+"""The named networks, in the order of the papers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EfficientNet: inverted residuals with squeeze-and-excite, scaled in depth, width and resolution together."""
+"""EfficientNet: inverted residuals with squeeze-and-excite, scaled jointly in depth, width and resolution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: EfficientNet for integer hardware. No squeeze-and-excite, ReLU6 for swish, fixed ends."""
+"""EfficientNet-Lite: EfficientNet for integer hardware, without squeeze-and-excite, with ReLU6 and fixed ends."""
 
 from __future__ import annotations
 

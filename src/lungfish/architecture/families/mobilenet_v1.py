@@ -1,4 +1,4 @@
-"""MobileNetV1: depthwise separable convolutions, and the same network of full convolutions to measure them by."""
+"""MobileNetV1: depthwise separable convolutions, and the same network with full convolutions for comparison."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
 
 weights = typer.Typer(
     name="weights",
-    help="Open pretrained weights: find, fetch, verify and convert them.",
+    help="Find, fetch, verify and convert open pretrained weights.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

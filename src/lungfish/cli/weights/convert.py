@@ -15,23 +15,26 @@ def convert(  # noqa: PLR0913  one parameter for each option
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A checkpoint: .pth, .safetensors, .h5, .keras, TensorFlow's .index.")
     ],
-    arch: Annotated[str, typer.Option(metavar="ARCH", help="The network that it holds.")],
+    arch: Annotated[str, typer.Option(metavar="ARCH", help="Network of the checkpoint.")],
     source: Annotated[
         str,
-        typer.Option(help="timm, timm_tf, torchvision, keras, packaged, slim or tpu.  [default: found by its names]"),
+        typer.Option(
+            help="timm, timm_tf, torchvision, keras, packaged, slim or tpu.  [default: recognized from its tensors]"
+        ),
     ] = "",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The .safetensors to write.  [default: its name, here]")
+        Path | None,
+        typer.Option(metavar="FILE", help="The .safetensors file to write.  [default: FILE's name, in this folder]"),
     ] = None,
     license_id: Annotated[
-        str, typer.Option("--license", metavar="ID", help="SPDX identifier of its license, to keep with it.")
+        str, typer.Option("--license", metavar="ID", help="SPDX identifier of its license, to record in the file.")
     ] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write another library's checkpoint with our names.
+    """Convert another library's checkpoint to Lungfish's names.
 
-    The file is safetensors, and its header says where it came from.
+    The result is a safetensors file whose header says where it came from.
     """
     from lungfish.cli.output import print_json
     from lungfish.workflows.weights import convert as workflow
@@ -51,5 +54,5 @@ def _print(converted: Converted) -> None:
         print(f"moving averages of the trained weights: {converted.averages:,} tensors")
     for what in converted.dropped:
         print(f"left out: {printable(what)}")
-    print(f"license: {converted.license or 'not told; the gate will ask'}")
+    print(f"license: {converted.license or 'not given; training will ask for it'}")
     print(f"SHA-256: {converted.sha256}")

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A set of weights.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the weights.")],
     accept_license: Annotated[
-        str | None, typer.Option(metavar="ID", help="A license that is not permissive, and that you accept.")
+        str | None, typer.Option(metavar="ID", help="Accept this license, which is not permissive.")
     ] = None,
-    arch: Annotated[str | None, typer.Option(help="The network, if the file does not tell it.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody: only what is on this machine.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    arch: Annotated[str | None, typer.Option(help="The network, if the file does not say.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network, only what is on this machine.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Bring a set of weights onto this machine.
+    """Fetch a set of weights into the cache.
 
-    Its license comes first, and its file is checked to be the one that was published.
+    The license is checked first, and then that the file is the published one.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr

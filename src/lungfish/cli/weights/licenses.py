@@ -8,10 +8,10 @@ import typer
 
 
 def licenses(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Print the attributions that must be shipped with a bundle."""
+    """Print the attributions that must ship with a bundle."""
     from lungfish.cli.output import print_json
     from lungfish.core.names import printable
     from lungfish.workflows.weights.licenses import licenses as workflow

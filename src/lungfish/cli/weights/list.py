@@ -8,12 +8,12 @@ import typer
 
 
 def list_weights(
-    arch: Annotated[str | None, typer.Option(help="Only sets that fit this network, at any resolution.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    arch: Annotated[str | None, typer.Option(help="Only weights that fit this network, at any resolution.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """List the known sets of weights.
+    """List the known pretrained weights.
 
-    Permissive licenses first.
+    Those with permissive licenses come first.
     """
     from lungfish.cli.output import print_json
     from lungfish.cli.weights.row_table import row_table

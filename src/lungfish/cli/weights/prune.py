@@ -8,15 +8,15 @@ import typer
 
 
 def prune(
-    everything: Annotated[bool, typer.Option("--all", help="Delete every set.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all fetched weights.")] = False,
     older_than: Annotated[
-        float | None, typer.Option(metavar="DAYS", help="Delete the sets that were not used for so long.")
+        float | None, typer.Option(metavar="DAYS", help="Delete weights that were not used for this many days.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Delete fetched weights.
 
-    Without options, only unfinished downloads and files that no set refers to.
+    Without options, delete only unfinished downloads and files that no weights need.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.names import plural

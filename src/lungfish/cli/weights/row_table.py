@@ -12,15 +12,15 @@ COLUMNS = 100
 LEGEND = """
 
 *: on this machine. Top-1: percent of ImageNet's validation images, as published.
-!: fetched with --accept-license only. Unknown: nobody says what may be done with the weights."""
+!: needs --accept-license. Unknown: the publisher states no license for the weights."""
 REPOSITORIES = """
-github.com: find the file of weights and its license there, then run
+github.com: find the weights file and its license there, then run
 lungfish weights fetch git+https://github.com/OWNER/REPO@COMMIT#PATH with the commit that git ls-remote prints."""
 
 
 def row_table(rows: Sequence[WeightsRow]) -> str:
     """Return the table with a legend. Names are never cut, so that they can be copied; sources may be."""
-    from lungfish.cli.output import table
+    from lungfish.core.columns import table
     from lungfish.core.names import printable
 
     online = any(row.next_command for row in rows)

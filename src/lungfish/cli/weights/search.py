@@ -8,11 +8,13 @@ import typer
 
 
 def search(
-    words: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Of a network, source, data or license.")],
-    online: Annotated[bool, typer.Option("--online", help="Ask the Hugging Face hub and GitHub, too.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    words: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="Words in the network, source, training data or license.")
+    ],
+    online: Annotated[bool, typer.Option("--online", help="Also search the Hugging Face hub and GitHub.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Find sets of weights by words, which must all occur."""
+    """Search weights by words; all of them must occur."""
     from lungfish.cli.output import print_json, warn
     from lungfish.cli.weights.row_table import row_table
     from lungfish.core.names import printable
@@ -33,4 +35,4 @@ def search(
     elif rows:
         print(row_table(rows))
     else:
-        warn("nothing found; lungfish weights list shows every set")
+        warn("nothing found; lungfish weights list shows all weights")

@@ -15,12 +15,12 @@ NOT_PINNED = " (not pinned; the commit is recorded at the first fetch)"
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A set of weights.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the weights.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show all that is known of one set of weights.
+    """Show everything known about one set of weights.
 
-    Origin, license and preprocessing; and of a set that was fetched, its hashes and how it was verified.
+    Origin, license and preprocessing; for fetched weights also their hashes and how they were verified.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.names import printable
@@ -41,7 +41,7 @@ def _published(shown: Shown) -> dict[str, str]:
     counted = f": {cost.params:,} parameters, {cost.macs:,} multiply-adds" if cost else ""
     return {
         "name": entry.name,
-        "network": entry.arch + counted or "only its file tells",
+        "network": entry.arch + counted or "only its file says",
         "top-1": f"{entry.top1:g} % ({entry.top1_source})" if entry.top1 else "",
         "license": entry.license + ("" if shown.permissive else f"; to fetch it: --accept-license {entry.license}"),
         "license source": entry.license_source,
@@ -72,7 +72,7 @@ def _preprocessing(entry: WeightsEntry) -> dict[str, str]:
 
 def _here(shown: Shown) -> dict[str, str]:
     record = shown.record
-    found = {"at hand": str(shown.file) if shown.file else f"no: lungfish weights fetch {shown.entry.name}"}
+    found = {"cached": str(shown.file) if shown.file else f"no: lungfish weights fetch {shown.entry.name}"}
     if record is None:
         return found
     verified = record.verified

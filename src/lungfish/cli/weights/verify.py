@@ -9,15 +9,15 @@ import typer
 
 
 def verify(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Sets of weights.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of weights.")],
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of pictures.  [default: four generated ones]")
+        Path | None, typer.Option(metavar="DIR", help="Folder of images.  [default: four generated ones]")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value: a list for several sets.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON: a list for several names.")] = False,
 ) -> int:
-    """Hold our network against the library of the weights.
+    """Compare the network with the library that the weights come from.
 
-    Both get the same file and the same pictures. Exit code 1 if they compute different things.
+    Both get the same file and the same images. Exits with 1 if their outputs differ.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr

@@ -155,7 +155,9 @@ def compute_views(
     work = _Work(readers, hashes, trunk, preprocess, settings)
     folder = _folder() / work.key
     array_shape = (len(hashes), 1 + settings.views, *trunk.shape)
-    with space.folder_lock(folder, lambda: progress.say("Waiting for another process with the same activations")):
+    with space.folder_lock(
+        folder, lambda: progress.say("Waiting for another process that computes the same activations")
+    ):
         array = GrowingArray(folder, work.key, array_shape, DTYPE)
         if not array.exists:
             space.make_room(folder, bytes_needed(trunk.shape, len(hashes), settings.views))
@@ -227,7 +229,7 @@ class _Work:
             image = plain if self._draft_px == rule.draft_px else decode(data, self._draft_px)
         except UnreadablePhotoError as error:
             which = f"photo {i + 1} of {len(self._hashes)} (SHA-256 {sha256[:12]})"
-            hint = "Run the command again: it looks at all photos anew."
+            hint = "Run the command again; it scans all photos again."
             raise UnreadablePhotoError(f"{which}: {error.message}", hint) from None
         rngs = (view_rng(settings.seed, sha256, view) for view in range(1, 1 + settings.views))
         return np.stack([rule.pixels(plain), *(augmented(image, rule, settings.augmentation, rng) for rng in rngs)])

@@ -13,6 +13,7 @@ from PIL import Image
 
 from lungfish.core.cache import cache_folder
 from lungfish.core.errors import MissingExtraError
+from lungfish.core.extras import install_extra
 from lungfish.core.hashing import sha256_json
 from lungfish.data.scan.row_store import RowStore
 from lungfish.runtime.preprocessing import Preprocessing
@@ -62,7 +63,7 @@ def perceptual_hash(image: Image.Image) -> int:
             import imagehash
             import scipy.fftpack  # noqa: F401 (imagehash imports it on use)
         except ImportError as error:
-            hint = "pip install 'lungfish[train]'"
+            hint = f"Run: {install_extra('train')}"
             raise MissingExtraError("finding duplicate photos needs imagehash", hint) from error
     return int.from_bytes(np.packbits(imagehash.phash(image).hash).tobytes(), "big")
 

@@ -89,7 +89,7 @@ def find_scenes(
         return Scenes(np.empty((0, 2), np.int64), in_sequence)
     described = describe(positions)
     if described is None:
-        return no_scenes("the network that tells whether photos are near is not on this machine")
+        return no_scenes("the network that compares photos is not on this machine")
     vectors = described / np.maximum(np.linalg.norm(described, axis=1, keepdims=True), 1e-12)
     near = _near_limit(vectors, np.array([records[i].photo.label for i in positions]))
     links = np.concatenate(

@@ -87,9 +87,7 @@ def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence
 def check_count(photos: int, where: str) -> None:
     """Raise `PhotosError` if there are more photos than `MAX_PHOTOS`."""
     if photos > MAX_PHOTOS:
-        raise PhotosError(
-            f"{where} lists more than the {MAX_PHOTOS:,} photos allowed", "Give fewer: a part of them trains as well."
-        )
+        raise PhotosError(f"{where} lists more than the {MAX_PHOTOS:,} photos allowed", "Give fewer photos.")
 
 
 class Texts:

@@ -103,8 +103,8 @@ def plan_copies(identity: object, needed_bytes: int, listing: Listing, otherwise
     room_bytes = space.bytes_available(folder)
     if needed_bytes > room_bytes:
         listing.warnings.append(
-            f"no copy of the photos is kept in the cache, for they take {needed_bytes / 1e9:.3g} GB and"
-            f" LUNGFISH_CACHE_GB or the disk leaves {room_bytes / 1e9:.3g}: {otherwise}"
+            f"the photos are not cached: they take {needed_bytes / 1e9:.3g} GB, and"
+            f" LUNGFISH_CACHE_GB or the disk leaves {room_bytes / 1e9:.3g} GB; {otherwise}"
         )
         return None
     return Copies(folder, needed_bytes, room_bytes)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from calendar import day_abbr, day_name, month_abbr, month_name
+from collections import defaultdict
+from collections.abc import Sequence
+
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS, PhotoSet, SkippedFile
 from lungfish.data.sources.assembly import SPLIT_NAMES, ListedPhoto, Listing, OneClassError, assemble
 from lungfish.data.sources.directory import Directory
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
+
+# Names of folders that say nothing of what is on their photos.
+PLAIN = frozenset(
+    {"images", "image", "imgs", "img", "photos", "photo", "pictures", "pics"}
+    | {"jpg", "jpeg", "png", "raw", "originals", "camera", "dcim", "all"}
+)
+DATES = frozenset(name.casefold() for names in (month_name, month_abbr, day_name, day_abbr) for name in names)
+SHOWN = 5  # names in a warning
 
 
 def open_folder(directory: Directory, tree: Tree) -> PhotoSet:
@@ -34,6 +47,8 @@ def open_folder(directory: Directory, tree: Tree) -> PhotoSet:
     if not listing.rows:
         raise _flat(directory, tree, photos)
     _name_empty_folders(listing, tree, splits)
+    if deeper := _deeper_classes(listing.rows, 2 if splits else 1):
+        listing.warnings.append(deeper)
     try:
         return assemble(listing, directory.reader(listing))
     except OneClassError as error:
@@ -80,16 +95,16 @@ def _split_folders(directory: Directory, possible: list[str], photos: list[str])
         return {}  # photos lie directly in train/ and test/: then those are class names
     if others:
         raise PhotosError(
-            f"{directory.shown()} holds split folders ({', '.join(found)}) and others with photos:"
+            f"{directory.shown()} mixes split folders ({', '.join(found)}) with other folders of photos:"
             f" {', '.join(map(printable, others[:5]))}",
-            "Move the others away, or into the split folders.",
+            "Move the other folders into the split folders, or somewhere else.",
         )
     for split in SPLITS:
         same = [name for name in found if found[name] == split]
         if len(same) > 1:
             raise PhotosError(f"two folders for one split: {', '.join(same)}", "Put their photos into one of them.")
     if "train" not in found.values():
-        raise PhotosError(f"split folders {', '.join(found)} but no train folder", "Add train/.")
+        raise PhotosError(f"there is no train folder, only {', '.join(found)}", "Add train/.")
     return found
 
 
@@ -97,6 +112,47 @@ def _inner_classes(directory: Directory, tree: Tree, only: str) -> str:
     """A hint: a single class folder full of folders is most likely the real folder of classes; else empty."""
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
     return f"Its own folders look like classes. Did you mean {directory.shown(only)}?" if len(inner) > 1 else ""
+
+
+def _deeper_classes(rows: Sequence[ListedPhoto], depth: int) -> str:
+    """Return a warning if the folders in the class folders look like classes themselves; else an empty text.
+
+    They do if every photo lies one folder deeper than its class, and these folders have names: all of them
+    (`summer/shoes`, `winter/pants`), or one that is in several classes. A date or a number (`shoes/2023`) is no such
+    name, nor is `images`.
+
+    Args:
+        rows: Photos with their classes.
+        depth: Number of folders down to that of a class.
+    """
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        parts = row.name.split("/")
+        if len(parts) != depth + 2:
+            return ""
+        owners[parts[depth]].add(row.label)
+    labels = {row.label for row in rows}
+    named = sorted(name for name in owners if _is_name(name))
+    shared = any(len(owners[name]) > 1 for name in named)
+    if len(labels) < 2 or len(named) < 2 or not (shared or len(named) == len(owners)):
+        return ""
+    return (
+        f"the classes are the top-level folders: {_some(sorted(labels))}. If you mean the folders in them"
+        f" ({_some(named)}), move those up, or give a CSV with the columns image and label"
+    )
+
+
+def _is_name(folder: str) -> bool:
+    """Whether a folder may be called after what its photos show."""
+    if any(character.isdigit() for character in folder):
+        return False
+    words = re.findall(r"[^\W_]+", folder.casefold())
+    return any(word not in PLAIN | DATES and (len(word) > 1 or not word.isascii()) for word in words)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{', '.join(map(printable, names[:SHOWN]))}{more}"
 
 
 def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) -> None:
@@ -114,12 +170,12 @@ def _name_empty_folders(listing: Listing, tree: Tree, splits: dict[str, str]) ->
 
 def _flat(directory: Directory, tree: Tree, photos: list[str]) -> PhotosError:
     tables = [name for name in tree.files if name.lower().endswith(".csv") and "/" not in name]
-    message = f"the photos in {directory.shown()} lie in no class folders, so nothing says what they show"
+    message = f"the photos in {directory.shown()} are not in class folders, so their labels are unknown"
     if tables:
         return PhotosError(message, f"Did you mean {directory.shown(tables[0])}?")
     template = "\n".join(["image,label", *(f"{printable(name)},CLASS" for name in photos[:3])])
     return PhotosError(
         message,
-        "Move the photos of each class into a folder of its own, or write labels.csv beside them and give that"
+        "Put the photos of each class into a folder of their own, or list them in labels.csv and give that"
         f" instead:\n{template}",
     )

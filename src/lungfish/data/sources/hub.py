@@ -49,9 +49,9 @@ def _assemble(parts: Mapping[str, Any]) -> PhotoSet:
         standard_split = SPLIT_NAMES.get(split.lower()) if len(parts) > 1 else None
         table = _Table(split, data, standard_split, sum(len(each.data) for each in tables))
         if len(parts) > 1 and standard_split is None:
-            listing.warnings.append(f"the split {printable(split)} is left out: it is not train, validation or test")
+            listing.warnings.append(f"the split {printable(split)} is skipped: it is not train, validation or test")
         elif not table.list_rows(listing):
-            listing.warnings.append(f"the split {printable(split)} is left out: it has no labels")
+            listing.warnings.append(f"the split {printable(split)} is skipped: it has no labels")
         else:
             order = order or table.classes
             tables.append(table)

@@ -45,7 +45,9 @@ def parse_hub_name(text: str) -> HubData:
     """Take apart a name on the hub. Raises `PhotosError`."""
     match = _NAME.fullmatch(text)
     if match is None or ".." in text:
-        raise PhotosError(f"{printable(text)!r} is no data set on the Hugging Face hub", f"Write {FORM}.")
+        raise PhotosError(
+            f"{printable(text)!r} is not the name of a data set on the Hugging Face hub", f"Write {FORM}."
+        )
     return HubData(match["repository"], match["revision"] or "", match["config"] or "")
 
 
@@ -99,7 +101,7 @@ def find_data(name: HubData) -> FoundData:
     if found.kind not in (*LAYOUTS, CACHED):
         raise PhotosError(
             f"hf:{name.repository} holds {printable(found.kind)} files, not photos",
-            f"Of data sets on the hub, those made of {', '.join(LAYOUTS)} files are read.",
+            f"Data sets of {', '.join(LAYOUTS)} files are supported.",
         )
     return found
 

@@ -55,7 +55,7 @@ def open_image_parquet(directory: Directory, names: Sequence[str]) -> PhotoSet:
                 raise PhotosError(f"{printable(name)} has no column of images", "Give a Hugging Face image dataset.")
             label, classes = _label_column(file.schema, name)
             if order is not None and classes != order:
-                raise PhotosError(f"{printable(name)} names other classes than {printable(files[0])}")
+                raise PhotosError(f"{printable(name)} has other class names than {printable(files[0])}")
             order = classes
             tables.append(_Table(name, image, file.metadata))
             tables[-1].check_groups()

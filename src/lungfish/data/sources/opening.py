@@ -51,7 +51,7 @@ def open_photos(photos: str | os.PathLike[str], *, follow_links: bool = False) -
     if is_hub_name(text):
         return open_hub(text)
     if text.startswith("pipe:"):
-        raise PhotosError(f"{printable(text)} is a command, and none is ever run", LAYOUTS)
+        raise PhotosError(f"{printable(text)} is a command; Lungfish runs none", LAYOUTS)
     if is_pattern(text) and (is_address(text) or not Path(text).exists()):
         return _open_pattern(text, follow_links)
     if is_address(text):
@@ -95,7 +95,7 @@ def _as_path(text: str) -> str:
     host, _, path = rest.partition("/")
     if host not in ("", "localhost"):
         raise PhotosError(
-            f"{printable(text)} names a file of the machine {printable(host)!r}",
+            f"{printable(text)} names a file on another machine, {printable(host)!r}",
             "Write file:///PATH with the whole path, or the path alone.",
         )
     from urllib.request import url2pathname  # it imports http and email, which predict need not wait for
@@ -127,7 +127,7 @@ def _open_pattern(pattern: str, follow_links: bool) -> PhotoSet:
     """Shards of one folder, which is what the pattern begins with."""
     suffix = suffix_of(pattern)
     if suffix not in (".tar", ".parquet"):
-        raise PhotosError(f"{printable(pattern)} stands for neither .tar nor .parquet files", LAYOUTS)
+        raise PhotosError(f"{printable(pattern)} matches neither .tar nor .parquet files", LAYOUTS)
     folder = pattern.partition("{")[0].rpartition("/")[0]
     directory: Directory = open_directory(folder) if is_address(folder) else LocalDirectory(Path(folder), follow_links)
     names = expand(pattern.removeprefix(folder).lstrip("/"))

@@ -104,7 +104,7 @@ class ParquetTable:
         if not (is_text or is_bytes or is_number):
             raise PhotosError(
                 f"{printable(self.name)}: column {printable(column)} holds {printable(str(kind)[:80])}",
-                "Labels, splits, groups and paths are texts or numbers.",
+                "Labels, splits, groups and paths must be text or numbers.",
             )
 
     @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 
 from lungfish.core.address import check_address, shown
 from lungfish.core.errors import DownloadError, LungfishError, MissingExtraError, PhotosError
-from lungfish.core.extras import missing_extra
+from lungfish.core.extras import install_extra, missing_extra
 from lungfish.core.hashing import sha256_json
 from lungfish.core.names import choose, printable
 from lungfish.data.photos import Photo, SkippedFile
@@ -165,7 +165,7 @@ class RemoteDirectory:
         identity = [self.shown(), sha256_json([names, versions if all(versions) else secrets.token_hex()])]
         firsts = runs(sizes)
         total = sum(max(size, 0) for size in sizes)
-        copies = plan_copies([identity, firsts], total, listing, "each is fetched whenever it is read")
+        copies = plan_copies([identity, firsts], total, listing, "each is fetched again whenever it is read")
         groups = firsts if copies else range(len(names))
         files = RemoteFiles(self.system, self.root, names, np.array(groups, np.int64), np.array(sizes, np.int64))
         return GroupReader(files, copies)
@@ -201,7 +201,7 @@ def _explained(what: str) -> Iterator[None]:
     except LungfishError:
         raise
     except ImportError as error:
-        hint = f"Run: pip install 'lungfish[remote]' {error.name or ''}".rstrip()
+        hint = f"Run: {install_extra('remote')} {error.name or ''}".rstrip()
         raise MissingExtraError(f"cannot read {what}: {reason_of(error)}", hint) from error
     except FileNotFoundError as error:
         raise PhotosError(f"no such folder or file: {what}", "Check the spelling.") from error

@@ -35,7 +35,7 @@ def expand(pattern: str) -> list[str]:
     count = prod(max(each.stop - each.start, 0) for _, each in ranges)
     if not 0 < count <= MAX_SHARDS:
         raise PhotosError(
-            f"{printable(pattern)} stands for {count:,} files",
+            f"{printable(pattern)} matches {count:,} files",
             f"Write the smaller number first; at most {MAX_SHARDS:,} files are read.",
         )
     texts = [[f"{number:0{len(first)}d}" for number in each] for first, each in ranges]

@@ -96,7 +96,7 @@ def _index(file: BinaryIO) -> Shard:
     bytes_ = file.seek(0, 2)
     file.seek(0)
     if begin.startswith(_COMPRESSED):
-        shard.skipped.append(SkippedFile("", "compressed: a photo cannot be read alone; decompress it first"))
+        shard.skipped.append(SkippedFile("", "compressed, so single photos cannot be read; decompress it first"))
         return shard
     try:
         for member in members(file, bytes_):

@@ -130,7 +130,7 @@ def _cut(data: memoryview, start: int, stop: int) -> Item:
 def _fetching(members: Members, listing: Listing) -> Callable[[Photo], bytes]:
     total = int((members.stops - members.starts).sum())
     stamps = [members.directory.stamp(file) for file in members.files]
-    copies = plan_copies([stamps, RUN_BYTES], total, listing, "each is fetched whenever it is read")
+    copies = plan_copies([stamps, RUN_BYTES], total, listing, "each is fetched again whenever it is read")
     if copies is None:
         return members
     return GroupReader(Runs(members, _firsts(members)), copies)

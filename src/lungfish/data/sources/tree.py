@@ -94,7 +94,7 @@ def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
         prefix, folder = pending.popleft()
         identity = _identity(folder)
         if identity in entered:
-            skipped.append(SkippedFile(prefix.rstrip("/"), "a link to a folder that is read already"))
+            skipped.append(SkippedFile(prefix.rstrip("/"), "a link to a folder that is already read"))
             continue
         entered.add(identity)
         folders.append(prefix.rstrip("/"))
@@ -129,7 +129,7 @@ def why_not_photo(name: str) -> str | None:
     suffix = suffix_of(name)
     if not suffix or suffix in PHOTO_SUFFIXES:
         return None
-    return "" if suffix in COMPANION_SUFFIXES else f"{printable(suffix)} is not a kind of picture that can be read"
+    return "" if suffix in COMPANION_SUFFIXES else f"{printable(suffix)} is not a supported picture format"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -170,5 +170,5 @@ def unreadable_folder(path: Path, error: OSError) -> StorageError:
     """The error for a folder or table that the operating system does not let us read."""
     reason = error.strerror or str(error)
     return StorageError(
-        f"cannot read {printable(str(path))}: {reason}", "Give yourself permission to read it, or move it elsewhere."
+        f"cannot read {printable(str(path))}: {reason}", "Change its permissions, or move it elsewhere."
     )

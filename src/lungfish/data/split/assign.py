@@ -139,8 +139,8 @@ class _Plan:
         untrained = {self.label_of(i) for i in range(len(self.records))} - trained
         if not untrained:
             return []
-        message = f"no training photos of {shown_names(self.labels, untrained)}, only photos to validate or test"
-        fix = "Add training photos of them, or move their other photos away."
+        message = f"no training photos of {shown_names(self.labels, untrained)}, only validation or test photos"
+        fix = "Add training photos, or remove the validation and test photos."
         names = tuple(self.labels[label] for label in sorted(untrained))
         return [Problem("untrained", message, names, stops=True, fix=fix)]
 
@@ -149,9 +149,10 @@ class _Plan:
         covered = {(self.label_of(i), split) for i, split in enumerate(self.splits) if split}
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
-        splits = " and ".join(split for split in SPLITS if split in self.open_splits)
-        rule = f"{splits} each need one of their own (copies, and photos of one group, count once)"
-        fix = "Add photos of it (30 make a fair start), merge it with another class, or move it away."
+        *others, last = [split for split in SPLITS if split in self.open_splits]
+        need = f"{', '.join(others)} and {last} each need" if others else f"{last} needs"
+        rule = f"{need} a photo of every class; copies, and photos of one group, count once"
+        fix = "Add photos (30 make a fair start), merge the class with another one, or remove it."
         counts = Counter(record.photo.label for record in self.records)
         typos = likely_typos(self.labels, [counts[i] for i in range(len(self.labels))])
         meant = {typo.label: typo.meant for typo in typos}
@@ -159,9 +160,10 @@ class _Plan:
         for label in sorted({record.photo.label for record in self.records} - saved):
             wanted = sum((label, split) not in covered for split in self.open_splits)
             if units[label] < wanted:
-                message = f"{printable(self.labels[label])!r} has {self._what_it_has(label, units[label])}"
+                has = self._what_it_has(label, units[label])
+                message = f"{printable(self.labels[label])!r} has {has}; {wanted} is the least"
                 if label in meant:
-                    message += f", a typo of {printable(self.labels[meant[label]])!r}?"
+                    message += f". Did you mean {printable(self.labels[meant[label]])!r}?"
                 small.append(Problem("too_few", message, (self.labels[label],), stops=True, rule=rule, fix=fix))
         return small
 
@@ -173,8 +175,8 @@ class _Plan:
         text = plural(len(mine), "photo")
         if units < len(mine):
             text += f", {units:,} of them free and distinct"
-        why = [f"{standing:,} on a given side"] if standing else []
-        why += [f"{tied:,} tied to photos on a given side, as copies or by a group"] if tied else []
+        why = [f"{standing:,} in a given split"] if standing else []
+        why += [f"{tied:,} tied to photos in a given split, as copies or by a group"] if tied else []
         return f"{text} ({', '.join(why)})" if why else text
 
     def place(self) -> None:
@@ -255,7 +257,9 @@ class _Plan:
             f"class {printable(self.labels[label])!r} cannot have a {split} photo: its photos are tied to other classes"
             " by copies or groups"
         )
-        return Problem("tied", message, (self.labels[label],), stops=True, fix="Add photos of it, or untie the groups.")
+        return Problem(
+            "tied", message, (self.labels[label],), stops=True, fix="Add photos of it, or change the groups."
+        )
 
     def saved_gaps(self) -> list[Problem]:
         """An earlier assignment may come from other photos: some must be left to validate and to test."""
@@ -264,7 +268,7 @@ class _Plan:
             Problem(
                 "saved_split",
                 f"the saved split leaves no {split} photos: {self.reasons.count('saved'):,} of"
-                f" {plural(len(self.records), 'photo')} are in it, none of them on that side",
+                f" {plural(len(self.records), 'photo')} are in it, none of them in {split}",
                 stops=True,
                 fix=fix,
             )

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from lungfish.data.split.problems import Problem
 from lungfish.data.split.review import PhotoPair
 
-HOW = {"given": "given", "saved": "saved", "content hash": "content hash", "class needs it": "content hash"}
+HALVES = "in halves"
+HOW = {
+    "given": "given",
+    "saved": "saved",
+    "content hash": "content hash",
+    "class needs it": "content hash",
+    HALVES: HALVES,
+}
 TOGETHER = "with a copy, group or scene"
 
 
@@ -21,8 +28,8 @@ class Assignment:
 
     Args:
         splits: `train`, `val` or `test` for each record.
-        reasons: why, for each record: `given`, `saved`, `content hash`, `with NAME` (a copy, of one group or of one
-            scene), or `class needs it`.
+        reasons: why, for each record: `given`, `saved`, `content hash`, `in halves`, `with NAME` (a copy, of one group
+            or of one scene), or `class needs it`.
         units: int64 `[n]`; photos with one number are copies, of one group or of one scene, and are decided together.
         leaks: copies on different sides, because the sides were given or saved; reported, not moved.
         warnings: what a person should know.

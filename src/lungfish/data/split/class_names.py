@@ -35,7 +35,7 @@ class LikelyTypo:
     def warning(self, labels: Sequence[str]) -> str:
         """For a person."""
         return (
-            f"class {printable(labels[self.label])!r} has {plural(self.count, 'photo')}; is it a typo of "
+            f"class {printable(labels[self.label])!r} has {plural(self.count, 'photo')}; is that a typo of "
             f"{printable(labels[self.meant])!r}, which has {self.meant_count:,}?"
         )
 

@@ -42,9 +42,9 @@ def unreadable(photos: PhotoSet, examined: Examined) -> list[Problem]:
         example = f"for instance {printable(bad[0].name)}: {reasons[bad[0].name]}"
         if len(bad) == count:
             message = f"none of the {plural(count, 'photo')} of class {name!r} can be read, {example}"
-            fix = "Replace them, or move the class away."
+            fix = "Replace them, or remove the class."
         else:
             message = f"{len(bad):,} of the {plural(count, 'photo')} of class {name!r} cannot be read, {example}"
-            fix = "Replace them if they matter; they are left out."
+            fix = "They are skipped; replace them if they matter."
         problems.append(Problem("unreadable", message, (photos.labels[label],), len(bad) == count, fix=fix))
     return problems

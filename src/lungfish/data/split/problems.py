@@ -15,7 +15,6 @@ from lungfish.data.split.class_names import likely_typos
 
 IMBALANCE = 5.0  # times as many photos in the largest class as in the smallest
 SHOWN = 10  # classes in one message
-OPENINGS = {"too_few": "too few photos in a class: "}
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,19 @@ def stop_for(problems: Iterable[Problem]) -> None:
     if stopping:
         first = stopping[0]
         same = [problem.message for problem in stopping if problem.kind == first.kind]
-        rule = f"; {first.rule}" if first.rule else ""
-        raise PhotosError(f"{OPENINGS.get(first.kind, '')}{'; '.join(same[:SHOWN])}{rule}", first.fix)
+        rule = f"{_capitalized(first.rule)}. " if first.rule else ""
+        raise PhotosError(_in_sentences(same[:SHOWN]), f"{rule}{first.fix}")
+
+
+def _in_sentences(messages: Sequence[str]) -> str:
+    text = messages[0]
+    for message in messages[1:]:
+        text += f"{'' if text.endswith('?') else '.'} {_capitalized(message)}"
+    return text
+
+
+def _capitalized(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def typos(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
@@ -70,7 +80,7 @@ def typos(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
             "typo",
             found.warning(labels),
             (labels[found.label], labels[found.meant]),
-            fix="If so, put its photos into the other class.",
+            fix="If it is, move its photos into the other class.",
         )
         for found in likely_typos(labels, counts)
         if found.count
@@ -87,7 +97,7 @@ def uneven(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
     if counts[most] < IMBALANCE * counts[least]:
         return []
     message = (
-        f"classes are uneven: {plural(int(counts[most]), 'photo')} of {printable(labels[most])!r}, "
+        f"the classes are uneven: {plural(int(counts[most]), 'photo')} of {printable(labels[most])!r}, "
         f"{counts[least]:,} of {printable(labels[least])!r}"
     )
-    return [Problem("uneven", message, (labels[most], labels[least]), fix="Add photos of the smaller classes.")]
+    return [Problem("uneven", message, (labels[most], labels[least]), fix="Add photos to the small classes.")]

@@ -140,7 +140,7 @@ def bridge_warnings(bridges: Sequence[tuple[str, str]]) -> list[str]:
         return []
     shown = "; ".join(f"{printable(name)} (joins {split})" for name, split in bridges[:PAIRS_SHOWN])
     what = plural(len(bridges), "new photo belongs", "new photos belong")
-    return [f"{what} to photos of one scene in two splits; nothing was moved: {shown}"]
+    return [f"{what} to a scene whose photos are in two splits; nothing was moved: {shown}"]
 
 
 def divided_warnings(labels: Sequence[str], divided: Collection[int]) -> list[str]:
@@ -148,7 +148,9 @@ def divided_warnings(labels: Sequence[str], divided: Collection[int]) -> list[st
     if not divided:
         return []
     shown = shown_names(labels, divided)
-    return [f"too few scenes to keep each in one split: {shown}; divided within scenes, so figures read high"]
+    return [
+        f"too few scenes to keep each in one split: {shown}; divided within scenes, so the figures are too optimistic"
+    ]
 
 
 def saved_warnings(
@@ -166,17 +168,15 @@ def saved_warnings(
         shown = ", ".join(map(printable, trained[:PAIRS_SHOWN]))
         what = plural(
             len(trained),
-            "photo that the previous bundle was tested on trains",
-            "photos that the previous bundle was tested on train",
+            "test photo of the previous bundle is a training photo",
+            "test photos of the previous bundle are training photos",
         )
-        return [f"{what} now, as given: {shown}"]
+        return [f"{what} now, by the given split: {shown}"]
     count = reasons.count("saved")
     if count >= FEW_SAVED * len(reasons):
         return []
     photos = plural(len(reasons), "photo")
-    return [
-        f"the saved split holds {f'{count:,}' if count else 'none'} of {photos}; the others are divided as without it"
-    ]
+    return [f"the saved split lists {f'{count:,}' if count else 'none'} of {photos}; the others are newly split"]
 
 
 def shown_names(labels: Sequence[str], indices: Collection[int]) -> str:
@@ -196,4 +196,5 @@ def _across_warning(what: str, across: Sequence[tuple[str, str, str, str]]) -> l
         f"{printable(a)} ({a_split}) and {printable(b)} ({b_split})" for a, a_split, b, b_split in across[:PAIRS_SHOWN]
     )
     verb = "is" if len(across) == 1 else "are"
-    return [f"{plural(len(across), 'pair')} of {what} {verb} on different sides, so figures read high: {shown}"]
+    pairs = f"{plural(len(across), 'pair')} of {what} {verb} in different splits"
+    return [f"{pairs}, so the figures are too optimistic: {shown}"]

@@ -13,7 +13,7 @@ from lungfish.data.scan.examination import Record
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels
 from lungfish.deploy.proof import check_parity
-from lungfish.export.artifact import Artifact
+from lungfish.exporters.artifact import Artifact
 from lungfish.job.dataset import Dataset
 from lungfish.quantization.int8 import quantize_int8
 from lungfish.runtime.cores import physical_cores
@@ -29,9 +29,10 @@ def export_artifacts(stage: Path, classifier: Classifier, dataset: Dataset, reci
     fp32 = classifier.write(stage)
     val = _pixels(dataset, dataset.records("val"), PARITY_PHOTOS, classifier.preprocess)
     check_parity(classifier, fp32, np.concatenate([golden_pixels(classifier.preprocess), val]))
-    train = _pixels(dataset, dataset.records("train"), recipe.calibration_photos, classifier.preprocess)
+    records = dataset.records("train") or dataset.records("val")
+    calibration = _pixels(dataset, records, recipe.calibration_photos, classifier.preprocess)
     int8 = fp32.in_precision("int8")
-    quantize_int8(fp32.path, int8.path, train)
+    quantize_int8(fp32.path, int8.path, calibration)
     return fp32, int8
 
 

@@ -14,14 +14,15 @@ from lungfish.job.bundle.scene_figures import summarize_scenes
 from lungfish.job.bundle.what_changed import changed_since
 from lungfish.job.bundle.write import BundleContents, write_bundle
 from lungfish.job.dataset import Dataset
-from lungfish.job.stages.head import HeadStage
+from lungfish.job.result import BundleResult
 from lungfish.job.stages.run import TrainingResult
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.job.target import Target
-from lungfish.runtime.manifest import Manifest
+from lungfish.runtime.measure import peak_rss_bytes
 from lungfish.training.crossvalidation import HeldOut
 from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe
+from lungfish.weights.store.record import WeightsRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,25 +32,29 @@ class Trained:
     Args:
         seed: Of the job.
         recipe: Resolved.
-        stage: Whose network holds the weights now.
-        head: Fitted on the pretrained trunk, with the features in `dataset`; None without pretrained weights.
-        folds: The cross-validation of `head`; None if there was none.
-        training: What the steps brought about.
+        classifier: The trained network.
+        weights: The record of the weights that training started from.
         dataset: The photos, with the features of the pretrained trunk.
+        training: What the steps brought about.
+        head: Fitted on the pretrained trunk, with the features in `dataset`; None without pretrained weights.
+        start_head: The head that the steps started from: `head`, or that of an earlier bundle.
+        folds: The cross-validation of `head`; None if there was none.
+        outside: Whether the network was trained outside Lungfish, on photos that are not known.
     """
 
     seed: int
     recipe: Recipe
-    stage: HeadStage
-    head: Head | None
-    folds: HeldOut | None
-    training: TrainingResult
+    classifier: Classifier
+    weights: WeightsRecord
     dataset: Dataset
+    training: TrainingResult
+    head: Head | None = None
+    start_head: Head | None = None
+    folds: HeldOut | None = None
+    outside: bool = False
 
 
-def finish(
-    trained: Trained, files: Path, target: Target, clock: Stopwatch, progress: Progress
-) -> tuple[BundleContents, Manifest]:
+def finish(trained: Trained, files: Path, target: Target, clock: Stopwatch, progress: Progress) -> BundleContents:
     """Export, quantize, prove, compare with the previous bundle, and write all files of the bundle.
 
     Args:
@@ -59,10 +64,8 @@ def finish(
         clock: Of the job.
         progress: Told of the steps.
     """
-    stage, recipe, dataset = trained.stage, trained.recipe, trained.dataset
-    preprocess = stage.start.preprocess
-    temperature = trained.training.temperature
-    classifier = Classifier(stage.network, temperature, dataset.labels, preprocess, stage.start.entry)
+    classifier, recipe, dataset = trained.classifier, trained.recipe, trained.dataset
+    preprocess = classifier.preprocess
     progress.stop.check()
     progress.say("Exporting and quantizing")
     with clock.phase("export"):
@@ -81,9 +84,9 @@ def finish(
     contents = BundleContents(
         seed=trained.seed,
         recipe=recipe,
-        weights=stage.weights,
+        weights=trained.weights,
         classifier=classifier,
-        head=stage.head,
+        head=trained.start_head,
         training=trained.training,
         dataset=dataset,
         rows=rows,
@@ -94,5 +97,32 @@ def finish(
         scenes=summarize_scenes(dataset, trained.head, trained.seed),
         what_changed=changed,
         warnings=(*dataset.warnings, *filter(None, [why_not])),
+        outside=trained.outside,
     )
-    return contents, write_bundle(files, target.folder.name, contents, clock)
+    write_bundle(files, target.folder.name, contents, clock)
+    return contents
+
+
+def bundle_result(target: Target, contents: BundleContents, clock: Stopwatch) -> BundleResult:
+    """Return what is known of a bundle once it stands at `target`."""
+    supporting = contents.supporting
+    return BundleResult(
+        folder=target.folder,
+        arch=contents.classifier.network.arch.name,
+        weights=contents.classifier.entry.name,
+        classes=contents.classifier.labels,
+        counts=contents.dataset.counts(),
+        test=contents.proof.test_metrics,
+        notes=supporting.notes(contents.proof.test_metrics.n),
+        val=contents.proof.val_metrics,
+        artifacts=contents.rows,
+        default=contents.default,
+        seconds=clock.seconds(),
+        skipped=contents.dataset.examined.skipped,
+        warnings=(*contents.warnings, *filter(None, [supporting.no_threshold()])),
+        leaks=contents.dataset.assignment.leaks,
+        thresholds={"known": supporting.threshold.value},
+        known_threshold=supporting.threshold.to_json(),
+        temperature=contents.classifier.temperature,
+        peak_rss_bytes=peak_rss_bytes(),
+    )

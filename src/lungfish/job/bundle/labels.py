@@ -35,7 +35,9 @@ def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed:
     try:
         suspects = find_label_errors(dataset.samples(positions), dataset.assignment.units[positions], head, seed)
     except MissingExtraError as error:
-        return LabelReview(0, why_not=f"Nobody looked: {error.message}. {error.hint}, and train again.")
+        # not the error's own hint: it names this machine's interpreter, and reports travel
+        install = "Run: pip install 'lungfish[explain]', and train again."
+        return LabelReview(0, why_not=f"Labels were not checked: {error.message}. {install}")
     rows = []
     for rank, (index, suggested, probability) in enumerate(suspects):
         photo = dataset.examined.records[positions[index]].photo

@@ -15,7 +15,7 @@ from lungfish.data.split.photos_csv import write_split
 from lungfish.data.split.review import photo_pairs
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
-from lungfish.deploy.model_card import OURS, model_card, notice
+from lungfish.deploy.model_card import OURS, UNKNOWN, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.figures import figures
@@ -32,14 +32,17 @@ from lungfish.evaluation.report_data import (
 )
 from lungfish.evaluation.supporting_figures import SupportingFigures
 from lungfish.evaluation.what_changed import WhatChanged
-from lungfish.export.table import format_packages
+from lungfish.exporters.table import format_packages
 from lungfish.job.bundle.mistakes import worst_mistakes
+from lungfish.job.bundle.split_text import split_sentence
 from lungfish.job.bundle.supporting_figures import supporting_figures
 from lungfish.job.dataset import Dataset
 from lungfish.job.stages.run import TrainingResult
+from lungfish.job.start import UNKNOWN_START
 from lungfish.job.stopwatch import Stopwatch
 from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows, read_artifact
+from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
@@ -49,12 +52,6 @@ from lungfish.training.recipe import TABLES, Recipe
 from lungfish.weights.store.record import WeightsRecord
 
 PACKAGES = ("lungfish", "numpy", "pillow", "scikit-learn", "scipy", "torch")  # beside those of the formats
-HOW_IN_WORDS = {
-    "given": "as given with the photos",
-    "saved": "as in the saved split",
-    "content hash": "by a hash of the content, about 80/10/10",
-    "with a copy, group or scene": "with a copy, their group or their scene",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +74,7 @@ class BundleContents:
         scenes: how many there are, and what they do to the figures.
         what_changed: since the previous bundle; None for the first one.
         warnings: what a person should know.
+        outside: Whether the network was trained outside Lungfish, on photos that are not known.
     """
 
     seed: int
@@ -94,6 +92,7 @@ class BundleContents:
     scenes: SceneSummary
     what_changed: WhatChanged | None
     warnings: tuple[str, ...]
+    outside: bool = False
 
     @property
     def proof(self) -> Proof:
@@ -108,7 +107,7 @@ class BundleContents:
         return supporting_figures(self.dataset, self.proof, self.folds, temperature, self.recipe.keep_known)
 
 
-def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwatch) -> Manifest:
+def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwatch) -> None:
     """Write every file of a bundle into `stage`, which holds the artifacts already; `bundle.json` last.
 
     Args:
@@ -119,25 +118,29 @@ def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwa
     """
     classifier, dataset = contents.classifier, contents.dataset
     _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
-    _write_text(stage / "recipe.toml", contents.recipe.to_toml())
-    pretrained = contents.recipe.pretrained
-    _write_text(
-        stage / "NOTICE", notice(contents.weights.entry, contents.weights.accepted_license) if pretrained else OURS
-    )
+    if not contents.outside:
+        _write_text(stage / "recipe.toml", contents.recipe.to_toml())
+    _write_text(stage / "NOTICE", _notice(contents.weights))
     write_split(stage / "photos.csv", dataset.rows())
     if history := contents.training.history:
         _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in history))
-    classifier.write_safetensors(stage / "weights.safetensors")
+    classifier.write_safetensors(stage / WEIGHTS_NAME)
     pixels = golden_pixels(classifier.preprocess)
     answers = {row.file: open_engine(read_artifact(stage, row), row.format).run(pixels) for row in contents.rows}
     write_golden(stage, classifier.preprocess, answers)
 
     manifest = _manifest(contents)
-    _write_text(stage / "MODEL_CARD.md", model_card(manifest, classifier.entry, _how(contents), contents.supporting))
+    record = model_card(manifest, classifier.entry, _how(contents), contents.supporting, outside=contents.outside)
+    _write_text(stage / "MODEL_CARD.md", record)
     _write_text(stage / "report.html", render_report(_report(name, contents, manifest, clock)))
     manifest = replace(manifest, files=file_rows(stage, contents.rows))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
-    return manifest
+
+
+def _notice(record: WeightsRecord) -> str:
+    if record.entry.name == UNKNOWN_START:
+        return UNKNOWN
+    return notice(record.entry, record.accepted_license) if record.entry.location else OURS
 
 
 def _manifest(contents: BundleContents) -> Manifest:
@@ -195,25 +198,33 @@ def _report(name: str, contents: BundleContents, manifest: Manifest, clock: Stop
         epochs=tuple(Epoch(row["top1"], row["val_top1"]) for row in contents.training.history),
         stages=contents.training.results,
         labels_review=contents.review,
+        outside=contents.outside,
     )
 
 
 def _how(contents: BundleContents) -> str:
     """What was trained, for the model card."""
     first, blocks = contents.training.first_block, len(contents.classifier.network.blocks)
+    name = contents.weights.entry.name
+    if contents.outside:
+        start = (
+            "" if name == UNKNOWN_START else f", from {name if contents.weights.entry.location else 'random weights'}"
+        )
+        return f"Trained outside Lungfish{start}"
     if not contents.recipe.pretrained:
         return "All layers, trained from a random initialization"
-    name = contents.weights.entry.name
     if first is None:
         return f"A logistic head on the frozen trunk of {name}"
     if first == 0:
-        return f"All layers, trained on from {name}"
+        return f"All layers, fine-tuned from {name}"
     trained = f"The last {blocks - first} of {blocks} blocks and the head" if first < blocks else "The head"
-    return f"{trained}, trained on from {name}, the rest frozen"
+    return f"{trained}, fine-tuned from {name}; the rest is frozen"
 
 
 def _settings(contents: BundleContents) -> dict[str, Any]:
     recipe, head = contents.recipe, contents.head
+    if contents.outside:
+        return {key: getattr(recipe, key) for key in ("calibration_photos", "int8_max_drop", "keep_known")}
     values = {key: value for key, value in asdict(recipe).items() if key not in TABLES and value is not None}
     for name, step in recipe.tables.items():
         values |= {f"{name}.{key}": value for key, value in asdict(step).items()}
@@ -232,17 +243,6 @@ def _photos(dataset: Dataset) -> PhotosSummary:
         skipped=dataset.examined.skipped,
         near_duplicates=photo_pairs(dataset.examined.records, dataset.copies, dataset.assignment.splits),
     )
-
-
-def split_sentence(how: Mapping[str, int]) -> str:
-    """How photos were divided, after "split": in words, with counts if in more than one way.
-
-    Args:
-        how: from `Assignment.how`.
-    """
-    if len(how) == 1:
-        return HOW_IN_WORDS[next(iter(how))]
-    return ", ".join(f"{HOW_IN_WORDS[why]} ({count:,})" for why, count in how.items())
 
 
 def _write_text(path: Path, text: str) -> None:

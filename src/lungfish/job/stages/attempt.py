@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.core.errors import DivergedError
+from lungfish.core.names import plural
 from lungfish.evaluation.stage_result import Gain, StageResult
+from lungfish.evaluation.wording import sentence
 from lungfish.job.stages.budget import what_is_shorter
-from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, fall, or_chance
+from lungfish.job.stages.judge import CLEAR, Judge, Verdict, copied, too_small
 from lungfish.job.stages.stage import OpenStage, Plan, Stage, TrainingContext
 from lungfish.training.checkpoint import Checkpoints
 from lungfish.training.interpolation import Validated, averaged, move_to_best
@@ -79,12 +81,13 @@ class Attempts:
         self._judge = Judge(context, few=self._few)
         self._ends: list[Mapping[str, Tensor]] = []  # of the runs whose weights may be averaged
         self._trial: Gain | None = None
+        self._rival = "the head"  # what the next stage is compared with
         self._is_hopeless = False  # so few photos that training more is not worth the time, after less gained nothing
 
     def why_skip(self, stage: Stage[Any]) -> str:
         """Return why a stage is not worth its time, in words; empty if it is."""
         if self._is_hopeless:
-            return "with so few photos, training less did not gain clearly"
+            return "with so few photos it is unlikely to help: the stage before it, which trains less, did not"
         return "the run before it was not kept" if stage.is_again and not self._ends else ""
 
     def attempt(self, name: str, stage: Stage[Any], plan: Plan[Any], before: Logits | None) -> Attempt:
@@ -102,12 +105,14 @@ class Attempts:
         began = time.monotonic()
         assert plan.settings
         row = StageResult(name, None, 0.0, kept=False, why="", settings=asdict(plan.settings))
-        run, opened = self._run(name, plan), stage.open(plan)
+        run, opened = self._run(name, plan, before), stage.open(plan)
         if self._few and not stage.is_again:
             trial = self._trial = self._context.group.broadcast(self._cross_fit(opened, run))
             if trial and not trial.is_clear(CLEAR):
                 self._is_hopeless = True
-                why = f"not kept: cross-validated, {fall(trial, 'training photo')}{or_chance(trial)}"
+                photos = f"{plural(trial.photos, 'training photo')}, cross-validated"
+                why = too_small(photos) if trial.mean > 0 else f"it did not beat {self._rival} on {photos}"
+                why = f"not kept. {sentence(why)}"
                 return Attempt(replace(row, why=why, seconds=time.monotonic() - began, gain=trial))
         start = copied(self._network)
         if stage.is_again:
@@ -119,14 +124,16 @@ class Attempts:
                 raise
             self._network.load_state_dict(start)  # what was reached before is not lost
             self._network.cpu().eval()
-            row = replace(row, why=error.message, seconds=time.monotonic() - began)
+            row = replace(row, why=f"not kept. {sentence(error.message)}", seconds=time.monotonic() - began)
             return Attempt(row, history=_rows(name, run.noted()))
         self._ends = [*(self._ends if stage.is_again else ()), fitted.last]
         if before is None:
             outcome = Outcome(opened.val_logits(), 1.0, is_last=False, verdict=Verdict(True, ""))
         else:
             outcome = self._context.group.broadcast(self._judged(opened, start, before))
-        if not outcome.verdict.kept:
+        if outcome.verdict.kept:
+            self._rival = name
+        else:
             self._network.load_state_dict(start)
             self._ends = []
         row = replace(
@@ -134,7 +141,7 @@ class Attempts:
             val=score(outcome.logits, self._truth),
             seconds=time.monotonic() - began,
             kept=outcome.verdict.kept,
-            why=_in_words(fitted, outcome) + what_is_shorter(plan, "; "),
+            why=_in_words(fitted, outcome, plan),
             share=outcome.share,
             gain=outcome.verdict.gain,
         )
@@ -148,7 +155,8 @@ class Attempts:
         ends = [averaged(self._ends)] if len(self._ends) > 1 else [copied(self._network), self._ends[0]]
         photos = Validated(opened.val_logits, self._truth, self._context.dataset.assignment.units[self._val])
         end, share, logits = move_to_best(self._network, self._head_stage, ends, photos)
-        verdict = self._judge(self._network, start, (before, logits), self._trial if self._few else None)
+        trial = self._trial if self._few else None
+        verdict = self._judge(self._network, start, (before, logits), trial, self._rival)
         return Outcome(logits, share, is_last=end == len(ends) - 1, verdict=verdict)
 
     @property
@@ -156,7 +164,7 @@ class Attempts:
         truth: NDArray[np.int64] = self._context.dataset.truth[self._val]
         return truth
 
-    def _run(self, name: str, plan: Plan[Any]) -> Run:
+    def _run(self, name: str, plan: Plan[Any], before: Logits | None) -> Run:
         context = self._context
         decided = {"shortened": json.dumps(plan.changed()), "first_block": str(plan.first_block)}
         checkpoints = Checkpoints(context.folder / name, {**context.job, **decided})
@@ -171,6 +179,7 @@ class Attempts:
             journal=context.folder / f"{name}.jsonl",
             deadline=context.deadline,
             progress=context.progress,
+            val_top1_before=None if before is None else score(before, self._truth).top1,
         )
 
 
@@ -190,15 +199,25 @@ def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
     return tuple({"stage": name} | dict(row) for row in history)
 
 
-def _in_words(fitted: FitResult, outcome: Outcome) -> str:
+def _in_words(fitted: FitResult, outcome: Outcome, plan: Plan[Any]) -> str:
     """Say what came of a run, for people."""
-    ended = {"epochs": "", "patience": ", no better one for a while", "minutes": ", then time was up"}[fitted.stopped]
-    kept = "kept" if outcome.verdict.kept else "not kept"
+    kept, shorter = outcome.verdict.kept, sentence(what_is_shorter(plan, ""))
     if fitted.best_epoch is None:
-        parts = [f"{kept}: the time was too short for an epoch"]
+        return " ".join(filter(None, ["kept." if kept else "not kept.", "There was no time for an epoch.", shorter]))
+    assert plan.settings
+    run, planned = len(fitted.history), plan.settings.epochs
+    if kept:
+        early = {
+            "epochs": "",
+            "patience": f" (stopped early after {run})",
+            "minutes": f" (the time was up after {run})",
+        }
+        best = run if outcome.is_last else fitted.best_epoch + 1
+        text = f"kept. Epoch {best} of {planned} was the best{early[fitted.stopped]}"
     else:
-        epoch = len(fitted.history) if outcome.is_last else fitted.best_epoch + 1
-        parts = [f"{kept}: epoch {epoch} of {len(fitted.history)}{ended}"]
-    if outcome.share < 1:
-        parts.append(f"its weights count {outcome.share:.0%}, those of the head stage the rest")
-    return "; ".join([*parts, *([outcome.verdict.why] if outcome.verdict.why else [])])
+        count = plural(run, "epoch") if run == planned else f"{run} of {plural(planned, 'epoch')}"
+        text = f"not kept. {count} run{' before the time was up' if fitted.stopped == 'minutes' else ''}"
+    parts = [f"{text}; {outcome.verdict.why}." if outcome.verdict.why else f"{text}."]
+    if kept and outcome.share < 1:
+        parts.append(f"Its weights are averaged with the head's, {outcome.share:.0%} to {1 - outcome.share:.0%}.")
+    return " ".join(filter(None, [*parts, shorter]))

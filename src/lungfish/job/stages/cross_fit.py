@@ -18,6 +18,7 @@ from lungfish.training.loop import Run
 from lungfish.training.paired_gain import gain, losses
 from lungfish.training.probe import Head, LabelledFeatures, fit_penalty, fit_temperature
 from lungfish.training.stage_settings import Finetune
+from lungfish.training.validation import score
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -82,14 +83,21 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
     for number, (seen, held_out) in enumerate(halves, 1):
         some = LabelledFeatures(photos.samples.features[seen], labels[seen])
         fitted = fit_penalty(some, head.penalty, balanced=head.balanced)
-        temperature = fit_temperature(fitted.logits(photos.val_features), photos.val.labels)
+        on_val = fitted.logits(photos.val_features)
+        temperature = fit_temperature(on_val, photos.val.labels)
         before[held_out] = losses(fitted.logits(photos.samples.features[held_out]), labels[held_out], temperature)
 
         tuned = deepcopy(network)
         attach(tuned, fitted, len(fitted.bias))
         start = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
         half = LabelledViews(Some(photos.train.views, seen), labels[seen])
-        alone = replace(run, name=f"{run.name}, trial {number} of {HALVES}", checkpoints=None, journal=None)
+        alone = replace(
+            run,
+            name=f"{run.name}, cross-validation {number} of {HALVES}",
+            checkpoints=None,
+            journal=None,
+            val_top1_before=score(on_val, photos.val.labels).top1,
+        )
         trained = finetune(tuned, block, half, photos.val, tuning, alone)
         ends = [{name: tensor.clone() for name, tensor in tuned.state_dict().items()}, trained.last]
         answer = partial(_logits, tuned, block, photos.val, run)

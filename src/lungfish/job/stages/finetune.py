@@ -55,7 +55,7 @@ class FinetuneStage:
         blocks, plain = len(self._network.blocks), replace(self.settings, views=0)
         if (held := self._held_bytes(plain, budget)) > budget.disk_bytes:
             takes, room = (f"{count / 1e9:.3g} GB" for count in (held, budget.disk_bytes))
-            obstacle = f"activations take {takes} without augmented views, and {room} are there for them"
+            obstacle = f"activations take {takes} even without augmented views, and {room} is free for them"
             return Plan(self.settings, None, 0.0, 0.0, blocks, obstacle)
         needed_s = []
         for settings in self._ways(budget):

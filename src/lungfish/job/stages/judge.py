@@ -51,7 +51,12 @@ class Judge:
         self._changed = ChangedPhotos(context)
 
     def __call__(
-        self, network: Network, start: Mapping[str, Tensor], logits: tuple[Logits, Logits], trial: Gain | None
+        self,
+        network: Network,
+        start: Mapping[str, Tensor],
+        logits: tuple[Logits, Logits],
+        trial: Gain | None,
+        rival: str,
     ) -> Verdict:
         """Decide; the network stays as it is.
 
@@ -60,26 +65,37 @@ class Judge:
             start: Its tensors before.
             logits: On validation photos before and after.
             trial: What cross-validation has shown; with few photos the gain must be clear there or on validation.
+            rival: What the network was before, in words.
         """
         before, after = (losses(each, self._truth) for each in logits)
         found = gain(before, after, self._units)
-        words = fall(found, "validation photo")
+        wrong_before, wrong_after = (mistakes(each, self._truth) for each in logits)
+        photos = plural(found.photos, "validation photo")
+        no_better = f"none beat {rival} ({100 * (1 - wrong_before.mean()):.1f} % of {photos} right)"
         if trial:
             kept = found.mean >= -found.error
-            return Verdict(kept, f"cross-validated, {fall(trial, 'training photo')}; then {words}", trial)
+            but = "" if kept else f", but its loss on {photos} is higher"
+            return Verdict(kept, f"it beat {rival} in cross-validation on {trial.photos:,} training photos{but}", trial)
         if self._few:
-            clear = found.is_clear(CLEAR)
-            return Verdict(clear, words if clear else f"{words}{or_chance(found)}", found)
-        wrong_before, wrong_after = (mistakes(each, self._truth) for each in logits)
+            if found.is_clear(CLEAR):
+                return Verdict(
+                    True, f"its loss on {photos} is lower than with {rival}, by more than luck explains", found
+                )
+            return Verdict(False, too_small(photos) if found.mean > 0 else no_better, found)
         right = gain(wrong_before, wrong_after, self._units)
         if abs(right.mean) > right.error:
-            return Verdict(right.mean > 0, f"{_more_right(right)}; {words}", found)
+            kept = right.mean > 0
+            words = _more_right(right)
+            return Verdict(kept, f"{words} than with {rival}" if kept else f"none beat {rival}: {words}", found)
         if abs(found.mean) > found.error:
-            return Verdict(found.mean > 0, words, found)
+            kept = found.mean > 0
+            words = f"about as many of {photos} are right as with {rival}, and the loss is lower"
+            return Verdict(kept, words if kept else no_better, found)
         changed = self._gain_on_changed(network, start)
-        views = "cropped, turned, darker, warmer and blurred views"
-        why = f"{words}, which cannot decide; on {views} {fall(changed, 'photo')}"
-        return Verdict(changed.mean > 0, why, changed)
+        kept = changed.mean > 0
+        views = "cropped, turned, darker, warmer and blurred views of them"
+        found_on_views = f"as good as {rival} on {photos}, {'better' if kept else 'not better'} on {views}"
+        return Verdict(kept, found_on_views, changed)
 
     def _gain_on_changed(self, network: Network, start: Mapping[str, Tensor]) -> Gain:
         end, after = copied(network), self._changed.losses(network)
@@ -94,18 +110,12 @@ def copied(network: Network) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
 
 
-def fall(found: Gain, noun: str) -> str:
-    """Return by how much the loss is lower, in words."""
-    way = "lower" if found.mean >= 0 else "higher"
-    return f"the loss is {abs(found.mean):.3f} {way} on {plural(found.photos, noun)} (standard error {found.error:.3f})"
+def too_small(photos: str) -> str:
+    """Say that a gain on photos, which are given in words, is not clear."""
+    return f"its improvement is too small to tell from luck on {photos}"
 
 
 def _more_right(found: Gain) -> str:
     """Return how many more answers are right, in words."""
     count = round(found.mean * found.photos)
     return f"{abs(count)} {'more' if count > 0 else 'fewer'} of {plural(found.photos, 'validation photo')} are right"
-
-
-def or_chance(found: Gain) -> str:
-    """Return what to add where a gain is not clear."""
-    return ": that may be chance" if found.mean > 0 else ""

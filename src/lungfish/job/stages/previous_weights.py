@@ -90,8 +90,8 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
     head = fit_probe(dataset.samples(train), dataset.samples(val), recipe)
     before, after, units = _losses(fresh, dataset, head)
     words = (
-        f"on {plural(len(units), 'validation photo')} a head on its weights has a loss of {after.mean():.3f}, on the "
-        f"pretrained ones {before.mean():.3f}"
+        f"on {plural(len(units), 'validation photo')} the loss of a head is {after.mean():.3f} with its weights, "
+        f"{before.mean():.3f} with the pretrained ones"
     )
     if not gain(before, after, units).is_clear(1.0):
         progress.say(f"Not starting from {last.entry.name}: {words}")

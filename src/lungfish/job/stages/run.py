@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lungfish.core.errors import UsageError
+from lungfish.core.names import plural
 from lungfish.evaluation.stage_result import StageResult
 from lungfish.job.run_dir import begin_run
 from lungfish.job.stages.attempt import Attempts
@@ -65,9 +66,10 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
     if head:
         reached = head.logits(dataset.samples(dataset.indices("val")).features)
         seconds = time.monotonic() - context.began
-        results.append(
-            StageResult("probe", score(reached, truth), seconds, kept=True, why="a head on the frozen trunk")
-        )
+        val = score(reached, truth)
+        results.append(StageResult("probe", val, seconds, kept=True, why="a head on the frozen trunk"))
+        right = f"{100 * val.top1:.1f} % of {plural(len(truth), 'validation photo')} right"
+        context.progress.say(f"probe: {right}, with a head on the frozen trunk")
     stages = list_stages(network, context)
     _begin(stages, context)
     attempts, first = Attempts(network, head, context), None
@@ -105,7 +107,9 @@ def _begin(stages: Mapping[str, Stage[Any]], context: TrainingContext) -> None:
     budget = budget_of(context.deadline - time.monotonic())
     lines, _ = plan_stages(stages, budget, context.recipe.minutes)  # every process measures its pace
     if context.group.is_main and not context.folder.exists():
-        context.progress.say("\n".join(["Planned, as far as validation improves:", *lines]))
+        context.progress.say(
+            "\n".join(["Planned; each stage is kept only if it improves on validation photos:", *lines])
+        )
         begin_run(context.folder, context.job)
 
 

@@ -1,1 +1,1 @@
-"""What runs an artifact: one engine for each format, behind one protocol and one table."""
+"""Engines that run artifacts: one for each format, behind a common protocol."""

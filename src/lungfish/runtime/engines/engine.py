@@ -1,4 +1,4 @@
-"""What every format's engine is: an artifact, open on this machine, from pixels to probabilities."""
+"""The protocol of engines, which run an artifact from pixels to probabilities, and the files they open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from lungfish.core.files import TooLargeError, read_at_most
 from lungfish.core.untrusted import HINT
 from lungfish.runtime.artifact import MAX_FILE_BYTES
 
-BATCH_SIZE = 8  # photos that are computed together; more is no faster on a CPU, and takes 14 MB each at 224 px
+INPUT, OUTPUT = "image", "probabilities"  # names of input and output inside every artifact
+BATCH_SIZE = 8  # larger batches are no faster on a CPU, and each photo takes 14 MB at 224 px
 
 
 class Engine(Protocol):
@@ -23,15 +24,15 @@ class Engine(Protocol):
 
     @property
     def resolution_px(self) -> int:
-        """Side of the square pictures that go in."""
+        """Side of the square input, in pixels."""
 
     @property
     def classes(self) -> int:
-        """Length of the vector that comes out for each photo."""
+        """Length of the output for each photo."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The texts that the file carries: see `lungfish.runtime.metadata`."""
+        """Metadata of the file: see `lungfish.runtime.metadata`."""
 
     @property
     def threads(self) -> int:
@@ -39,13 +40,13 @@ class Engine(Protocol):
 
     @property
     def runtime(self) -> str:
-        """Name and version of the library that computes: `onnxruntime 1.23.0`."""
+        """Name and version of the library: `onnxruntime 1.23.0`."""
 
     def run(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """Compute probabilities, float32 `[batch, classes]`, of uint8 RGB `[batch, resolution, resolution, 3]`.
 
         Raises:
-            BundleError: other pixels, or a model that fails on them or gives something that is not finite.
+            BundleError: The pixels have another type or shape, the model fails on them, or its output is not finite.
         """
 
 
@@ -68,14 +69,14 @@ class ModelFiles:
 
     @classmethod
     def read(cls, folder: Path, names: Sequence[str]) -> ModelFiles:
-        """Read files that this process has written itself; those of a bundle are checked while they are read.
+        """Read files that this process has written; `bundle_files.read_artifact` reads and checks those of a bundle.
 
         Args:
-            folder: Where they are.
-            names: Their names below it, the main file first.
+            folder: Folder of the files.
+            names: Names of the files in the folder, the main file first.
 
         Raises:
-            BundleError: One is missing or larger than an artifact may be.
+            BundleError: A file is missing or larger than `MAX_FILE_BYTES`.
         """
         return cls(names[0], {name: _read(folder, name) for name in names})
 

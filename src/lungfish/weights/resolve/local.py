@@ -9,6 +9,7 @@ from lungfish.architecture import Arch, Flavour
 from lungfish.core.errors import ArchitectureError, BundleError, UsageError, WeightsError
 from lungfish.core.names import expanded, printable
 from lungfish.runtime.bundle_files import read_manifest
+from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.entry import WeightsEntry
@@ -19,8 +20,6 @@ from lungfish.weights.resolve.completion import INCOMPLETE, arch_name, complete
 from lungfish.weights.scheme import FILE
 from lungfish.weights.store.record import WeightsRecord
 from lungfish.weights.store.store import Store
-
-BUNDLED = "weights.safetensors"
 
 
 def file_entry(text: str, arch: str | None) -> WeightsEntry:
@@ -76,10 +75,10 @@ def bundle_entry(text: str) -> WeightsEntry:
     """
     folder = Path(text)
     manifest = read_manifest(folder)
-    row = manifest.files.get(BUNDLED)
-    if row is None or not (folder / BUNDLED).is_file():
+    row = manifest.files.get(WEIGHTS_NAME)
+    if row is None or not (folder / WEIGHTS_NAME).is_file():
         raise WeightsError(
-            f"{printable(text)} contains no {BUNDLED}: it was slimmed for a device", "Use the full bundle."
+            f"{printable(text)} contains no {WEIGHTS_NAME}: it was slimmed for a device", "Use the full bundle."
         )
     origin = _origin(manifest)
     if origin is None:
@@ -90,7 +89,7 @@ def bundle_entry(text: str) -> WeightsEntry:
         name=f"bundle:{name}",
         arch=arch_name(_arch(manifest)),
         converter=OURS,
-        location=f"{FILE}{(folder / BUNDLED).resolve()}",
+        location=f"{FILE}{(folder / WEIGHTS_NAME).resolve()}",
         source=f"bundle {name}, trained from {origin.name} ({origin.source})",
         license=manifest.weights.license or NOASSERTION,
         flavour=Flavour(manifest.flavour.padding, manifest.flavour.bn_eps),  # type: ignore[arg-type]  # checked

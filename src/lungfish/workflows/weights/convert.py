@@ -48,7 +48,7 @@ def convert(conversion: Conversion) -> Converted:
     """
     if conversion.license and not SPDX.fullmatch(conversion.license):
         raise UsageError(
-            f"--license {printable(conversion.license)!r} is no SPDX identifier", "For example Apache-2.0 or MIT."
+            f"--license {printable(conversion.license)!r} is not an SPDX identifier", "For example Apache-2.0 or MIT."
         )
     arch = parse_arch(conversion.arch)
     out = _check_out(conversion)
@@ -60,7 +60,7 @@ def _check_out(conversion: Conversion) -> Path:
     out = conversion.out or Path(name + ENDING)
     shown = printable(str(out))
     if out.suffix != ENDING:
-        raise OutputError(f"--out {shown} does not end in {ENDING}", "Commands know such a file by that ending.")
+        raise OutputError(f"--out {shown} does not end in {ENDING}", "Commands recognize such a file by that ending.")
     if out.is_dir() or out.resolve() == conversion.file.resolve():
         raise OutputError(f"{shown} is the file to convert, or a folder", "Choose another --out.")
     if (out.exists() or out.is_symlink()) and not conversion.force:

@@ -22,7 +22,7 @@ def prune(*, everything: bool = False, older_than_days: float | None = None) -> 
         StorageError: The cache cannot be written.
     """
     if everything and older_than_days is not None:
-        raise UsageError("--all and --older-than contradict each other", "Give one of them.")
+        raise UsageError("--all and --older-than cannot be combined", "Give one of them.")
     if older_than_days is not None and not older_than_days >= 0:
         raise UsageError(f"--older-than is {older_than_days:g} days; it must be 0 or more")
     return prune_store(Store(), 0.0 if everything else older_than_days)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from lungfish.architecture import Arch, lower, parse_arch
 from lungfish.core.errors import LungfishError, UsageError
@@ -53,6 +53,9 @@ class WeightsRow:
         return asdict(self)
 
 
+Licensed = TypeVar("Licensed", WeightsRow, WeightsEntry)
+
+
 def known_entries() -> list[WeightsEntry]:
     """Return the catalogue and all other fetched weights, with the hashes of what was fetched."""
     known = {}
@@ -94,7 +97,7 @@ def arch_of(entry: WeightsEntry) -> Arch | None:
         return None
 
 
-def sorted_rows(rows: Iterable[WeightsRow]) -> list[WeightsRow]:
+def sorted_rows(rows: Iterable[Licensed]) -> list[Licensed]:
     """Sort permissive licenses first and unknown ones last; otherwise keep the order."""
     return sorted(rows, key=lambda row: (not is_permissive(row.license), is_unknown(row.license)))
 

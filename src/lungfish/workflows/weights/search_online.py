@@ -36,7 +36,7 @@ def search_online(text: str) -> Found:
         try:
             rows += search(text)
         except LungfishError as error:  # the other services may still respond
-            warnings.append(" ".join(filter(None, (f"{service} was left out: {error.message}.", error.hint))))
+            warnings.append(" ".join(filter(None, (f"{service} was skipped: {error.message}.", error.hint))))
     rows = [row if row.next_command else replace(row, next_command=_next_command(row)) for row in rows]
     return Found(sorted_rows(rows), tuple(warnings))
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import MissingExtraError, UnreadablePhotoError, UsageError
+from lungfish.core.extras import install_command
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.sources.tree import read_tree, why_not_photo
@@ -162,7 +163,7 @@ def _compare(
     if len(answered.unreadable) == len(readers):
         raise UnreadablePhotoError(f"no picture can be read: {answered.unreadable[0]}")
     if answered.unreadable:
-        progress.say(f"{plural(len(answered.unreadable), 'picture')} could not be read, and took no part")
+        progress.say(f"skipped {plural(len(answered.unreadable), 'picture')} that could not be read")
     known = [number for i, number in enumerate(truth) if i not in answered.unreadable]
     ours, theirs = (answered.probabilities[name] for name in models)
     first = ours.argmax(axis=1)
@@ -174,12 +175,12 @@ def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
     if recorded is None and entry.converter not in MODELS:
         raise UsageError(
             f"{entry.name} cannot be verified: no library has networks for files of {entry.converter}",
-            "Verify the set that it was made from, or a port of it to timm or Keras.",
+            "Verify the weights that it was made from, or a port of them to timm or Keras.",
         )
     if recorded is None:
         raise MissingExtraError(
-            f"nothing to hold {entry.name} against: its library is not installed, and no logits are recorded",
-            "Run: pip install timm torchvision, or tensorflow-cpu for Keras.",
+            f"nothing to compare {entry.name} with: its library is not installed, and no logits are recorded",
+            f"Run: {install_command('timm torchvision')}, or tensorflow-cpu for Keras.",
         )
     preprocess = entry.preprocessing(network.arch.resolution_px)
     logits = _on_pixels(partial(_logits, network), entry)(golden_pixels(preprocess))

@@ -66,7 +66,7 @@ def test_magnitudes_that_are_not_allowed_are_said(magnitude):
 
 
 def test_other_values_are_checked_too():
-    with pytest.raises(UnknownNameError, match="no policy of an augmentation is called 'trivia'"):
+    with pytest.raises(UnknownNameError, match="unknown policy of an augmentation: 'trivia'"):
         FreshAugmentation(policy="trivia")
     with pytest.raises(UsageError, match="min_area is 0; allowed are"):
         FreshAugmentation(min_area=0)

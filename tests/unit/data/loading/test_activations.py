@@ -224,7 +224,7 @@ def test_what_is_needed_and_what_there_is(photos, cache, monkeypatch):
     trunk = Thumbnails()
     compute(photos, trunk)
     assert trunk.seen == 0  # what is there is not refused
-    with pytest.raises(StorageError, match=r"activations take .*; 4e-06 GB are free in .*activations or allowed"):
+    with pytest.raises(StorageError, match=r"activations need .*, but only 4e-06 GB .* in .*activations, after"):
         compute(photos[::-1], trunk)
     assert trunk.seen == 0
 
@@ -244,7 +244,7 @@ def test_older_activations_make_room(photos, cache, monkeypatch):
 def test_activations_that_are_read_stay(photos, monkeypatch):
     monkeypatch.setenv("LUNGFISH_CACHE_GB", "0.000009")  # not two of them
     views = compute(photos)
-    with pytest.raises(StorageError, match=r"are free in .*activations or allowed by .* what is in use"):
+    with pytest.raises(StorageError, match=r"are available in .*activations, after .* files in use"):
         compute(photos[1:])
     del views
     compute(photos[1:])

@@ -72,15 +72,16 @@ def test_every_class_is_on_every_side(record, count):
 
 def test_too_few_photos_of_a_class(record):
     records = [record(f"cat/{i}", 0) for i in range(2)] + [record(f"dog/{i}", 1) for i in range(9)]
-    with pytest.raises(PhotosError, match="'cat' has 2 photos; train and val and test each need one") as error:
+    with pytest.raises(PhotosError, match="'cat' has 2 photos; 3 is the least\nTrain") as error:
         assigned(records)
     assert "'dog'" not in error.value.message
-    assert "Add photos" in error.value.hint
+    rule = "Train, val and test each need a photo of every class; copies, and photos of one group, count once. "
+    assert error.value.hint.startswith(f"{rule}Add photos")
 
 
 def test_copies_do_not_make_a_class_large_enough(record):
     records = [record(f"cat/{i}", 0) for i in range(5)] + [record(f"dog/{i}", 1) for i in range(9)]
-    with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them"):
+    with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them free and distinct; 3 is the least"):
         assigned(records, (0, 1), (0, 2), (0, 3))
 
 
@@ -94,10 +95,10 @@ def test_training_photos_that_are_all_copies_of_test_photos(record):
     with pytest.raises(PhotosError) as error:
         assign_splits(records, LABELS, find_near_duplicates([r.seen for r in records]))
     assert (
-        "'cat' has 12 photos, 0 of them free and distinct (6 on a given side, 6 tied to photos on a given side,"
-        " as copies or by a group); 'dog' has 12 photos"
+        "'cat' has 12 photos, 0 of them free and distinct (6 in a given split, 6 tied to photos in a given split,"
+        " as copies or by a group); 2 is the least. 'dog' has 12 photos"
     ) in error.value.message
-    assert "train and val each need one" in error.value.message
+    assert error.value.hint.startswith("Train and val each need a photo of every class")
     assert "other classes" not in error.value.message
 
 
@@ -136,8 +137,9 @@ def test_a_given_split_is_kept_and_leaks_are_told(record):
     assert list(assigned.splits) == [r.photo.split for r in records]
     assert set(assigned.reasons) == {"given"}
     assert assigned.leaks == (PhotoPair("test/cat/0", "test", "val/dog/9", "val", exact=True),)
+    optimistic = "1 pair of copies is in different splits, so the figures are too optimistic"
     assert assigned.warnings == (
-        "1 pair of copies is on different sides, so figures read high: test/cat/0 (test) and val/dog/9 (val)",
+        f"{optimistic}: test/cat/0 (test) and val/dog/9 (val)",
         "1 pair of copies in two classes: test/cat/0 (cat) and val/dog/9 (dog)",
     )
 
@@ -153,7 +155,8 @@ def test_one_folder_as_all_three_sides_is_warned_of(record):
     assert len(assigned.leaks) == 40
     (warning,) = assigned.warnings
     assert warning.startswith(
-        "40 pairs of copies are on different sides, so figures read high: test/cat/0 (test) and train/cat/0 (train); "
+        "40 pairs of copies are in different splits, so the figures are too optimistic: "
+        "test/cat/0 (test) and train/cat/0 (train); "
     )
     assert warning.count(" and ") == 5
 
@@ -168,7 +171,9 @@ def test_a_group_on_two_given_sides_is_warned_of(record):
     assigned = assign_splits(records, LABELS, copies(len(records)))
     assert [record.photo.split for record in records] == list(assigned.splits)
     (warning,) = assigned.warnings
-    assert warning.startswith("8 pairs of photos of one group are on different sides, so figures read high: test/cat/0")
+    assert warning.startswith(
+        "8 pairs of photos of one group are in different splits, so the figures are too optimistic: test/cat/0"
+    )
     assert warning.count(" and ") == 5
 
 
@@ -300,7 +305,7 @@ def test_a_class_whose_saved_photo_validates_is_trained_on_its_new_one(many, rec
     known = [*records[:2], *records[3:]]
     assigned = assign_splits([*known, record(f"x/{tested}", 0)], LABELS, copies(6), saved_split(rows))
     assert (assigned.splits[5], assigned.reasons[5]) == ("train", "class needs it")
-    with pytest.raises(PhotosError, match="no training photos of cat, only photos to validate or test"):
+    with pytest.raises(PhotosError, match="no training photos of cat, only validation or test photos"):
         assign_splits([*known, record("x/new", 0)], LABELS, copies(6, (0, 5)), saved_split(rows))
 
 
@@ -309,7 +314,7 @@ def test_a_saved_split_of_other_photos_is_warned_of(many, known, told):
     records = many(20)
     rows = rows_of(records[:known], (["train", "val", "test", "train"] * 10)[:known])
     assigned = assign_splits(records, LABELS, copies(40), saved_split(rows))
-    assert assigned.warnings == (f"the saved split holds {told}; the others are divided as without it",)
+    assert assigned.warnings == (f"the saved split lists {told}; the others are newly split",)
     assert set(assigned.splits) == {"train", "val", "test"}
 
 
@@ -329,8 +334,8 @@ def test_all_problems_are_collected_if_none_is_to_stop(record):
     ]
     assigned = assign_splits(records, tuple(groups), copies(len(records)), stop=False)
     assert [(each.kind, each.classes, each.message) for each in assigned.problems] == [
-        ("too_few", ("a",), "'a' has 3 photos, 2 of them free and distinct"),
-        ("too_few", ("d",), "'d' has 4 photos, 2 of them free and distinct"),
+        ("too_few", ("a",), "'a' has 3 photos, 2 of them free and distinct; 3 is the least"),
+        ("too_few", ("d",), "'d' has 4 photos, 2 of them free and distinct; 3 is the least"),
         (
             "tied",
             ("b",),
@@ -338,7 +343,7 @@ def test_all_problems_are_collected_if_none_is_to_stop(record):
         ),
     ]
     assert assigned.warnings == ()
-    with pytest.raises(PhotosError, match="'a' has 3 photos, 2 of them free and distinct; 'd' has 4 photos"):
+    with pytest.raises(PhotosError, match=r"'a' has 3 photos, 2 of them free and distinct; 3 is the least\. 'd' has 4"):
         assign_splits(records, tuple(groups), copies(len(records)))
 
 

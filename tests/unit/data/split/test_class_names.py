@@ -64,7 +64,7 @@ def test_the_largest_match_is_named_and_text_is_escaped() -> None:
     (small,) = likely_typos(labels, (40, 300, 3))[1:]
     assert (small.label, small.meant) == (2, 1)
     warning = small.warning(labels)
-    assert warning == r"class 'boo\\x1bts' has 3 photos; is it a typo of 'boots', which has 300?"
+    assert warning == r"class 'boo\\x1bts' has 3 photos; is that a typo of 'boots', which has 300?"
 
 
 def test_many_classes_take_seconds_at_most() -> None:

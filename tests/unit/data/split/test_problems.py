@@ -46,7 +46,10 @@ def test_all_that_is_wrong_is_listed_at_once(write_classes, tmp_path):
     ]
     messages = [each.message for each in found]
     assert messages[0] == "none of the 3 photos of class 'broken' can be read, for instance broken/000.png: empty file"
-    assert messages[1:3] == ["'one' has 1 photo", "'snadals' has 1 photo, a typo of 'sandals'?"]
+    assert messages[1:3] == [
+        "'one' has 1 photo; 3 is the least",
+        "'snadals' has 1 photo; 3 is the least. Did you mean 'sandals'?",
+    ]
     assert messages[3].startswith("1 of the 12 photos of class 'boots' cannot be read, for instance boots/003.png: ")
     assert messages[6] == "mind the gap"
     assert messages[7].startswith("1 pair of copies in two classes: boots/000.png (boots) and sandals/copy.png")
@@ -81,19 +84,20 @@ def test_the_first_kind_that_stops_is_raised_and_warnings_are_not():
     warning = Problem("warning", "mind the gap")
     stop_for([warning])
     few = [
-        Problem("too_few", f"'{i}' has 1 photo", stops=True, rule="each needs two", fix="Add some.") for i in range(12)
+        Problem("too_few", f"'{i}' has 1{'?' * (i == 1)}", stops=True, rule="each needs two", fix="Add some.")
+        for i in range(12)
     ]
     with pytest.raises(PhotosError) as error:
         stop_for([warning, *few, Problem("tied", "tied", stops=True)])
-    assert error.value.message.startswith("too few photos in a class: '0' has 1 photo; '1' has 1 photo; ")
-    assert error.value.message.endswith("; '9' has 1 photo; each needs two")
-    assert error.value.hint == "Add some."
+    assert error.value.message.startswith("'0' has 1. '1' has 1? '2' has 1. ")
+    assert error.value.message.endswith(". '9' has 1")
+    assert error.value.hint == "Each needs two. Add some."
 
 
 def test_typos_are_told_only_of_classes_with_photos():
     labels = ("sandals", "snadals")
     (typo,) = typos(labels, np.array([0] * 20 + [1]))
-    assert typo.message == "class 'snadals' has 1 photo; is it a typo of 'sandals', which has 20?"
+    assert typo.message == "class 'snadals' has 1 photo; is that a typo of 'sandals', which has 20?"
     assert typo.stops is False
     assert typos(labels, np.array([0] * 20)) == typos(labels, np.array([], np.int64)) == []
 
@@ -101,4 +105,4 @@ def test_typos_are_told_only_of_classes_with_photos():
 @pytest.mark.parametrize(("counts", "told"), [((10, 50), True), ((10, 49), False), ((0, 50), False), ((0, 0), False)])
 def test_uneven_classes(counts, told):
     found = uneven(("a", "b"), np.repeat(np.arange(2), counts))
-    assert [each.message for each in found] == ["classes are uneven: 50 photos of 'b', 10 of 'a'"] * told
+    assert [each.message for each in found] == ["the classes are uneven: 50 photos of 'b', 10 of 'a'"] * told

@@ -87,7 +87,9 @@ def test_what_is_better_is_kept(network: Any, tmp_path: Path) -> None:
     created = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
     assert created.result.kept
     assert (network.weight.item(), created.result.share) == (1.0, 1.0)
-    assert created.result.why.startswith("kept: epoch 2 of 2; 20 more of 40 validation photos are right; the loss is ")
+    assert created.result.why.startswith(
+        "kept. Epoch 2 of 2 was the best; 20 more of 40 validation photos are right than with the head."
+    )
     assert [row["epoch"] for row in created.history] == [0, 1]
     assert (created.logits == stage.val_logits()).all()
 
@@ -97,7 +99,7 @@ def test_half_way_is_kept_where_all_the_way_is_too_far(network: Any, tmp_path: P
     created = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
     assert created.result.kept
     assert (network.weight.item(), created.result.share) == (1.0, 0.5)
-    assert "its weights count 50%, those of the head stage the rest" in created.result.why
+    assert "Its weights are averaged with the head's, 50% to 50%." in created.result.why
 
 
 @pytest.mark.parametrize("diverges", [True, False])
@@ -106,7 +108,9 @@ def test_what_is_worse_is_undone(network: Any, tmp_path: Path, diverges: bool) -
     created = attempt(attempts_of(network, tmp_path), stage, stage.val_logits())
     assert not created.result.kept
     assert network.weight.item() == 0.0
-    assert created.result.why.startswith("the loss is not finite" if diverges else "not kept: epoch 2 of 2;")
+    assert created.result.why.startswith(
+        "not kept. The loss is not finite" if diverges else "not kept. 2 epochs run; none beat the head"
+    )
 
 
 def test_runs_start_from_the_head_stage_and_are_averaged(network: Any, tmp_path: Path) -> None:
@@ -132,7 +136,8 @@ def test_few_photos_are_tuned_only_if_a_trial_gains_clearly(network: Any, tmp_pa
     stage = Stage(network, end=1.0, trial=Gain(0.1, 0.06, VAL))
     created = attempt(attempts, stage, stage.val_logits())
     assert (created.result.kept, stage.started) == (False, [])
-    assert created.result.why.startswith("not kept: cross-validated, the loss is 0.100 lower on 40 training photos")
+    luck = "Its improvement is too small to tell from luck on 40 training photos, cross-validated."
+    assert (created.result.why, created.result.gain) == (f"not kept. {luck}", Gain(0.1, 0.06, VAL))
     assert "with so few photos" in attempts.why_skip(stage)  # type: ignore[arg-type]
     stage = Stage(network, end=1.0, trial=Gain(0.1, 0.04, VAL))
     assert attempt(attempts_of(network, tmp_path, few_photos=1000), stage, stage.val_logits()).result.kept

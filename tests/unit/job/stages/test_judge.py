@@ -11,7 +11,7 @@ from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages import judge as module
 from lungfish.job.stages.judge import Judge, Verdict
 
-CANNOT_DECIDE = "which cannot decide; on cropped, turned, darker, warmer and blurred views the loss is"
+ON_VIEWS = "on cropped, turned, darker, warmer and blurred views of them"
 
 
 def verdict(
@@ -36,7 +36,7 @@ def verdict(
         gain=lambda before, after: Gain(float((before - after).mean()), 0.01, photos),
     )
     kept = module.copied(network)
-    found = judge(network, start, (before, after), trial)
+    found = judge(network, start, (before, after), trial, "the head")
     assert all((tensor == kept[name]).all() for name, tensor in network.state_dict().items())
     return found
 
@@ -50,11 +50,16 @@ def test_a_clear_gain_on_few_photos_counts(right: int, photos: int) -> None:
 @pytest.mark.parametrize(("right", "photos", "gain", "error"), [(16, 20, "0.191", "0.112"), (14, 20, "0.082", "0.080")])
 def test_a_gain_on_few_photos_may_be_chance(right: int, photos: int, gain: str, error: str) -> None:
     """1.7 and 1.0 standard errors. With more photos it would count."""
-    words = f"the loss is {gain} lower on {photos} validation photos (standard error {error})"
     found = verdict(right, photos, few=True)
-    assert (found.kept, found.why) == (False, f"{words}: that may be chance")
+    luck = f"its improvement is too small to tell from luck on {photos} validation photos"
+    assert (found.kept, found.why) == (False, luck)
+    assert found.gain
+    assert (f"{found.gain.mean:.3f}", f"{found.gain.error:.3f}", found.gain.photos) == (gain, error, photos)
     found = verdict(right, photos)
-    assert (found.kept, found.why) == (True, words)
+    lower = f"about as many of {photos} validation photos are right as with the head, and the loss is lower"
+    assert (found.kept, found.why) == (True, lower)
+    assert found.gain
+    assert (f"{found.gain.mean:.3f}", f"{found.gain.error:.3f}", found.gain.photos) == (gain, error, photos)
 
 
 def test_photos_of_one_scene_show_less() -> None:
@@ -66,7 +71,9 @@ def test_photos_of_one_scene_show_less() -> None:
 def test_one_photo_shows_nothing() -> None:
     found = verdict(1, 1, few=True)
     assert not found.kept
-    assert "on 1 validation photo (standard error inf): that may be chance" in found.why
+    assert found.why == "its improvement is too small to tell from luck on 1 validation photo"
+    assert found.gain
+    assert np.isinf(found.gain.error)
 
 
 def test_two_photos_that_gain_alike_show_something() -> None:
@@ -74,21 +81,25 @@ def test_two_photos_that_gain_alike_show_something() -> None:
     assert verdict(2, 2, few=True).kept
 
 
-@pytest.mark.parametrize(("changed", "kept", "words"), [(0.3, True, "0.300 lower"), (-0.2, False, "0.200 higher")])
+@pytest.mark.parametrize(("changed", "kept", "words"), [(0.3, True, "better"), (-0.2, False, "not better")])
 def test_changed_views_decide_within_one_standard_error(changed: float, kept: bool, words: str) -> None:
     found = verdict(11, 20, changed=changed)
     assert found.kept is kept
-    assert f"{CANNOT_DECIDE} {words} on 20 photos" in found.why
+    assert found.why == f"as good as the head on 20 validation photos, {words} {ON_VIEWS}"
+    assert found.gain
+    assert found.gain.mean == pytest.approx(changed)
 
 
 @pytest.mark.parametrize(("right", "kept"), [(140, True), (20, False)])
 def test_changed_views_do_not_overrule(right: int, kept: bool) -> None:
     found = verdict(right, 200, changed=-1.0 if kept else 1.0)
     assert found.kept is kept
-    assert CANNOT_DECIDE not in found.why
+    assert ON_VIEWS not in found.why
 
 
-@pytest.mark.parametrize(("more", "words"), [(9, "9 more of 100 validation photos are right"), (-9, "9 fewer of 100")])
+@pytest.mark.parametrize(
+    ("more", "words"), [(9, "9 more of 100 validation photos are right"), (-9, "none beat the head: 9 fewer of 100")]
+)
 def test_right_answers_come_before_losses(more: int, words: str) -> None:
     """Nine answers turn for the better, or for the worse, while certainty makes the loss go the other way."""
     truth, certain, doubtful = np.zeros(100, np.int64), np.float32([3, 0]), np.float32([0.2, 0])
@@ -101,7 +112,7 @@ def test_right_answers_come_before_losses(more: int, words: str) -> None:
     )
     judge = Judge(SimpleNamespace(dataset=dataset), few=False)  # type: ignore[arg-type]
     network: Any = nn.Linear(1, 1)
-    found = judge(network, module.copied(network), (before, after), None)
+    found = judge(network, module.copied(network), (before, after), None, "the head")
     assert found.kept is (more > 0)
     assert found.why.startswith(words)
     assert (found.gain.mean > 0) is not (more > 0)
@@ -111,6 +122,6 @@ def test_what_cross_validation_has_shown_stands_unless_validation_denies_it() ->
     trial = Gain(0.3, 0.1, 400)
     found = verdict(11, 20, few=True, trial=trial)
     assert found.kept
-    assert found.why.startswith("cross-validated, the loss is 0.300 lower on 400 training photos")
+    assert found.why == "it beat the head in cross-validation on 400 training photos"
     assert found.gain == trial
     assert not verdict(2, 20, few=True, trial=trial).kept

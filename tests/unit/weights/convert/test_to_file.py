@@ -117,13 +117,13 @@ def test_the_same_bytes_in_every_process(
 
 
 def test_an_unknown_source(checkpoint: Path) -> None:
-    with pytest.raises(UnknownNameError, match="no source of weights is called 'torchvison'"):
+    with pytest.raises(UnknownNameError, match="unknown source of weights: 'torchvison'"):
         converted(checkpoint, source="torchvison")
 
 
 def test_our_own_files_need_no_conversion(tmp_path: Path) -> None:
     save_file(lf.build(SMALL, seed=0).state_dict(), tmp_path / "net.safetensors")
-    with pytest.raises(UsageError, match="already has our names"):
+    with pytest.raises(UsageError, match="has our names already"):
         converted(tmp_path / "net.safetensors")
 
 
@@ -187,7 +187,7 @@ def test_the_command(checkpoint: Path, lungfish: Callable[..., Any], monkeypatch
     }
     plain = lungfish("weights", "convert", checkpoint, "--arch", NAME, "--force")
     assert "v2.safetensors: mobilenet_v2" in plain.out
-    assert "license: not told; the gate will ask" in plain.out
+    assert "license: not given; training will ask for it" in plain.out
 
 
 def test_the_command_overwrites_nothing_unasked(checkpoint: Path, lungfish: Callable[..., Any]) -> None:
@@ -212,7 +212,7 @@ def test_the_command_overwrites_nothing_unasked(checkpoint: Path, lungfish: Call
     [
         (("--arch", "mobilenet_v2"), "do not fit mobilenet_v2"),
         (("--arch", "efficientnet_lite0", "--source", "keras"), "not a checkpoint of keras"),
-        (("--arch", NAME, "--license", "all rights reserved"), "is no SPDX identifier"),
+        (("--arch", NAME, "--license", "all rights reserved"), "is not an SPDX identifier"),
         (("--arch", NAME, "--source", "timm"), "do not fit"),
     ],
 )

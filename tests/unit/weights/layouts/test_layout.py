@@ -109,7 +109,7 @@ def test_a_head_that_the_library_has_no_place_for() -> None:
 
 
 def test_an_unknown_source() -> None:
-    with pytest.raises(UnknownNameError, match="no source of weights is called 'tim'"):
+    with pytest.raises(UnknownNameError, match="unknown source of weights: 'tim'"):
         find_source("tim")
 
 

@@ -117,7 +117,7 @@ def test_a_compressed_answer_is_refused(server: Any, reply: Any, coding: str) ->
 def test_an_answer_that_trickles(server: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request, "GRACE_S", 0.05)
     server.answer("/api", reply(200, trickle()))
-    with pytest.raises(DownloadError, match="slower than 10,000 bytes a second"):
+    with pytest.raises(DownloadError, match="slower than 10,000 bytes per second"):
         ask(server.url)
 
 

@@ -117,7 +117,7 @@ def test_a_first_class_that_was_not_recorded_is_another(monkeypatch: pytest.Monk
 def test_nothing_to_hold_it_against(monkeypatch: pytest.MonkeyPatch) -> None:
     without_library(monkeypatch)
     monkeypatch.setattr(module, "recorded_logits", lambda _: None)
-    with pytest.raises(MissingExtraError, match=f"nothing to hold {LITE0} against") as caught:
+    with pytest.raises(MissingExtraError, match=f"nothing to compare {LITE0} with") as caught:
         verify(LITE0, None, Progress())
     assert "pip install timm" in caught.value.hint
 
@@ -135,7 +135,7 @@ def test_pictures_that_cannot_be_read_are_counted(lungfish: Run, pictures: Path)
     ended = lungfish("weights", "verify", LITE0, "--images", pictures)
     assert ended.code == 0, ended.err
     assert "on 3 pictures" in ended.out
-    assert "1 picture could not be read, and took no part" in ended.err
+    assert "skipped 1 picture that could not be read" in ended.err
 
 
 def test_names_tell_the_class(pictures: Path) -> None:

@@ -1,1 +1,1 @@
-"""ONNX files on onnxruntime, which sees only what has been checked."""
+"""Run ONNX files with onnxruntime, after checking them."""

@@ -1,4 +1,4 @@
-"""An ONNX graph on onnxruntime: uint8 pixels in, probabilities out."""
+"""Run ONNX graphs with onnxruntime, from uint8 pixels to probabilities."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from lungfish.core.errors import BundleError, MachineError
 from lungfish.core.untrusted import HINT, shortened
 from lungfish.runtime.cores import physical_cores
-from lungfish.runtime.engines.engine import BATCH_SIZE, ModelFiles
+from lungfish.runtime.engines.engine import BATCH_SIZE, INPUT, OUTPUT, ModelFiles
 from lungfish.runtime.engines.onnx.graph_check import checked_graph
 
 if TYPE_CHECKING:
     import onnxruntime
 
-ACTIVATIONS = "activations"  # the one output that is no vector of floats: float16 [batch, channels, height, width]
-_FATAL = 4  # onnxruntime's log level: what goes wrong reaches the caller as an error, not the terminal as a log line
-# A graph of one Identity on one uint8 (opset 13), written with onnx.helper: enough to try onnxruntime.
+ACTIVATIONS = "activations"  # an output of float16 [batch, channels, height, width] instead of a float32 vector
+_FATAL = 4  # onnxruntime's log level: errors are raised, so they need not be logged
+# An Identity of one uint8 (opset 13), written with onnx.helper, to test whether onnxruntime works.
 _TINY_GRAPH = (
     b'\x08\x08\x12\x00:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x02\x12\x04\n\x02'
     b"\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x02\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
@@ -26,11 +26,11 @@ _TINY_GRAPH = (
 
 
 def open_onnx(files: ModelFiles, threads: int | None) -> OnnxEngine:
-    """Open the one file of an ONNX artifact, which may come from anyone.
+    """Open an untrusted ONNX artifact, which is a single file.
 
     Raises:
-        BundleError: there are more files, or as `OnnxEngine`.
-        MachineError: onnxruntime does not work here.
+        BundleError: There is more than one file; or as `OnnxEngine` does.
+        MachineError: onnxruntime does not work on this machine.
     """
     if len(files.contents) > 1:
         raise BundleError(f"{files.name} is ONNX, which is one file; the bundle lists {len(files.contents)}", HINT)
@@ -38,41 +38,39 @@ def open_onnx(files: ModelFiles, threads: int | None) -> OnnxEngine:
 
 
 def onnx_devices() -> list[str]:
-    """Compute one value, and return the devices that onnxruntime has here; whatever goes wrong is raised."""
+    """Test onnxruntime with one value and return its devices; all errors are raised."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
     session = onnxruntime.InferenceSession(_TINY_GRAPH, providers=["CPUExecutionProvider"])
     pixel = np.array([7], np.uint8)
     if not np.array_equal(session.run(None, {"x": pixel})[0], pixel):
-        raise MachineError("it computes wrong values")
+        raise MachineError("onnxruntime computes wrong values")
     return list(onnxruntime.get_available_providers())
 
 
 class OnnxEngine:
-    """An ONNX graph that keeps to the bundle's contract, on the CPU of this machine.
+    """Run an ONNX graph that satisfies the bundle's contract on the CPU.
 
     Args:
-        data: the file. It may come from anyone: onnxruntime sees what has passed `checked_graph`.
-        threads: that compute one run; by default as many as there are physical cores.
-        output: name of the output; `probabilities` in a bundle.
-        trusted: open whatever graph it is, unchecked; for what this process has exported itself, never for a bundle.
+        data: Content of the file, which need not be trusted: it must pass `checked_graph` first.
+        threads: Threads that compute one run; by default one for each physical core.
+        output: Name of the output; `probabilities` in a bundle.
+        trusted: Whether to skip the check; only for graphs that this process has exported, never for a bundle.
 
     Attributes:
-        resolution_px: side of the square pictures that go in.
-        shape: of what comes out for one photo; `(classes,)` in a bundle.
-        metadata: the texts that the file carries.
-        threads: that compute one run.
-        runtime: name and version of the engine.
+        resolution_px: Side of the square input, in pixels.
+        shape: Shape of the output for one photo; `(classes,)` in a bundle.
+        metadata: Metadata of the file.
+        threads: Threads that compute one run.
+        runtime: Name and version of onnxruntime.
 
     Raises:
-        BundleError: not an ONNX file, or one that breaks the contract.
-        MachineError: onnxruntime does not work here.
+        BundleError: The file is not ONNX, or breaks the contract.
+        MachineError: onnxruntime does not work on this machine.
     """
 
-    def __init__(
-        self, data: bytes, threads: int | None = None, output: str = "probabilities", *, trusted: bool = False
-    ) -> None:
+    def __init__(self, data: bytes, threads: int | None = None, output: str = OUTPUT, *, trusted: bool = False) -> None:
         self._batch_size = BATCH_SIZE
         if not trusted:
             data, self._batch_size = checked_graph(data, BATCH_SIZE)
@@ -85,27 +83,29 @@ class OnnxEngine:
 
     @property
     def classes(self) -> int:
-        """Length of the vector that comes out."""
+        """Length of the output for each photo."""
         return self.shape[0]
 
     def run(self, pixels: NDArray[np.uint8], /) -> NDArray[Any]:
-        """Compute the output of a batch; large batches are run in parts of `BATCH_SIZE`, or of
-        fewer where that many need more than `graph_check.MAX_LIVE_BYTES`.
+        """Compute the output of a batch.
+
+        Large batches are run in parts of `BATCH_SIZE`, or of fewer where those need more than
+        `graph_check.MAX_LIVE_BYTES`.
 
         Args:
             pixels: uint8 `[batch, resolution, resolution, 3]`, RGB.
 
         Returns:
-            float32 `[batch, classes]`, or the float16 `[batch, channels, height, width]` of `activations`.
+            float32 `[batch, classes]`; for `activations`, float16 `[batch, channels, height, width]`.
 
         Raises:
-            BundleError: the graph fails on these pixels, or computes something that is not finite.
+            BundleError: The pixels have another type or shape, the graph fails on them, or its output is not finite.
         """
         expected = (self.resolution_px, self.resolution_px, 3)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != expected:
             raise BundleError(
                 f"expected uint8 pixels {['batch', *expected]}, got {pixels.dtype} {list(pixels.shape)}",
-                "Resize with the bundle's preprocess rule.",
+                "Resize with the bundle's preprocessing.",
             )
         size = self._batch_size
         parts = [self._run(pixels[start : start + size]) for start in range(0, len(pixels), size)]
@@ -113,17 +113,17 @@ class OnnxEngine:
 
     def _run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         try:
-            outputs: NDArray[Any] = self._session.run([self.output], {"image": pixels})[0]
+            outputs: NDArray[Any] = self._session.run([self.output], {INPUT: pixels})[0]
         except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
             raise BundleError(f"the model fails on a batch of {len(pixels)}: {_first_line(error)}", HINT) from None
         shape = (len(pixels), *self.shape)
         if outputs.shape != shape or not np.isfinite(outputs).all():
-            raise BundleError(f"the model's {self.output} are not finite numbers {list(shape)}", HINT)
+            raise BundleError(f"the model's {self.output} are not finite or not of shape {list(shape)}", HINT)
         return outputs
 
 
 def runtime_name() -> str:
-    """`onnxruntime 1.23.0`."""
+    """Return name and version of onnxruntime: `onnxruntime 1.23.0`."""
     return f"onnxruntime {_onnxruntime().__version__}"
 
 
@@ -133,7 +133,7 @@ def _onnxruntime() -> Any:
     except ImportError as error:
         raise MachineError(
             f"onnxruntime cannot be imported: {_first_line(error)}",
-            "Install it again: pip install --force-reinstall onnxruntime",
+            "Reinstall it: pip install --force-reinstall onnxruntime",
         ) from None
     return onnxruntime
 
@@ -146,7 +146,7 @@ def _open(data: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
     options.use_deterministic_compute = True
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # by its bytes, it might be one of ORT's own
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # never guess ORT's own format from the bytes
     try:
         return engine.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  onnxruntime's errors share no base but this
@@ -158,20 +158,21 @@ def _dtype(output: str) -> type[np.float16 | np.float32]:
 
 
 def _check_contract(session: onnxruntime.InferenceSession, output: str) -> tuple[int, tuple[int, ...]]:
-    """Return the resolution, and the shape of what comes out for one photo, of a graph that keeps the contract."""
-    expected = (output, "tensor(float16)", 3) if output == ACTIVATIONS else (output, "tensor(float)", 1)
+    """Check the inputs and outputs of a graph; return its resolution, and the shape of its output for one photo."""
+    dtype, axes = ("tensor(float16)", 3) if output == ACTIVATIONS else ("tensor(float)", 1)
     inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
     outputs = [(node.name, node.type, node.shape) for node in session.get_outputs()]
     match inputs, outputs:
         case (
-            [("image", "tensor(uint8)", [batch, int(height), int(width), 3])],
+            [(name_in, "tensor(uint8)", [batch, int(height), int(width), 3])],
             [(name_out, kind, [_, *shape])],
-        ) if not isinstance(batch, int) and height == width and (name_out, kind, len(shape)) == expected:
-            if all(isinstance(side, int) for side in shape):
+        ) if not isinstance(batch, int) and height == width:
+            named = (name_in, name_out, kind, len(shape)) == (INPUT, output, dtype, axes)
+            if named and all(isinstance(side, int) for side in shape):
                 return height, tuple(shape)
     raise BundleError(
-        f"the model takes {shortened(inputs)} and gives {shortened(outputs)}; a bundle's graph takes "
-        f"image, uint8 [batch, height, width, 3], and gives {output}, float32 [batch, classes]",
+        f"the model has inputs {shortened(inputs)} and outputs {shortened(outputs)}; a bundle's graph has "
+        f"the input {INPUT}, uint8 [batch, height, width, 3], and the output {output}, float32 [batch, classes]",
         HINT,
     )
 

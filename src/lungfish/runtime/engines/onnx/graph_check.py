@@ -1,7 +1,7 @@
-"""Refuse what a bundle's ONNX file must not hold, before onnxruntime sees it.
+"""Check a bundle's untrusted ONNX file before onnxruntime opens it.
 
-A graph may hold the operators that our exporters write, with their attributes, and nothing that computes another graph
-or reads another file. Every shape is inferred here, so memory and arithmetic are bounded before the session opens.
+Only the operators and attributes that our exporters write are allowed: no subgraphs, no external files. Every shape is
+inferred, so memory and arithmetic are bounded before the session opens.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from lungfish.runtime.engines.onnx.message import OnnxFile, RefusedError, parse_
 from lungfish.runtime.engines.onnx.operators import ITEM_BYTES, MAX_RANK, OPERATORS, Attributes, Operator, Value
 
 MAX_MODEL_BYTES = 2**31 - 1  # protobuf's own limit
-MAX_NODES = 10_000  # onnxruntime opens that many in a second; EfficientNet-B7 in INT8 has 2,534
-MAX_LIVE_BYTES = 2**31  # of activations held at once; EfficientNet-B7 at 600 px holds 0.2 GB of one photo
-MAX_MULTIPLY_ADDS = 2**40  # of a batch; EfficientNet-B7 at 600 px has 3e11
+MAX_NODES = 10_000  # onnxruntime opens as many in a second; EfficientNet-B7 in INT8 has 2,534
+MAX_LIVE_BYTES = 2**31  # activations live at once; EfficientNet-B7 at 600 px needs 0.2 GB per photo
+MAX_MULTIPLY_ADDS = 2**40  # per batch; EfficientNet-B7 at 600 px has 3e11
 OPSETS = ((b"", 17),)  # domain and version
 IR_VERSION = 8
 BATCH = b"batch"
-_INT, _INTS = 2, 7  # of onnx.AttributeProto.AttributeType
+_INT, _INTS = 2, 7  # values of onnx.AttributeProto.AttributeType
 
 
 def checked_graph(data: bytes, batch_size: int) -> tuple[bytes, int]:
-    """Check that an ONNX file stands alone and can be computed in bounded memory and time.
+    """Check that an ONNX file is self-contained and can be computed in bounded memory and time.
 
     Args:
-        data: the file.
-        batch_size: of the largest batch that will be computed.
+        data: Content of the file.
+        batch_size: Largest batch size.
 
     Returns:
-        The bytes to give to onnxruntime, which hold what was checked and nothing else; and the largest batch whose
-        activations fit into `MAX_LIVE_BYTES`, at most `batch_size`.
+        The bytes to pass to onnxruntime, which contain nothing unchecked, and the largest batch size, up to
+        `batch_size`, whose activations fit in `MAX_LIVE_BYTES`.
 
     Raises:
-        BundleError: the file breaks a rule.
+        BundleError: The file breaks a rule.
     """
     if len(data) > MAX_MODEL_BYTES:
         raise BundleError(f"the model has {len(data):,} bytes; at most {MAX_MODEL_BYTES:,} are allowed", HINT)
@@ -53,8 +53,8 @@ def _check_model(model: Any) -> None:
     opsets = tuple((each.domain, each.version) for each in model.opset_import)
     if opsets != OPSETS or model.ir_version != IR_VERSION:
         raise RefusedError(
-            f"is written for operator sets {shortened(opsets)} and ONNX version {model.ir_version}; "
-            f"allowed are {OPSETS} and {IR_VERSION}"
+            f"uses operator sets {shortened(opsets)} and IR version {model.ir_version}; "
+            f"only {OPSETS} and {IR_VERSION} are allowed"
         )
     for entry in model.metadata_props:
         _text(entry.key)
@@ -62,7 +62,7 @@ def _check_model(model: Any) -> None:
 
 
 class _Check:
-    """One walk over the nodes, in the order in which they are computed."""
+    """Check the nodes in the order of computation."""
 
     def __init__(self, file: OnnxFile, batch_size: int) -> None:
         self._graph = file.model.graph
@@ -71,7 +71,7 @@ class _Check:
         self._values: dict[bytes, Value] = {}
 
     def run(self) -> int:
-        """Return the bytes of activations that are held at once for a batch."""
+        """Check the graph, and return the most bytes of activations that are live at once for a batch."""
         graph = self._graph
         if len(graph.node) > MAX_NODES:
             raise RefusedError(f"has {len(graph.node):,} operators; at most {MAX_NODES:,} are allowed")
@@ -80,10 +80,10 @@ class _Check:
         for tensor, raw_bytes in zip(graph.initializer, self._raw_bytes, strict=True):
             self._add(tensor.name, _initializer(tensor, raw_bytes))
         live_bytes = self._infer_nodes()
-        notes = [info for info in graph.value_info if info.name in self._values]  # the quantizer leaves others, too
-        for info in (*graph.output, *notes):
+        inner = [info for info in graph.value_info if info.name in self._values]  # the quantizer leaves stale ones
+        for info in (*graph.output, *inner):
             if self._values.get(info.name) != self._declared(info):
-                raise RefusedError(f"declares {_shown(info.name)} as something that it does not compute")
+                raise RefusedError(f"declares another type or shape for {_shown(info.name)} than it computes")
             _text(info.name)
         return live_bytes
 
@@ -104,7 +104,7 @@ class _Check:
             multiply_adds += cost * value.elements
             if live_bytes > MAX_LIVE_BYTES * self._batch_size:
                 raise RefusedError(
-                    f"holds {live_bytes // self._batch_size:,} bytes of activations for a photo; "
+                    f"needs {live_bytes // self._batch_size:,} bytes of activations per photo; "
                     f"at most {MAX_LIVE_BYTES:,} are allowed"
                 )
             if multiply_adds > MAX_MULTIPLY_ADDS:
@@ -120,15 +120,15 @@ class _Check:
         try:
             return [self._values[name] for name in node.input]
         except KeyError as missing:
-            raise RefusedError(f"computes from {_shown(missing.args[0])} before it is there") from None
+            raise RefusedError(f"uses {_shown(missing.args[0])} before it is computed") from None
 
     def _add(self, name: bytes, value: Value) -> None:
         if name in self._values or not name:
-            raise RefusedError(f"defines {_shown(name)} twice" if name else "leaves a value without a name")
+            raise RefusedError(f"defines {_shown(name)} twice" if name else "has a value without a name")
         self._values[name] = value
 
     def _declared(self, info: Any) -> Value:
-        """What an input or output is said to be."""
+        """Return the declared type and shape of a value."""
         tensor = info.type.tensor_type
         sides = tuple(self._batch_size if dim.dim_param == BATCH else dim.dim_value for dim in tensor.shape.dim)
         return _value(info.name, tensor.elem_type, sides)
@@ -138,7 +138,7 @@ def _initializer(tensor: Any, raw_bytes: int) -> Value:
     value = _value(tensor.name, tensor.data_type, tensor.dims, is_constant=True)
     floats, integers = (len(values) * ITEM_BYTES[value.dtype] for values in (tensor.float_data, tensor.int32_data))
     if sorted((raw_bytes, floats, integers)) != [0, 0, value.bytes] or tensor.data_location != 0:
-        raise RefusedError(f"does not hold the numbers of {_shown(tensor.name)}")
+        raise RefusedError(f"does not contain the data of {_shown(tensor.name)} exactly once")
     return value
 
 
@@ -146,23 +146,23 @@ def _value(name: bytes, dtype: int, shape: Iterable[int], *, is_constant: bool =
     sides = tuple(shape)
     if dtype not in ITEM_BYTES or len(sides) > MAX_RANK or not all(0 < side <= MAX_MODEL_BYTES for side in sides):
         raise RefusedError(
-            f"has {_shown(name)} of ONNX's type {dtype} and shape {shortened(list(sides))}; "
-            f"allowed are the types {', '.join(map(str, ITEM_BYTES))} and up to {MAX_RANK} sides of 1 or more"
+            f"has {_shown(name)} of ONNX type {dtype} and shape {shortened(list(sides))}; "
+            f"only types {', '.join(map(str, ITEM_BYTES))} and up to {MAX_RANK} sides of 1 or more are allowed"
         )
     return Value(dtype, sides, is_constant)
 
 
 def _infer(node: Any, inputs: Sequence[Value]) -> tuple[Value, int]:
-    """Return what an operator computes, and the multiply-adds for each of its numbers."""
+    """Return the output of an operator, and the multiply-adds per element of it."""
     try:
         operators = OPERATORS[_text(node.op_type)]
     except KeyError:
-        raise RefusedError(f"uses the operator {_shown(node.op_type)}; allowed are {', '.join(OPERATORS)}") from None
+        raise RefusedError(f"uses the operator {_shown(node.op_type)}; allowed: {', '.join(OPERATORS)}") from None
     try:
         operator, attributes = _operator(operators, node)
         return operator.infer(inputs, attributes)
     except RefusedError as reason:
-        raise RefusedError(f"has {node.op_type.decode()} {_shown(node.name)} that is not allowed: {reason}") from None
+        raise RefusedError(f"has an invalid {node.op_type.decode()} {_shown(node.name)}: {reason}") from None
 
 
 def _operator(operators: Sequence[Operator], node: Any) -> tuple[Operator, Attributes]:
@@ -187,7 +187,7 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise RefusedError(f"holds {_shown(data)}, which is not UTF-8") from None
+        raise RefusedError(f"contains {_shown(data)}, which is not UTF-8") from None
 
 
 def _shown(data: bytes) -> str:

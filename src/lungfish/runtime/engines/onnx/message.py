@@ -1,9 +1,8 @@
-"""ONNX files as protobuf messages of the fields that our exporters write, and of no others.
+"""Parse ONNX files as protobuf messages that have only the fields that our exporters write.
 
-The tensors' numbers are cut out, the rest is parsed, serialized again and compared: if it is the same, byte for byte,
-onnxruntime can read no other graph in the file than the one that is checked here. A roundabout way to write the same
-graph is written anew. protobuf keeps fields that it does not know, and a wrong wire type makes a field unknown: those
-are refused.
+The data of tensors are cut out; the rest is parsed, serialized again and compared. If both are equal, byte for byte,
+onnxruntime reads the same graph that is checked here. If the same graph was encoded differently, it is serialized
+again. Unknown fields, which protobuf preserves, and fields of a wrong wire type are refused.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-MAX_STRUCTURE_BYTES = 4 * 2**20  # parsed, it takes up to 100 times as much; EfficientNet-B7 in INT8 has 1.9 MB of it
-MAX_METADATA_BYTES = 8 * 2**20  # the labels, of which bundle.json has no more
-MAX_FIELDS = 200_000  # of the model, its graph and its tensors; EfficientNet-B7 in INT8 has 17,000
+MAX_STRUCTURE_BYTES = 4 * 2**20  # takes up to 100 times as much when parsed; EfficientNet-B7 in INT8 has 1.9 MB
+MAX_METADATA_BYTES = 8 * 2**20  # mostly labels; as large as bundle.json may be
+MAX_FIELDS = 200_000  # in the model, its graph and its tensors; EfficientNet-B7 in INT8 has 17,000
 
-# Message -> field -> number and type, a scalar or a message; `*` repeats it, `?` is one of two that exclude each other.
+# Message -> field -> number and type, a scalar or a message; `*` marks repeated fields, `?` the members of a oneof.
 _SCHEMA = {
     "Model": {
         "ir_version": (1, "int64"),
@@ -60,34 +59,34 @@ _SCHEMA = {
     "Dimension": {"dim_value": (1, "?int64"), "dim_param": (2, "?bytes")},
 }
 _PACKED = ("float_data", "int32_data")
-# Of what ONNX has besides, what somebody may miss: how a sentence about the file ends.
+# Messages for unsupported fields of ONNX that users may meet, as the end of a sentence about the model.
 _REFUSED = {
-    ("Model", 20): "holds training steps",
-    ("Model", 25): "defines operators of its own",
-    ("Graph", 15): "holds sparse tensors",
-    ("Node", 7): "names the domain of an operator",
-    ("Attribute", 6): "holds a graph inside an operator",
-    ("Attribute", 11): "holds a graph inside an operator",
-    ("Tensor", 13): "keeps tensors in other files",
+    ("Model", 20): "contains training steps",
+    ("Model", 25): "defines custom operators",
+    ("Graph", 15): "contains sparse tensors",
+    ("Node", 7): "sets the domain of an operator",
+    ("Attribute", 6): "contains a graph inside an operator",
+    ("Attribute", 11): "contains a graph inside an operator",
+    ("Tensor", 13): "stores tensors in other files",
 }
 _NOT_ONNX, _INVALID = "is truncated or not an ONNX file", "is not a valid ONNX file"
-# The tag of the field that may be large, and takes no more memory than it has bytes: the graph, a tensor, its numbers.
+# Tags of the fields that may be large and need no memory beyond their bytes: the graph, a tensor, its data.
 _BULK_TAGS = {"Model": 0x3A, "Graph": 0x2A, "Tensor": 0x4A}
 
 
 class RefusedError(Exception):
-    """Why a file is refused, as the end of a sentence that begins with its name."""
+    """The reason to refuse a file, as the end of a sentence about the model."""
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxFile:
-    """A file that holds known fields only.
+    """An ONNX file that has known fields only.
 
     Args:
-        model: the `Model` message; `raw_data` is missing from its tensors.
-        raw: where `raw_data` of each initializer is in `data`: start and end, or None.
-        data: the file.
-        is_plain: whether `data` is what `model` is serialized to.
+        model: The `Model` message, without the `raw_data` of its tensors.
+        raw: Start and end of the `raw_data` of each initializer in `data`, or None.
+        data: Content of the file.
+        is_plain: Whether serializing the complete model gives `data`.
     """
 
     model: Any
@@ -96,7 +95,7 @@ class OnnxFile:
     is_plain: bool
 
     def serialized(self) -> bytes:
-        """Return the model as protobuf writes it: `data`, unless that was written in a roundabout way."""
+        """Return the model as protobuf serializes it: `data`, unless that was encoded differently."""
         if self.is_plain:
             return self.data
         whole = type(self.model)()
@@ -112,15 +111,15 @@ def parse_onnx(data: bytes) -> OnnxFile:
     """Parse an ONNX file.
 
     Raises:
-        RefusedError: not protobuf, too much of it, or a field that our exporters do not write.
+        RefusedError: The file is not protobuf, is too large, or has a field that our exporters do not write.
     """
-    cut = _Cut(data)
-    head, graphs = cut.apart("Model", 0, len(data))
+    splitter = _Splitter(data)
+    head, graphs = splitter.split("Model", 0, len(data))
     if len(graphs) != 1:
         raise RefusedError(_INVALID)
     _check_bytes("metadata", len(head), MAX_METADATA_BYTES)
-    graph_head, spans = cut.apart("Graph", *graphs[0])
-    tensors = [cut.apart("Tensor", *span) for span in spans]
+    graph_head, spans = splitter.split("Graph", *graphs[0])
+    tensors = [splitter.split("Tensor", *span) for span in spans]
     _check_bytes("structure", len(graph_head) + sum(len(own) for own, _ in tensors), MAX_STRUCTURE_BYTES)
 
     model = _model_class()()
@@ -139,10 +138,10 @@ def _check_bytes(kind: str, size: int, most: int) -> None:
 
 
 def _parse(message: Any, own: bytes) -> bool:
-    """Fill an empty message; return whether it is serialized to the same bytes.
+    """Parse bytes into an empty message, and return whether serializing it gives the same bytes.
 
     Raises:
-        RefusedError: it cannot be parsed, or holds unknown fields.
+        RefusedError: The bytes cannot be parsed, or have unknown fields.
     """
     from google.protobuf.message import DecodeError
 
@@ -150,25 +149,25 @@ def _parse(message: Any, own: bytes) -> bool:
         message.ParseFromString(own)
     except DecodeError:
         raise RefusedError(_NOT_ONNX) from None
-    message.DiscardUnknownFields()  # they would be serialized, too
+    message.DiscardUnknownFields()  # they would be serialized as well
     if message.SerializeToString() == own:
         return True
     _refuse_unknown(type(message).FromString(own))
     return False
 
 
-class _Cut:
-    """Cuts the bulk of a file out of its messages.
+class _Splitter:
+    """Split the messages of a file into their structure and the bulky fields of `_BULK_TAGS`.
 
-    Bulk has a tag of one byte. What is written in another way stays in the message, and within its limit.
+    A bulky field whose tag is not encoded in one byte stays in the structure and counts toward its limit.
     """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._fields = 0
 
-    def apart(self, message: str, at: int, end: int) -> tuple[bytes, list[tuple[int, int]]]:
-        """Return the bytes of a message that lies from `at` to `end`, without its bulk, and where that is."""
+    def split(self, message: str, at: int, end: int) -> tuple[bytes, list[tuple[int, int]]]:
+        """Return the bytes from `at` to `end` of a message without its bulky field, and the spans of that field."""
         own, bulk, kept = [], [], at
         while at < end:
             began, (tag, at) = at, self._varint(at)
@@ -181,7 +180,7 @@ class _Cut:
                     at = start + length
                 case 1 | 5 as wire:
                     at += 8 if wire == 1 else 4
-                case _:  # groups, which ONNX does not have
+                case _:  # groups, which ONNX does not use
                     raise RefusedError(_INVALID)
             if at > end:
                 raise RefusedError(_NOT_ONNX)
@@ -196,9 +195,9 @@ class _Cut:
         return b"".join(own), bulk
 
     def _varint(self, at: int) -> tuple[int, int]:
-        """Return a number and where it ends."""
+        """Return a number and the position after it."""
         value = self._data[at] if at < len(self._data) else 0x80
-        if value < 0x80:  # most are of one byte
+        if value < 0x80:  # most numbers take one byte
             return value, at + 1
         value = 0
         for shift, byte in enumerate(self._data[at : at + 10]):
@@ -223,7 +222,7 @@ def _refuse_unknown(message: Any) -> None:
 
 @functools.cache
 def _model_class() -> Any:
-    """The class of `Model` messages, whose fields are those of `_SCHEMA`: proto2, as ONNX is."""
+    """Return the class of `Model` messages with the fields of `_SCHEMA`, in proto2 as ONNX is."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="lungfish_onnx.proto", package="lungfish_onnx")

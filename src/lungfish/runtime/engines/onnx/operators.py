@@ -1,6 +1,6 @@
-"""The operators that a bundle's graph may hold: those that our exporters write, and what comes out of each.
+"""Define the operators allowed in a bundle's graph, and infer the type and shape of their outputs.
 
-Attributes must be as our exporters write them, and every shape is known before anything is computed.
+These are the operators that our exporters write, with the same attributes. All shapes are static.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from lungfish.runtime.engines.onnx.message import RefusedError
 
-FLOAT, UINT8, INT8, INT32, FLOAT16 = 1, 2, 3, 6, 10  # of onnx.TensorProto.DataType
+FLOAT, UINT8, INT8, INT32, FLOAT16 = 1, 2, 3, 6, 10  # values of onnx.TensorProto.DataType
 ITEM_BYTES = {FLOAT: 4, UINT8: 1, INT8: 1, INT32: 4, FLOAT16: 2}
 MAX_RANK = 4
 MAX_STRIDE = 64  # 1 and 2 are usual
@@ -22,12 +22,12 @@ Attributes: TypeAlias = Mapping[str, Any]  # an integer, or a list of them
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor, before it is computed.
+    """The type and shape of a tensor.
 
     Args:
-        dtype: of its numbers, as ONNX counts them.
-        shape: its sides, the batch included.
-        is_constant: whether it is an initializer.
+        dtype: Number of the ONNX data type.
+        shape: Shape, including the batch.
+        is_constant: Whether the tensor is an initializer.
     """
 
     dtype: int
@@ -45,12 +45,12 @@ class Value:
 
 @dataclass(frozen=True)
 class Operator:
-    """What is allowed of an operator.
+    """The allowed form of an operator.
 
     Args:
-        infer: what comes out, and the multiply-adds for each of its numbers; raises `RefusedError`.
-        inputs: how many there must be.
-        attributes: their names, which must all be there: `strides[2]` is a list of two integers.
+        infer: Function that returns the output and the multiply-adds per element of it; raises `RefusedError`.
+        inputs: Number of inputs.
+        attributes: Names of the attributes, all required; `strides[2]` is a list of two integers.
     """
 
     infer: Callable[[Sequence[Value], Attributes], tuple[Value, int]]

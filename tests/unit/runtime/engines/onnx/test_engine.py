@@ -88,7 +88,7 @@ def channels_first(model: Any) -> None:
 def test_graphs_that_break_the_contract(color_model: Model, break_it: Callable[[Any], None]) -> None:
     model = color_model()
     break_it(model)
-    with pytest.raises(BundleError, match=r"a bundle's graph takes image|cannot load"):
+    with pytest.raises(BundleError, match=r"a bundle's graph has the input image|cannot load"):
         OnnxEngine(model.SerializeToString(), trusted=True)
     with pytest.raises(BundleError):
         OnnxEngine(model.SerializeToString())
@@ -104,7 +104,7 @@ def test_external_data_is_refused_before_it_is_read(
     weights.data_location = TensorProto.EXTERNAL
     weights.external_data.add(key="location", value="secret.bin")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BundleError, match="keeps tensors in other files"):
+    with pytest.raises(BundleError, match="stores tensors in other files"):
         OnnxEngine(model.SerializeToString())
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from lungfish.architecture import INPUT, Arch, Flavour, lower, parse_arch
 from lungfish.architecture.table import ACTIVATIONS, Activation
 from lungfish.core.errors import ArchitectureError
-from lungfish.export.exporter import GraphSpec
-from lungfish.export.onnx_graph import IR_VERSION, OPSET, boundary_graph, classifier_graph, trunk_graph
+from lungfish.exporters.exporter import GraphSpec
+from lungfish.exporters.onnx_graph import IR_VERSION, OPSET, boundary_graph, classifier_graph, trunk_graph
 from lungfish.nn import Network, build
 from lungfish.runtime.engines.engine import BATCH_SIZE
 from lungfish.runtime.engines.onnx import graph_check
@@ -129,7 +129,7 @@ def test_what_enters_any_block_is_what_torch_computes(arch: Arch, flavour: Flavo
 def test_a_boundary_is_before_a_block(arch: Arch) -> None:
     weights, blocks = state(build(arch, seed=0)), sum(arch.stage_depths)
     for block in (-1, blocks + 1):
-        with pytest.raises(ArchitectureError, match=rf"block {block}; allowed are 0 to {blocks}"):
+        with pytest.raises(ArchitectureError, match=rf"block {block}; it must be 0 to {blocks}"):
             boundary_graph(arch, Flavour(), weights, SPEC, block)
 
 

@@ -1,4 +1,4 @@
-"""An artifact on disk: the files of one network in one format and one precision."""
+"""Write artifacts to disk: the files of one network in one format and one precision."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lungfish.core.hashing import sha256_file
-from lungfish.export.exporter import Exportable
-from lungfish.export.table import DEFAULT_FORMAT, EXPORTERS
+from lungfish.exporters.exporter import Exportable
+from lungfish.exporters.table import DEFAULT_FORMAT, EXPORTERS
 from lungfish.runtime.artifact import ArtifactRow, FileRow
 from lungfish.runtime.engines.engine import Engine, ModelFiles
 from lungfish.runtime.engines.table import open_engine
@@ -15,13 +15,13 @@ from lungfish.runtime.engines.table import open_engine
 
 @dataclass(frozen=True)
 class Artifact:
-    """Files that this process has written.
+    """An artifact that this process has written.
 
     Args:
-        folder: Where they are.
-        format: A name of `export.table`.
+        folder: Folder of the files.
+        format: A name in `exporters.table`.
         precision: `fp32`, `int8`, ...
-        files: Their names below `folder`, with slashes, the main file first.
+        files: Names of the files in `folder`, with slashes, the main file first.
     """
 
     folder: Path
@@ -31,25 +31,25 @@ class Artifact:
 
     @property
     def file(self) -> str:
-        """Name of the main file, by which the artifact is known."""
+        """Name of the main file, which identifies the artifact."""
         return self.files[0]
 
     @property
     def path(self) -> Path:
-        """The main file."""
+        """Path of the main file."""
         return self.folder / self.file
 
     def in_precision(self, precision: str) -> Artifact:
-        """Return the artifact of one file that is to be made from this one: `model.x` -> `model-int8.x`."""
+        """Return the single-file artifact to write in another precision: `model.x` becomes `model-int8.x`."""
         name = f"{self.path.stem}-{precision}{self.path.suffix}"
         return replace(self, precision=precision, files=(name,))
 
     def open(self, threads: int | None = None) -> Engine:
-        """Open it as a bundle's artifact is opened. Raises as `open_engine`."""
+        """Open the artifact as in a bundle. Raises as `open_engine` does."""
         return open_engine(ModelFiles.read(self.folder, self.files), self.format, threads)
 
     def row(self) -> ArtifactRow:
-        """Its row in `bundle.json`; nothing is measured yet."""
+        """Return the row for `bundle.json`, without measurements."""
         paths = {name: self.folder / name for name in self.files}
         files = {name: FileRow(sha256_file(path), path.stat().st_size) for name, path in paths.items()}
         size = sum(each.bytes for each in files.values())
@@ -62,9 +62,9 @@ def write_artifact(
     """Write a network in FP32.
 
     Args:
-        network: What to write.
-        folder: Where to write; exists.
-        stem: Name of the main file, without its suffix.
-        format_name: A name of `export.table`.
+        network: The network to write.
+        folder: Folder to write to; must exist.
+        stem: Name of the main file without its suffix.
+        format_name: A name in `exporters.table`.
     """
     return Artifact(folder, format_name, "fp32", EXPORTERS[format_name].write(network, folder, stem))

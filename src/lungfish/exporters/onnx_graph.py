@@ -1,7 +1,7 @@
-"""A network as one ONNX graph, emitted from its lowering: the same operations, under the same names, that cost counts.
+"""Write a network as an ONNX graph with the operations and names of its lowering.
 
-Batch norm is folded into the convolutions, normalization of the pixels is the graph's first step. The graph is checked
-against the torch module on every job (see `lungfish.deploy`); docs/decisions/0002 says why this is not torch.onnx.
+Batch norm is folded into the convolutions, and the graph starts by normalizing the pixels. Every job compares the graph
+with the torch module (see `lungfish.deploy`); docs/decisions/0002 explains why this is not torch.onnx.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 
 from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
 from lungfish.core.errors import ArchitectureError
-from lungfish.export.exporter import Exportable, GraphSpec, State
+from lungfish.exporters.exporter import Exportable, GraphSpec, State
+from lungfish.runtime.engines.engine import OUTPUT
 
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 17  # 2022: read by ONNX Runtime 1.12 and later, and by every converter in use
+OPSET = 17  # of 2022: supported by ONNX Runtime 1.12 and later, and by every converter in use
 IR_VERSION = 8
-FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto, which is imported late
+FLOAT, FLOAT16 = 1, 10  # values of onnx.TensorProto, which is imported late
 
 
 class OnnxExporter:
-    """ONNX, one file: see `lungfish.export.exporter.Exporter`."""
+    """Write a single ONNX file: see `lungfish.exporters.exporter.Exporter`."""
 
     packages = ("onnx",)
 
@@ -40,45 +41,50 @@ class OnnxExporter:
 
 
 def classifier_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:
-    """uint8 `image` `[batch, height, width, 3]` to float32 `probabilities` `[batch, classes]`.
+    """Return the graph from uint8 `image` `[batch, height, width, 3]` to float32 `probabilities` `[batch, classes]`.
 
     Args:
-        arch: the network.
-        flavour: its padding and epsilon.
-        state: its tensors by their torch names, float32.
-        spec: normalization and metadata.
+        arch: The architecture.
+        flavour: Padding and batch-norm epsilon.
+        state: float32 arrays by torch name.
+        spec: Normalization and metadata.
     """
-    return _emit(arch, flavour, state, spec, _End("probabilities", "classifier", "Softmax", {"axis": -1}))
+    return _emit(arch, flavour, state, spec, _End(OUTPUT, "classifier", "Softmax", {"axis": -1}))
 
 
 def trunk_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:
-    """uint8 `image` `[batch, height, width, 3]` to float32 `features` `[batch, head]`, what the classifier reads."""
+    """Return the graph from uint8 `image` `[batch, height, width, 3]` to float32 `features` `[batch, head]`.
+
+    The features are the input of the classifier. For the arguments, see `classifier_graph`.
+    """
     return _emit(arch, flavour, state, spec, _End("features", "pool", "Flatten"))
 
 
 def boundary_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, block: int) -> onnx.ModelProto:
-    """uint8 `image` `[batch, height, width, 3]` to float16 `activations` `[batch, channels, h, w]`, what `block` reads.
+    """Return the graph from uint8 `image` `[batch, height, width, 3]` to float16 `activations`.
+
+    The activations, `[batch, channels, h, w]`, are the input of `block`.
 
     Args:
-        arch: the network.
-        flavour: its padding and epsilon.
-        state: its tensors by their torch names, float32.
-        spec: normalization and metadata.
-        block: index of the block after the boundary; the number of blocks stands for the head.
+        arch: The architecture.
+        flavour: Padding and batch-norm epsilon.
+        state: float32 arrays by torch name.
+        spec: Normalization and metadata.
+        block: Index of the block after the boundary; the number of blocks means the head.
 
     Raises:
-        ArchitectureError: no such block.
+        ArchitectureError: There is no such block.
     """
     blocks = sum(arch.stage_depths)
     if not 0 <= block <= blocks:
-        raise ArchitectureError(f"{arch.name} has no boundary before block {block}; allowed are 0 to {blocks}")
+        raise ArchitectureError(f"{arch.name} has no boundary before block {block}; it must be 0 to {blocks}")
     last = f"blocks.{block - 1}." if block else "stem."
     return _emit(arch, flavour, state, spec, _End("activations", last, "Cast", {"to": FLOAT16}, FLOAT16))
 
 
 @dataclass(frozen=True)
 class _End:
-    """How a graph ends: after the last operation whose name begins with `until`, with one more node, its output."""
+    """The end of a graph: a final node, named `output`, after the last operation whose name begins with `until`."""
 
     output: str
     until: str
@@ -118,7 +124,7 @@ def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, end: _End
 
 
 class _Graph:
-    """Nodes and initializers in the making. `at` maps an operation's name to the tensor that holds its result."""
+    """A graph under construction. `at` maps the name of an operation to that of the tensor with its result."""
 
     def __init__(self, state: State, flavour: Flavour) -> None:
         self.state, self.flavour = state, flavour
@@ -139,7 +145,7 @@ class _Graph:
         return name
 
     def normalize(self, spec: GraphSpec) -> None:
-        nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # while the pixels are still bytes
+        nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # before the cast, on bytes
         levels = self.node("Cast", [nchw], "input.float", to=FLOAT)
         mean = self.constant("input.mean", np.reshape(spec.mean, (1, 3, 1, 1)))
         scale = self.constant("input.scale", 1 / np.reshape(spec.std, (1, 3, 1, 1)))
@@ -151,7 +157,7 @@ class _Graph:
         match op.kind:
             case "conv":
                 self.at[op.name] = self._conv(op, inputs)
-            case "norm" | "dropout":  # folded into the convolution; nothing at inference
+            case "norm" | "dropout":  # folded into the convolution; identity at inference
                 self.at[op.name] = inputs[0]
             case "act":
                 self.at[op.name] = self._act(op, inputs)
@@ -182,7 +188,7 @@ class _Graph:
         )
 
     def _folded(self, op: Op) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Kernel and bias of a convolution that has taken in the batch norm that follows it."""
+        """Return kernel and bias of a convolution with the following batch norm folded in."""
         norm = op.name.removesuffix(".conv") + ".norm"
         variance = self.state[f"{norm}.running_var"].astype(np.float64)
         scale = self.state[f"{norm}.weight"] / np.sqrt(variance + self.flavour.bn_eps)

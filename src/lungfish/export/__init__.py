@@ -1,1 +1,0 @@
-"""A network to the files that devices run."""

@@ -1,0 +1,1 @@
+"""Export a network to the files that devices run."""
