@@ -30,7 +30,7 @@ def open_bundle(path: str | Path) -> Bundle:
 
 
 def open_one_of_two(path: str | Path) -> Bundle:
-    """Do the same as `open_bundle`, with errors that name the bundle."""
+    """Open one of two bundles, with errors that name it. Raises as `open_bundle`."""
     try:
         return open_bundle(path)
     except BundleError as error:

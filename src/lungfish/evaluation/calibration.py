@@ -50,7 +50,7 @@ def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) ->
 
 
 def reliability_of(answers: Answers, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """Do the same as `reliability`, from answers."""
+    """Compute `reliability` from answers."""
     edges = np.linspace(0.0, 1.0, bins + 1)
     which = np.searchsorted(edges[1:-1], answers.confidence, side="left")
     rows = []

@@ -161,7 +161,7 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def wilson_share(share: float, n: int) -> tuple[float, float]:
-    """Do the same as `wilson` for a share that may come from more than `n` photos, `n` of which are independent.
+    """Return the `wilson` interval of a share that may come from more than `n` photos, `n` of which are independent.
 
     Args:
         share: Share of photos answered correctly, in [0, 1].

@@ -1,4 +1,4 @@
-"""Hold the data of a report. The job fills it, `render_report` renders it; nothing comes from a torch model."""
+"""Define the data of a report. The job fills it, `render_report` renders it; nothing comes from a torch model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold the result of one stage of a job, for the stage, the report and the JSON."""
+"""Define the result of one stage of a job, for the stage, the report and the JSON."""
 
 from __future__ import annotations
 

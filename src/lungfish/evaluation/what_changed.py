@@ -122,8 +122,8 @@ def what_changed(
 ) -> WhatChanged:
     """Compare two classifiers photo by photo.
 
-    An answer with a class that the other classifier does not know is wrong, because the photo is of a shared class; a
-    user of the new bundle would see it.
+    An answer with a class that the other classifier does not know counts as wrong, because the photo is of a shared
+    class: users of the new bundle would see such an answer.
 
     Args:
         shared: Names of the classes that both know.

@@ -1,4 +1,4 @@
-"""Hold the results of comparing two bundles."""
+"""Define the result of comparing two bundles."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def predict_each(
     *,
     follow_links: bool = False,
 ) -> Iterator[Prediction]:
-    """Do the same as `predict`, one row at a time, in memory that does not grow with the number of pictures.
+    """Yield the rows of `predict` one at a time, in memory that does not grow with the number of pictures.
 
     Args:
         progress: Receives the progress of fetching and exporting weights at their first use; silent if None.

@@ -39,7 +39,7 @@ def _shapes(state: Mapping[str, object], source: str) -> dict[str, tuple[int, ..
 
 
 def _classes(shapes: Mapping[str, tuple[int, ...]], source: str, arch: Arch) -> int:
-    """Do the same as `count_classes`, from the shapes of the tensors."""
+    """Compute `count_classes` from the shapes of the tensors."""
     try:
         slots = tensor_slots(arch, find_layout(source, arch))
     except UsageError:

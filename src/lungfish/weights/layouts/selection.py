@@ -15,7 +15,7 @@ class Selection:
 
     Args:
         names: For each name that a layout may know, the name in the checkpoint of the tensor used for it.
-        averages: How many of these tensors are moving averages.
+        averages: Number of selected tensors that are moving averages.
         ignored: Names of tensors that are not part of a network.
     """
 

@@ -123,7 +123,7 @@ def test_an_unknown_source(checkpoint: Path) -> None:
 
 def test_our_own_files_need_no_conversion(tmp_path: Path) -> None:
     save_file(lf.build(SMALL, seed=0).state_dict(), tmp_path / "net.safetensors")
-    with pytest.raises(UsageError, match="has our names already"):
+    with pytest.raises(UsageError, match="already has our names"):
         converted(tmp_path / "net.safetensors")
 
 
