@@ -62,7 +62,7 @@ def file(tmp_path: Path) -> Path:
         ("os.write(1, b'\\xff' * 8)", ENDED),
         ("os.write(1, (5).to_bytes(8, 'little') + b'[[[[['); sys.exit()", ENDED),
         ("send([])", ENDED),
-        (f"send({BIG})", "claims to hold 4,000,000 bytes, and has"),
+        (f"send({BIG})", "claims to contain 4,000,000 bytes but has"),
         (f"send({ODD})", ENDED),
         ("send({'kind': 'published', 'layers': {}, 'arrays': [['a', '<f4', [-1]]]})", ENDED),
         ("send({'kind': 'published', 'layers': {}, 'arrays': [['a', '<f4', [2]]]}, b'1234'); sys.exit()", ENDED),
@@ -124,7 +124,7 @@ def empty_arrays(file: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "why"), [(absurd_name, "the name of conv2d is no text"), (empty_arrays, "one of too many")]
+    ("change", "why"), [(absurd_name, "the name of conv2d is not text"), (empty_arrays, "one of too many")]
 )
 def test_attacks(change: Callable[[Any], None], why: str, file: Path, process: Hdf5Process) -> None:
     with h5py.File(file, "r+") as opened:

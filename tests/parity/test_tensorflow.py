@@ -134,7 +134,7 @@ def damaged(created: Path, tmp_path: Path, ending: str, change: Any) -> Path:
     [
         (".index", lambda data: data[:100], "cannot read net.ckpt"),
         (".index", lambda data: bytes(len(data)), "cannot read net.ckpt"),
-        (".data", lambda data: data[:1000], r"claims to hold 17,\d+,\d+ bytes, and has"),
+        (".data", lambda data: data[:1000], r"claims to contain 17,\d+,\d+ bytes but has"),
         (".data", lambda data: b"\x7f" * len(data), "cannot read net.ckpt"),  # TensorFlow checks a sum for each tensor
     ],
 )
@@ -149,7 +149,10 @@ def test_text_and_numbers_that_are_not_finite(tmp_path: Path) -> None:
 
     arch = lf.arch("mobilenet_v1:width=0.25,resolution=32,classes=5")
     variables = plain_variables(arch)
-    for bad, why in ((np.full_like(variables[STEM], np.nan), "holds NaN"), (np.full((3, 3, 3, 8), "x"), "is of type")):
+    for bad, why in (
+        (np.full_like(variables[STEM], np.nan), "contains NaN"),
+        (np.full((3, 3, 3, 8), "x"), "is of type"),
+    ):
         tensors = variables | {STEM: bad}
         write(tf, tmp_path / "bad.ckpt", tensors)
         with pytest.raises(WeightsError, match=f"cannot be used: {STEM} {why}"):

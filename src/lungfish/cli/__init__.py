@@ -1,1 +1,1 @@
-"""The command line: one file per command; each parses, calls one workflow and prints."""
+"""Implement the command line, one file per command. Each parses its arguments, calls one workflow and prints."""

@@ -1,4 +1,4 @@
-"""The `lungfish` command: its list of subcommands, and how every one of them ends."""
+"""Define the `lungfish` command: its subcommands, and how each of them ends."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from lungfish.core.names import in_short, printable
 
 COMMANDS = (demo, train, predict, evaluate, explain, slim, models, describe, compare, scale, doctor)
 STOPPED, INTERRUPTED = 75, 130
-WATCHED = (predict, evaluate, explain)  # run what strangers made, and have nothing to save when a signal comes
-# typer's base of usage errors; newer versions carry their own copy of click, so it cannot be imported by name
+WATCHED = (predict, evaluate, explain)  # run untrusted bundles, and have nothing to save when a signal arrives
+# typer's base class of usage errors; newer versions vendor click, so it cannot be imported by name
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="lungfish",
     help="Turn a folder of labelled photos into a small image classifier, proven on the exported file.",
     add_completion=False,
-    rich_markup_mode=None,  # plain help: rich would double the time it takes
+    rich_markup_mode=None,  # plain help: rich would double its time
     pretty_exceptions_enable=False,
 )
 for command in COMMANDS:
@@ -69,34 +69,34 @@ def _options(
 
 
 class Stopped(BaseException):
-    """SIGTERM: ends a command as Ctrl-C does, past every handler of errors; what is cached stays for the next run."""
+    """SIGTERM: ends a command like Ctrl-C, bypassing every error handler. What is cached stays for the next run."""
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its exit code."""
     signal.signal(signal.SIGTERM, _stop)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by whoever started us
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  until the end
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # labels may hold what the terminal's encoding does not
+        if hasattr(stream, "reconfigure"):  # labels may contain characters that the terminal cannot encode
             stream.reconfigure(errors="backslashreplace")
     if sys.argv[1:] and sys.argv[1] in [command.__name__ for command in WATCHED]:
         end_soon_after_signals({signal.SIGINT: INTERRUPTED, signal.SIGTERM: STOPPED})
     code = run(sys.argv[1:])
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # there is nothing left to stop
-    if "RANK" in os.environ:  # torchrun started us
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to stop
+    if "RANK" in os.environ:  # started by torchrun
         _exit_at_once(code)
     sys.exit(code)
 
 
 def _exit_at_once(code: int) -> None:
-    """Leave without tearing the interpreter down.
+    """Exit without shutting down the interpreter.
 
-    PyTorch never frees the reducer of DistributedDataParallel, so gloo's threads outlive the process group. While the
-    interpreter shuts down they can abort the process: a finished job would then exit with SIGABRT.
+    PyTorch never frees the reducer of DistributedDataParallel, so gloo's threads outlive the process group. They can
+    abort the process during interpreter shutdown: a finished job would then exit with SIGABRT.
     """
-    sys.stderr.flush()  # stdout was flushed when the command had run
+    sys.stderr.flush()  # stdout was flushed after the command
     os._exit(code)
 
 
@@ -108,7 +108,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = _run(arguments or ["--help"])
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has gone (lungfish ... | head)
+    except BrokenPipeError:  # the reader of the output has exited (lungfish ... | head)
         _give_up_stdout()
         return 1
     except OSError as error:
@@ -125,17 +125,17 @@ def _run(arguments: list[str]) -> int:
         return _stopped(arguments, STOPPED)
     except (KeyboardInterrupt, typer.Abort):
         return _stopped(arguments, INTERRUPTED)
-    except Exception as error:  # the last resort: no traceback for people who cannot use one
+    except Exception as error:  # last resort: users get a message, not a traceback
         if isinstance(error, BrokenPipeError) or _is_of_stdout(error):
             raise
         return _fail(_explain(error), as_json="--json" in arguments)
-    if result == INTERRUPTED:  # what typer makes of Ctrl-C
+    if result == INTERRUPTED:  # typer's result for Ctrl-C
         return _stopped(arguments, INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 
 def _is_of_stdout(error: Exception) -> bool:
-    """Whether it says that the disk behind stdout is full: what we write to otherwise has a name."""
+    """Return whether the error means that the disk behind stdout is full: errors of other files have a file name."""
     return isinstance(error, OSError) and error.filename is None and error.errno in NO_SPACE
 
 
@@ -154,7 +154,7 @@ def _fail(error: LungfishError, *, as_json: bool) -> int:
 
     if os.environ.get("LUNGFISH_DEBUG") == "1":
         traceback.print_exc()
-    print_error(error, as_json=as_json and is_main_process())  # one value on stdout, however many processes fail
+    print_error(error, as_json=as_json and is_main_process())  # one value on stdout even if several processes fail
     return error.exit_code
 
 
@@ -186,5 +186,5 @@ def _explain(error: Exception) -> LungfishError:
 
 
 def _give_up_stdout() -> None:
-    """Nothing more can be written there, and Python must not complain when it flushes at exit."""
+    """Redirect stdout so that Python does not complain when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

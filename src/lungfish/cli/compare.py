@@ -1,4 +1,4 @@
-"""`lungfish compare`"""
+"""Define the command `lungfish compare`."""
 
 from __future__ import annotations
 

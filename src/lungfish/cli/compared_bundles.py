@@ -1,4 +1,4 @@
-"""Two bundles side by side, as text."""
+"""Print the comparison of two bundles."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _cells(row: BundleRow) -> list[str]:
 
 
 def _about_own_photos(same: bool | None) -> str:
-    """What the recorded test figures are worth in a comparison."""
+    """Explain what the recorded test figures mean for the comparison."""
     if same is None:
         return (
             "own test photos: top-1 when each was trained; not every bundle lists its photos, so do not compare these"
@@ -68,11 +68,11 @@ def _about_own_photos(same: bool | None) -> str:
 
 
 def measured_with(timed: Latency, others: tuple[str, ...]) -> str:
-    """What latencies were measured with.
+    """Describe how latencies were measured.
 
     Args:
-        timed: one of them.
-        others: packages that made the networks, to be named with their versions.
+        timed: One of the latencies.
+        others: Packages that made the networks, listed with their versions.
     """
     from lungfish.core.names import plural
     from lungfish.runtime.measure import machine, versions

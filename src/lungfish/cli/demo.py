@@ -1,4 +1,4 @@
-"""`lungfish demo`"""
+"""Define the command `lungfish demo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lungfish describe`"""
+"""Define the command `lungfish describe`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lungfish doctor`"""
+"""Define the command `lungfish doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lungfish evaluate`"""
+"""Define the command `lungfish evaluate`."""
 
 from __future__ import annotations
 

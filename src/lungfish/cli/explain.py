@@ -1,4 +1,4 @@
-"""`lungfish explain`"""
+"""Define the command `lungfish explain`."""
 
 from __future__ import annotations
 

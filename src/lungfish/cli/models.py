@@ -1,4 +1,4 @@
-"""`lungfish models`"""
+"""Define the command `lungfish models`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results on stdout; errors on stderr, or as JSON on stdout."""
+"""Print results on stdout, and errors on stderr or as JSON on stdout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lungfish.core.errors import LungfishError
 
 
 def print_json(value: Any) -> None:
-    """The one JSON value of a command, in ASCII: it is safe on every terminal and in every encoding."""
+    """Print the one JSON value of a command, in ASCII for every terminal and encoding."""
     print(json.dumps(value, indent=2, allow_nan=False))
 
 
@@ -24,5 +24,5 @@ def print_error(error: LungfishError, *, as_json: bool) -> None:
 
 
 def warn(text: str) -> None:
-    """A line for the person, not for the next program."""
+    """Print a line for the user, not for the next program."""
     print(text, file=sys.stderr, flush=True)

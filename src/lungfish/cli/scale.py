@@ -1,4 +1,4 @@
-"""`lungfish scale`"""
+"""Define the command `lungfish scale`."""
 
 from __future__ import annotations
 

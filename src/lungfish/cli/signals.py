@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM end a command within seconds, whatever it is computing.
+"""End a command within seconds of Ctrl-C or SIGTERM, whatever it is computing.
 
-Python's handlers run between two steps of the main thread. A kernel that does not come back, or a thread pool that
-waits for one, keeps that step from ending. The number of a signal is also written to a socket at once, by C; a thread
-that reads it gives the command some time to end by itself, and then ends the process.
+Python's handlers run between two steps of the main thread. A kernel that does not return, or a thread pool that waits
+for one, blocks them. C also writes the signal's number to a socket immediately; a thread that reads it gives the
+command some time to end by itself, and then ends the process.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-GRACE_SECONDS = 4.0  # with it, a signal ends the process within 5 s
+GRACE_SECONDS = 4.0  # a signal then ends the process within 5 s
 
 
 def end_soon_after_signals(exit_codes: Mapping[int, int]) -> None:
-    """End this process `GRACE_SECONDS` after a signal, unless it has ended by then; call it in the main thread.
+    """End this process `GRACE_SECONDS` after a signal if it is still running. Must be called in the main thread.
 
-    Files that are being written stay behind as after a power cut: only for commands that write theirs whole or not at
-    all, and have nothing to save.
+    Files being written are left as after a power cut: use it only for commands that write files atomically and have
+    nothing to save.
 
     Args:
-        exit_codes: by the number of the signal; one that is ignored stays ignored.
+        exit_codes: Exit code by signal number; ignored signals stay ignored.
     """
     reading, writing = socket.socketpair()
     writing.setblocking(False)
@@ -34,7 +34,7 @@ def end_soon_after_signals(exit_codes: Mapping[int, int]) -> None:
 
 
 def _watch(reading: socket.socket, _writing: socket.socket, exit_codes: Mapping[int, int]) -> None:
-    """Wait for a signal; both ends of the socket stay open with this thread."""
+    """Wait for a signal. Both ends of the socket stay open as long as this thread."""
     code = None
     while code is None:
         code = next((exit_codes[number] for number in reading.recv(64) if number in exit_codes), None)

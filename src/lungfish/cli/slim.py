@@ -1,4 +1,4 @@
-"""`lungfish slim`"""
+"""Define the command `lungfish slim`."""
 
 from __future__ import annotations
 

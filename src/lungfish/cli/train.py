@@ -1,4 +1,4 @@
-"""`lungfish train`"""
+"""Define the command `lungfish train`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
 
 
 def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> str:
-    """What a person wants to know first."""
+    """Return what the user wants to know first."""
     import shlex
 
     from lungfish.core.columns import table

@@ -1,4 +1,4 @@
-"""What changed between two bundles, as lines of text."""
+"""Print what changed between two bundles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def what_changed_lines(changed: WhatChanged) -> str:
-    """The verdict, a row for each class, and what to know of both; safe on a terminal."""
+    """Return the verdict, a row for each class, and notes on both bundles; safe for a terminal."""
     from lungfish.core.columns import table
     from lungfish.core.names import printable
     from lungfish.evaluation.paired import SIGNIFICANT

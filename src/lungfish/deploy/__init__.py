@@ -1,1 +1,1 @@
-"""From a trained head to a bundle: artifacts, their proof, and the folder that ships."""
+"""Turn a trained network into a bundle: artifacts, their proof, and the folder that ships."""

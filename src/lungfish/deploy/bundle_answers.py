@@ -1,4 +1,4 @@
-"""What the artifacts of a bundle answer on labelled photos, through `runtime`."""
+"""Run the artifacts of a bundle on labelled photos, through `runtime`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from lungfish.runtime.bundle import Bundle
 
 @dataclass(frozen=True, eq=False)
 class BundleAnswers:
-    """What the artifacts of one bundle made of the photos that can be read.
+    """Answers of the artifacts of one bundle to the readable photos.
 
     Args:
         probabilities: float32 `[n, classes]` by file name.
         truth: int `[n]`, index of the true class in the bundle's labels.
-        photos: the `n` photos.
-        skipped: those that cannot be read.
+        photos: The `n` photos.
+        skipped: Photos that cannot be read.
     """
 
     probabilities: dict[str, NDArray[np.float32]]
@@ -50,7 +50,7 @@ class ArtifactMetrics:
 
 
 def artifact_metrics(bundle: Bundle, file: str, answers: BundleAnswers) -> ArtifactMetrics:
-    """The figures of an artifact on what it answered; macro-F1 is over the classes that have photos."""
+    """Return the figures of an artifact's answers; macro-F1 averages the classes that have photos."""
     precision = bundle.manifest.artifact(file).precision
     return ArtifactMetrics(file, precision, score(answers.probabilities[file], answers.truth, present_only=True))
 
@@ -58,11 +58,11 @@ def artifact_metrics(bundle: Bundle, file: str, answers: BundleAnswers) -> Artif
 def answer(
     bundle: Bundle, files: Sequence[str], photos: PhotoSet, chosen: Sequence[Photo], progress: Progress
 ) -> BundleAnswers:
-    """Let artifacts of a bundle answer photos of classes that it knows.
+    """Run artifacts of a bundle on photos of classes that it knows.
 
     Raises:
-        PhotosError: no photo can be read.
-        BundleError: an artifact fails.
+        PhotosError: No photo can be read.
+        BundleError: An artifact fails.
     """
     readers = [partial(photos.read, photo) for photo in chosen]
     probabilities, unreadable = answer_readers(bundle, files, readers, progress)
@@ -80,9 +80,9 @@ def answer(
 def answer_readers(
     bundle: Bundle, files: Sequence[str], readers: Sequence[Reader], progress: Progress
 ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
-    """Probabilities float32 `[readable, classes]` by file, and why a photo cannot be read, by its position."""
+    """Return probabilities, float32 `[readable, classes]` by file, and why photos cannot be read, by position."""
     for file in files:
-        bundle.session(file, threads=1)  # opened before the threads that share it begin
+        bundle.session(file, threads=1)  # open it before the threads that share it
     models = {file: partial(bundle.probabilities, artifact=file, threads=1) for file in files}
     with progress.task("Evaluating", len(readers)) as advance:
         answered = answer_photos(models, readers, bundle.manifest.preprocess, advance)
@@ -90,7 +90,7 @@ def answer_readers(
 
 
 def watched(photos: PhotoSet, known: KnownPhotos, seen: set[Photo]) -> PhotoSet:
-    """The same photos; reading one that a bundle was trained on puts it into `seen`."""
+    """Return the same photos, whose reader adds every photo that a bundle was trained on to `seen`."""
 
     def read(photo: Photo) -> bytes:
         data = photos.read(photo)

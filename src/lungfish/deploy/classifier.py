@@ -1,4 +1,4 @@
-"""What is deployed: a trained network with everything that its artifacts need to stand alone."""
+"""Define what is deployed: a trained network with everything that its artifacts need."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Classifier:
     """A trained network, in eval mode on the CPU.
 
     Args:
-        network: with the classifier for `labels`.
-        temperature: that its logits are divided by.
-        labels: in class order.
-        preprocess: the resize rule.
-        entry: the weights it started from; says how pixels are normalized.
+        network: Network with the classifier for `labels`.
+        temperature: Divisor of its logits.
+        labels: Labels in class order.
+        preprocess: Resize rule.
+        entry: Weights that it started from; defines how pixels are normalized.
     """
 
     network: Network
@@ -39,11 +39,11 @@ class Classifier:
     entry: WeightsEntry
 
     def state(self) -> State:
-        """The network's own tensors, unfolded and before the temperature."""
+        """Return the network's own tensors, unfolded and without the temperature."""
         return network_state(self.network)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What torch computes, to hold the artifacts against; uint8 `[n, height, width, 3]` to `[n, classes]`."""
+        """Compute with torch the reference for the artifacts; uint8 `[n, height, width, 3]` to `[n, classes]`."""
         import torch
 
         with torch.inference_mode():
@@ -52,7 +52,7 @@ class Classifier:
         return result
 
     def write(self, folder: Path, stem: str = "model") -> Artifact:
-        """Write the FP32 artifact: uint8 pixels to probabilities, the temperature folded into the classifier."""
+        """Write the FP32 artifact: uint8 pixels to probabilities, with the temperature folded into the classifier."""
         state = dict(self.state())
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = state[name] / np.float32(self.temperature)
@@ -60,7 +60,7 @@ class Classifier:
         return write_artifact(Exportable(self.network.arch, self.network.flavour, state, spec), folder, stem)
 
     def write_safetensors(self, path: Path) -> None:
-        """The unfolded floats, by their torch names."""
+        """Write the unfolded floats, by their torch names."""
         from safetensors.numpy import save
 
         # its own save_file hides the operating system's errors

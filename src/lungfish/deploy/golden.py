@@ -1,4 +1,4 @@
-"""Golden vectors: generated pictures and what the artifacts answer, so that any port can check itself."""
+"""Write golden vectors: generated pictures and the artifacts' answers, for checking ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = "golden"
 
 
 def golden_pictures() -> dict[str, Image.Image]:
-    """Four pictures by file name, of sizes that make the resize rule matter; the same on every machine."""
+    """Return four pictures by file name, of sizes that exercise the resize rule; the same on every machine."""
     y, x = np.mgrid[0:300, 0:420] / 300
     rings = 0.5 + 0.5 * np.sin(40 * np.hypot(x - 0.7, y - 0.5))
     blocks = np.random.default_rng(0).integers(0, 256, (12, 9, 3)).repeat(40, axis=0).repeat(40, axis=1)
@@ -30,7 +30,7 @@ def golden_pictures() -> dict[str, Image.Image]:
 
 
 def golden_pixels(preprocess: Preprocessing) -> NDArray[np.uint8]:
-    """The pictures after the resize rule, uint8 `[4, resolution, resolution, 3]`, in order of name."""
+    """Return the pictures after the resize rule, uint8 `[4, resolution, resolution, 3]`, in order of name."""
     pictures = golden_pictures()
     return np.stack([preprocess.pixels(pictures[name]) for name in sorted(pictures)])
 
@@ -39,9 +39,9 @@ def write_golden(bundle: Path, preprocess: Preprocessing, answers: Mapping[str, 
     """Write `golden/`: the pictures, `pixels.npy` and `probabilities.json`.
 
     Args:
-        bundle: folder to write into.
-        preprocess: the resize rule.
-        answers: float32 `[4, classes]` for each artifact's file name, on `golden_pixels`.
+        bundle: Folder to write into.
+        preprocess: Resize rule.
+        answers: float32 `[4, classes]` on `golden_pixels`, by the artifacts' file names.
     """
     folder = bundle / FOLDER
     folder.mkdir()

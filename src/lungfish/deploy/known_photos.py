@@ -1,4 +1,4 @@
-"""The photos that a bundle was made from, recognized by their content."""
+"""Recognize the photos that a bundle was made from, by content."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ PHOTOS_NAME = "photos.csv"
 
 @dataclass(frozen=True)
 class KnownPhotos:
-    """What a bundle tells of its photos, by SHA-256.
+    """The photos that a bundle lists, by SHA-256.
 
     Args:
-        splits: `train`, `val` or `test`; that of the first by name, if copies were on several. Empty if none is told.
-        trained: those that were trained on, wherever their copies were.
+        splits: `train`, `val` or `test`; for copies in several splits, that of the first by name. Empty if not listed.
+        trained: Photos that were trained on, including those with copies in other splits.
     """
 
     splits: dict[str, str]
     trained: frozenset[str]
 
     def was_trained_on(self, data: bytes) -> bool:
-        """Whether a photo with this content was."""
+        """Return whether a photo with this content was trained on."""
         return sha256_bytes(data) in self.trained
 
     def select(self, photos: PhotoSet, split: str, progress: Progress) -> list[Photo]:
-        """The photos that were on one side; reads them all."""
+        """Return the photos that were in this split. Reads all photos."""
         chosen = []
         with progress.task(f"Finding the {split} photos", len(photos.photos)) as advance:
             for photo in photos.photos:
@@ -49,10 +49,10 @@ class KnownPhotos:
 
 
 def known_photos(bundle: Bundle) -> KnownPhotos:
-    """Read the bundle's `photos.csv`, if it has one: a slimmed bundle has not.
+    """Read the bundle's `photos.csv`, if it exists: slimmed bundles have none.
 
     Raises:
-        BundleError: it is no list of photos.
+        BundleError: It is not a list of photos.
     """
     if PHOTOS_NAME not in bundle.manifest.files or not (bundle.folder / PHOTOS_NAME).exists():
         return KnownPhotos({}, frozenset())

@@ -1,4 +1,4 @@
-"""`MODEL_CARD.md` and `NOTICE`: what the classifier is, what it is not, and whose work it stands on."""
+"""Write `MODEL_CARD.md` and `NOTICE`: what the classifier is, what it is not, and whose work it is based on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lungfish.evaluation.wording import sentence, status
 from lungfish.runtime.manifest import Manifest
 from lungfish.weights.entry import WeightsEntry
 
-# What Markdown, GitHub's included, reads as more than a character; an underscore only at the edge of a word.
+# Characters with a meaning in Markdown, including GitHub's; an underscore only at the edge of a word.
 MARKDOWN = re.compile(r"[\\`*\[\]|~#!$]|(?<![^\W_])_|_(?![^\W_])|(?<=[a-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
 OURS = "This classifier contains no third-party weights: it was trained from a random initialization.\n"
 UNKNOWN = """\
@@ -31,14 +31,14 @@ copies of them, are among them. If some are, the figures are too optimistic."""
 def model_card(
     manifest: Manifest, entry: WeightsEntry, how: str, supporting: SupportingFigures, *, outside: bool = False
 ) -> str:
-    """A model card in Markdown; every figure is the manifest's, or stands beside it.
+    """Return a model card in Markdown. Every figure comes from the manifest or the supporting figures.
 
     Args:
-        manifest: of the bundle.
-        entry: the weights that training started from; from no place if there were none, or none were named.
-        how: what was trained, in words; the name in it may be a stranger's.
-        supporting: what is known beside the test figures.
-        outside: Whether the network was trained outside Lungfish, on photos that are not known.
+        manifest: Manifest of the bundle.
+        entry: Weights that training started from; without a location if there were none.
+        how: What was trained, in words; may contain an untrusted name.
+        supporting: Figures that complement the test figures.
+        outside: Whether the network was trained outside Lungfish, on unknown photos.
     """
     default = manifest.artifact()
     low, high = manifest.test["ci95"]
@@ -133,12 +133,12 @@ CHANGES = "batch normalization folded into the convolutions, classifier replaced
 
 
 def notice(entry: WeightsEntry, accepted_license: str = "", changes: str = CHANGES) -> str:
-    """The attributions that must travel with the weights, and the text of their license.
+    """Return the attributions that must travel with the weights, and the text of their license.
 
     Args:
-        entry: the weights.
-        accepted_license: what a person accepted by name, where the license is not a permissive one.
-        changes: what was done to them.
+        entry: The weights.
+        accepted_license: License that the user accepted by name, if it is not a permissive one.
+        changes: What was changed in the weights.
     """
     rows = {
         "Source:": entry.source,
@@ -175,10 +175,10 @@ def _percent(share: float | None) -> str:
 
 
 def plain(text: str) -> str:
-    """A stranger's text on one line of Markdown, where it makes no link, picture, heading or HTML."""
+    """Return untrusted text as one line of Markdown without links, pictures, headings or HTML."""
     return MARKDOWN.sub(r"\\\g<0>", html.escape(printable(text), quote=False))
 
 
 def _inline(label: str) -> str:
-    """A label as inline code, whatever it holds."""
+    """Return a label as inline code, whatever it contains."""
     return f"`{printable(label).replace('`', chr(39))}`"

@@ -1,4 +1,4 @@
-"""A bundle, opened by a command: its files and its architecture are checked."""
+"""Open a bundle for a command, and check its files and architecture."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lungfish.runtime.bundle import Bundle, load
 
 
 def open_bundle(path: str | Path) -> Bundle:
-    """Load a bundle and make sure that its architecture is one that this version understands.
+    """Load a bundle and check that this version understands its architecture.
 
     Raises:
-        UsageError: no such folder.
-        BundleError: not a sound bundle, or an unknown architecture.
+        UsageError: The folder does not exist.
+        BundleError: The bundle is damaged, or its architecture is unknown.
     """
     bundle = load(path)
     architecture = bundle.manifest.architecture
@@ -30,7 +30,7 @@ def open_bundle(path: str | Path) -> Bundle:
 
 
 def open_one_of_two(path: str | Path) -> Bundle:
-    """As `open_bundle`; an error says which of two bundles it is about."""
+    """Open one of two bundles, with errors that name it. Raises as `open_bundle`."""
     try:
         return open_bundle(path)
     except BundleError as error:

@@ -1,4 +1,4 @@
-"""What a bundle tells of the pretrained weights that it stands on."""
+"""Record in a bundle which pretrained weights it is based on."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from lungfish.weights.store.record import WeightsRecord
 
 
 def origin(record: WeightsRecord) -> WeightsOrigin:
-    """The card for a bundle. Folders of this machine stay here: of a file only its name is told."""
+    """Return the weights record for a bundle. Paths of this machine are reduced to file names."""
     entry = record.entry
     arch, location = (_without_folders(text) for text in (entry.arch, entry.location))
-    told = replace(record, entry=replace(entry, arch=arch, location=location))
-    return WeightsOrigin(entry.name, entry.source, entry.license, entry.sha256, told.to_json())
+    public = replace(record, entry=replace(entry, arch=arch, location=location))
+    return WeightsOrigin(entry.name, entry.source, entry.license, entry.sha256, public.to_json())
 
 
 def _without_folders(text: str) -> str:
-    """The last part of a `file:` location, or of the path of an architecture's JSON file."""
+    """Return the last part of a `file:` location, or of the path of an architecture's JSON file."""
     if not text.startswith(FILE) and not text.endswith(".json"):
         return text
     prefix = FILE if text.startswith(FILE) else ""

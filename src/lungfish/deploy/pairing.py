@@ -1,4 +1,4 @@
-"""Two bundles' answers on the same photos, as `what_changed` takes them."""
+"""Pair two bundles' answers on the same photos for `what_changed`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from lungfish.runtime.bundle import Bundle
 
 
 def shared_labels(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
-    """Classes that both know, by name, in the new one's order."""
+    """Return the classes that both know, by name, in the new bundle's order."""
     known = set(old)
     return tuple(label for label in new if label in known)
 
 
 def against(old: Bundle, new_labels: Sequence[str], unlisted: Sequence[Bundle]) -> Against:
-    """What a comparison with a bundle can say before any photo is answered.
+    """Return what is known about a comparison before any photo is answered.
 
     Args:
-        old: the bundle.
-        new_labels: the classes of the new one.
-        unlisted: the bundles that do not list the photos they were trained on.
+        old: The old bundle.
+        new_labels: Classes of the new bundle.
+        unlisted: Bundles that do not list their training photos.
     """
     before, after = set(old.labels), set(new_labels)
     return Against(
@@ -38,25 +38,25 @@ def against(old: Bundle, new_labels: Sequence[str], unlisted: Sequence[Bundle]) 
 
 
 def name_of(bundle: Bundle) -> str:
-    """The name of its folder."""
+    """Return the name of the bundle's folder."""
     return bundle.folder.resolve().name
 
 
 @dataclass(frozen=True, eq=False)
 class AnsweredSplit:
-    """One bundle's answers on photos: its labels, and float `[n, classes]`."""
+    """One bundle's answers to photos: its labels, and float `[n, classes]`."""
 
     labels: Sequence[str]
     probabilities: NDArray[np.float32]
 
 
 def pair(old: AnsweredSplit, new: AnsweredSplit, truth: Sequence[str], terms: Against) -> WhatChanged:
-    """Compare answers on the same photos.
+    """Compare answers to the same photos.
 
     Args:
-        old, new: answers in the order of `truth`.
-        truth: the true class of each photo; both know it.
-        terms: what the comparison leaves out.
+        old, new: Answers in the order of `truth`.
+        truth: True class of each photo, known to both.
+        terms: What the comparison leaves out.
     """
     shared = shared_labels(old.labels, new.labels)
     answers = [shared_index(each.labels, shared)[each.probabilities.argmax(axis=1)] for each in (old, new)]
@@ -64,7 +64,7 @@ def pair(old: AnsweredSplit, new: AnsweredSplit, truth: Sequence[str], terms: Ag
 
 
 def nothing_compared(shared: Sequence[str], terms: Against) -> WhatChanged:
-    """What is to be said where no photo is left."""
+    """Return the result for no photos."""
     none = np.empty(0, np.int64)
     return what_changed(shared, none, none, none, terms)
 
@@ -78,10 +78,10 @@ def pair_bundles(
     """Compare the default artifacts of two bundles, old and new, on the photos that both answered.
 
     Args:
-        bundles: the old and the new one.
-        answers: of each; those of the new one may be on more photos.
-        seen: photos that one of the bundles was trained on, which are left out and counted.
-        terms: what the comparison says of classes and lists.
+        bundles: The old and the new bundle.
+        answers: Answers of each; those of the new one may cover more photos.
+        seen: Photos that one of the bundles was trained on; they are left out and counted.
+        terms: What is known about classes and lists of photos.
     """
     at = [{photo: i for i, photo in enumerate(each.photos)} for each in answers]
     both = [photo for photo in answers[0].photos if photo in at[1]]

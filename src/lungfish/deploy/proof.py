@@ -1,4 +1,4 @@
-"""The artifacts themselves, through `runtime`, on the photos: every figure of a bundle comes from here."""
+"""Prove the artifacts on photos, through `runtime`: the source of every figure in a bundle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LabelledPhotos:
 
 @dataclass(frozen=True, eq=False)
 class Proof:
-    """What one artifact answered on validation and on test photos, `[n, classes]` each, and how well."""
+    """One artifact's answers to validation and test photos, `[n, classes]` each, and their figures."""
 
     val: Probabilities
     test: Probabilities
@@ -46,7 +46,7 @@ def check_parity(classifier: Classifier, artifact: Artifact, pixels: NDArray[np.
     """Compare an exported FP32 artifact with the torch module on the same pixels; return the largest difference.
 
     Raises:
-        ParityError: it is above `PARITY_TOLERANCE`.
+        ParityError: The difference is above `PARITY_TOLERANCE`.
     """
     engine = artifact.open()
     difference = float(np.abs(engine.run(pixels) - classifier.probabilities(pixels)).max())
@@ -66,13 +66,13 @@ def prove(
     preprocess: Preprocessing,
     progress: Progress,
 ) -> dict[str, Proof]:
-    """Let every artifact predict every photo; each photo is decoded once for all of them.
+    """Run every artifact on every photo; each photo is decoded once for all of them.
 
     Returns:
         Proofs by the name of the artifact's main file.
 
     Raises:
-        UnreadablePhotoError: a photo that could be read before cannot be now.
+        UnreadablePhotoError: A photo that was readable before no longer is.
     """
     models = {artifact.file: artifact.open(threads=1).run for artifact in artifacts}
     with progress.task("Measuring the artifacts", len(val.readers) + len(test.readers)) as advance:
@@ -85,12 +85,12 @@ def prove(
 
 
 def artifact_rows(artifacts: Sequence[Artifact], proofs: Mapping[str, Proof], max_drop: float) -> list[ArtifactRow]:
-    """The figures of every artifact. One passes if it is within `max_drop` of FP32's top-1 on validation.
+    """Return the figures of every artifact. One passes if it is within `max_drop` of FP32's top-1 on validation.
 
     Args:
-        artifacts: FP32 first.
-        proofs: by file name.
-        max_drop: of top-1, 0 to 1.
+        artifacts: Artifacts, FP32 first.
+        proofs: Proofs by file name.
+        max_drop: Allowed drop of top-1, 0 to 1.
     """
     reference = proofs[artifacts[0].file]
     rows = []
@@ -114,7 +114,7 @@ def artifact_rows(artifacts: Sequence[Artifact], proofs: Mapping[str, Proof], ma
 
 
 def choose_default(rows: Sequence[ArtifactRow]) -> str:
-    """File name of the smallest artifact that passes."""
+    """Return the file name of the smallest artifact that passes."""
     return min((row for row in rows if row.status == "pass"), key=lambda row: row.bytes).file
 
 

@@ -1,4 +1,4 @@
-"""The small copy of a bundle that a device needs, without what tells of the photos it was made from."""
+"""Write the small copy of a bundle that a device needs, without information about its photos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lungfish.runtime.bundle import Bundle
 from lungfish.runtime.bundle_files import listed_files, read_file
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 
-# Beside one model: labels for other tools, and the notice that the license of the weights asks for.
+# In addition to one model: labels for other tools, and the notice that the license of the weights requires.
 DEVICE_FILES = ("labels.txt", "NOTICE")
 
 
@@ -17,17 +17,17 @@ def write_slim_bundle(bundle: Bundle, folder: Path, artifact: str | None = None)
     """Copy what a device needs. Each file is checked against its hash as it is read.
 
     Args:
-        bundle: What to copy from.
-        folder: Where to write; exists and is empty.
+        bundle: Bundle to copy from.
+        folder: Existing empty folder to write into.
         artifact: File name of the artifact to copy; the default one if None.
 
     Returns:
-        The manifest of the copy: it lists only the files that are there.
+        Manifest of the copy, which lists only the files that it contains.
 
     Raises:
-        UnknownNameError: No such artifact.
+        UnknownNameError: The artifact does not exist.
         BundleError: The artifact is missing, or a file was altered.
-        StorageError: A file may not be read.
+        StorageError: A file cannot be read.
     """
     manifest = _slim_manifest(bundle, artifact)
     for name, row in listed_files(manifest).items():
@@ -39,7 +39,7 @@ def write_slim_bundle(bundle: Bundle, folder: Path, artifact: str | None = None)
 
 
 def _slim_manifest(bundle: Bundle, artifact: str | None) -> Manifest:
-    """Return the manifest without what is left behind; another artifact than the default becomes the default."""
+    """Return the manifest without what is left out. The copied artifact becomes the default."""
     manifest = bundle.manifest
     row = manifest.artifact(artifact)
     files = {name: manifest.files[name] for name in DEVICE_FILES if name in manifest.files}

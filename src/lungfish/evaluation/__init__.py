@@ -1,1 +1,1 @@
-"""Figures of a classifier on labelled photos, and the report that shows them. Numpy in, numbers and pictures out."""
+"""Measure classifiers on labelled photos and render reports. Takes numpy arrays, returns numbers and pictures."""

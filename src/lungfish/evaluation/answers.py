@@ -1,4 +1,4 @@
-"""What a classifier answered on photos whose truth is known."""
+"""Compare a classifier's answers with the true labels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Answers:
     """The top answer for each of n photos.
 
     Args:
-        predicted: int `[n]`, index of the class with the highest probability; the first of equals.
-        confidence: float `[n]` in [0, 1], that probability.
+        predicted: int `[n]`, index of the class with the highest probability; the first one in a tie.
+        confidence: float `[n]` in [0, 1], probability of `predicted`.
         correct: bool `[n]`, whether `predicted` is the truth.
     """
 
@@ -25,7 +25,7 @@ class Answers:
     correct: NDArray[np.bool_]
 
     def worst_mistakes(self, most: int = 24) -> NDArray[np.int64]:
-        """Indices of at most `most` wrong answers, the most confident first."""
+        """Return the indices of at most `most` wrong answers, the most confident first."""
         wrong = np.flatnonzero(~self.correct)
         order = np.argsort(-self.confidence[wrong], kind="stable")
         return wrong[order][:most]
@@ -39,7 +39,7 @@ def top_answers(probabilities: ArrayLike, truth: ArrayLike) -> Answers:
         truth: int `[n]`, index of the true class.
 
     Raises:
-        UsageError: the shapes do not fit together, a probability is not one, or a class index does not exist.
+        UsageError: The shapes do not match, a value is not a probability, or a class index does not exist.
     """
     p = as_probabilities(probabilities)
     t = np.asarray(truth)
@@ -52,15 +52,15 @@ def top_answers(probabilities: ArrayLike, truth: ArrayLike) -> Answers:
 
 
 def as_probabilities(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """`probabilities` as float64 `[n, classes]`.
+    """Return `probabilities` as float64 `[n, classes]`.
 
     Raises:
-        UsageError: another shape, no photos, or values that are no probabilities.
+        UsageError: The shape differs, there are no photos, or values are not probabilities.
     """
     p = np.asarray(probabilities, np.float64)
     if p.ndim != 2 or 0 in p.shape:
         raise UsageError(f"probabilities have shape {p.shape}; expected [n, classes] with n at least 1")
-    # a float32 softmax may round to a hair above 1
+    # a float32 softmax may round to slightly above 1
     if not (np.isfinite(p).all() and p.min() >= 0 and p.max() <= 1 + 1e-5):
         raise UsageError(f"probabilities range from {p.min():g} to {p.max():g}; allowed are 0 to 1, without NaN")
     return np.minimum(p, 1.0)

@@ -1,4 +1,4 @@
-"""Whether a stated probability can be taken at its word."""
+"""Measure whether stated probabilities can be trusted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ReliabilityBin:
     """The photos whose top probability lies in (`low`, `high`].
 
     Args:
-        low, high: edges, in [0, 1].
-        count: photos in the bin; never 0.
-        confidence: mean top probability.
-        accuracy: share of them that were answered correctly.
+        low, high: Edges of the bin, in [0, 1].
+        count: Number of photos in the bin; never 0.
+        confidence: Mean top probability.
+        accuracy: Share of correct answers.
     """
 
     low: float
@@ -36,20 +36,21 @@ class ReliabilityBin:
 
 
 def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """Group photos by their top probability, in `bins` bins of equal width; empty bins are left out.
+    """Group photos by their top probability into `bins` bins of equal width; empty bins are omitted.
 
     Args:
         probabilities: float `[n, classes]`.
         truth: int `[n]`.
+        bins: Number of bins.
 
     Raises:
-        UsageError: as `top_answers`.
+        UsageError: As `top_answers`.
     """
     return reliability_of(top_answers(probabilities, truth), bins)
 
 
 def reliability_of(answers: Answers, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """As `reliability`, from answers at hand."""
+    """Compute `reliability` from answers."""
     edges = np.linspace(0.0, 1.0, bins + 1)
     which = np.searchsorted(edges[1:-1], answers.confidence, side="left")
     rows = []
@@ -63,7 +64,7 @@ def reliability_of(answers: Answers, bins: int = BINS) -> tuple[ReliabilityBin, 
 
 
 def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
-    """Mean distance of confidence and accuracy over the bins, weighted by their photos; in [0, 1].
+    """Return the mean distance between confidence and accuracy over the bins, weighted by their photos; in [0, 1].
 
     Source: Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599, equation 3.
     """

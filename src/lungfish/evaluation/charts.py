@@ -1,4 +1,4 @@
-"""Charts as SVG text. They hold numbers only, no text of users; colors are classes of report.css."""
+"""Draw charts as SVG text. They contain numbers only, no user text; colors are classes of report.css."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lungfish.evaluation.wording import percent
 
 # The plot's box inside a 360 x 300 picture.
 LEFT, TOP, WIDTH, HEIGHT = 44.0, 12.0, 304.0, 240.0
-CONFUSION_STEPS = (0.05, 0.15, 0.30, 0.50)  # share of the true class at which an error's cell gets darker
+CONFUSION_STEPS = (0.05, 0.15, 0.30, 0.50)  # shares of the true class at which an error's cell gets darker
 DIAGONAL_STEPS = (0.50, 0.70, 0.85, 0.95)
 
 
 def interval_bar(value: float, low: float, high: float) -> str:
-    """A line from 0 to 1 with an interval and its figure; decoration beside the same numbers in words."""
+    """Draw a value and its interval on a line from 0 to 1, as decoration for the same numbers in text."""
     x = [f"{2 + 96 * share:.1f}" for share in (low, high, value)]
     return (
         '<svg class="bar" viewBox="0 0 100 10" aria-hidden="true"><path class="rail" d="M2 5H98"/>'
@@ -29,7 +29,7 @@ def interval_bar(value: float, low: float, high: float) -> str:
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
-    """Accuracy against confidence: a dot for each bin, its area the photos in it, its stem the error."""
+    """Draw accuracy against confidence: a dot per bin, its area the number of photos, its stem the error."""
     most = max(b.count for b in bins)
     stems = "".join(
         f'<path class="stem" d="M{_x(b.confidence):.1f} {_y(b.confidence):.1f}V{_y(b.accuracy):.1f}"/>' for b in bins
@@ -48,7 +48,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
 
 
 def coverage_curve(rows: Sequence[CoverageRow]) -> str:
-    """Accuracy of the accepted answers against the share of photos that get one."""
+    """Draw the accuracy of the accepted answers against the share of photos that get one."""
     shown = [(row.coverage, row.accuracy, row) for row in rows if row.accuracy is not None]
     bottom = min(floor(10 * accuracy) / 10 for _, accuracy, _ in shown)
     bottom = min(bottom, 0.9)
@@ -67,7 +67,7 @@ def coverage_curve(rows: Sequence[CoverageRow]) -> str:
 
 
 def learning_curves(epochs: Sequence[Epoch]) -> str:
-    """Top-1 on training views and on validation photos, epoch by epoch."""
+    """Draw top-1 on training views and on validation photos, epoch by epoch."""
     shares = {"train": [epoch.top1 for epoch in epochs], "val": [epoch.val_top1 for epoch in epochs]}
     bottom = min(0.9, floor(10 * min(map(min, shares.values()))) / 10)
     parts = [_axes((), [bottom + step * (1 - bottom) / 4 for step in range(5)]), _epoch_ticks(len(epochs))]
@@ -88,8 +88,10 @@ def learning_curves(epochs: Sequence[Epoch]) -> str:
 
 
 def heat_classes(confusion: NDArray[np.int64]) -> list[list[str]]:
-    """A style class for each cell of a confusion matrix, by its share of the true class: `d0` to `d4` on the diagonal,
-    `e0` to `e4` off it, `zero` where nothing was counted."""
+    """Return a style class for each cell of a confusion matrix, by its share of the true class.
+
+    The classes are `d0` to `d4` on the diagonal, `e0` to `e4` off it, and `zero` for a count of 0.
+    """
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     return [[_heat(share, on_diagonal=i == j) for j, share in enumerate(row)] for i, row in enumerate(shares.tolist())]
 
@@ -110,7 +112,7 @@ def _y(share: float) -> float:
 
 
 def _axes(x_ticks: Sequence[float], y_values: Sequence[float]) -> str:
-    """Grid lines and figures; `y_values` are evenly spaced from the bottom of the plot to its top."""
+    """Draw grid lines and labels; `y_values` are evenly spaced from the bottom of the plot to its top."""
     parts = [
         f'<text x="{_x(x):.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{100 * x:.0f}</text>' for x in x_ticks
     ]
@@ -122,7 +124,7 @@ def _axes(x_ticks: Sequence[float], y_values: Sequence[float]) -> str:
 
 
 def _epoch_ticks(count: int) -> str:
-    """Figures under at most ten epochs, the last among them."""
+    """Label at most ten epochs, always including the last."""
     step = -(-count // 10)
     return "".join(
         f'<text x="{_x(epoch / count):.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{epoch}</text>'

@@ -1,7 +1,8 @@
-"""The gate of `--no-class-worse`: which classes a new bundle answers worse than the old one.
+"""Implement the gate `--no-class-worse`: find classes that a new bundle answers worse than the old one.
 
-Two rules, since each alone fails somewhere. A test that chance seldom trips cannot speak of a class of four photos,
-even if all were right and none is now; a fixed drop that small classes can show trips by chance where photos are few.
+There are two rules, because each alone fails somewhere. A test that rarely fails by chance cannot judge a class of four
+photos, even if all were right and now none is. A fixed drop that small classes can show occurs by chance among few
+photos.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ from lungfish.evaluation.what_changed import ClassChange, WhatChanged
 from lungfish.evaluation.what_changed_text import p_value
 
 COLLAPSE = 0.5  # of top-1
-LEAST_LOST = 3  # photos; with fewer, no class is judged
+LEAST_LOST = 3  # photos; classes with fewer are not judged
 
 
 def worse_classes(changed: WhatChanged) -> tuple[ClassChange, ...]:
-    """The classes that fail the gate.
+    """Return the classes that fail the gate.
 
-    A class fails if the exact one-sided McNemar test on its photos, corrected for the number of classes (Holm), says at
-    5 % that it got worse; or if its top-1 fell by more than 50 points, by `LEAST_LOST` photos at least.
+    A class fails if the exact one-sided McNemar test on its photos, corrected for the number of classes (Holm), shows
+    at the 5 % level that it got worse, or if its top-1 fell by more than 50 points and by at least `LEAST_LOST` photos.
     """
     return tuple(row for row in changed.classes if _tested_worse(row) or _collapsed(row))
 
 
 def unjudged_classes(changed: WhatChanged) -> tuple[ClassChange, ...]:
-    """The classes with so few photos that they pass whatever happens."""
+    """Return the classes that always pass because they have too few photos."""
     return tuple(row for row in changed.classes if row.pairs.n < LEAST_LOST)
 
 
 def failure(row: ClassChange) -> str:
-    """Why a class fails, with its figures. Its label is as users wrote it."""
+    """Explain why a class fails, with its figures. The label is not escaped."""
     pairs = row.pairs
     why = f"{p_value(row.p_worse_corrected)}, corrected" if _tested_worse(row) else "top-1 fell by more than 50 points"
     return (

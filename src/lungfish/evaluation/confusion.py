@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Count which classes are confused with which."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lungfish.evaluation.answers import as_probabilities, top_answers
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """`count` of the `n` photos of `truth` were taken for `predicted`."""
+    """`count` of the `n` photos of `truth` were classified as `predicted`."""
 
     truth: str
     predicted: str
@@ -22,7 +22,7 @@ class ConfusedPair:
 
 
 def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> NDArray[np.int64]:
-    """Count the photos of each class by what they were taken for.
+    """Count the photos of each class by their predicted class.
 
     Args:
         probabilities: float `[n, classes]`.
@@ -32,7 +32,7 @@ def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> NDArray[np.i
         int `[classes, classes]`, indexed `[truth, predicted]`.
 
     Raises:
-        UsageError: as `top_answers`.
+        UsageError: As `top_answers`.
     """
     answers = top_answers(probabilities, truth)
     classes = as_probabilities(probabilities).shape[1]
@@ -41,7 +41,7 @@ def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> NDArray[np.i
 
 
 def most_confused(confusion: NDArray[np.int64], labels: Sequence[str], most: int) -> tuple[ConfusedPair, ...]:
-    """At most `most` pairs of different classes that were confused, the most frequent first.
+    """Return at most `most` pairs of confused classes, the most frequent first.
 
     Pairs of equal count are ordered by their share of the true class, then by class index.
     """

@@ -1,4 +1,4 @@
-"""The picture of an explanation: a photo as the network sees it, and where it finds a class."""
+"""Draw an explanation: a photo as the network sees it, and where it finds a class."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 INCHES, DPI = (9.6, 5.9), 100
 PAPER, INK, SOFT = "#fcfbf8", "#1c2021", "#5b6264"
-LEFT, RIGHT, WIDTH = 0.025, 0.5125, 0.4625  # of the panels, as shares of the sheet
-MOST_CHARACTERS = 200  # of a line, before it is measured
+LEFT, RIGHT, WIDTH = 0.025, 0.5125, 0.4625  # of the panels, relative to the sheet
+MOST_CHARACTERS = 200  # of a line, before its width is measured
 
 
 @dataclass(frozen=True)
 class ExplainedAnswer:
-    """What the picture says in words.
+    """The text of the picture.
 
     Args:
-        file: name of the photo.
-        label: the answer.
-        probability: of `label`, in [0, 1].
-        artifact: file name of the artifact that gave the answer.
-        marked: the class that is marked: `label`, or another one that was asked for.
-        marked_probability: of `marked`, in [0, 1].
+        file: Name of the photo.
+        label: The answer.
+        probability: Probability of `label`, in [0, 1].
+        artifact: File name of the artifact that gave the answer.
+        marked: The marked class: `label`, or a requested one.
+        marked_probability: Probability of `marked`, in [0, 1].
     """
 
     file: str
@@ -50,8 +50,8 @@ def explanation_png(pixels: NDArray[np.uint8], heat: NDArray[np.float32], said: 
 
     Args:
         pixels: uint8 `[side, side, 3]`, the photo as the network sees it.
-        heat: float `[rows, columns]`, at least 0: what each place adds to the logit of `said.marked`.
-        said: the words.
+        heat: float `[rows, columns]`, at least 0: contribution of each place to the logit of `said.marked`.
+        said: Text of the picture.
     """
     from matplotlib.figure import Figure
 
@@ -60,7 +60,7 @@ def explanation_png(pixels: NDArray[np.uint8], heat: NDArray[np.float32], said: 
     rows, columns = heat.shape
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a character that the font has not is drawn as a box
+        warnings.simplefilter("ignore", UserWarning)  # characters missing from the font are drawn as boxes
         _text(figure, (LEFT, 0.935), f"{said.label}, {percent(said.probability)}", 2 * WIDTH, size=20)
         _panel(figure, LEFT, f"what the network sees of {said.file}", Image.fromarray(pixels))
         _panel(figure, RIGHT, f"where it finds “{said.marked}”{other}", overlay(pixels, heat))
@@ -91,7 +91,7 @@ def _picture(figure: Figure, place: tuple[float, float, float, float], image: Im
 
 
 def _text(figure: Figure, at: tuple[float, float], text: str, width: float, **style: Any) -> None:
-    """One line, cut to `width`."""
+    """Draw one line, cut to `width`."""
     shown = printable(text)[:MOST_CHARACTERS]
     drawn = figure.text(*at, shown, parse_math=False, **({"color": INK} | style))  # a $ is a $
     while drawn.get_window_extent().width > width * figure.bbox.width:

@@ -1,4 +1,4 @@
-"""Everything measured on one set of labelled photos."""
+"""Compute all figures of a classifier on one set of labelled photos."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Figures:
     """The figures of one classifier on one set of photos.
 
     Args:
-        metrics: the headline figures.
+        metrics: Headline figures.
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
-        calibration: reliability bins that are not empty.
+        calibration: Reliability bins that are not empty.
     """
 
     metrics: Metrics
@@ -35,7 +35,7 @@ def figures(probabilities: ArrayLike, truth: ArrayLike) -> Figures:
         truth: int `[n]`, index of the true class.
 
     Raises:
-        UsageError: as `score`.
+        UsageError: As `score`.
     """
     return Figures(
         score(probabilities, truth), confusion_matrix(probabilities, truth), reliability(probabilities, truth)

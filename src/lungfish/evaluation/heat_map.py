@@ -1,4 +1,4 @@
-"""Heat over a photo: where a network finds a class."""
+"""Overlay a photo with heat that shows where a network finds a class."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-STRENGTH = 0.75  # of the color where the heat is greatest; the rest is the photo
+STRENGTH = 0.75  # opacity of the color at the greatest heat
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image:
-    """The photo in grey, colored where it is hot.
+    """Return the photo in gray, colored by heat.
 
-    The color map is magma: equal steps of heat look equally large, with any color vision and in black and white.
+    The color map is magma: equal steps of heat look equal with any color vision and in black and white.
 
     Args:
         pixels: uint8 `[height, width, 3]`, RGB.
-        heat: float `[rows, columns]`, at least 0, of any size and scale: its greatest value gets the strongest color.
+        heat: float `[rows, columns]`, at least 0, of any size and scale; its maximum gets the strongest color.
     """
     from matplotlib import colormaps
 

@@ -1,4 +1,4 @@
-"""How well a classifier does on labelled photos."""
+"""Measure how well a classifier does on labelled photos."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Metrics:
     """The figures of one classifier on n photos.
 
     Args:
-        top1: share of photos answered correctly, in [0, 1].
-        macro_f1: F1 averaged over all classes of the classifier, or over those with photos (see `score`), each weighing
-            the same. A class with neither a photo nor an answer counts as 0, as in scikit-learn's
+        top1: Share of photos answered correctly, in [0, 1].
+        macro_f1: F1 averaged with equal weights over all classes of the classifier, or over those with photos (see
+            `score`). A class with neither a photo nor an answer counts as 0, as in scikit-learn's
             `f1_score(labels=range(classes), average="macro", zero_division=0)`.
-        ece: expected calibration error of the top answer, 15 bins of equal width, in [0, 1].
+        ece: Expected calibration error of the top answer, 15 bins of equal width, in [0, 1].
         ci95: Wilson 95 % interval of `top1`.
-        n: photos.
+        n: Number of photos.
     """
 
     top1: float
@@ -40,11 +40,11 @@ class Metrics:
 
     @property
     def correct(self) -> int:
-        """Photos answered correctly."""
+        """Number of photos answered correctly."""
         return round(self.top1 * self.n)
 
     def to_json(self) -> dict[str, Any]:
-        """The keys of INTERFACE.md, rounded to six decimals."""
+        """Return the keys of INTERFACE.md, rounded to six decimals."""
         return {
             "top1": round(self.top1, 6),
             "macro_f1": round(self.macro_f1, 6),
@@ -59,12 +59,12 @@ class ClassScore:
     """The figures of one class.
 
     Args:
-        label: its name.
-        precision: share of the photos called `label` that are; 0 if none was called so.
-        recall: share of the photos of `label` that were called so; 0 if there is none.
-        f1: their harmonic mean.
-        n: photos whose truth is `label`.
-        ci95: Wilson 95 % interval of `recall`; (0, 1) if there is no photo.
+        label: Name of the class.
+        precision: Share of the photos predicted as `label` that are; 0 if there is none.
+        recall: Share of the photos of `label` that were predicted as such; 0 if there is none.
+        f1: Harmonic mean of both.
+        n: Number of photos whose truth is `label`.
+        ci95: Wilson 95 % interval of `recall`; (0, 1) without photos.
     """
 
     label: str
@@ -75,7 +75,7 @@ class ClassScore:
     ci95: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
-        """The keys of INTERFACE.md, rounded to six decimals; figures of a class without photos are null."""
+        """Return the keys of INTERFACE.md, rounded to six decimals; null figures for a class without photos."""
         if self.n == 0:
             return {"label": self.label, "precision": None, "recall": None, "f1": None, "n": 0, "ci95": None}
         return {
@@ -94,10 +94,14 @@ def score(probabilities: ArrayLike, truth: ArrayLike, *, present_only: bool = Fa
     Args:
         probabilities: float `[n, classes]` in [0, 1], n at least 1.
         truth: int `[n]`, index of the true class.
-        present_only: average F1 over the classes that have photos, as scikit-learn's `labels=unique(truth)` does.
+        present_only: Whether to average F1 over the classes that have photos, like scikit-learn's
+            `labels=unique(truth)`.
 
     Raises:
-        UsageError: the shapes do not fit together, a probability is not one, or a class index does not exist.
+        UsageError: The shapes do not match, a value is not a probability, or a class index does not exist.
+
+    Example:
+        metrics = score([[0.9, 0.1], [0.4, 0.6]], [0, 0])  # metrics.top1 is 0.5
     """
     answers = top_answers(probabilities, truth)
     correct, n = int(answers.correct.sum()), len(answers.correct)
@@ -110,14 +114,14 @@ def score(probabilities: ArrayLike, truth: ArrayLike, *, present_only: bool = Fa
 
 
 def per_class(confusion: NDArray[np.int64], labels: Sequence[str]) -> tuple[ClassScore, ...]:
-    """One row for each class, in the order of `labels`.
+    """Return one row for each class, in the order of `labels`.
 
     Args:
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
-        labels: names of the classes.
+        labels: Names of the classes.
 
     Raises:
-        UsageError: the matrix does not have one row and one column for each label.
+        UsageError: The matrix does not have one row and one column for each label.
     """
     if confusion.shape != (len(labels), len(labels)):
         raise UsageError(f"the confusion matrix has shape {confusion.shape} for {len(labels)} labels")
@@ -129,13 +133,13 @@ def per_class(confusion: NDArray[np.int64], labels: Sequence[str]) -> tuple[Clas
 
 
 def agreement(probabilities: ArrayLike, others: ArrayLike) -> float:
-    """Share of photos for which two classifiers give the same top answer.
+    """Return the share of photos for which two classifiers give the same top answer.
 
     Args:
-        probabilities, others: float `[n, classes]` on the same photos in the same order.
+        probabilities, others: float `[n, classes]` for the same photos in the same order.
 
     Raises:
-        UsageError: the shapes differ.
+        UsageError: The shapes differ.
     """
     p, q = as_probabilities(probabilities), as_probabilities(others)
     if p.shape != q.shape:
@@ -144,12 +148,12 @@ def agreement(probabilities: ArrayLike, others: ArrayLike) -> float:
 
 
 def wilson(correct: int, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share of `correct` in `n`; (0, 1) if `n` is 0.
+    """Return the 95 % score interval of a share of `correct` in `n`; (0, 1) if `n` is 0.
 
     Source: Wilson, Probable Inference, JASA 22 (1927), without continuity correction.
 
     Raises:
-        UsageError: not 0 <= correct <= n.
+        UsageError: Not 0 <= correct <= n.
     """
     if not 0 <= correct <= n:
         raise UsageError(f"{correct} of {n} is no share")
@@ -157,11 +161,11 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def wilson_share(share: float, n: int) -> tuple[float, float]:
-    """As `wilson`, of a share in [0, 1] that may come from more photos than the `n` independent ones among them.
+    """Return the `wilson` interval of a share that may come from more than `n` photos, `n` of which are independent.
 
     Args:
-        share: of photos answered correctly.
-        n: at least 1; photos that count, where copies and photos of one group count once.
+        share: Share of photos answered correctly, in [0, 1].
+        n: Number of independent photos, at least 1: copies and photos of one group count once.
     """
     z2 = Z95**2
     center = (share + z2 / (2 * n)) / (1 + z2 / n)

@@ -1,4 +1,4 @@
-"""Two classifiers on the same photos: what they share, what differs, and whether the difference may be chance."""
+"""Compare two classifiers on the same photos: where they differ, and whether the difference may be chance."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Pairs:
-    """Photos by who answered them correctly.
+    """Numbers of photos by which of the two classifiers answered them correctly.
 
     Args:
-        both: photos that the old and the new classifier answered correctly.
-        only_old: photos that only the old one did.
-        only_new: photos that only the new one did.
-        neither: photos that none did.
+        both: Photos that the old and the new classifier answered correctly.
+        only_old: Photos that only the old one answered correctly.
+        only_new: Photos that only the new one answered correctly.
+        neither: Photos that neither answered correctly.
     """
 
     both: int
@@ -46,33 +46,33 @@ class Pairs:
 
     @property
     def difference(self) -> float:
-        """Top-1 of the new one minus that of the old one, in [-1, 1]; 0 without photos."""
+        """Top-1 of the new classifier minus that of the old one, in [-1, 1]; 0 without photos."""
         return (self.only_new - self.only_old) / max(self.n, 1)
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """The 95 % interval of `difference`; (-1, 1) without photos."""
+        """95 % interval of `difference`; (-1, 1) without photos."""
         return paired_interval(self)
 
     @property
     def p(self) -> float:
-        """The exact two-sided p-value of "both are equally good"."""
+        """Exact two-sided p-value of the hypothesis that both are equally good."""
         return mcnemar(self.only_old, self.only_new)
 
     @property
     def p_worse(self) -> float:
-        """The exact one-sided p-value of "the new one is no worse"."""
+        """Exact one-sided p-value of the hypothesis that the new one is no worse."""
         return mcnemar_worse(self.only_old, self.only_new)
 
 
 def count_pairs(old_correct: ArrayLike, new_correct: ArrayLike) -> Pairs:
-    """Count photos by who answered them correctly.
+    """Count photos by which classifier answered them correctly.
 
     Args:
         old_correct, new_correct: bool `[n]`, for the same photos in the same order.
 
     Raises:
-        UsageError: the shapes differ.
+        UsageError: The shapes differ.
     """
     old, new = np.asarray(old_correct, bool), np.asarray(new_correct, bool)
     if old.shape != new.shape or old.ndim != 1:
@@ -81,20 +81,20 @@ def count_pairs(old_correct: ArrayLike, new_correct: ArrayLike) -> Pairs:
 
 
 def mcnemar(only_old: int, only_new: int) -> float:
-    """The exact McNemar test: how probable a split of the photos that differ at least this uneven is by chance.
+    """Return the p-value of the exact McNemar test: the chance of a split of the differing photos at least this uneven.
 
-    Source: McNemar, Psychometrika 12 (1947), with the binomial distribution in place of its approximation.
+    Source: McNemar, Psychometrika 12 (1947), with the binomial distribution instead of its approximation.
     """
     return min(1.0, 2 * _binomial_tail(min(only_old, only_new), only_old + only_new))
 
 
 def mcnemar_worse(only_old: int, only_new: int) -> float:
-    """As `mcnemar`, one-sided: how probable it is by chance that the new one loses at least this many."""
+    """Return the one-sided p-value: the chance that the new classifier loses at least this many photos."""
     return _binomial_tail(only_new, only_old + only_new)
 
 
 def _binomial_tail(most: int, n: int) -> float:
-    """P(X <= `most`) of X heads in `n` throws of a fair coin, in exact integers: the base install has no scipy."""
+    """Return P(X <= `most`) for X heads in `n` fair coin flips, in exact integers: the base install has no scipy."""
     term = total = 1
     for i in range(most):
         term = term * (n - i) // (i + 1)
@@ -103,11 +103,11 @@ def _binomial_tail(most: int, n: int) -> float:
 
 
 def paired_interval(pairs: Pairs) -> tuple[float, float]:
-    """The 95 % score interval of a paired difference of shares; (-1, 1) without photos.
+    """Return the 95 % score interval of a paired difference of shares; (-1, 1) without photos.
 
-    It never has the width 0, as intervals on the photos that differ alone do where none differs.
+    Its width is never 0, unlike that of intervals based only on the differing photos if there are none.
 
-    Source: method 10 in Newcombe, Improved confidence intervals for the difference between binomial proportions based
+    Source: Method 10 in Newcombe, Improved confidence intervals for the difference between binomial proportions based
         on paired data, Statistics in Medicine 17 (1998), 2635-2650: Wilson intervals of both shares, squared and added
         with the correlation of the pairs.
     """
@@ -127,7 +127,7 @@ def paired_interval(pairs: Pairs) -> tuple[float, float]:
 
 
 def _correlation(pairs: Pairs) -> float:
-    """Phi of the two classifiers' answers, corrected for continuity."""
+    """Return phi of the two classifiers' answers, corrected for continuity."""
     n, right = pairs.n, pairs.new_correct * pairs.old_correct
     margins = right * (n - pairs.new_correct) * (n - pairs.old_correct)
     if margins == 0:
@@ -137,16 +137,16 @@ def _correlation(pairs: Pairs) -> float:
 
 
 def holm(p_values: Sequence[float], smallest: Sequence[float]) -> list[float]:
-    """P-values corrected for their number, so that with no true difference one in twenty sets at most shows any.
+    """Correct p-values for multiple testing: without true differences, at most one family of tests in twenty shows any.
 
-    A test that could not come out significant whichever way its photos had fallen is not counted: it adds no risk.
+    A test that could not have been significant for any outcome is not counted, because it adds no risk.
 
     Args:
-        p_values: of the single tests.
-        smallest: the smallest p-value that each test could have had.
+        p_values: P-values of the single tests.
+        smallest: Smallest p-value that each test could have had.
 
     Returns:
-        In the same order; 1.0 for tests that are not counted.
+        Corrected p-values in the same order; 1.0 for tests that are not counted.
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979); tests not counted: Tarone, Biometrics 46 (1990).
     """

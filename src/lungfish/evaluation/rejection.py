@@ -1,9 +1,9 @@
-"""The answer "none of these": below a threshold on the top probability, a photo gets no label.
+"""Answer "none of these": below a threshold on the top probability, a photo gets no label.
 
 The threshold is chosen on validation photos and measured on test photos. With few photos it is chosen on the answers of
-a cross-validation, or there is none: a threshold from a dozen answers may hold back every right one. It holds back
-answers that the classifier is unsure of. It does not recognize the unseen: a photo of something else entirely may still
-score high.
+a cross-validation, or there is none, because a threshold from a dozen answers may reject every correct one. It rejects
+answers that the classifier is unsure of. It does not recognize the unseen: a photo of something entirely different may
+still score high.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from lungfish.core.errors import UsageError
 from lungfish.evaluation.answers import top_answers
 
 KEEP = 0.95
-HIGHEST = 0.99  # beyond it, rounding decides between accepted and held back
-# Fewer correct validation answers than this cannot place the 5 % quantile: the rule then keeps every one of them.
+HIGHEST = 0.99  # above it, rounding decides what is accepted
+# With fewer correct validation answers the 5 % quantile cannot be located, and the rule keeps all of them.
 ENOUGH = 20
-LEAST_ANSWERS = 50  # right or wrong, that support a threshold at all
+LEAST_ANSWERS = 50  # right or wrong; fewer cannot support any threshold
 GRID = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -31,13 +31,13 @@ class Threshold:
     """A rejection threshold and what it was chosen on.
 
     Args:
-        value: an answer is accepted when its probability is at least this; in [0, 1].
-        keep: the share of correct answers that had to stay accepted.
-        correct: photos answered correctly, from which `value` was chosen.
-        kept: how many of these stay accepted.
-        n: photos answered, correctly or not.
-        chosen_on: what these photos are: those of the validation split; all, each answered by a head that was fitted
-            without it; or none, because there are too few: every answer is accepted.
+        value: Minimum probability of an accepted answer, in [0, 1].
+        keep: Share of correct answers that had to stay accepted.
+        correct: Number of correctly answered photos that `value` was chosen from.
+        kept: How many of them stay accepted.
+        n: Number of answered photos, correct or not.
+        chosen_on: `validation`: the validation split; `cross-validation`: all photos, each answered by a head that was
+            fitted without it; `none`: too few photos, every answer is accepted.
     """
 
     value: float
@@ -49,7 +49,7 @@ class Threshold:
 
     @property
     def is_rough(self) -> bool:
-        """Whether there were too few correct answers to place the threshold well."""
+        """Whether there were too few correct answers for a precise threshold."""
         return self.chosen_on != "none" and self.correct < ENOUGH
 
     def to_json(self) -> dict[str, Any]:
@@ -58,14 +58,14 @@ class Threshold:
 
 @dataclass(frozen=True)
 class CoverageRow:
-    """What a threshold does to labelled photos.
+    """The effect of a threshold on labelled photos.
 
     Args:
-        threshold: answers below it are held back.
-        coverage: share of photos that keep their answer.
-        accuracy: share of the accepted answers that are correct; None if none is accepted.
-        n: photos accepted.
-        chosen: whether this is the bundle's threshold.
+        threshold: Answers below it are rejected.
+        coverage: Share of photos whose answer is accepted.
+        accuracy: Share of the accepted answers that are correct; None if none is accepted.
+        n: Number of photos with an accepted answer.
+        chosen: Whether this is the bundle's threshold.
     """
 
     threshold: float
@@ -81,7 +81,7 @@ class CoverageRow:
 
 @dataclass(frozen=True, eq=False)
 class LabelledAnswers:
-    """Answers to photos that nothing was learned from: float `[n, classes]` and the true classes, int `[n]`."""
+    """Answers to photos that were not trained on: float `[n, classes]`, and the true classes, int `[n]`."""
 
     probabilities: ArrayLike
     truth: ArrayLike
@@ -92,15 +92,15 @@ class LabelledAnswers:
 
 
 def choose_supported(val: LabelledAnswers, cross_validated: LabelledAnswers | None, keep: float = KEEP) -> Threshold:
-    """The threshold that there are answers enough for: by validation, else by cross-validation, else none.
+    """Choose a threshold from the first source with enough answers: validation, else cross-validation, else none.
 
     Args:
-        val: of the artifact to validation photos.
-        cross_validated: to all photos, by classifiers like the one that ships; None if there is none.
-        keep: share of the correct answers, in (0, 1].
+        val: The artifact's answers to validation photos.
+        cross_validated: Answers to all photos, by classifiers like the one that ships; None if there are none.
+        keep: Share of the correct answers to keep, in (0, 1].
 
     Raises:
-        UsageError: as `choose_threshold`.
+        UsageError: As `choose_threshold`.
     """
     if val.n >= LEAST_ANSWERS:
         return choose_threshold(val.probabilities, val.truth, keep)
@@ -112,17 +112,17 @@ def choose_supported(val: LabelledAnswers, cross_validated: LabelledAnswers | No
 
 
 def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = KEEP) -> Threshold:
-    """The highest threshold, up to 0.99, that still accepts the share `keep` of the correct answers; steps of 0.0001.
+    """Return the highest threshold, up to 0.99 in steps of 0.0001, that keeps the share `keep` of the correct answers.
 
-    With fewer than 20 correct answers all of them are kept (at `keep` = 0.95), and without any the threshold is 0.
+    With fewer than 20 correct answers all of them are kept (at `keep` = 0.95); without any the threshold is 0.
 
     Args:
-        probabilities: float `[n, classes]` on photos that nothing was learned from.
+        probabilities: float `[n, classes]` on photos that were not trained on.
         truth: int `[n]`.
-        keep: share of the correct answers, in (0, 1].
+        keep: Share of the correct answers to keep, in (0, 1].
 
     Raises:
-        UsageError: as `top_answers`, or `keep` is out of range.
+        UsageError: As `top_answers`, or `keep` is out of range.
     """
     if not 0 < keep <= 1:
         raise UsageError(f"keep is {keep}; allowed are shares above 0 and up to 1")
@@ -132,21 +132,21 @@ def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = K
     if n == 0:
         return Threshold(0.0, keep, 0, 0, len(answers.correct))
     spared = floor(n * (1 - keep) + 1e-9)
-    # rounded down, so that the photo that sets it stays accepted
+    # rounded down to keep the photo that sets it
     value = min(floor(confidence[spared] * 1e4) / 1e4, HIGHEST)
     return Threshold(value, keep, n, int((confidence >= value).sum()), len(answers.correct))
 
 
 def coverage_table(probabilities: ArrayLike, truth: ArrayLike, chosen: float) -> tuple[CoverageRow, ...]:
-    """Coverage and accuracy at `chosen` and at the thresholds of `GRID`, in rising order.
+    """Return coverage and accuracy at `chosen` and at the thresholds of `GRID`, in increasing order.
 
     Args:
         probabilities: float `[n, classes]` on test photos.
         truth: int `[n]`.
-        chosen: the bundle's threshold.
+        chosen: The bundle's threshold.
 
     Raises:
-        UsageError: as `top_answers`.
+        UsageError: As `top_answers`.
     """
     answers = top_answers(probabilities, truth)
     rows = []

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else and runs nothing."""
+"""Render a report as one self-contained HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from lungfish.evaluation.report_data import Report
 from lungfish.evaluation.supporting_figures import about
 from lungfish.runtime.artifact import ArtifactRow
 
-MATRIX_CLASSES = 30  # with more, the matrix gives way to its largest errors
+MATRIX_CLASSES = 30  # with more, the largest errors replace the matrix
 LISTED = {"pairs": 30, "classes": 100, "mistakes": 24, "suspects": 100, "files": 20}
 
 
 def render_report(report: Report) -> str:
-    """Draw `report` as one self-contained HTML page.
+    """Render `report` as one self-contained HTML page.
 
-    The page loads nothing and runs no script, and its content security policy says so. Whatever text it is given,
-    class and file names above all, is shown with control characters as escapes and is HTML-escaped.
+    The page loads nothing and runs no script, as its content security policy states. All text, in particular class and
+    file names, is shown with control characters escaped and is HTML-escaped.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -43,7 +43,7 @@ def render_report(report: Report) -> str:
     def shown(value: object) -> object:
         return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
-    # finalize meets every value that the template prints, before it is escaped
+    # finalize receives every printed value before it is escaped
     page = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -88,7 +88,7 @@ def render_report(report: Report) -> str:
 
 
 def content_security_policy(style: str) -> str:
-    """The policy of a page whose only style block is `style`."""
+    """Return the policy of a page whose only style block is `style`."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
@@ -134,7 +134,7 @@ def _tables(report: Report) -> Mapping[str, Any]:
 
 
 def _conditions(rows: tuple[ArtifactRow, ...]) -> dict[tuple[int, str], list[str]]:
-    """Files by the (threads, runtime) that their latency was measured with."""
+    """Group files by the (threads, runtime) of their latency measurement."""
     files: dict[tuple[int, str], list[str]] = {}
     for row in rows:
         if row.latency_ms:
@@ -143,7 +143,7 @@ def _conditions(rows: tuple[ArtifactRow, ...]) -> dict[tuple[int, str], list[str
 
 
 def _matrix(report: Report) -> list[tuple[str, list[tuple[int, str]], int]]:
-    """Rows of (label, cells of (count, style class), photos)."""
+    """Return rows of (label, cells of (count, style class), number of photos)."""
     heat, counts = charts.heat_classes(report.test.confusion), report.test.confusion.tolist()
     return [
         (label, list(zip(row, styles, strict=True)), sum(row))
@@ -152,7 +152,7 @@ def _matrix(report: Report) -> list[tuple[str, list[tuple[int, str]], int]]:
 
 
 def _rejection_price(rows: tuple[CoverageRow, ...]) -> str:
-    """What the chosen threshold holds back on the test photos, right and wrong."""
+    """Describe how many right and wrong answers the chosen threshold rejects on the test photos."""
     everything, chosen = rows[0], next(row for row in rows if row.chosen)
     right_of = [round(row.n * (row.accuracy or 0)) for row in (everything, chosen)]
     right = right_of[0] - right_of[1]

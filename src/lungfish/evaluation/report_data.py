@@ -1,4 +1,4 @@
-"""What a report shows. The job fills it; `render_report` draws it. Nothing here is computed from a torch model."""
+"""Define the data of a report. The job fills it, `render_report` renders it; nothing comes from a torch model."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from lungfish.runtime.manifest import WeightsOrigin
 
 @dataclass(frozen=True)
 class Mistake:
-    """A test photo that was answered wrongly.
+    """A wrongly answered test photo.
 
     Args:
-        name: relative name of the photo.
-        truth, predicted: labels.
-        probability: that of `predicted`, in [0, 1].
-        thumbnail_jpeg: a small JPEG, as `thumbnail` makes it.
-        heat_jpeg: where the network found `predicted` on what it saw of the photo, as `overlay` draws it; None if that
-            was not computed.
+        name: Relative name of the photo.
+        truth, predicted: Labels.
+        probability: Probability of `predicted`, in [0, 1].
+        thumbnail_jpeg: Small JPEG from `thumbnail`.
+        heat_jpeg: Where the network found `predicted`, drawn by `overlay` on the pixels that it saw; None if not
+            computed.
     """
 
     name: str
@@ -44,12 +44,12 @@ class SuspectLabel:
     """A photo whose label is probably wrong.
 
     Args:
-        file: relative name of the photo.
-        label: as it was given.
-        suggested: the label that it looks like.
-        probability: that of `suggested`, in [0, 1], by a classifier that did not learn from this photo.
+        file: Relative name of the photo.
+        label: Given label.
+        suggested: Label of the class that the photo resembles.
+        probability: Probability of `suggested`, in [0, 1], from a classifier that was not trained on this photo.
         split: `train` or `val`.
-        thumbnail_jpeg: a small JPEG, as `thumbnail` makes it; None if the photo is only listed.
+        thumbnail_jpeg: Small JPEG from `thumbnail`; None if the photo is only listed.
     """
 
     file: str
@@ -65,12 +65,12 @@ class SuspectLabel:
 
 @dataclass(frozen=True)
 class LabelReview:
-    """Labels held against what their photos look like.
+    """A comparison of labels with what their photos look like.
 
     Args:
-        checked: training and validation photos whose label was looked at.
-        suspects: the most doubtful first.
-        why_not: why nobody looked, and what to do; empty if somebody did.
+        checked: Number of training and validation photos whose label was checked.
+        suspects: Doubtful labels, the most doubtful first.
+        why_not: Why nothing was checked, and what to do; empty if it was.
     """
 
     checked: int
@@ -80,7 +80,7 @@ class LabelReview:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Photos of one class in each split, after skipped files."""
+    """Number of photos of one class in each split, without skipped files."""
 
     label: str
     train: int
@@ -90,17 +90,17 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class SceneSummary:
-    """Photos of one thing at one place, and what they do to the figures.
+    """Groups of photos of one thing at one place, and their effect on the figures.
 
     Args:
-        scenes: how many there are, of two photos or more.
-        photos: how many photos are in them.
-        largest: photos of the largest one.
-        unknown: why they cannot be known; empty if they were looked for.
-        in_sequence: photos whose names or times say which other was taken before or after them.
-        top1: of the head in cross-validation with whole scenes in one fold; None if that was not measured.
-        random_top1: the same where folds tear scenes apart, as a random split does.
-        judged: photos of that cross-validation.
+        scenes: Number of scenes with at least two photos.
+        photos: Number of photos in scenes.
+        largest: Number of photos in the largest scene.
+        unknown: Why scenes are unknown; empty if they were searched for.
+        in_sequence: Photos whose names or times show which one was taken before or after them.
+        top1: Top-1 of the head in cross-validation that keeps scenes in one fold; None if not measured.
+        random_top1: The same with folds that tear scenes apart, like a random split.
+        judged: Number of photos in that cross-validation.
     """
 
     scenes: int
@@ -118,11 +118,11 @@ class PhotosSummary:
     """The photos of a job.
 
     Args:
-        counts: one row for each class, in the order of the labels.
-        split: how the photos were divided, in words, such as `given folders` or `by content hash`.
-        skipped: files that took no part.
-        near_duplicates: pairs that show the same thing, on one side or across splits.
-        scenes: bursts and repeated objects; None if nothing is said of them.
+        counts: One row for each class, in the order of the labels.
+        split: How the photos were split, in words, such as `given folders` or `by content hash`.
+        skipped: Files that were not used.
+        near_duplicates: Pairs that show the same thing, in one split or across splits.
+        scenes: Bursts and repeated objects; None if unknown.
     """
 
     counts: tuple[ClassCount, ...]
@@ -138,13 +138,13 @@ class PhotosSummary:
 
     @property
     def total(self) -> int:
-        """Photos that took part."""
+        """Number of photos used."""
         return sum(count.train + count.val + count.test for count in self.counts)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training photos: top-1 on their views while they were learned, and on validation after it."""
+    """One pass over the training photos: top-1 on their views during the pass, and on validation photos after it."""
 
     top1: float
     val_top1: float
@@ -155,13 +155,13 @@ class TrainingSummary:
     """How the bundle was made.
 
     Args:
-        architecture: name of the network.
-        recipe: settings, as the resolved recipe holds them.
-        seed: of everything random.
-        temperature: the logits were divided by it.
-        seconds: wall-clock time of each step, in order.
-        machine: such as processor, cores, system.
-        packages: versions by name.
+        architecture: Name of the network.
+        recipe: Settings of the resolved recipe.
+        seed: Seed for every random choice.
+        temperature: Divisor of the logits.
+        seconds: Wall-clock time of each step, in order.
+        machine: Processor, cores, system and the like.
+        packages: Versions by name.
     """
 
     architecture: str
@@ -178,25 +178,25 @@ class Report:
     """A report on a bundle. Figures are those of the default artifact, measured through `runtime`.
 
     Args:
-        name: of the bundle.
-        created: when, in words or ISO 8601.
-        labels: class names, in the order of the class indices.
-        test: measured on the test photos.
-        val: measured on the validation photos, by which choices were made.
-        mistakes: the most confident wrong answers on test photos, worst first; at most 24 are shown.
-        supporting: what is known beside the test figures: threshold, cross-validation, given validation photos.
-        coverage: what thresholds do to the test photos.
-        artifacts: one row for each file.
-        default: file name of the default artifact; one of `artifacts`.
-        photos: what went in.
-        weights: what the training started from.
-        making: how it was made.
-        warnings: shown after those that the report finds itself, see `cautions`.
-        epochs: of training by gradients; empty if only a head was fitted.
-        stages: of the recipe, in order.
-        labels_review: of the training and validation photos; None if there is nothing to say.
-        what_changed: from the previous bundle; None for the first one.
-        outside: Whether the network was trained outside Lungfish, on photos that are not known.
+        name: Name of the bundle.
+        created: Creation time, in words or ISO 8601.
+        labels: Class names, in the order of the class indices.
+        test: Figures on the test photos.
+        val: Figures on the validation photos, which choices were based on.
+        mistakes: The most confident wrong answers on test photos, worst first; at most 24 are shown.
+        supporting: Threshold, cross-validation and given validation photos, which complement the test figures.
+        coverage: Effect of thresholds on the test photos.
+        artifacts: One row for each file.
+        default: File name of the default artifact; one of `artifacts`.
+        photos: Photos of the job.
+        weights: Weights that the training started from.
+        training: How the bundle was made.
+        warnings: Shown after those that the report finds itself, see `cautions`.
+        epochs: Epochs of gradient training; empty if only a head was fitted.
+        stages: Stages of the recipe, in order.
+        labels_review: Review of training and validation labels; None if there is nothing to report.
+        what_changed: Changes from the previous bundle; None for the first one.
+        outside: Whether the network was trained outside Lungfish, on unknown photos.
     """
 
     name: str
@@ -221,5 +221,5 @@ class Report:
 
     @property
     def default_artifact(self) -> ArtifactRow:
-        """The row of the default artifact."""
+        """Row of the default artifact."""
         return next(row for row in self.artifacts if row.file == self.default)

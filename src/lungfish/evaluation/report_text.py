@@ -1,6 +1,6 @@
-"""What the figures of a report come to, in plain sentences.
+"""Describe the figures of a report in plain sentences.
 
-Labels in them are as users wrote them: whoever displays a sentence escapes it.
+Labels in them are not escaped: whoever displays a sentence must escape it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MANY_SKIPPED = 0.05
 
 
 def verdict(report: Report) -> str:
-    """What to remember: how often the default artifact is right, what else is known of it, its size and speed."""
+    """Summarize how often the default artifact is right, the supporting figures, its size and its speed."""
     row, metrics = report.default_artifact, report.test.metrics
     low, high = (percent(bound) for bound in metrics.ci95)
     latency = row.latency_ms
@@ -36,14 +36,14 @@ def verdict(report: Report) -> str:
 
 
 def chance(report: Report) -> str:
-    """What answering the most frequent class would score."""
+    """State the score of always answering the most frequent class."""
     n = report.test.confusion.sum(axis=1)
     share = float(n.max() / n.sum())
     return f"Always answering “{report.labels[int(n.argmax())]}” would get {percent(share)}."
 
 
 def main_confusions(report: Report) -> str:
-    """The classes that are taken for each other most often."""
+    """Name the classes that are confused most often."""
     pairs = most_confused(report.test.confusion, report.labels, 3)
     if not pairs:
         return "It confused no classes on the test photos."
@@ -53,7 +53,7 @@ def main_confusions(report: Report) -> str:
 
 
 def int8_outcome(report: Report) -> str:
-    """Whether INT8 became the default, and why or why not."""
+    """State whether INT8 became the default, and why or why not."""
     default = report.default_artifact
     if default.precision == "int8":
         floats = [row for row in report.artifacts if row.precision == "fp32"]
@@ -72,7 +72,7 @@ def _agreement(share: float | None) -> str:
 
 
 def cautions(report: Report) -> tuple[str, ...]:
-    """Reasons to trust the figures less, the gravest first; the report's own warnings last."""
+    """List reasons to trust the figures less, the most serious first, and the report's own warnings last."""
     found = (
         _failed(report),
         _few_test_photos(report),
@@ -154,7 +154,7 @@ def _threshold(report: Report) -> str:
 
 
 def cross_validation_reading(folds: CrossValidation, report: Report) -> str:
-    """What few photos can and cannot support."""
+    """Explain what few photos can and cannot support."""
     low, high = report.test.metrics.ci95
     return (
         f"On photos like these, top-1 is probably between {percent(low)} and {percent(high)}. {_ignore_below(report)} "

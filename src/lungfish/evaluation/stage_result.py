@@ -1,4 +1,4 @@
-"""What became of one stage of a job: one type, from the stage to the report and the JSON."""
+"""Define the result of one stage of a job, for the stage, the report and the JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Score:
-    """How well a network does on validation photos: mean cross-entropy in nats, and share of right answers."""
+    """Figures of a network on validation photos: mean cross-entropy in nats, and share of correct answers."""
 
     loss: float
     top1: float
@@ -18,12 +18,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Gain:
-    """How much lower the loss is than before.
+    """The decrease of the loss.
 
     Args:
-        mean: Mean over the photos of the fall in loss, in nats; above 0 if the network is better.
+        mean: Mean decrease over the photos, in nats; above 0 if the network is better.
         error: Standard error of the mean; photos of one scene count as one draw. Infinite with one scene.
-        photos: How many photos were compared.
+        photos: Number of compared photos.
     """
 
     mean: float
@@ -31,7 +31,7 @@ class Gain:
     photos: int
 
     def is_clear(self, errors: float) -> bool:
-        """Whether the mean is at least so many standard errors above 0."""
+        """Return whether the mean is at least `errors` standard errors above 0."""
         return self.mean > 0 and self.mean >= errors * self.error
 
     def to_json(self) -> dict[str, float | None]:
@@ -41,17 +41,17 @@ class Gain:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one stage of a job reached; a row of the job's `candidates`.
+    """The result of one stage of a job; a row of the job's `candidates`.
 
     Args:
         recipe: `probe`, `finetune` or `full`.
         val: Loss and top-1 on validation photos; None if the stage was skipped.
-        seconds: Wall-clock time of the stage; for the probe, since the job began.
-        kept: Whether the job continued from it.
-        why: The reason, in words.
-        settings: Settings of the stage, as the time allowed them.
-        share: How far the weights moved from the head stage to the trained ones; 1 is all the way.
-        gain: By how much the loss fell on the photos that decided; None if nothing was compared.
+        seconds: Wall-clock time of the stage; for the probe, since the start of the job.
+        kept: Whether the job continued from its result.
+        why: Reason, in words.
+        settings: Settings of the stage, as adapted to the available time.
+        share: How far the weights moved from the head stage to the trained ones; 1 is the full way.
+        gain: Decrease of the loss on the photos that decided; None if nothing was compared.
     """
 
     recipe: str

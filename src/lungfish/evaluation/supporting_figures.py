@@ -1,6 +1,6 @@
-"""What stands beside the test figure: the same sentences in the report, the model card and on the command line.
+"""Complement the test figures, with the same sentences in the report, the model card and on the command line.
 
-A handful of test photos says little, even if all were answered correctly. What is known besides is said next to it.
+A handful of test photos proves little, even if all were answered correctly. Other known figures are shown with them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FEW_TEST_PHOTOS = 300
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """How often heads on the frozen trunk are right on photos that they were not fitted on, over all photos.
+    """Accuracy over all photos of heads on the frozen trunk, each tested on photos that it was not fitted on.
 
     Args:
-        fold_top1: top-1 of each fold, in [0, 1]; at least two.
-        top1: over all photos, in [0, 1].
-        ci95: Wilson 95 % interval of `top1`, where copies and photos of one group count once. Heads of different folds
-            share photos that they learned from, so it is a little too narrow.
-        n: photos in all folds together.
-        ships: whether what ships is such a head. Of a network that was trained further it says nothing.
+        fold_top1: Top-1 of each fold, in [0, 1]; at least two.
+        top1: Top-1 over all photos, in [0, 1].
+        ci95: Wilson 95 % interval of `top1`, with copies and photos of one group counted once. Heads of different folds
+            share training photos, so it is slightly too narrow.
+        n: Number of photos in all folds.
+        ships: Whether such a head ships. The figures do not apply to a network that was trained further.
     """
 
     fold_top1: tuple[float, ...]
@@ -39,21 +39,21 @@ class CrossValidation:
 
     @classmethod
     def of(cls, fold_top1: Sequence[float], correct: int, n: int, units: int, *, ships: bool) -> CrossValidation:
-        """From counts.
+        """Create it from counts.
 
         Args:
-            fold_top1: top-1 of each fold.
-            correct: photos answered correctly.
-            n: photos.
-            units: photos where copies and photos of one group count once.
-            ships: see above.
+            fold_top1: Top-1 of each fold.
+            correct: Number of photos answered correctly.
+            n: Number of photos.
+            units: Number of photos, with copies and photos of one group counted once.
+            ships: Whether such a head ships.
         """
         low, high = wilson_share(correct / n, units)
         return cls(tuple(fold_top1), round(correct / n, 6), (round(low, 6), round(high, 6)), n, ships)
 
     @property
     def mean(self) -> float:
-        """Of the folds."""
+        """Mean over the folds."""
         return mean(self.fold_top1)
 
     @property
@@ -62,18 +62,18 @@ class CrossValidation:
         return stdev(self.fold_top1)
 
     def to_json(self) -> dict[str, Any]:
-        """Without the folds, which `cross_validation` lists."""
+        """Return a JSON object without the folds, which `cross_validation` lists."""
         return {"top1": self.top1, "ci95": list(self.ci95), "n": self.n, "ships": self.ships}
 
 
 @dataclass(frozen=True)
 class SupportingFigures:
-    """What is known beside the figures on the test photos.
+    """Figures that complement those on the test photos.
 
     Args:
-        threshold: for "none of these".
-        cross_validation: of the head; None if there was none.
-        given_val: on the validation photos, if whoever gave the photos had set them apart; else None.
+        threshold: Threshold for "none of these".
+        cross_validation: Cross-validation of the head; None if there was none.
+        given_val: Figures on the validation photos, if the user set them apart; else None.
     """
 
     threshold: Threshold
@@ -81,7 +81,7 @@ class SupportingFigures:
     given_val: Metrics | None = None
 
     def over_all_photos(self, test_photos: int) -> str:
-        """What cross-validation adds to the figure of few test photos; empty if it says nothing of what ships."""
+        """Describe what cross-validation adds to a figure of few test photos; empty if it does not apply."""
         folds = self.cross_validation
         if folds is None or not folds.ships or test_photos >= FEW_TEST_PHOTOS:
             return ""
@@ -91,7 +91,7 @@ class SupportingFigures:
         )
 
     def on_given_val(self) -> str:
-        """How it does on validation photos that the user has set apart; empty if there are none."""
+        """Describe the figures on validation photos that the user set apart; empty if there are none."""
         val = self.given_val
         if val is None:
             return ""
@@ -101,12 +101,12 @@ class SupportingFigures:
         )
 
     def notes(self, test_photos: int) -> tuple[str, ...]:
-        """What is to be read with the test figure, in plain text."""
-        told = (self.over_all_photos(test_photos), self.on_given_val())
-        return tuple(text.replace("\xa0", " ") for text in told if text)
+        """Return the notes on the test figure, in plain text."""
+        texts = (self.over_all_photos(test_photos), self.on_given_val())
+        return tuple(text.replace("\xa0", " ") for text in texts if text)
 
     def no_threshold(self) -> str:
-        """Why no answer is held back; empty if there is a threshold."""
+        """Explain why there is no threshold; empty if there is one."""
         if self.threshold.chosen_on != "none":
             return ""
         return (
@@ -116,6 +116,6 @@ class SupportingFigures:
 
 
 def about(bounds: tuple[float, float]) -> str:
-    """`(0.9182, 0.9787)` as `about 92 to 98 %`."""
+    """Format `(0.9182, 0.9787)` as `about 92 to 98 %`."""
     low, high = (round(100 * bound) for bound in bounds)
     return f"about {low} to {high}\xa0%"

@@ -1,4 +1,4 @@
-"""Small pictures for reports."""
+"""Make small pictures for reports."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SIDE_PX = 160
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """A JPEG of `image`, RGB, at most 160 pixels on a side, without metadata."""
+    """Return a JPEG of `image`, RGB, at most 160 pixels on a side, without metadata."""
     small = image.convert("RGB")
     small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
-    # a picture built anew from the pixels carries no EXIF, profile or comment
+    # a new picture from the pixels has no EXIF, profile or comment
     bare = Image.frombytes("RGB", small.size, small.tobytes())
     buffer = io.BytesIO()
     bare.save(buffer, "JPEG", quality=80, optimize=True)

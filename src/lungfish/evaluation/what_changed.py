@@ -1,4 +1,4 @@
-"""What changed from an old classifier to a new one: better, worse or cannot tell, overall and by class."""
+"""Compare an old with a new classifier, overall and by class: better, worse or cannot tell."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from lungfish.evaluation.paired import SIGNIFICANT, Pairs, count_pairs, holm, mcnemar, mcnemar_worse
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
-ELSEWHERE = -1  # the index of every class that only one of the two knows
+ELSEWHERE = -1  # index of every class that only one of the two knows
 
 
 @dataclass(frozen=True)
 class Against:
-    """What the new bundle is compared with, and what takes no part.
+    """What the new bundle is compared with, and what is left out.
 
     Args:
-        old: name of the old bundle.
-        added: classes that only the new bundle knows.
-        removed: classes that only the old bundle knows.
-        trained_on: photos left out because one of the bundles was trained on them.
-        other_classes: photos left out because only one of the bundles knows their class.
-        unlisted: names of the bundles that do not list the photos they were trained on.
+        old: Name of the old bundle.
+        added: Classes that only the new bundle knows.
+        removed: Classes that only the old bundle knows.
+        trained_on: Number of photos left out because one of the bundles was trained on them.
+        other_classes: Number of photos left out because only one of the bundles knows their class.
+        unlisted: Names of the bundles that do not list their training photos.
     """
 
     old: str
@@ -38,13 +38,13 @@ class Against:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """The photos of one class.
+    """The comparison on the photos of one class.
 
     Args:
-        label: its name.
-        pairs: its photos by who answered them correctly.
-        p_corrected: of `pairs.p`, corrected for the number of classes.
-        p_worse_corrected: of `pairs.p_worse`, corrected for the number of classes.
+        label: Name of the class.
+        pairs: Its photos by which classifier answered them correctly.
+        p_corrected: `pairs.p`, corrected for the number of classes.
+        p_worse_corrected: `pairs.p_worse`, corrected for the number of classes.
     """
 
     label: str
@@ -70,11 +70,11 @@ class WhatChanged:
     """An old and a new classifier on the same photos, which neither was trained on.
 
     Args:
-        overall: all photos by who answered them correctly.
-        classes: one row for each shared class, in the new bundle's order; a class may have no photos.
-        against: what it is compared with.
-        answered_added: photos that the new one took for a class which only it knows.
-        answered_removed: photos that the old one took for a class which only it knows.
+        overall: All photos by which classifier answered them correctly.
+        classes: One row for each shared class, in the new bundle's order; a class may have no photos.
+        against: What it is compared with.
+        answered_added: Number of photos that the new one classified as a class that only it knows.
+        answered_removed: Number of photos that the old one classified as a class that only it knows.
     """
 
     overall: Pairs
@@ -85,16 +85,16 @@ class WhatChanged:
 
     @property
     def verdict(self) -> str:
-        """Better, worse or cannot tell, over all photos; a test of its own, not corrected."""
+        """Better, worse or cannot tell, over all photos; a separate, uncorrected test."""
         return _verdict(self.overall, self.overall.p)
 
     def named(self, verdict: str) -> list[str]:
-        """The classes of a verdict."""
+        """Return the classes with this verdict."""
         return [row.label for row in self.classes if row.verdict == verdict]
 
     @property
     def macro(self) -> tuple[float, float] | None:
-        """The old and the new top-1 averaged over the classes that have photos, each weighing the same."""
+        """Old and new top-1, averaged with equal weights over the classes that have photos."""
         pairs = [row.pairs for row in self.classes if row.pairs.n]
         if not pairs:
             return None
@@ -122,14 +122,14 @@ def what_changed(
 ) -> WhatChanged:
     """Compare two classifiers photo by photo.
 
-    An answer that names a class which the other classifier does not know is wrong here, since the photo is of a shared
-    class: a user of the new bundle would see it.
+    An answer with a class that the other classifier does not know counts as wrong, because the photo is of a shared
+    class: users of the new bundle would see such an answer.
 
     Args:
-        shared: names of the classes that both know.
+        shared: Names of the classes that both know.
         truth: int `[n]`, index of the true class in `shared`.
         old, new: int `[n]`, index of the answer in `shared`, or `ELSEWHERE`.
-        against: what it is compared with.
+        against: What it is compared with.
     """
     old_correct, new_correct = old == truth, new == truth
     pairs = [count_pairs(old_correct[truth == i], new_correct[truth == i]) for i in range(len(shared))]
@@ -146,7 +146,7 @@ def what_changed(
 
 
 def shared_index(labels: Sequence[str], shared: Sequence[str]) -> NDArray[np.int64]:
-    """The index in `shared` of each class of a bundle, or `ELSEWHERE`; int `[classes]`."""
+    """Return the index in `shared` of each class of a bundle, or `ELSEWHERE`; int `[classes]`."""
     index = {label: i for i, label in enumerate(shared)}
     return np.array([index.get(label, ELSEWHERE) for label in labels], np.int64)
 

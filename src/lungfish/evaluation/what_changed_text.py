@@ -1,6 +1,6 @@
-"""What changed, in plain sentences.
+"""Describe what changed in plain sentences.
 
-Labels and names in them are as users wrote them: whoever displays a sentence escapes it.
+Labels and names in them are not escaped: whoever displays a sentence must escape it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lungfish.evaluation.wording import listed, percent
 
 
 def headline(changed: WhatChanged) -> str:
-    """The one sentence to remember."""
+    """Return the one sentence to remember."""
     pairs, against = changed.overall, changed.against
     if not changed.classes:
         return f"Cannot tell: the new bundle and {against.old} have no class in common."
@@ -31,7 +31,7 @@ def headline(changed: WhatChanged) -> str:
 
 
 def notes(changed: WhatChanged) -> tuple[str, ...]:
-    """What a reader of the figures should know, most important first."""
+    """Return what a reader of the figures should know, most important first."""
     pairs, against = changed.overall, changed.against
     found = []
     if pairs.n:
@@ -61,18 +61,18 @@ def notes(changed: WhatChanged) -> tuple[str, ...]:
 
 
 def signed(difference: float) -> str:
-    """`0.0612` as `+6.1`, in points."""
+    """Format `0.0612` as `+6.1`, in points."""
     text = f"{100 * difference:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def signed_interval(bounds: tuple[float, float]) -> str:
-    """`(-0.05, 0.012)` as `-5.0 to +1.2`, in points."""
+    """Format `(-0.05, 0.012)` as `-5.0 to +1.2`, in points."""
     return f"{signed(bounds[0])} to {signed(bounds[1])}"
 
 
 def p_value(p: float) -> str:
-    """`p = 0.031`, two significant digits; `p < 0.001`."""
+    """Format a p-value as `p = 0.031`, with two significant digits, or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
 
 

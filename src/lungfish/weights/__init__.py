@@ -1,1 +1,1 @@
-"""Open pretrained weights: where they come from, under which license, and how they become ours."""
+"""Find, fetch, convert and load openly published pretrained weights, and check their licenses."""

@@ -1,4 +1,4 @@
-"""`lungfish.build`: a network, with pretrained weights or without."""
+"""Build a network, with pretrained weights or randomly initialized: `lungfish.build`."""
 
 from __future__ import annotations
 
@@ -59,39 +59,40 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
     seed: int | None = None,
     features_only: bool = False,
 ) -> Network | Backbone:
-    """Build a network, with pretrained weights or at its random initialization.
+    """Build a network, with pretrained weights or randomly initialized.
 
-    Feed it with `lungfish.transforms(network)`, which prepares photos as the weights expect.
+    `lungfish.transforms(network)` preprocesses photos as the weights expect.
 
     Args:
         arch: An architecture's name (`mobilenet_v2:width=0.75`) or JSON file, an `Arch`, or a network to build again.
-        weights: A name of the catalogue (`efficientnet_lite0.in1k`) or with a scheme (`hf:OWNER/REPO`), fetched if
-            need be; a bundle's folder; the path of a `.safetensors` file with our names (a bundle's
+        weights: A catalogue name (`efficientnet_lite0.in1k`) or a name with a scheme (`hf:OWNER/REPO`), fetched if it
+            is not cached; a bundle's folder; the path of a `.safetensors` file with our names (a bundle's
             `weights.safetensors`); or None for the authors' initialization.
-        pretrained: Whether to take the catalogue's best set for `arch` if `weights` is None: the best of those on this
-            machine, else the best under a permissive license. `network.weights` is its name.
-        num_classes: How many classes to tell apart. If the weights have another number, they keep the trunk and get a
-            new, random classifier, and a line of the log (`lungfish.weights.build`, level WARNING) says so. If None,
-            that of `arch`, which must be that of the weights.
+        pretrained: Whether to use the best catalogued weights for `arch` if `weights` is None: the best on this
+            machine, else the best under a permissive license. `network.weights` is their name.
+        num_classes: Number of classes. If the weights have another number, their trunk is kept and the classifier is
+            new and random, which the log reports (`lungfish.weights.build`, level WARNING). If None, the number of
+            `arch`, which must be that of the weights.
         in_channels: Channels of the input. If the weights have another number, the kernel of the first convolution is
-            summed over its channels for 1, else they are repeated in turn (R, G, B, R for 4) and scaled so that the
-            sum stays the same. If None, that of `arch`, which must be that of the weights.
-        flavour: Padding and batch-norm epsilon. If None, those of the set, of the file's metadata or of the
-            `bundle.json` beside it; `same` and 1e-3 where none is told.
-        seed: Seed for every random initialization; torch's global generator if None.
-        features_only: Whether to leave out head and classifier, and return feature maps for a detector or segmenter.
+            summed over its channels for 1; for other numbers the channels are repeated in turn (R, G, B, R for 4) and
+            scaled to keep the sum. If None, the number of `arch`, which must be that of the weights.
+        flavour: Padding and batch-norm epsilon. If None, that of the weights, of the file's metadata or of the
+            `bundle.json` in the same folder; `same` and 1e-3 if none of them states it.
+        seed: Seed for every random initialization; torch's global generator is used if None.
+        features_only: Whether to omit head and classifier, and return feature maps for a detector or segmenter.
 
     Returns:
-        float `[n, channels, height, width]` in, logits `[n, classes]` out; in eval mode if it has weights. With
-        `features_only` a tuple of maps comes out, the last one of each stride, finest first; `.levels` describes them.
+        A network from float `[n, channels, height, width]` to logits `[n, classes]`; in eval mode if it has weights.
+        With `features_only` it returns a tuple of feature maps, the last one of each stride, finest first; `.levels`
+        describes them.
 
     Raises:
-        UnknownNameError: No such network or weights; the hint lists close matches.
+        UnknownNameError: The network or weights do not exist; the hint lists close matches.
         LicenseError: Their license was not accepted.
-        UsageError: There is no such file.
-        MachineError: They cannot be fetched, or a package that is needed is not installed.
-        WeightsError: The weights are of another network; lists what is missing, unexpected and misshapen. Or
-            `pretrained` is asked for, and none are known.
+        UsageError: The file does not exist.
+        MachineError: They cannot be fetched, or a required package is not installed.
+        WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors. Or
+            `pretrained` is set, and no weights are known.
 
     Example:
         >>> import lungfish as lf
@@ -121,13 +122,13 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
 
 
 def adapt_stem(network: Network, in_channels: int) -> None:
-    """Make a network take another number of channels, with the kernel of its first convolution adapted, as timm does.
+    """Change the number of input channels of a network, and adapt the kernel of its first convolution, as timm does.
 
-    For 1 channel the kernel is summed over its channels: a gray image then gives what three equal channels gave. For
-    others its channels are repeated in turn and scaled so that their sum stays the same.
+    For 1 channel the kernel is summed over its channels: a gray image then gives the same as three equal channels. For
+    other numbers the channels are repeated in turn and scaled to keep their sum.
 
     Raises:
-        ArchitectureError: A number of channels that makes no network.
+        ArchitectureError: The number of channels is invalid.
     """
     from torch import nn
 
@@ -139,7 +140,7 @@ def adapt_stem(network: Network, in_channels: int) -> None:
 
 
 def _adapted(kernel: Tensor, in_channels: int) -> Tensor:
-    """`[out, channels, height, width]` to `[out, in_channels, height, width]`."""
+    """Convert `[out, channels, height, width]` to `[out, in_channels, height, width]`."""
     channels = kernel.shape[1]
     if in_channels == 1:
         return kernel.sum(dim=1, keepdim=True)

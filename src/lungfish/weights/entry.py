@@ -1,4 +1,4 @@
-"""What is known of one published set of weights."""
+"""Describe one published set of weights."""
 
 from __future__ import annotations
 
@@ -8,40 +8,42 @@ from lungfish.architecture import Flavour
 from lungfish.core.errors import BundleError, WeightsError
 from lungfish.runtime.preprocessing import Channels, Preprocessing
 
-ANY_PX = 224  # the network has the resolution; the other values are the same at every one
+ANY_PX = 224  # any value: entries do not set a resolution
 
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """One set of weights. An empty text or None says that the thing is not known, never that it is nothing.
+    """One set of weights. An empty string or None means "unknown", never "none".
 
     Args:
-        name: `ARCH.TAG`, or for what is not in the catalogue the name that was typed: `hf:owner/repo`.
-        arch: an architecture's name, resolution and classes included where they differ from the named network's.
-        converter: which key map reads it: `packaged`, `timm`, `timm_tf`, `torchvision`, `keras`, `slim`, `tpu`, or
-            `lungfish` for files with our own names.
-        location: where the file is: `package:MODULE/PATH`, `https://HOST/PATH`, `hf:OWNER/REPO@REVISION/PATH`,
-            `git+https://HOST/REPO@COMMIT#PATH` or `file:PATH`. `!PREFIX` after an archive's address is a member.
-        source: where it comes from, for a person to read.
-        license: SPDX identifier; NOASSERTION if nobody says what may be done with the weights.
-        license_source: where that license is stated, or where it was looked for.
-        url: the authors' page.
-        training_data: what it was trained on, and under which terms.
-        flavour: padding and batch-norm epsilon.
-        mean, std, crop_fraction, interpolation: as in `Preprocessing`; its resolution is the network's.
-        paper: of the architecture.
-        sha256: of the file, 64 hex digits; empty if it was never published: it is recorded at the first fetch.
-        digest: a weaker published digest: `md5:HEX`, or the first digits of a SHA-256 as `sha256:HEX`.
-        bytes: size of the file.
-        code_license: SPDX identifier of the code that the weights were published with.
-        copyright: who holds it.
-        top1: published ImageNet top-1 in percent.
-        top1_source: where it is published.
-        trained_from: SHA-256 of the set that it was trained from, as that of a bundle is; empty if none is told.
-        unverified: names of the fields that were not checked against their source when the entry was written.
+        name: `ARCH.TAG`; for weights outside the catalogue, the name as typed: `hf:owner/repo`.
+        arch: Architecture name, with resolution and classes where they differ from the named network's.
+        converter: Key map that reads the file: `packaged`, `timm`, `timm_tf`, `torchvision`, `keras`, `slim`, `tpu`, or
+            `lungfish` for files that already use our names.
+        location: Where the file is: `package:MODULE/PATH`, `https://HOST/PATH`, `hf:OWNER/REPO@REVISION/PATH`,
+            `git+https://HOST/REPO@COMMIT#PATH` or `file:PATH`. `!PREFIX` after the address of an archive names a
+            member.
+        source: Human-readable origin.
+        license: SPDX identifier; NOASSERTION if no license is stated for the weights.
+        license_source: Where that license is stated, or where it was looked for.
+        url: The authors' page.
+        training_data: The training data and its terms.
+        flavour: Padding and batch-norm epsilon.
+        mean, std, crop_fraction, interpolation: As in `Preprocessing`; the resolution is the network's.
+        paper: The paper of the architecture.
+        sha256: SHA-256 of the file, 64 hex digits; empty if it was never published, and then recorded at the first
+            fetch.
+        digest: A weaker published digest: `md5:HEX`, or the first digits of a SHA-256 as `sha256:HEX`.
+        bytes: Size of the file.
+        code_license: SPDX identifier of the code published with the weights.
+        copyright: Copyright holder.
+        top1: Published ImageNet top-1 accuracy, in percent.
+        top1_source: Where that accuracy is published.
+        trained_from: SHA-256 of the weights that these were trained from, as for a bundle; empty if unknown.
+        unverified: Names of the fields that were not checked against their source when the entry was written.
 
     Raises:
-        WeightsError: a preprocessing that is out of range.
+        WeightsError: A preprocessing value is out of range.
     """
 
     name: str
@@ -73,14 +75,14 @@ class WeightsEntry:
         try:
             self.preprocessing(ANY_PX)
         except BundleError as error:
-            raise WeightsError(error.message, "Name another set of weights, or mend the place that says so.") from None
+            raise WeightsError(error.message, "Choose other weights, or correct the value at its source.") from None
 
     def preprocessing(self, resolution_px: int) -> Preprocessing:
-        """Return what happens to a photo before these weights, in a network of that resolution."""
+        """Return the preprocessing that these weights expect, for a network of the given resolution."""
         return Preprocessing(resolution_px, self.crop_fraction, self.interpolation, self.mean, self.std)
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> WeightsEntry:
-        """Return the entry with all of that but its resolution."""
+        """Return a copy of the entry with this preprocessing; its resolution is not used."""
         return replace(
             self,
             mean=preprocessing.mean,
@@ -91,5 +93,5 @@ class WeightsEntry:
 
     @property
     def is_published(self) -> bool:
-        """Whether something tells of a file that it is the one."""
+        """Whether a hash or digest of the file was published."""
         return bool(self.sha256 or self.digest)

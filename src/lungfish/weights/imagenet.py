@@ -1,7 +1,7 @@
-"""The classes of ImageNet-1k in the order of every classifier's outputs.
+"""List the classes of ImageNet-1k in the order of every classifier's outputs.
 
-Source: the synsets of ILSVRC 2012, each by its first lemma in WordNet 3.0. Those that it does not tell apart are called
-crane (bird), crane (machine), maillot (tights), maillot (tank suit), cardigan and Cardigan Welsh corgi.
+Source: The synsets of ILSVRC 2012, each named by its first lemma in WordNet 3.0. Where two synsets share that lemma,
+the names are crane (bird), crane (machine), maillot (tights), maillot (tank suit), cardigan and Cardigan Welsh corgi.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from importlib import resources
 
 
 def imagenet_names() -> tuple[str, ...]:
-    """1,000 different names of classes, such as `tench` or `sports car`."""
+    """Return the 1,000 distinct class names, such as `tench` or `sports car`."""
     return tuple(name for _, name in _classes())
 
 
 def imagenet_wnids() -> tuple[str, ...]:
-    """WordNet's identifiers of the same classes, such as `n01440764`."""
+    """Return the WordNet identifiers of the same classes, such as `n01440764`."""
     return tuple(wnid for wnid, _ in _classes())
 
 

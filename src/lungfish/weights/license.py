@@ -1,4 +1,4 @@
-"""The license gate: weights under a permissive license pass, for others a person must say that the terms are met."""
+"""Check licenses: permissive ones pass, any other must be accepted by the user."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lungfish.core.names import printable
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.scheme import FILE
 
-NOASSERTION = "NOASSERTION"  # SPDX for: nobody says
+NOASSERTION = "NOASSERTION"  # SPDX: no license is stated
 
-# Use, change and sale are allowed, and nothing is asked but notices, which every bundle carries in its NOTICE.
-# CC-BY-4.0 asks for credit and a note of changes: both are in NOTICE. No license that binds derived works is here.
+# Licenses that allow use, modification and sale, and require no more than notices, which every bundle has in NOTICE.
+# CC-BY-4.0 requires credit and a note of changes; both are in NOTICE. Copyleft licenses are not listed.
 PERMISSIVE = frozenset(
     ("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "ISC", "MIT", "MIT-0", "Unlicense")
 )
@@ -21,22 +21,22 @@ _FOLDED = frozenset(identifier.casefold() for identifier in PERMISSIVE)
 
 
 def is_permissive(license_id: str) -> bool:
-    """Whether the gate lets an SPDX identifier pass; upper and lower case are the same, as in SPDX."""
+    """Return whether an SPDX identifier is permissive. Case does not matter, as in SPDX."""
     return license_id.casefold() in _FOLDED
 
 
 def check_license(entry: WeightsEntry, accepted: str | None) -> str:
-    """The gate before weights are fetched or used.
+    """Check the license of weights before they are fetched or used.
 
     Args:
-        entry: the weights.
-        accepted: the identifier that a person accepts: `--accept-license ID`.
+        entry: The weights.
+        accepted: License identifier that the user accepts (`--accept-license ID`), or None.
 
     Returns:
-        Empty if the license is permissive, else the accepted identifier, to be recorded.
+        An empty string if the license is permissive, else the accepted identifier, which belongs in the record.
 
     Raises:
-        LicenseError: the license is another or unknown, and was not accepted.
+        LicenseError: The license is not permissive or not known, and was not accepted.
     """
     if is_permissive(entry.license):
         return ""
@@ -44,20 +44,20 @@ def check_license(entry: WeightsEntry, accepted: str | None) -> str:
         return entry.license
     name, license_id = printable(entry.name), printable(entry.license)
     if entry.license == NOASSERTION:
-        problem = f"nobody says under which license the weights {name} are"
+        problem = f"no license is stated for the weights {name}"
     else:
         problem = f"the weights {name} are under {license_id}, which is not a permissive license"
-    wrong = f" You accepted {printable(accepted)}, which is another." if accepted else ""
+    wrong = f" You accepted {printable(accepted)}, a different license." if accepted else ""
     raise LicenseError(
-        f"{problem}.{wrong} Source: {printable(entry.license_source)}. {_code(entry)}"
+        f"{problem}.{wrong} Source: {printable(entry.license_source)}. {_code_license(entry)}"
         f"Trained on: {printable(entry.training_data)}.",
-        f"{f'Read {printable(entry.url)} and decide' if entry.url else 'Decide'} whether your use is allowed. "
-        f"If it is: lungfish weights fetch {_typed(entry)} --accept-license {license_id}",
+        f"{f'Read {printable(entry.url)} and decide' if entry.url else 'Decide'} whether you may use them. "
+        f"If so, run: lungfish weights fetch {_shell_name(entry)} --accept-license {license_id}",
     )
 
 
-def _typed(entry: WeightsEntry) -> str:
-    """What brings about the entry again, for a shell: of a file its place, for names hold no folders."""
+def _shell_name(entry: WeightsEntry) -> str:
+    """Return the shell argument that names the entry again: for a file its path, as its name contains no folder."""
     place = entry.location.removeprefix(FILE)
     if entry.name.startswith("bundle:"):
         name = str(Path(place).parent)
@@ -67,5 +67,5 @@ def _typed(entry: WeightsEntry) -> str:
     return printable(shlex.quote(name)) + arch
 
 
-def _code(entry: WeightsEntry) -> str:
-    return f"The code they came with: {printable(entry.code_license)}. " if entry.code_license else ""
+def _code_license(entry: WeightsEntry) -> str:
+    return f"The code they came with is under {printable(entry.code_license)}. " if entry.code_license else ""

@@ -1,4 +1,4 @@
-"""A set of weights from this machine into a network."""
+"""Load pretrained weights into a network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.formats.safetensors import read_safetensors
 from lungfish.weights.imagenet import imagenet_names
 from lungfish.weights.layouts.detection import OURS
-from lungfish.weights.resolve.completion import SENSELESS, arch_name, header_preprocessing
+from lungfish.weights.resolve.completion import HEADER_ERRORS, arch_name, header_preprocessing
 from lungfish.weights.resolve.local import bundle_entry
 from lungfish.weights.resolve.names import resolve
 from lungfish.weights.scheme import FILE, split_scheme
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 
 def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *, any_classes: bool) -> Network:
-    """Return a network with the weights of a name or file, in eval mode; it knows their preprocessing and class names.
+    """Return a network with weights, in eval mode, including their preprocessing and class names.
 
     Args:
-        arch: The network that the weights must be of.
-        weights: A name of the catalogue or with a scheme, a bundle's folder, or the path of a `.safetensors` file.
+        arch: Network that the weights must fit.
+        weights: A catalogue name or one with a scheme, a bundle's folder, or the path of a `.safetensors` file.
         flavour: Padding and batch-norm epsilon; those of the weights if None.
-        any_classes: Whether the weights may have another number of classes than `arch`; then the network has theirs.
+        any_classes: Whether the weights may have another number of classes than `arch`, which the network then takes.
 
     Raises:
-        WeightsError: The weights are of another network; lists what is missing, unexpected and misshapen.
+        WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors.
     """
     from lungfish.nn import Network
 
@@ -62,15 +62,15 @@ def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *,
 
 
 def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
-    """The entry's network, in eval mode, with the classifier that it came with.
+    """Return the network of an entry, in eval mode, with its original classifier.
 
     Args:
-        entry: which weights; they are on this machine.
-        arch: the entry's own architecture at another resolution, or None.
+        entry: Weights that are on this machine.
+        arch: The entry's own architecture at another resolution, or None.
 
     Raises:
-        MissingExtraError: a package that carries or reads the file is not installed.
-        WeightsError: the file is not here, is not the one that was catalogued, or does not fit `arch`.
+        MissingExtraError: The package that contains or reads the file is not installed.
+        WeightsError: The file is missing, is not the published one, or does not fit `arch`.
     """
     from lungfish.nn import Network
 
@@ -81,7 +81,7 @@ def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
 
 
 def _fill(network: Network, entry: WeightsEntry) -> None:
-    """Copy the weights in: from the converted file if there is one, else through the key map."""
+    """Copy the weights in, from the converted file if there is one, else through the key map."""
     converted = converted_file(entry)
     path = converted or local_file(entry) or _missing(entry)
     if converted or entry.converter == OURS:
@@ -91,7 +91,7 @@ def _fill(network: Network, entry: WeightsEntry) -> None:
 
 
 def _describe(network: Network, entry: WeightsEntry) -> None:
-    """Let a network that holds an entry's weights know what they expect and what they name."""
+    """Set the name, preprocessing and class names of a network from the entry of its weights."""
     network.weights = entry.name
     network.preprocessing = entry.preprocessing(network.arch.resolution_px)
     if entry.name.startswith("bundle:"):
@@ -101,13 +101,13 @@ def _describe(network: Network, entry: WeightsEntry) -> None:
 
 
 def _imagenet_labels(network: Network) -> tuple[str, ...] | None:
-    """ImageNet's class names if there are as many classes, as `lungfish predict` assumes; else None."""
+    """Return ImageNet's class names if the number of classes matches, as `lungfish predict` assumes; else None."""
     names = imagenet_names()
     return names if network.num_classes == len(names) else None
 
 
 def _missing(entry: WeightsEntry) -> Path:
-    """Raises what tells why the entry's file cannot be used."""
+    """Raise the error that explains why the entry's file cannot be used."""
     if entry.location.startswith(PACKAGE):
         verify_checksum(entry, packaged_file(entry))
     name = printable(entry.name)
@@ -129,7 +129,7 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: 
         network.preprocessing = _stored_preprocessing(path, metadata, network.arch.resolution_px)
         network.labels = _imagenet_labels(network)
     elif path.name == WEIGHTS_NAME and (path.parent / MANIFEST_NAME).is_file():
-        with contextlib.suppress(WeightsError):  # an old bundle, or one that was changed by hand, does not say
+        with contextlib.suppress(WeightsError):  # an old or edited bundle may not state them
             _describe(network, bundle_entry(str(path.parent)))
     return network.eval()
 
@@ -137,19 +137,19 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: 
 def _stored_preprocessing(path: Path, metadata: Mapping[str, str], resolution_px: int) -> Preprocessing:
     try:
         return header_preprocessing(metadata, resolution_px)
-    except SENSELESS as error:
+    except HEADER_ERRORS as error:
         raise WeightsError(f"the preprocessing of {printable(path.name)} cannot be used: {in_short(error)}") from None
 
 
 def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:
-    """Copy `state`, which has our names, into `network`; every tensor must be claimed and every place filled.
+    """Copy `state`, which uses our names, into `network`. Every tensor must be used, and every parameter filled.
 
     Raises:
-        WeightsError: lists what is missing, unexpected and misshapen.
+        WeightsError: Tensors are missing, unexpected or misshapen; lists them.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     counters = [name for name in expected if name.endswith(".num_batches_tracked")]
-    # early bundles wrote the counters as lists of one
+    # early bundles wrote the counters as arrays of one element
     state = {
         name: tensor.reshape(()) if name in counters and tensor.numel() == 1 else tensor
         for name, tensor in state.items()
@@ -159,7 +159,7 @@ def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:
 
 
 def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:
-    """What the file says, else what the bundle says that it is part of, else the default."""
+    """Return the flavour from the file's metadata, else from its bundle, else the default."""
     bundle = path.parent / MANIFEST_NAME
     if "padding" in metadata and "bn_eps" in metadata:
         padding, bn_eps = metadata["padding"], metadata["bn_eps"]

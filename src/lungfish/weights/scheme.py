@@ -1,4 +1,4 @@
-"""Names of weights as people type them, taken apart. Nothing is looked up here."""
+"""Parse names of weights as users type them. Nothing is looked up here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMS = (
     "git+https://HOST/OWNER/REPO@COMMIT#PATH, file:PATH, tf:PREFIX, or the folder of a bundle"
 )
 
-NAME_IT = "Name it once: lungfish weights fetch NAME --arch efficientnet_b0, or whichever it is."
+NAME_IT = "Name it once, for example: lungfish weights fetch NAME --arch efficientnet_b0"
 
 _HUB = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>.+))?", re.ASCII)
 _GIT = re.compile(r"git\+(?P<url>https?://[^@#\s]+)(@(?P<commit>[^#]*))?(#(?P<path>.*))?")
@@ -25,7 +25,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class HubName:
-    """`hf:OWNER/REPO[@REVISION][/FILE]`; empty texts for what was left out."""
+    """`hf:OWNER/REPO[@REVISION][/FILE]`; omitted parts are empty strings."""
 
     repository: str
     revision: str = ""
@@ -54,7 +54,7 @@ class GitName:
 
 
 def split_scheme(name: str) -> tuple[str, str]:
-    """`("hf", "owner/repo")` of `hf:owner/repo`; `("", name)` if it begins with no scheme.
+    """Return `("hf", "owner/repo")` for `hf:owner/repo`, and `("", name)` for a name without a scheme.
 
     A single letter is a drive, as in `C:\\bundle`.
     """
@@ -63,28 +63,28 @@ def split_scheme(name: str) -> tuple[str, str]:
 
 
 def parse_hub(name: str) -> HubName:
-    """Take apart `hf:OWNER/REPO[@REVISION][/FILE]`. Raises `UsageError`."""
+    """Parse `hf:OWNER/REPO[@REVISION][/FILE]`. Raises `UsageError`."""
     match = _HUB.fullmatch(name)
     if match is None or not is_inside(match["file"] or "file") or ".." in match["repository"]:
         raise UsageError(
-            f"{printable(name)!r} is no name on the Hugging Face hub",
+            f"{printable(name)!r} is not a name on the Hugging Face hub",
             "Write hf:OWNER/REPO, hf:OWNER/REPO@REVISION or hf:OWNER/REPO@REVISION/FILE.",
         )
     return HubName(match["repository"], match["revision"] or "", match["file"] or "")
 
 
 def parse_git(name: str) -> GitName:
-    """Take apart `git+https://HOST/OWNER/REPO@COMMIT#PATH`.
+    """Parse `git+https://HOST/OWNER/REPO@COMMIT#PATH`.
 
     Raises:
-        UsageError: something else, or no full commit: branches and tags move.
+        UsageError: The name has another form, or does not pin a full commit: branches and tags move.
     """
     if _CREDENTIALS.match(name):
-        raise UsageError("the name holds a user or a password before the host", "Leave them out; git asks nobody.")
+        raise UsageError("the address contains a user name or password", "Remove it: git runs without credentials.")
     match = _GIT.fullmatch(name)
     if match is None or not match["path"] or not is_inside(match["path"]):
         raise UsageError(
-            f"{printable(name)!r} is no file of a git repository",
+            f"{printable(name)!r} does not name a file in a git repository",
             "Write git+https://HOST/OWNER/REPO@COMMIT#PATH, for example ...@0123...cdef#models/weights.safetensors.",
         )
     commit = match["commit"] or ""
@@ -98,5 +98,5 @@ def parse_git(name: str) -> GitName:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path with slashes stays below where it begins, and can be shown."""
+    """Return whether a slash-separated path stays below its starting folder, and contains only printable characters."""
     return path == printable(path) and "\\" not in path and not {"", ".", ".."}.intersection(path.split("/"))

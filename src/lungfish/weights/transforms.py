@@ -1,4 +1,4 @@
-"""From a photo to the tensor that a network's weights expect."""
+"""Convert photos to the tensors that a network's weights expect."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ RGB = 3
 
 @dataclass(frozen=True)
 class Transform:
-    """A callable from one photo to one tensor; a `transform` as datasets of torchvision take it.
+    """A callable from one photo to one tensor, usable as `transform` of torchvision's datasets.
 
     Args:
-        preprocessing: What happens to the photo: resize, central square, `(pixel - mean) / std`.
+        preprocessing: Preprocessing of the photo: resize, central square, `(pixel - mean) / std`.
     """
 
     preprocessing: Preprocessing
@@ -37,7 +37,7 @@ class Transform:
 
         Raises:
             UnreadablePhotoError: The photo cannot be read.
-            UsageError: A value of another type.
+            UsageError: The value has another type.
         """
         import torch
 
@@ -48,25 +48,25 @@ class Transform:
 
 
 def transforms(network: Network | Backbone) -> Transform:
-    """Return the preprocessing of a network's weights as a callable: photo in, normalized tensor out.
+    """Return the preprocessing of a network's weights as a callable from a photo to a normalized tensor.
 
-    Use it instead of resizing and normalizing by hand. Sets of weights differ in resize rule, mean and std, a network
-    that is fed by other numbers still answers, only worse, and nothing says so. The pixels are those that
-    `lungfish predict` and a bundle compute for the same photo: the resize, the crop and EXIF's orientation included.
+    Use it instead of resizing and normalizing by hand. Weights differ in resize rule, mean and std, and a network with
+    the wrong input still answers, only worse, without any error. The pixels are the same that `lungfish predict` and a
+    bundle compute, including resize, crop and EXIF orientation.
 
-    A path is read as `lungfish predict` reads it. For a large JPEG that is quicker than opening it with Pillow, and
-    differs from it slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least
-    twice the size needed.
+    Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than opening them with Pillow, and
+    differs slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least twice the
+    required size.
 
     Args:
-        network: A network with pretrained weights, from `lungfish.build`. One with random weights expects nothing yet:
-            set its `preprocessing` first.
+        network: A network with pretrained weights, from `lungfish.build`. For random weights, set its `preprocessing`
+            first.
 
     Returns:
-        A `Transform`; its `preprocessing` holds the numbers.
+        A `Transform`; its `preprocessing` contains the numbers.
 
     Raises:
-        UsageError: The network has random weights, or takes another number of channels than a photo has.
+        UsageError: The network has random weights, or other input channels than a photo.
 
     Example:
         >>> import lungfish as lf
@@ -79,17 +79,17 @@ def transforms(network: Network | Backbone) -> Transform:
     if not hasattr(network, "preprocessing"):
         raise UsageError(
             f"a value of type {type(network).__name__} is not a network of Lungfish",
-            "Give what lungfish.build returns, for example lungfish.build('efficientnet_lite0', pretrained=True).",
+            "Use a network from lungfish.build, for example lungfish.build('efficientnet_lite0', pretrained=True).",
         )
     if network.preprocessing is None:
         raise UsageError(
-            f"nothing says how to prepare photos for this {network.arch.name}: its weights are random, or a bare file",
-            "Build it with pretrained=True, or decide: network.preprocessing = "
+            f"the preprocessing of this {network.arch.name} is unknown: its weights are random, or a bare file",
+            "Build it with pretrained=True, or set network.preprocessing = "
             "lungfish.runtime.preprocessing.Preprocessing(resolution_px=224, mean=(...), std=(...)).",
         )
     if network.arch.in_channels != RGB:
         raise UsageError(
             f"this network takes {plural(network.arch.in_channels, 'channel')}; photos have {RGB}, gray ones too",
-            "Prepare such input yourself: network.preprocessing has the size, mean and std that its weights expect.",
+            "Preprocess such input yourself: network.preprocessing has the size, mean and std that its weights expect.",
         )
     return Transform(network.preprocessing)

@@ -1,1 +1,1 @@
-"""The user stories, one file each; every command and page calls one of them."""
+"""Implement the user stories, one per file. Commands and web pages call exactly one of them."""

@@ -1,4 +1,4 @@
-"""A bundle beside another one, the baseline, on the photos that both can be measured on."""
+"""Compare a bundle with a baseline bundle on the photos that both can be measured on."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lungfish.runtime.bundle import Bundle
 
 @dataclass(frozen=True, eq=False)
 class OwnMetrics:
-    """The bundle that is evaluated.
+    """The evaluated bundle and its answers.
 
     Args:
-        bundle: as loaded.
-        known: the photos that it was made from.
-        answers: of its artifacts on all photos.
-        seen: those that it was trained on.
+        bundle: The loaded bundle.
+        known: Photos that it was made from.
+        answers: Answers of its artifacts to all photos.
+        seen: Photos that it was trained on.
     """
 
     bundle: Bundle
@@ -36,12 +36,12 @@ class OwnMetrics:
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Default artifacts of the baseline and of the bundle on photos of the classes that both know.
+    """Figures of both default artifacts on photos of shared classes.
 
     Args:
-        metrics: of the baseline.
-        own: of the bundle, on the same photos.
-        changed: both, photo by photo, on the photos that neither was trained on.
+        metrics: Figures of the baseline.
+        own: Figures of the evaluated bundle on the same photos.
+        changed: Comparison photo by photo, on the photos that neither bundle was trained on.
     """
 
     metrics: ArtifactMetrics
@@ -50,10 +50,10 @@ class Baseline:
 
 
 def of_shared_classes(photos: PhotoSet, chosen: Sequence[Photo], old: Bundle, new: Bundle) -> list[Photo]:
-    """The photos of classes that both bundles know.
+    """Return the photos of classes that both bundles know.
 
     Raises:
-        PhotosError: there is none.
+        PhotosError: There are none.
     """
     shared = shared_labels(old.labels, new.labels)
     numbers = {i for i, label in enumerate(photos.labels) if label in set(shared)}
@@ -71,18 +71,18 @@ def of_shared_classes(photos: PhotoSet, chosen: Sequence[Photo], old: Bundle, ne
 def measure_baseline(
     rival: Bundle, own: OwnMetrics, labelled: PhotoSet, comparable: Sequence[Photo], progress: Progress
 ) -> Baseline:
-    """Measure the baseline, and the bundle beside it.
+    """Measure the baseline, and the evaluated bundle on the same photos.
 
     Args:
-        rival: the baseline.
-        own: the bundle that is evaluated.
-        labelled: the photos.
-        comparable: those of classes that both know.
-        progress: told of the pass.
+        rival: The baseline.
+        own: The evaluated bundle.
+        labelled: All photos.
+        comparable: Photos of classes that both bundles know.
+        progress: Receives progress events.
 
     Raises:
-        PhotosError: no photo can be read.
-        BundleError: the baseline's artifact fails, or its list of photos is none.
+        PhotosError: No photo can be read.
+        BundleError: The baseline's artifact fails, or its list of photos is invalid.
     """
     known, file, seen = known_photos(rival), rival.manifest.default, set(own.seen)
     answers = answer(rival, [file], watched(labelled, known, seen), comparable, progress)

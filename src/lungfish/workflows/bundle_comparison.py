@@ -1,4 +1,4 @@
-"""What is to be said of two bundles side by side."""
+"""Define the result of comparing two bundles."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class BundleRow:
     """One bundle and its default artifact.
 
     Args:
-        bundle: its folder, as it was given.
-        arch: name of the network.
-        file, precision, bytes: of the default artifact.
-        resolution_px: side of the square input.
-        classes: how many it knows.
-        test_photos: how many the bundle was tested on when it was made.
-        test_top1, test_ci95: what it reached on them; None if that is not recorded.
-        latency_ms: measured now, at batch 1, from pixels to probabilities.
+        bundle: Folder of the bundle, as given.
+        arch: Name of the network.
+        file, precision, bytes: The default artifact's.
+        resolution_px: Side of the square input.
+        classes: Number of classes.
+        test_photos: Number of photos that the bundle was tested on when it was made.
+        test_top1, test_ci95: Recorded figures on these photos; None if not recorded.
+        latency_ms: Latency measured now, at batch 1, from pixels to probabilities.
     """
 
     bundle: str
@@ -43,17 +43,18 @@ class BundleRow:
 
 @dataclass(frozen=True)
 class BundleComparison:
-    """Two bundles.
+    """Two compared bundles.
 
     Args:
-        old, new: one row each.
-        shared: classes that both know, in the new bundle's order.
-        added, removed: classes that only the new, only the old bundle knows.
-        same_test_photos: whether the recorded test figures are of the same photos; None if a bundle does not list them.
-        split: of the photos that were given; None without photos.
-        what_changed: both on the photos of shared classes that neither was trained on; None without photos.
-        skipped: photos that could not be read.
-        warnings: what a person should know.
+        old, new: The bundles' rows.
+        shared: Classes that both know, in the new bundle's order.
+        added, removed: Classes that only the new, or only the old bundle knows.
+        same_test_photos: Whether the recorded test figures come from the same photos; None if a bundle does not list
+            them.
+        split: Split of the given photos; None without photos.
+        what_changed: Comparison on photos of shared classes that neither was trained on; None without photos.
+        skipped: Photos that could not be read.
+        warnings: Messages for the user.
     """
 
     old: BundleRow

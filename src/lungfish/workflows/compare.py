@@ -1,4 +1,4 @@
-"""Networks side by side: parameters, multiply-adds, memory, and latency on this machine."""
+"""Compare networks: parameters, multiply-adds, memory, and latency on this machine."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ComparedRow:
     """One network.
 
     Args:
-        name: as it was asked for.
-        params: parameters.
-        macs: multiply-adds.
-        resolution_px: side of the square input.
-        peak_activation_bytes: most activations held at once, fp32; None for a yardstick, which is not lowered.
-        published: what was published of it, if anything was.
-        latency_ms: measured here, at batch 1, from pixels to probabilities; None if that was not asked for.
+        name: Name as requested.
+        params: Number of parameters.
+        macs: Number of multiply-adds.
+        resolution_px: Side of the square input.
+        peak_activation_bytes: Peak memory of the activations, fp32; None for a yardstick, which is not lowered.
+        published: Published figures, if any.
+        latency_ms: Latency measured here, at batch 1, from pixels to probabilities; None if not requested.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ComparedRow:
 
 
 class ComparedRows(tuple[ComparedRow, ...]):
-    """Networks side by side; they print as a table."""
+    """Compared networks. They print as a table."""
 
     def __repr__(self) -> str:
         timed = any(row.latency_ms for row in self)
@@ -78,8 +78,8 @@ class Timing:
     """How to measure latency.
 
     Args:
-        threads: of the runtime; as many as physical cores if None.
-        seconds: about how long each network runs.
+        threads: Threads of the runtime; as many as physical cores if None.
+        seconds: Approximate measuring time for each network.
     """
 
     threads: int | None = None
@@ -91,20 +91,20 @@ class Timing:
 
 
 def compare_networks(*networks: ArchLike, latency: bool = False, threads: int | None = None) -> ComparedRows:
-    """Put networks side by side: parameters, multiply-adds, memory, published accuracy, and latency if asked.
+    """Compare networks: parameters, multiply-adds, memory, published accuracy, and optionally latency.
 
     Args:
-        *networks: Architectures' names or JSON files, `Arch`s, networks, or `torchvision:NAME` for any of its
+        *networks: Architecture names or JSON files, `Arch` objects, networks, or `torchvision:NAME` for any of its
             classifiers.
         latency: Whether to time them on this machine, at batch 1, from pixels to probabilities.
         threads: Threads of the runtime; as many as physical cores if None.
 
     Returns:
-        One row for each network. Printed, they are a table.
+        One row for each network. They print as a table.
 
     Raises:
-        UsageError: Nothing to compare, or a name that stands for no network.
-        MachineError: A package that a yardstick or latency needs is not installed.
+        UsageError: There is nothing to compare, or a name is not a network.
+        MachineError: A package that a yardstick or latency requires is not installed.
 
     Example:
         >>> import lungfish as lf
@@ -120,18 +120,23 @@ def compare_networks(*networks: ArchLike, latency: bool = False, threads: int | 
 def compare(
     names: Sequence[ArchLike], timing: Timing | None = None, plot: Path | None = None, progress: Progress | None = None
 ) -> ComparedRows:
-    """Count networks, time them in turns, and draw them among the published ones.
+    """Count networks, time them in turns, and plot them among the published ones.
 
     Args:
-        names: Architectures' names or JSON files, `torchvision:NAME` for any of its classifiers, `Arch`s or networks.
-        timing: how to measure latency; not at all if None.
-        plot: an .svg or .png to write: accuracy against multiply-adds.
-        progress: told of the work.
+        names: Architecture names or JSON files, `torchvision:NAME` for any of its classifiers, `Arch` objects or
+            networks.
+        timing: How to measure latency; None to skip it.
+        plot: An .svg or .png file to write, with accuracy against multiply-adds.
+        progress: Receives progress events.
 
     Raises:
-        UsageError: a name stands for no network, or `plot` is no picture's name.
-        MachineError: a package that a yardstick, latency or picture needs is not installed, or the picture cannot be
-            written.
+        UsageError: A name is not a network, or `plot` is not a picture's file name.
+        MachineError: A package that a yardstick, latency or the picture requires is not installed, or the picture
+            cannot be written.
+
+    Example:
+        for row in compare(["mobilenet_v2", "efficientnet_b0"], Timing()):
+            print(row.name, row.macs, row.latency_ms)
     """
     picture = check_picture_file(plot) if plot else None
     networks = [_find(name) for name in names]
@@ -179,7 +184,7 @@ def _count(network: Arch | Yardstick) -> ComparedRow:
 
 
 def _arch_engine(arch: Arch, threads: int | None) -> Engine:
-    """What a bundle of `arch` would hold, with random weights: they take the time that trained ones take."""
+    """Open the network as a bundle would contain it, with random weights, which take as long as trained ones."""
     from lungfish.exporters.artifact import write_artifact
     from lungfish.exporters.exporter import Exportable, GraphSpec
     from lungfish.nn import build

@@ -1,4 +1,4 @@
-"""Two bundles side by side: classes, size, latency on this machine, and accuracy on the same photos."""
+"""Compare two bundles: classes, size, latency on this machine, and accuracy on the same photos."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class LabelledSource:
     """Photos to compare on.
 
     Args:
-        photos: as `lungfish.train` takes them.
-        split: as for `lungfish.evaluate`; photos without splits have those of the new bundle, by content.
-        follow_links: also follow links that lead outside the folder of the photos.
+        photos: Photos, as for `lungfish.train`.
+        split: Split, as for `lungfish.evaluate`; photos without splits get those of the new bundle, by content.
+        follow_links: Whether to follow links that lead outside the photos' folder.
     """
 
     photos: str | Path
@@ -42,10 +42,10 @@ class LabelledSource:
 
 
 def are_bundles(names: Sequence[str]) -> bool:
-    """Whether the arguments of `compare` are two bundles rather than architectures.
+    """Return whether the arguments of `compare` are two bundles, not architectures.
 
     Raises:
-        UsageError: one is a bundle, but they are not two bundles.
+        UsageError: One is a bundle, but they are not two bundles.
     """
     found = [name for name in names if (Path(name) / MANIFEST_NAME).exists()]
     if not found:
@@ -61,7 +61,7 @@ def are_bundles(names: Sequence[str]) -> bool:
         raise UsageError(
             f"{shown} is a bundle; two bundles can be compared, not {len(names)}", "lungfish compare OLD NEW"
         )
-    return True  # a folder without bundle.json fails when it is opened, with the reason
+    return True  # opening a folder without bundle.json raises the reason
 
 
 def compare_bundles(
@@ -71,18 +71,18 @@ def compare_bundles(
     timing: Timing | None = None,
     progress: Progress | None = None,
 ) -> BundleComparison:
-    """Put two bundles side by side; with photos, let both answer the same ones.
+    """Compare two bundles; with photos, also by their answers to the same ones.
 
     Args:
-        old, new: their folders.
-        source: labelled photos to compare on.
-        timing: how to measure latency.
-        progress: told of the work.
+        old, new: Folders of the bundles.
+        source: Labelled photos to compare on.
+        timing: How to measure latency.
+        progress: Receives progress events.
 
     Raises:
-        UsageError: no such folder, or a split that the photos do not have.
-        BundleError: one of them is not a sound bundle, or of a newer schema.
-        PhotosError: a class that neither bundle knows, none that both know, or no photo that can be read.
+        UsageError: A folder does not exist, or the photos do not have the split.
+        BundleError: One of them is damaged, or of a newer schema.
+        PhotosError: Neither bundle knows a class, both share none, or no photo can be read.
     """
     progress, timing = progress or Progress(), timing or Timing()
     pair = (open_one_of_two(old), open_one_of_two(new))
@@ -105,7 +105,7 @@ def compare_bundles(
 
 @dataclass(frozen=True, eq=False)
 class _Chosen:
-    """Photos of a split, those of classes that both bundles know, and how many others there are."""
+    """Photos of a split, those of classes that both bundles know, and the number of the others."""
 
     photos: PhotoSet
     split: str
@@ -128,7 +128,7 @@ def _on_photos(
     chosen: _Chosen,
     progress: Progress,
 ) -> BundleComparison:
-    """Add what the default artifacts answer on photos that neither bundle was trained on."""
+    """Add the default artifacts' answers to photos that neither bundle was trained on."""
     labelled, comparable = chosen.photos, chosen.comparable
     fresh, validated = _sort_out(labelled, comparable, known, progress)
     terms = replace(_terms(pair, known), trained_on=len(comparable) - len(fresh), other_classes=chosen.others)
@@ -156,14 +156,14 @@ def _terms(pair: tuple[Bundle, Bundle], known: tuple[KnownPhotos, KnownPhotos]) 
 def _sort_out(
     photos: PhotoSet, chosen: Sequence[Photo], known: Sequence[KnownPhotos], progress: Progress
 ) -> tuple[list[Photo], int]:
-    """The photos that neither bundle was trained on, and how many of them one was validated on."""
+    """Return the photos that neither bundle was trained on, and how many of them are validation photos of one."""
     fresh, validated = [], 0
     with progress.task("Finding photos that were trained on", len(chosen)) as advance:
         for photo in chosen:
             try:
                 content = sha256_bytes(photos.read(photo))
             except UnreadablePhotoError:
-                content = ""  # named when it is to be answered
+                content = ""  # reported when the photo is answered
             if not any(content in each.trained for each in known):
                 fresh.append(photo)
                 validated += any(each.splits.get(content) == "val" for each in known)

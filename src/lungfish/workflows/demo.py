@@ -1,4 +1,4 @@
-"""The main job on data that is already installed: scikit-learn's handwritten digits, 1,797 scans of 8 x 8 pixels."""
+"""Train on scikit-learn's handwritten digits: 1,797 scans of 8 x 8 pixels, which need no download."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ PHOTOS, BUNDLE = "digits", "digits-bundle"
 
 
 def demo(folder: Path, progress: Progress) -> TrainResult:
-    """Write the digits into `folder/digits`, one folder per class, and train on them into `folder/digits-bundle`, or
-    `digits-bundle-2`, ... if there is one.
+    """Write the digits into `folder/digits`, one folder per class, and train a bundle on them.
+
+    The bundle is `folder/digits-bundle`, or `digits-bundle-2`, ... if that exists.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
-        OutputError: `folder/digits` holds something else.
+        OutputError: `folder/digits` contains something else.
         StorageError: `folder` cannot be written.
     """
     write_digits(folder / PHOTOS)
@@ -38,7 +39,7 @@ def demo(folder: Path, progress: Progress) -> TrainResult:
 
 
 def write_digits(folder: Path) -> None:
-    """The digits as PNG files, dark on white, in class folders `0` to `9`; those of an earlier demo stay."""
+    """Write the digits as PNG files, dark on white, into class folders `0` to `9`. Files of an earlier demo stay."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -64,7 +65,7 @@ def write_digits(folder: Path) -> None:
 
 
 def _is_of_demo(path: Path, pixels: NDArray[np.uint8] | None) -> bool:
-    """Whether it may stay where the demo writes: a folder, or the file of a digit as the demo has written it."""
+    """Return whether the path may stay in the demo's folder: it is a folder, or an unchanged digit file of the demo."""
     if path.is_symlink():
         return False
     if pixels is None:

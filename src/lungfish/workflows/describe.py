@@ -1,4 +1,4 @@
-"""One network: its table, its layers and what they cost."""
+"""Describe one network: its table, its layers and their costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lungfish.pictures import check_picture_file, network_picture, write_picture
 
 @dataclass(frozen=True, repr=False)
 class Description:
-    """A network and what one image costs in it; it prints as its table and its figures."""
+    """A network and its cost for one image. It prints as its table and figures."""
 
     arch: Arch
     cost: Cost
@@ -47,18 +47,18 @@ class Description:
 
 
 def describe(arch: ArchLike, precision: Precision = "fp32", plot: str | Path | None = None) -> Description:
-    """Count what a network costs, and draw it if asked.
+    """Count the cost of a network, and draw it on request.
 
     Args:
         arch: An architecture's name or JSON file, an `Arch`, or a network.
-        precision: Of the bytes: `fp32`, `fp16` or `int8`.
-        plot: An .svg or .png to write: the network, and one of its blocks.
+        precision: Precision for counting bytes: `fp32`, `fp16` or `int8`.
+        plot: An .svg or .png file to write, with the network and one of its blocks.
 
     Returns:
-        The `Arch` and its `Cost`, layer by layer. Printed, it is the table that `lungfish describe` prints.
+        The `Arch` and its `Cost`, layer by layer. It prints as the table of `lungfish describe`.
 
     Raises:
-        UsageError: The name stands for no network, there is no such precision, or `plot` is no picture's name.
+        UsageError: The name is not a network, the precision does not exist, or `plot` is not a picture's file name.
         MachineError: The picture cannot be written.
 
     Example:

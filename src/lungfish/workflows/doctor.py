@@ -1,4 +1,4 @@
-"""What is installed, what really works here, and how fast this machine is."""
+"""Report what is installed, what works here, and how fast this machine is."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Diagnosis:
     """The state of this installation.
 
     Args:
-        python: version.
-        packages: version of each package that Lungfish can use; `None` where it is not installed.
-        extras: for each extra, whether all its packages are installed.
-        runtimes: engines, tried: their devices, or why not.
-        formats: picture formats, tried: whether they can be read.
-        machine: cpu, cores, memory.
-        speed: milliseconds to decode and resize a 1,600 x 1,200 JPEG; billions of float32 operations per second.
-        cache: folder, bytes of our files in it, bytes free on its disk, why it cannot be used, whether it is a folder
-            that we made, and bytes that earlier versions left beside it.
-        problems: what is in the way of predicting, in words.
-        warnings: what is in the way of training only.
-        ok: True if there is no problem.
+        python: Version of Python.
+        packages: Version of each package that Lungfish can use; `None` if it is not installed.
+        extras: For each extra, whether all its packages are installed.
+        runtimes: Result of trying each engine: its devices, or why it fails.
+        formats: Result of trying each picture format: whether it can be read.
+        machine: CPU, cores, memory.
+        speed: Milliseconds to decode and resize a 1,600 x 1,200 JPEG; billions of float32 operations per second.
+        cache: Folder, bytes of our files in it, free bytes on its disk, why it cannot be used, whether Lungfish created
+            it, and bytes that earlier versions left next to it.
+        problems: What prevents predicting, in words.
+        warnings: What prevents training only.
+        ok: Whether there are no problems.
     """
 
     python: str
@@ -66,7 +66,7 @@ class Diagnosis:
 
 
 def examine() -> Diagnosis:
-    """Try everything that predicting and training need; takes a few seconds."""
+    """Test everything that predicting and training require. Takes a few seconds."""
     required = _required()
     packages = {name: _version(name) for names in required.values() for name in names}
     engines = {row.package: _tried(row.devices, "not installed") for row in ENGINES.values()}
@@ -104,9 +104,9 @@ def examine() -> Diagnosis:
 
 
 def _required() -> dict[str, list[str]]:
-    """Packages by extra, `base` for those that are always needed, as our own installation lists them."""
+    """Return the required packages by extra, `base` for those always required, as declared by the installation."""
     required: dict[str, list[str]] = {"base": [], "train": [], "heif": []}
-    lines = metadata.requires("lungfish") if _version("lungfish") else None  # not so in a bare source tree
+    lines = metadata.requires("lungfish") if _version("lungfish") else None  # empty in a bare source tree
     for line in lines or []:
         name = re.match(r"[\w.-]+", line)
         extra = re.search(r"extra == ['\"](\w+)['\"]", line)
@@ -124,12 +124,12 @@ def _version(name: str) -> str | None:
 
 
 def _broken(name: str, tried: dict[str, Any], packages: dict[str, str | None]) -> list[str]:
-    """An engine that is installed and fails."""
+    """Return the failure of an installed engine."""
     return [f"{name} does not work: {tried['why']}"] if tried["why"] and packages.get(name) else []
 
 
 def _tried(devices: Callable[[], list[str]], missing: str) -> dict[str, Any]:
-    """What a runtime answers when it is tried, and why not; `missing` if it is not installed."""
+    """Try a runtime and return its devices and why it failed; `missing` if it is not installed."""
     try:
         return {"devices": devices(), "why": ""}
     except ModuleNotFoundError:
@@ -152,7 +152,7 @@ def _torch_devices() -> list[str]:
 
 
 def _reads(name: str) -> bool:
-    """Write a picture in this format, and read it as a photo is read."""
+    """Return whether a picture in this format can be written and read as a photo."""
     try:
         if name == "HEIF":
             import pillow_heif
@@ -186,7 +186,7 @@ def _cache() -> dict[str, Any]:
 
 
 def _stray(cache: dict[str, Any]) -> Iterator[str]:
-    """What of the cache will not be deleted by us, and what a person may do about it."""
+    """Yield advice about folders of the cache that Lungfish will never delete."""
     if not cache["is_ours"]:
         yield (
             f"{printable(cache['folder'])} has no {MARKER} written by Lungfish, so nothing in it is ever deleted: "

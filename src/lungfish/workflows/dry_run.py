@@ -1,4 +1,4 @@
-"""What a job would do, without doing it: classes, counts, problems, and about how long it will take here."""
+"""Show what a job would do without doing it: classes, counts, problems, and the estimated time on this machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 SKIPPED_SHOWN = 20
-LEAST_TIMED = 500  # training photos: with fewer, timing a step takes longer than it is worth
+LEAST_TIMED = 500  # training photos; with fewer, timing a step takes longer than it is worth
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class JobPlan:
     """What a job would do.
 
     Args:
-        bundle: where it would write.
-        arch, weights, recipe: what it would use.
-        classes: photos of each class in each split.
-        counts: photos in each split.
-        skipped: files that would take no part.
-        leaks: copies on different sides.
-        warnings: what a person should know.
-        problems: all that is wrong with the photos, what would stop the job first; `warnings` are among them.
-        cached: photos whose features are cached from an earlier run; None if the job would stop before it needs them.
-        steps: of the recipe after the probe, with the time that each would take, in words; before them, what the head
-            learns from if not from all training photos.
-        estimate_seconds: about how long the job will take on this machine; with few training photos, without what
-            follows the head; None if the job would stop.
+        bundle: Folder that it would write.
+        arch, weights, recipe: What it would use.
+        classes: Number of photos of each class in each split.
+        counts: Number of photos in each split.
+        skipped: Files that would be skipped.
+        leaks: Copies in different splits.
+        warnings: Messages for the user.
+        problems: Everything wrong with the photos, starting with what would stop the job; includes `warnings`.
+        cached: Number of photos whose features are cached from an earlier run; None if the job would stop first.
+        steps: Stages after the probe with their estimated times, in words, preceded by what the head is fitted on if
+            not on all training photos.
+        estimate_seconds: Estimated time of the job on this machine; with few training photos, without the stages after
+            the head; None if the job would stop.
     """
 
     bundle: str
@@ -75,7 +75,7 @@ class JobPlan:
 
     @property
     def stops(self) -> bool:
-        """Whether the job would end before it trains."""
+        """Whether the job would end before training."""
         return any(problem.stops for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class JobPlan:
 
 
 def _problem_table(problems: Sequence[Problem]) -> list[str]:
-    """List the problems, and below those of one kind what to do. A class with too few photos is named once."""
+    """List the problems, and after those of the same kind what to do. A class with too few photos is named once."""
     if not problems:
         return ["No problems found."]
     too_small = {label for each in problems if each.kind == "too_few" for label in each.classes}
@@ -120,10 +120,9 @@ def _problem_table(problems: Sequence[Problem]) -> list[str]:
 
 
 def plan_job(job: Job, progress: Progress) -> JobPlan:
-    """Look at the photos of a job and plan what it would do.
+    """Examine the photos of a job and plan what it would do.
 
-    Raises what `train` would raise before it trains, except for what is wrong with the photos that were found: the
-    plan lists all of that.
+    Raises what `train` would raise before training, except for problems with the photos, which the plan lists.
     """
     with nothing_deleted(), cache_limit(job.cache_gb):
         return _plan(job, progress)
@@ -152,13 +151,13 @@ def _plan(job: Job, progress: Progress) -> JobPlan:
 
 
 def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> JobPlan:
-    """Return the plan with how long the job would take.
+    """Return the plan with the estimated time of the job.
 
     Args:
-        plan: The plan without that.
-        job: The job.
-        prepared: Its photos, none of which would stop it; its network gets a classifier of their classes.
-        progress: Receives what is timed.
+        plan: Plan without times.
+        job: Job to plan.
+        prepared: Photos that would not stop the job; its network gets a classifier of their classes.
+        progress: Receives progress events.
     """
     start, recipe, dataset = prepared.start, prepared.recipe, prepared.dataset
     stored = open_features(prepared.trunk, start.preprocess)
@@ -195,7 +194,7 @@ def _download(entry: WeightsEntry) -> str:
 
 
 def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> tuple[tuple[str, ...], float]:
-    """What follows the head, in words, and its seconds. With few photos, timing would take longer than it helps."""
+    """Return the stages after the head, in words, and their seconds; with few photos they are not timed."""
     recipe = context.recipe
     few = recipe.pretrained and len(context.dataset.indices("train")) < LEAST_TIMED
     if few and recipe.tables:

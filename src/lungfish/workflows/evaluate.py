@@ -1,4 +1,4 @@
-"""How good every artifact of a bundle is on labelled photos."""
+"""Measure every artifact of a bundle on labelled photos."""
 
 from __future__ import annotations
 
@@ -33,20 +33,19 @@ class Evaluation:
     """The figures of a bundle on labelled photos.
 
     Args:
-        artifacts: one for each artifact that can run here.
-        default: file name of the artifact that the confusion matrix, the classes and the gates are about.
-        split: which photos: `train`, `val`, `test`, or `all`.
-        labels: class names in the bundle's order.
-        absent: those of them without photos here. Answers of them are wrong; macro-F1 is over the others.
+        artifacts: Figures of each artifact that can run here.
+        default: File name of the default artifact; confusion matrix, classes and gates refer to it.
+        split: Split of the photos: `train`, `val`, `test`, or `all`.
+        labels: Class names in the bundle's order.
+        absent: Classes without photos here. Answers with them are wrong; macro-F1 averages the other classes.
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
-        per_class: in the order of `labels`.
-        skipped: photos that could not be read.
-        seen_in_training: Number of the photos that the bundle was trained on, by content; figures on them are too
-            optimistic.
-        warnings: what a person should know.
-        baseline: the figures of the baseline's default artifact, on photos of the classes that both bundles know.
-        what_changed: the default artifacts of both, photo by photo, on the photos that neither was trained on.
-        failed: the gates that were missed, in words; empty if all is well.
+        per_class: Figures of each class, in the order of `labels`.
+        skipped: Photos that could not be read.
+        seen_in_training: Number of photos that the bundle was trained on, by content; figures on them read high.
+        warnings: Messages for the user.
+        baseline: Figures of the baseline's default artifact, on photos of the classes that both bundles know.
+        what_changed: Comparison of both default artifacts photo by photo, on photos that neither was trained on.
+        failed: Missed gates, in words; empty if all passed.
     """
 
     artifacts: tuple[ArtifactMetrics, ...]
@@ -99,19 +98,18 @@ def evaluate(
 
     Args:
         bundle: The bundle, or its folder.
-        photos: as `lungfish.train` takes them; one class of the bundle is enough, and each must be the bundle's.
+        photos: Photos, as for `lungfish.train`; a single class is enough, and every class must be the bundle's.
         split: `train`, `val`, `test` or `all`; by default `test` if the photos come with splits, else `all`. Photos
-            without splits have the sides on which the bundle's `photos.csv` has the same content.
-        gates: what must be reached; see `Evaluation.failed`.
-        progress: told of the steps.
-        follow_links: also follow links that lead outside the folder of the photos.
+            without splits get those of the same content in the bundle's `photos.csv`.
+        gates: Required figures; see `Evaluation.failed`.
+        progress: Receives progress events.
+        follow_links: Whether to follow links that lead outside the photos' folder.
 
     Raises:
-        UsageError: no such bundle, a split that the photos do not have, or a gate that nothing can be judged by.
-        BundleError: the bundle is not what its manifest says, or lacks a file that it lists.
-        PhotosError: a class that the bundle does not know, no photo that can be read, or none that the baseline can be
-            measured on.
-        MachineError: photos that cannot be fetched, or a package that is missing.
+        UsageError: The bundle does not exist, the photos do not have the split, or a gate has no photos to judge by.
+        BundleError: The bundle differs from its manifest, or lacks a file that it lists.
+        PhotosError: The bundle does not know a class, no photo can be read, or none suits the baseline.
+        MachineError: The photos cannot be fetched, or a package is missing.
 
     Examples:
         >>> import lungfish as lf
@@ -150,7 +148,7 @@ def evaluate(
 
 
 def _evaluation(own: OwnMetrics, runnable: Sequence[str], labelled: PhotoSet, split: str) -> Evaluation:
-    """The figures of a bundle alone."""
+    """Return the figures of a bundle alone."""
     bundle, answers, labels = own.bundle, own.answers, own.bundle.labels
     confusion = confusion_matrix(answers.probabilities[bundle.manifest.default], answers.truth)
     absent = tuple(label for label, n in zip(labels, confusion.sum(axis=1), strict=True) if n == 0)
@@ -191,6 +189,6 @@ def _seen_warning(seen: int, total: int) -> Iterator[str]:
 
 
 def _unlisted_warning(own: OwnMetrics) -> Iterator[str]:
-    """Warn of a bundle that was trained on photos and no longer lists them, as a slim copy."""
+    """Warn about a bundle that was trained on photos but does not list them, such as a slim copy."""
     if own.bundle.manifest.data.counts.get("train") and not own.known.splits:
         yield "the bundle does not list the photos that it was trained on; figures on any of them are too optimistic"

@@ -1,4 +1,4 @@
-"""Where on a photo the network finds a class: Grad-CAM of a bundle, as a picture."""
+"""Draw where on a photo the network finds a class, with Grad-CAM."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from lungfish.runtime.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was explained, and where the picture is.
+    """The explained answer, and where the picture is.
 
     Args:
-        file: the photo, as it was given.
-        label: the answer of the default artifact.
-        probability: of `label`, 0 to 1.
-        explained: the class that the picture marks.
-        picture: the PNG file.
+        file: The photo, as given.
+        label: The default artifact's answer.
+        probability: Probability of `label`, 0 to 1.
+        explained: The class that the picture marks.
+        picture: The PNG file.
     """
 
     file: str
@@ -47,24 +47,24 @@ def explain(
 ) -> Explanation:
     """Draw where the network of a bundle finds a class on a photo.
 
-    The answer is that of the default artifact; the marks are of the float network that the artifacts were made from.
+    The answer comes from the default artifact; the marks come from the float network behind the artifacts.
 
     Args:
-        bundle: A bundle, or its folder; it must hold its `weights.safetensors`.
+        bundle: A bundle or its folder; it must contain `weights.safetensors`.
         image: Path of the photo.
         out: A .png file; `NAME.explained.png` in the current folder if None.
-        label: The class to mark; the answer if None.
+        label: Class to mark; the answer if None.
 
     Returns:
-        The answer, the class that is marked, and the path of the picture.
+        The answer, the marked class, and the path of the picture.
 
     Raises:
-        UsageError: no such bundle or class, or a file that must not be written.
-        BundleError: not a sound bundle.
-        UnreadablePhotoError: the photo cannot be read.
-        WeightsError: the bundle does not hold its weights.
+        UsageError: The bundle or class does not exist, or the file must not be written.
+        BundleError: The bundle is damaged.
+        UnreadablePhotoError: The photo cannot be read.
+        WeightsError: The bundle does not contain its weights.
         MissingExtraError: torch or captum is not installed.
-        StorageError: the picture cannot be written.
+        StorageError: The picture cannot be written.
 
     Example:
         >>> import lungfish as lf
@@ -100,7 +100,7 @@ def explain(
 
 
 def _check_packages() -> None:
-    """Both at once: nobody wants to hear of the second after having installed the first."""
+    """Check both packages at once, to report both at once."""
     try:
         import captum.attr  # noqa: F401  it imports torch
     except ModuleNotFoundError as error:
@@ -108,7 +108,7 @@ def _check_packages() -> None:
 
 
 def _check_picture(path: Path, image: Path) -> Path:
-    """`path`, if a PNG may be written there."""
+    """Return `path` if a PNG may be written there."""
     shown = printable(str(path))
     if path.suffix != ".png":
         raise OutputError(f"--out {shown} does not end in .png", "For example --out picture.png.")

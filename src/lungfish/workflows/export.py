@@ -1,4 +1,4 @@
-"""A network of one's own training loop, to a proven bundle."""
+"""Export a network from your own training loop as a proven bundle."""
 
 from __future__ import annotations
 
@@ -29,40 +29,39 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
 ) -> BundleResult:
     """Make a proven bundle of a network that you trained yourself: `model.onnx`, INT8, report, model card.
 
-    The artifacts compute the softmax of the network's logits, without a temperature. They are held against the network
+    The artifacts compute the softmax of the network's logits, without a temperature. They are compared with the network
     on pixels, and measured on `photos`. The network itself is not changed: not its mode, device, dtype or gradients.
 
-    Which photos it was trained on is not known, so whether some of `photos` are among them is not checked; report and
-    model card say so. Give photos that it was not trained on.
+    The photos that it was trained on are unknown, so Lungfish cannot check whether `photos` include some of them;
+    report and model card say so. Use photos that it was not trained on.
 
     Args:
-        network: A network of `lungfish.build`, trained; its classifier is a `torch.nn.Linear`.
+        network: A trained network from `lungfish.build`, whose classifier is a `torch.nn.Linear`.
         labels: Class names in the order of the logits.
-        out: Folder for the bundle; beside the photos, and not there yet.
-        photos: Labelled photos of each class, as `lungfish.train` takes them. If they come as `val` and `test`, INT8
-            and the threshold for "none of these" are chosen on `val` and figures are reported on `test`; else one half
-            of each class serves for either. INT8 is calibrated on photos given as `train`, if there are any, else on
-            the first half.
+        out: Folder for the bundle, which must not exist and must not be among the photos.
+        photos: Labelled photos of each class, as for `lungfish.train`. If they are split into `val` and `test`, INT8
+            and the threshold for "none of these" are chosen on `val`, and figures are reported on `test`; otherwise one
+            half of each class serves for each. INT8 is calibrated on photos given as `train`, if any, else on the first
+            half.
         preprocessing: How photos were resized and normalized in training; `network.preprocessing` if None, or what the
             `weights` expect.
         weights: Name of the weights that training started from, `efficientnet_lite0.in1k`: their license goes into the
-            bundle. `random` if there were none. `network.weights` if None; if that is not known either, the bundle says
-            that nobody named them.
-        force: Whether to replace the bundle there once the new one is complete.
-        follow_links: Whether to follow links that lead outside the folder of the photos.
+            bundle. `random` if there were none. `network.weights` if None; if that is unknown too, the bundle states
+            that they were not named.
+        force: Whether to replace an existing bundle once the new one is complete.
+        follow_links: Whether to follow links that lead outside the photos' folder.
         progress: Whether to show progress on stderr.
 
     Returns:
         The figures and the bundle.
 
     Raises:
-        UsageError: labels that do not fit the network, a preprocessing that is not known, or a place that must not be
-            written to.
-        PhotosError: the classes of the photos are not those of `labels`, or a class has too few.
-        WeightsError: the network is not what its architecture says or holds values that are not finite; or the weights
+        UsageError: The labels do not fit the network, the preprocessing is unknown, or the output must not be written.
+        PhotosError: The classes of the photos are not those of `labels`, or a class has too few photos.
+        WeightsError: The network does not match its architecture or contains values that are not finite; or the weights
             are not on this machine.
-        ParityError: the exported file computes something else than the network.
-        MachineError: packages or disk are in the way.
+        ParityError: The exported file computes something else than the network.
+        MachineError: Packages or disk prevent the export.
 
     Examples:
         >>> import lungfish as lf

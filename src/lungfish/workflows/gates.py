@@ -1,4 +1,4 @@
-"""What `lungfish evaluate` can ask of a bundle; a gate that is missed ends the command with exit code 1."""
+"""Check the requirements of `lungfish evaluate`. A missed gate ends the command with exit code 1."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ class Gates:
     """What the default artifact must reach.
 
     Args:
-        min_top1: lowest top-1 that passes, 0 to 1.
-        baseline: a bundle whose default artifact must not do better on the same photos.
-        no_class_worse: no class may be worse than with the baseline; see `lungfish.evaluation.class_gate`.
+        min_top1: Lowest top-1 that passes, 0 to 1.
+        baseline: Bundle whose default artifact must not do better on the same photos.
+        no_class_worse: Whether every class must do at least as well as with the baseline; see
+            `lungfish.evaluation.class_gate`.
     """
 
     min_top1: float | None = None
@@ -35,12 +36,12 @@ class Gates:
 
 
 def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iterator[str]:
-    """The gates that are missed, in words.
+    """Yield the missed gates, in words.
 
     Args:
-        gates: what is asked for.
-        mine: figures of the default artifact on all photos.
-        baseline: what it is compared with.
+        gates: The gates.
+        mine: Figures of the default artifact on all photos.
+        baseline: Comparison with the baseline, or None.
 
     Raises:
         UsageError: `no_class_worse` has no photo to judge by.
@@ -63,7 +64,7 @@ def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iter
 
 
 def gate_warnings(gates: Gates, baseline: Baseline | None) -> Iterator[str]:
-    """Which classes pass because nothing could be seen of them."""
+    """Yield which classes pass only because they have too few photos."""
     unjudged = unjudged_classes(baseline.changed) if gates.no_class_worse and baseline else ()
     if unjudged:
         named = ", ".join(f"{printable(row.label)} ({row.pairs.n})" for row in unjudged)

@@ -1,4 +1,4 @@
-"""Labelled photos that bundles are measured on: listed, their class names checked, a split chosen."""
+"""Open labelled photos for measuring bundles: list them, check their class names, and choose a split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_NAMED = 20  # classes
 
 
 def open_labelled(photos: str | Path, follow_links: bool) -> PhotoSet:
-    """List photos as `open_photos` does; those of a single class will do: a classifier can be measured on them."""
+    """List photos as `open_photos` does, but accept a single class: a classifier can be measured on it."""
     try:
         return open_photos(photos, follow_links=follow_links)
     except OneClassError as error:
@@ -27,10 +27,10 @@ def open_labelled(photos: str | Path, follow_links: bool) -> PhotoSet:
 
 
 def check_class_names(labels: Sequence[str], *bundles: Bundle) -> None:
-    """Make sure that one of the bundles at least knows each class.
+    """Check that at least one of the bundles knows each class.
 
     Raises:
-        PhotosError: none of them knows a class, which may be misspelled.
+        PhotosError: None of them knows a class, which may be misspelled.
     """
     known: set[str] = set().union(*(bundle.labels for bundle in bundles))
     unknown = sorted(set(labels) - known)
@@ -50,16 +50,16 @@ def check_class_names(labels: Sequence[str], *bundles: Bundle) -> None:
 def choose_split(
     photos: PhotoSet, known: KnownPhotos, split: str | None, progress: Progress
 ) -> tuple[str, Sequence[Photo]]:
-    """The photos of a split, and its name.
+    """Return the name of a split and its photos.
 
     Args:
-        photos: all that are listed.
-        known: the photos of a bundle; photos without splits have its splits, by content.
+        photos: All listed photos.
+        known: Photos of a bundle; photos without splits get its splits, by content.
         split: `train`, `val`, `test` or `all`; by default `test` if the photos come with splits, else `all`.
-        progress: told of the search by content.
+        progress: Receives progress events of the search by content.
 
     Raises:
-        UsageError: the photos have no such split.
+        UsageError: The photos have no such split.
     """
     wanted = choose(split, (*SPLITS, ALL), "split") if split else "test" if photos.given_split else ALL
     if wanted == ALL:

@@ -1,4 +1,4 @@
-"""A bundle, by its folder; or a published set of weights as one."""
+"""Open a bundle by its folder, or published weights as a bundle."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from lungfish.runtime.bundle import Bundle
 
 
 def load(model: str | Path, progress: Progress | None = None) -> Bundle:
-    """Open a bundle, or a published set of weights, which is exported once to a bundle in the cache.
+    """Open a bundle, or published weights, which are exported once to a bundle in the cache.
 
-    A bundle may come from anyone: every listed file that is there is checked first. It needs the base install; a set of
-    weights needs the training install the first time.
+    A bundle may come from anyone: every listed file that exists is checked first. Bundles need the base install;
+    weights need the training install the first time.
 
     Args:
-        model: Folder of a bundle, or the name of a set of weights: `efficientnet_lite0.in1k`.
-        progress: Told of the fetch and export that the first use of a set of weights needs; silent if None.
+        model: Folder of a bundle, or a name of weights: `efficientnet_lite0.in1k`.
+        progress: Receives the progress of fetching and exporting weights at their first use; silent if None.
 
     Raises:
-        UsageError: neither a folder nor a set of weights.
-        BundleError: not a sound bundle: no `bundle.json`, one that is not valid, a newer schema, a default artifact
-            that is missing, or a file that is altered, truncated, a link or outside the folder.
-        LicenseError: the license of the weights was not accepted.
-        MachineError: the weights cannot be fetched or exported, or this is the base install.
+        UsageError: It is neither a folder nor a name of weights.
+        BundleError: The bundle is damaged: `bundle.json` is missing or invalid, or of a newer schema; the default
+            artifact is missing; or a file is altered, truncated, a link or outside the folder.
+        LicenseError: The license of the weights was not accepted.
+        MachineError: The weights cannot be fetched or exported, or this is the base install.
 
     Examples:
         >>> import lungfish as lf
@@ -38,7 +38,7 @@ def load(model: str | Path, progress: Progress | None = None) -> Bundle:
         >>> lf.load("efficientnet_lite0.in1k").predict("cat.jpg")[0].label
         'tabby'
     """
-    if os.path.exists(model):  # noqa: PTH110  unlike Path's, it never raises
+    if os.path.exists(model):  # noqa: PTH110  never raises, unlike Path's
         return open_bundle(model)
     try:
         from lungfish.workflows.published_bundle import published_bundle

@@ -1,4 +1,4 @@
-"""The networks that Lungfish knows: what they cost, and what was published of them."""
+"""List the networks that Lungfish knows, with their costs and published figures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ModelRow:
     """One network.
 
     Args:
-        name: as every command takes it.
-        params: counted, not printed.
-        macs: counted at its own resolution.
-        resolution_px: side of the square input.
-        published: the line of the paper or of the authors' code, if there is one.
+        name: Name, as every command accepts it.
+        params: Counted parameters, not the published number.
+        macs: Multiply-adds, counted at the network's own resolution.
+        resolution_px: Side of the square input.
+        published: Figures from the paper or the authors' code, if any.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ModelRow:
 
 
 def models() -> tuple[ModelRow, ...]:
-    """Every named network and every published variant, in the papers' order."""
+    """Return every named network and every published variant, in the papers' order."""
     rows = []
     for arch in dict.fromkeys((*published_archs(), *NAMED.values())):
         found = cost(arch)

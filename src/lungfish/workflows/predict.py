@@ -1,4 +1,4 @@
-"""Labels for pictures: files, folders of files, bytes."""
+"""Classify pictures: files, folders of files, bytes."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def predict(
     """Classify pictures with a bundle.
 
     Args:
-        model: a bundle, its folder, or the name of a set of weights: `efficientnet_lite0.in1k`.
-        images: one picture or several, as `Bundle.predict` takes them: paths of files, the bytes of files, Pillow
-            images, or arrays; and paths of folders: their pictures, deeper ones too, in the order of their names; those
-            are the files that training would take, by suffix or without any.
-        artifact: a file name of the bundle; its default artifact if `None`.
-        top: how many classes to list in each row.
-        follow_links: also follow links that lead outside a folder.
+        model: A bundle, its folder, or a name of weights: `efficientnet_lite0.in1k`.
+        images: One picture or several, as for `Bundle.predict`: paths of files, bytes of files, Pillow images, or
+            arrays; or paths of folders. Of a folder, all files that training would use, by suffix or without any, are
+            classified, recursively and in the order of their names.
+        artifact: File name of an artifact; the default one if `None`.
+        top: Number of classes to list in each row.
+        follow_links: Whether to follow links that lead outside a folder.
 
     Returns:
-        One row for each picture, in order; one that cannot be read has `error`, and so has a folder without pictures.
+        One row for each picture, in order. Unreadable pictures and folders without pictures have an `error`.
 
     Raises:
-        UsageError: no such bundle, set of weights or artifact.
-        BundleError: the bundle is not what its manifest says.
+        UsageError: The bundle, the weights or the artifact do not exist.
+        BundleError: The bundle differs from its manifest.
 
     Examples:
         >>> import lungfish as lf
@@ -59,10 +59,10 @@ def predict_each(
     *,
     follow_links: bool = False,
 ) -> Iterator[Prediction]:
-    """As `predict`, one row at a time, in memory that does not grow with the number of pictures.
+    """Yield the rows of `predict` one at a time, in memory that does not grow with the number of pictures.
 
     Args:
-        progress: told of the fetch and export that the first use of a set of weights needs; silent if None.
+        progress: Receives the progress of fetching and exporting weights at their first use; silent if None.
     """
     pictures = _pictures(images, follow_links)
     bundle = model if isinstance(model, Bundle) else load(model, progress)
@@ -71,15 +71,15 @@ def predict_each(
 
 def _pictures(images: Picture | Iterable[Picture], follow_links: bool) -> Iterator[Picture | Prediction]:
     for image in as_items(images):
-        if isinstance(image, str | Path) and os.path.isdir(image):  # noqa: PTH112  unlike Path's, it never raises
+        if isinstance(image, str | Path) and os.path.isdir(image):  # noqa: PTH112  never raises, unlike Path's
             yield from _pictures_in(Path(image), follow_links)
         else:
             yield image
 
 
 def _pictures_in(folder: Path, follow_links: bool) -> Iterator[Path | Prediction]:
-    """What training would take as a photo; the rows of links that are not followed, or of a folder without photos."""
-    from lungfish.data.sources.tree import LINK_OUT, read_tree, why_not_photo  # a single photo need not wait for it
+    """Yield the pictures of a folder that training would use, and error rows for skipped links or an empty folder."""
+    from lungfish.data.sources.tree import LINK_OUT, read_tree, why_not_photo  # imported only for folders
 
     try:
         tree = read_tree(folder, follow_links=follow_links)

@@ -1,4 +1,4 @@
-"""A published set of weights as a bundle, exported once, so that it predicts as one's own classifiers do."""
+"""Export published weights as a bundle, once, which then predicts like any other classifier."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from lungfish.deploy.classifier import Classifier
 
 CHANGES = "batch normalization folded into the convolutions"
-PACKAGES = ("lungfish", "numpy", "pillow", "torch")  # beside those of the format
+PACKAGES = ("lungfish", "numpy", "pillow", "torch")  # in addition to those of the format
 
 
 def published_bundle(name: str, progress: Progress) -> Path:
-    """The bundle of the set called `name`, in the cache; fetched and exported the first time.
+    """Return the bundle of the weights called `name`, in the cache. Fetches and exports them the first time.
 
     Raises:
-        UnknownNameError: no such set.
-        LicenseError: its license was not accepted.
-        WeightsError: it does not tell ImageNet's classes apart.
-        MachineError: it cannot be fetched or written.
+        UnknownNameError: No weights have that name.
+        LicenseError: Their license was not accepted.
+        WeightsError: Their classes are not those of ImageNet.
+        MachineError: They cannot be fetched or written.
     """
     record = fetch_converted(resolve(name), FetchOptions(progress=progress))
     labels = imagenet_names()
@@ -61,7 +61,7 @@ def published_bundle(name: str, progress: Progress) -> Path:
             with staged_folder(folder, _put) as stage:
                 _write(stage, record, labels)
         except StorageError:
-            if not _is_whole(folder):  # else another process was first
+            if not _is_whole(folder):  # otherwise another process was faster
                 raise
         space.make_room(folder, 0)
     space.touch(folder)
@@ -69,14 +69,14 @@ def published_bundle(name: str, progress: Progress) -> Path:
 
 
 def _put(new: Path, folder: Path) -> None:
-    """Put a bundle in the place of one that was altered. Raises `OSError`, also where another process was first."""
+    """Replace a bundle that was altered. Raises `OSError`, also if another process was faster."""
     if not _is_whole(folder):
         clear_place(folder, folder.parent)
     put(new, folder)
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether the bundle is there, as it was written: anything in a cache may be deleted at any time."""
+    """Return whether the bundle exists unaltered: anything in a cache may be deleted at any time."""
     try:
         check_files(folder, read_manifest(folder))
     except (BundleError, StorageError):

@@ -1,4 +1,4 @@
-"""A network scaled, by factors or to a target, and written to a file."""
+"""Scale a network, by factors or to a target, and write it to a file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Scaling:
     """How to scale: by phi, by factors, or to one target.
 
     Args:
-        phi: compound coefficient.
-        width: factor of every width.
-        depth: factor of every depth.
-        resolution: side of the input in pixels.
-        macs: most multiply-adds.
-        params: most parameters.
-        memory_mb: most activations held at once in fp32, in millions of bytes.
-        by: what is varied to meet a target: `phi`, `width` or `resolution`.
+        phi: Compound coefficient.
+        width: Factor of every width.
+        depth: Factor of every depth.
+        resolution: Side of the input, in pixels.
+        macs: Maximum of multiply-adds.
+        params: Maximum of parameters.
+        memory_mb: Maximum of activations held at once in fp32, in millions of bytes.
+        by: What is varied to meet a target: `phi`, `width` or `resolution`.
     """
 
     phi: float | None = None
@@ -66,11 +66,11 @@ class Scaled:
     """A scaled network.
 
     Args:
-        arch: the network.
-        phi: the compound coefficient that was applied; 0 if none was.
-        params: its parameters.
-        macs: its multiply-adds.
-        solution: how it meets the target, if there was one.
+        arch: The network.
+        phi: Applied compound coefficient; 0 if there was none.
+        params: Number of parameters.
+        macs: Number of multiply-adds.
+        solution: How it meets the target, if there was one.
     """
 
     arch: Arch
@@ -95,18 +95,18 @@ class Scaled:
 
 
 def scale(name: str, scaling: Scaling, out: Path | None = None) -> Scaled:
-    """Scale the network that `name` stands for.
+    """Scale a network.
 
     Args:
-        name: an architecture's name, or the path of its JSON file.
-        scaling: how.
-        out: a .json file to write the architecture to; every command takes it for a name.
+        name: Architecture name, or the path of its JSON file.
+        scaling: How to scale.
+        out: A .json file for the architecture, which every command accepts as a name.
 
     Raises:
-        UsageError: the name stands for no network, more than one target, one that `by` does not change, or a file that
-            must not be written.
-        ArchitectureError: no network results, or none meets the target.
-        StorageError: the file cannot be written.
+        UsageError: The name is not a network, there is more than one target, `by` does not affect the target, or the
+            file must not be written.
+        ArchitectureError: The result is not a valid network, or no network meets the target.
+        StorageError: The file cannot be written.
     """
     file = _check_arch_file(out) if out else None
     scaled = _scaled(parse_arch(name), scaling)
@@ -131,7 +131,7 @@ def _scaled(arch: Arch, scaling: Scaling) -> Scaled:
 
 
 def _check_arch_file(path: Path) -> Path:
-    """`path`, if it ends in .json, and nothing or another architecture is there."""
+    """Return `path` if it ends in .json and does not exist, or contains another architecture."""
     shown = printable(str(path))
     if path.suffix != ".json":
         raise OutputError(

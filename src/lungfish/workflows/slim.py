@@ -1,4 +1,4 @@
-"""The small copy of a bundle that a device needs."""
+"""Make the small copy of a bundle that a device needs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SlimBundle:
     """A slim copy.
 
     Args:
-        bundle: Its folder.
+        bundle: Folder of the copy.
         files: Names of its files.
-        bytes: Size of all of them together.
+        bytes: Total size of its files.
     """
 
     bundle: str
@@ -39,20 +39,20 @@ def slim(
     artifact: str | None = None,
     progress: Progress | None = None,
 ) -> SlimBundle:
-    """Copy what a device needs of a bundle: `bundle.json`, one model, its class names and its license.
+    """Copy the parts of a bundle that a device needs: `bundle.json`, one model, its class names and its license.
 
-    The copy is a bundle: it predicts, and can be evaluated. It holds no photo, and no photo's name.
+    The copy is a bundle that predicts and can be evaluated. It contains no photo, and no photo's name.
 
     Args:
-        bundle: Folder of the bundle; it stays as it is.
+        bundle: Folder of the bundle, which is not changed.
         out: Folder to create; by default `NAME-slim` in the current folder, or `NAME-slim-2`, `-3`, ...
         artifact: File name of the model to copy; the default artifact if None.
-        progress: Receives what is said on the way; silent if None.
+        progress: Receives messages; silent if None.
 
     Raises:
-        UsageError: There is no such bundle or artifact, or `out` exists or is equal to, inside or around the bundle.
-        BundleError: The bundle is not what its manifest says.
-        StorageError: Something cannot be read or written.
+        UsageError: The bundle or artifact does not exist, or `out` exists or is equal to, inside or around the bundle.
+        BundleError: The bundle differs from its manifest.
+        StorageError: A file cannot be read or written.
 
     Example:
         >>> import lungfish as lf

@@ -1,4 +1,4 @@
-"""Photos in, proven bundle out: the main job."""
+"""Train a proven bundle from labelled photos: the main job."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     on_event: Listener | None = None,
     stop: StopToken | None = None,
 ) -> TrainResult:
-    """Make a proven bundle from labelled photos. The other arguments are those of `lungfish.job.spec.Job`.
+    """Train a proven bundle from labelled photos. The other arguments are those of `lungfish.job.spec.Job`.
 
     Args:
         recipe: Name of a built-in recipe, a TOML file, or a `lungfish.Recipe`.
-        progress: Show progress on stderr: bars on a terminal, plain lines elsewhere.
+        progress: Whether to show progress on stderr: bars on a terminal, plain lines elsewhere.
         on_event: Called with every event, see `lungfish.core.events`, in the thread of the job. If it raises, the job
-            stops as by `stop`, and the error is raised here.
-        stop: Stops the job when its `stop` is called, in whatever thread.
+            stops as with `stop`, and the error is raised here.
+        stop: Stops the job when its `stop` is called, in any thread.
 
     Raises:
-        UsageError: a name or option that is wrong, or a place that must not be written to.
-        PhotosError: the photos cannot be used as they are.
-        ParityError: the exported file computes something else than the network.
-        MachineError: weights, packages or disk are in the way.
-        StoppedError: `stop` asked for it; the same call resumes the job.
+        UsageError: A name or option is invalid, or the output must not be written.
+        PhotosError: The photos cannot be used as they are.
+        ParityError: The exported file computes something else than the network.
+        MachineError: Weights, packages or disk prevent the job.
+        StoppedError: `stop` was called; the same call resumes the job.
 
     Examples:
         >>> import lungfish as lf
@@ -87,9 +87,9 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
 
 
 class _Caller:
-    """Gives events to the caller until that fails: then the job stops between two steps, as if it was asked to.
+    """Passes events to the caller until one fails, then stops the job between two steps.
 
-    Raised in the middle of the job, the error could be taken for one of the job's own, and handled.
+    An error raised in the middle of the job could be mistaken for one of the job's own, and handled there.
     """
 
     def __init__(self, on_event: Listener | None, stop: StopToken) -> None:
@@ -101,6 +101,6 @@ class _Caller:
             return
         try:
             self._on_event(event)
-        except Exception as error:  # noqa: BLE001  whatever it is, `train` raises it
+        except Exception as error:  # noqa: BLE001  `train` raises it
             self.error = error
             self._stop.stop()

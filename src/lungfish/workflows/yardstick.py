@@ -1,4 +1,4 @@
-"""Torchvision's classifiers, to measure our networks by: counted on the module, timed through the same runtime."""
+"""Use torchvision's classifiers as yardsticks: counted on the module, timed through our runtime."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lungfish.runtime.engines.engine import Engine
 
-AUXILIARY_HEADS = ("googlenet", "inception_v3")  # have heads that only training uses
+AUXILIARY_HEADS = ("googlenet", "inception_v3")  # these have heads for training only
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Yardstick:
 
     Args:
         name: `torchvision:NAME`.
-        resolution_px: what its newest weights are evaluated at.
-        params: parameters.
-        macs: multiply-adds, as torch counts them on the module.
+        resolution_px: Resolution at which its newest weights are evaluated.
+        params: Number of parameters.
+        macs: Multiply-adds, as torch counts them on the module.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Yardstick:
 
 
 def open_yardstick(name: str) -> Yardstick:
-    """Count `torchvision:NAME`, without computing anything.
+    """Count `torchvision:NAME` without computing anything.
 
     Raises:
         MissingExtraError: torch or torchvision is not installed.
-        UnknownNameError: torchvision has no such classifier; the hint holds close matches.
+        UnknownNameError: torchvision has no such classifier; the hint lists close matches.
     """
     with _compare_extra():
         import torch
@@ -55,14 +55,16 @@ def open_yardstick(name: str) -> Yardstick:
         module = _module(name).eval()
         module(torch.empty((1, 3, side, side)))
     params = sum(tensor.numel() for tensor in module.parameters())
-    return Yardstick(name, side, params, counter.get_total_flops() // 2)  # torch counts two for a multiply-add
+    return Yardstick(name, side, params, counter.get_total_flops() // 2)  # torch counts a multiply-add as two
 
 
 def yardstick_engine(yardstick: Yardstick, threads: int | None) -> Engine:
-    """Open a yardstick as our own networks are opened: torch writes it as ONNX, with operators that no bundle may have.
+    """Open a yardstick in the engine that runs our networks.
+
+    torch exports it to ONNX, with operators that a bundle may not contain.
 
     Args:
-        yardstick: What to open.
+        yardstick: Classifier to open.
         threads: Threads that compute one run; as many as physical cores if None.
 
     Raises:
@@ -71,7 +73,7 @@ def yardstick_engine(yardstick: Yardstick, threads: int | None) -> Engine:
     from lungfish.runtime.engines.onnx.engine import OnnxEngine
 
     with _compare_extra():
-        import onnxscript  # noqa: F401  torch.onnx needs it, and says so less clearly
+        import onnxscript  # noqa: F401  torch.onnx reports it less clearly
         import torch
 
     image = torch.zeros((2, yardstick.resolution_px, yardstick.resolution_px, 3), dtype=torch.uint8)
@@ -107,7 +109,7 @@ def _module(name: str) -> nn.Module:
 
 
 def _from_pixels(classifier: nn.Module) -> nn.Module:
-    """`classifier` behind what our own graphs begin with, and before what they end with."""
+    """Wrap `classifier` between the first and last layers of our own graphs."""
     from torch import nn
 
     class FromPixels(nn.Module):

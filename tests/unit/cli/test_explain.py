@@ -84,7 +84,7 @@ def test_a_slim_bundle(lungfish: Run, trained: Any, photo: Path, here: Path) -> 
     (here / "slim" / "weights.safetensors").unlink()
     said = refused(lungfish, here, here / "slim", photo, code=3)
     assert "holds no weights.safetensors" in said
-    assert "Give the whole bundle." in said
+    assert "Use the full bundle." in said
 
 
 def test_no_bundle(lungfish: Run, photo: Path, here: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_network_that_is_not_what_its_architecture_says(export: Callable[..., 
     del network.stem.extra
     with torch.no_grad():
         network.classifier.bias[0] = torch.nan
-    with pytest.raises(WeightsError, match=r"classifier\.bias holds NaN or infinity"):
+    with pytest.raises(WeightsError, match=r"classifier\.bias contains NaN or infinity"):
         export()
 
 

@@ -60,7 +60,7 @@ def test_a_row_and_its_defaults() -> None:
     ("key", "value", "allowed"),
     [
         ("licence", '"MIT"', "no such key, only name, arch"),
-        ("paper", None, "it must be given"),
+        ("paper", None, "required"),
         ("source", '""', "a text"),
         ("source", "3", "a text"),
         ("crop_fraction", '"0.875"', "a number"),
@@ -96,7 +96,11 @@ def test_a_wrong_row_is_refused(key: str, value: str | None, allowed: str) -> No
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("[[weights]", "x.toml: "), ("[defaults]\n", "x.toml holds defaults"), ("[[weight]]\n", "x.toml holds weight")],
+    [
+        ("[[weights]", "x.toml: "),
+        ("[defaults]\n", "x.toml contains defaults"),
+        ("[[weight]]\n", "x.toml contains weight"),
+    ],
 )
 def test_a_wrong_file_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):

@@ -45,9 +45,9 @@ def test_an_unknown_license_says_where_it_was_looked_for_and_what_to_do() -> Non
     with pytest.raises(LicenseError) as caught:
         check_license(UNKNOWN, None)
     message, hint = caught.value.message, caught.value.hint
-    assert "nobody says under which license the weights mobilenet_v2.tv_in1k are" in message
+    assert "no license is stated for the weights mobilenet_v2.tv_in1k" in message
     assert UNKNOWN.license_source in message
-    assert "The code they came with: BSD-3-Clause." in message
+    assert "The code they came with is under BSD-3-Clause." in message
     assert UNKNOWN.training_data in message
     assert UNKNOWN.url in hint
     assert hint.endswith("lungfish weights fetch mobilenet_v2.tv_in1k --accept-license NOASSERTION")
@@ -72,11 +72,11 @@ def test_what_is_accepted_is_returned_to_be_recorded(accepted: str) -> None:
 def test_without_a_page_there_is_nothing_to_read() -> None:
     with pytest.raises(LicenseError) as caught:
         check_license(replace(UNKNOWN, url=""), None)
-    assert caught.value.hint.startswith("Decide whether your use is allowed. If it is: lungfish weights fetch ")
+    assert caught.value.hint.startswith("Decide whether you may use them. If so, run: lungfish weights fetch ")
 
 
 def test_accepting_another_license_does_not_help() -> None:
-    with pytest.raises(LicenseError, match="You accepted MIT, which is another"):
+    with pytest.raises(LicenseError, match="You accepted MIT, a different license"):
         check_license(NONCOMMERCIAL, "MIT")
 
 

@@ -1,4 +1,4 @@
-"""`lungfish weights`: its list of subcommands, one file for each."""
+"""Define `lungfish weights` and its subcommands, one per file."""
 
 from __future__ import annotations
 

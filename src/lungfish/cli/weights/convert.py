@@ -1,4 +1,4 @@
-"""`lungfish weights convert`"""
+"""Define the command `lungfish weights convert`."""
 
 from __future__ import annotations
 

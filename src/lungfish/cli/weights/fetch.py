@@ -1,4 +1,4 @@
-"""`lungfish weights fetch`"""
+"""Define the command `lungfish weights fetch`."""
 
 from __future__ import annotations
 

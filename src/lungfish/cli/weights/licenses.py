@@ -1,4 +1,4 @@
-"""`lungfish weights licenses`"""
+"""Define the command `lungfish weights licenses`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lungfish weights list`"""
+"""Define the command `lungfish weights list`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lungfish weights prune`"""
+"""Define the command `lungfish weights prune`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of sets of weights, as a table for a terminal of 100 columns; wider with what services say."""
+"""Format rows of weights as a table for a terminal of 100 columns, or wider for results from online services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ lungfish weights fetch git+https://github.com/OWNER/REPO@COMMIT#PATH with the co
 
 
 def row_table(rows: Sequence[WeightsRow]) -> str:
-    """The table, with a legend. Names are never cut, so that they can be copied; sources are, but for services'."""
+    """Return the table with a legend. Names are never cut, so that they can be copied; sources may be."""
     from lungfish.core.columns import table
     from lungfish.core.names import printable
 

@@ -1,4 +1,4 @@
-"""`lungfish weights search`"""
+"""Define the command `lungfish weights search`."""
 
 from __future__ import annotations
 

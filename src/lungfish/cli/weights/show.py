@@ -1,4 +1,4 @@
-"""`lungfish weights show`"""
+"""Define the command `lungfish weights show`."""
 
 from __future__ import annotations
 

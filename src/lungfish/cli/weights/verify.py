@@ -1,4 +1,4 @@
-"""`lungfish weights verify`"""
+"""Define the command `lungfish weights verify`."""
 
 from __future__ import annotations
 

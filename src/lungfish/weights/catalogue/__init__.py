@@ -1,8 +1,8 @@
-"""The sets of weights that Lungfish knows: one TOML file for each converter, beside this one.
+"""Read the catalogue of known weights: one TOML file for each converter, in this folder.
 
-A name is NETWORK[_WIDTH].TAG. NETWORK is one of ours; WIDTH is in hundredths, left out at 1 (`mobilenet_v2_140`). TAG
-says whose port it is (`tf`: timm's of TensorFlow's, `tv`: torchvision, `keras`, `slim` and `tpu`: the authors; none of
-these: timm or PyPI), then how it was trained, the resolution where there is a set for each (`r160`), and on what.
+A name is NETWORK[_WIDTH].TAG. NETWORK is one of ours; WIDTH is in hundredths and omitted at 1 (`mobilenet_v2_140`). TAG
+gives the publisher (`tf`: timm's port from TensorFlow; `tv`: torchvision; `keras`, `slim` and `tpu`: the authors; none:
+timm or PyPI), then the training recipe, the resolution where weights exist for several (`r160`), and the training data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lungfish.weights.entry import WeightsEntry
 
 @cache
 def catalogue() -> Mapping[str, WeightsEntry]:
-    """Every entry by name, in the order of the files. Raises `ValueError` for a wrong file or a name given twice."""
+    """Return every entry by name, in file order. Raises `ValueError` for an invalid file or a duplicate name."""
     entries: dict[str, WeightsEntry] = {}
     for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
@@ -31,5 +31,5 @@ def catalogue() -> Mapping[str, WeightsEntry]:
 
 
 def find_entry(name: str) -> WeightsEntry:
-    """The entry called `name`. Raises `UnknownNameError` with close matches."""
+    """Return the entry called `name`. Raises `UnknownNameError` with close matches."""
     return catalogue()[choose(name, catalogue(), "set of weights")]

@@ -1,4 +1,4 @@
-"""The catalogue's files: read strictly, so that a wrong row never ships."""
+"""Read the catalogue's files strictly, to keep invalid rows from shipping."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SHA256 = re.compile(r"([0-9a-f]{64})?")
 DIGEST = re.compile(r"(md5:[0-9a-f]{32}|sha256:[0-9a-f]{8,63})?")
 SPDX = re.compile(r"[A-Za-z0-9.+-]+")
 INTERPOLATIONS = ("bilinear", "bicubic")
-PIXELS = "normalization"  # a table { mean, std } of the two fields
+PIXELS = "normalization"  # a table { mean, std } that holds these two fields
 FIELDS = {field.name: field for field in fields(WeightsEntry) if field.name not in {"mean", "std"}}
 TYPES = get_type_hints(WeightsEntry)
-KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # of a field's type: what TOML gives for it, its name
+KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # field type: TOML type and description
     str: (str, "a text"),
     float: ((int, float), "a number"),
     float | None: ((int, float), "a number"),
@@ -32,37 +32,37 @@ KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # of a field's 
 
 
 def read_entries(file: str, text: str) -> Iterator[WeightsEntry]:
-    """The entries of one file: a table `defaults`, and a row `[[weights]]` for each set.
+    """Yield the entries of one file: a table `defaults`, and a row `[[weights]]` for each set.
 
     Raises:
-        ValueError: says which row and which value is wrong.
+        ValueError: A row is invalid; names the row and the value.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{file}: {error}") from None
     if not {"weights"} <= document.keys() <= {"defaults", "weights"}:
-        raise ValueError(f"{file} holds {', '.join(document)}; allowed: defaults, weights")
+        raise ValueError(f"{file} contains {', '.join(document)}; allowed: defaults, weights")
     for number, row in enumerate(document["weights"], start=1):
         where = f"{file}, {row.get('name', f'row {number}')}"
         yield read_entry(where, document.get("defaults", {}) | row)
 
 
 def read_entry(where: str, row: Mapping[str, Any]) -> WeightsEntry:
-    """One entry from its row; `where` begins the messages. Raises `ValueError`."""
+    """Return the entry of one row; `where` starts the messages. Raises `ValueError`."""
 
-    def check(holds: object, key: str, allowed: str) -> None:
-        if not holds:
+    def check(is_valid: object, key: str, allowed: str) -> None:
+        if not is_valid:
             raise ValueError(f"{where}: {key} is {row.get(key)!r}; allowed: {allowed}")
 
     row = dict(row)
     pixels = row.pop(PIXELS, {})
     for key, value in row.items():
         check(key in FIELDS, key, f"no such key, only {', '.join(FIELDS)}")
-        kind, called = KINDS[TYPES[key]]
-        check(isinstance(value, kind) and value != "", key, called)
+        kind, description = KINDS[TYPES[key]]
+        check(isinstance(value, kind) and value != "", key, description)
     for key, field in FIELDS.items():
-        check(key in row or field.default is not MISSING, key, "it must be given")
+        check(key in row or field.default is not MISSING, key, "required")
     try:
         parse_arch(row["arch"])
     except UsageError as error:

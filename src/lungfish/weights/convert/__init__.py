@@ -1,1 +1,1 @@
-"""Tensors under other libraries' names, and under ours."""
+"""Convert tensors between the names of other libraries and ours."""

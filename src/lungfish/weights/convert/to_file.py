@@ -1,4 +1,4 @@
-"""Any checkpoint to one file with our names, which says where it came from."""
+"""Convert any checkpoint to one safetensors file with our names that records its origin."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from lungfish.weights.store.store import Store
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known of weights besides their tensors.
+    """What is known about weights in addition to their tensors.
 
     Args:
-        flavour: padding and batch-norm epsilon; those of the source if None.
-        preprocessing: what the pixels go through; what is usual for the source if None.
-        license: SPDX identifier; empty if nobody told.
-        name: of the set of weights; empty if it has none.
-        location: where the file came from; empty if nobody told.
+        flavour: Padding and batch-norm epsilon; those of the source if None.
+        preprocessing: Preprocessing of the photos; the source's usual one if None.
+        license: SPDX identifier; empty if unknown.
+        name: Name of the weights; empty if they have none.
+        location: Where the file came from; empty if unknown.
     """
 
     flavour: Flavour | None = None
@@ -44,9 +44,9 @@ class Provenance:
 
     @classmethod
     def of(cls, entry: WeightsEntry) -> Provenance:
-        """What an entry says of its weights."""
+        """Return what an entry states about its weights."""
         preprocessing = entry.preprocessing(parse_arch(entry.arch).resolution_px)
-        location = "" if entry.location.startswith(FILE) else entry.location  # folders stay on this machine
+        location = "" if entry.location.startswith(FILE) else entry.location  # paths of this machine are not recorded
         return cls(entry.flavour, preprocessing, entry.license, entry.name, location)
 
 
@@ -55,15 +55,15 @@ class Converted:
     """A converted file.
 
     Args:
-        out: the file.
-        arch: name of the network.
-        source: the library that the checkpoint came from.
-        sha256_before: of the checkpoint; of its files one after another if it consists of several, index first.
-        sha256: of `out`.
-        params: parameters of the network.
-        averages: how many tensors are moving averages of the trained weights.
-        dropped: what of the checkpoint was left out.
-        license: SPDX identifier; empty if nobody told.
+        out: The file.
+        arch: Name of the network.
+        source: Library that the checkpoint came from.
+        sha256_before: SHA-256 of the checkpoint; for several files, of their concatenation, index first.
+        sha256: SHA-256 of `out`.
+        params: Number of parameters of the network.
+        averages: Number of tensors that are moving averages of the trained weights.
+        dropped: Parts of the checkpoint that were left out.
+        license: SPDX identifier; empty if unknown.
     """
 
     out: Path
@@ -81,22 +81,22 @@ class Converted:
 
 
 def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Provenance) -> Converted:
-    """Write a checkpoint of another library as safetensors with our names; `lf.build` takes the file as it is.
+    """Write a checkpoint of another library as safetensors with our names, which `lf.build` loads directly.
 
     The same checkpoint and provenance give the same bytes.
 
     Args:
-        path: the checkpoint, as `read_checkpoint` takes it.
-        arch: the network that it holds, number of classes included.
-        source: the library; found by the names of the tensors if empty.
-        out: the file to write, which is replaced if it is there.
-        provenance: what is known of the weights.
+        path: The checkpoint, in a form that `read_checkpoint` accepts.
+        arch: Its network, including the number of classes.
+        source: Its library; detected from the tensor names if empty.
+        out: File to write; replaced if it exists.
+        provenance: What is known about the weights.
 
     Raises:
-        UnknownNameError: no such source.
-        UsageError: no such file, nobody's names, or a network that the source does not have.
-        WeightsError: the file cannot be read, is of another network or holds numbers that are not finite.
-        MissingExtraError: the package that reads it is not installed.
+        UnknownNameError: The source does not exist.
+        UsageError: The file does not exist, no library uses its tensor names, or the source has no such network.
+        WeightsError: The file cannot be read, belongs to another network or contains numbers that are not finite.
+        MissingExtraError: The package that reads it is not installed.
         StorageError: `out` cannot be written.
     """
     from lungfish.nn import Network
@@ -106,7 +106,7 @@ def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Pro
     state = read_checkpoint(path, arch, source)
     source = source or detect_source(state)
     if source == OURS:
-        raise UsageError(f"{printable(str(path))} has our names already", "Use it as it is: --weights file:PATH.")
+        raise UsageError(f"{printable(str(path))} already has our names", "Use it directly: --weights file:PATH.")
     network = Network(arch, provenance.flavour or find_source(source).flavour_of(arch))
     filled = fill(network, state, source)
     before = files_digest(files_of(path))

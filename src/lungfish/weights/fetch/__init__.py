@@ -1,1 +1,1 @@
-"""Files of weights onto this machine: license first, then the file, checked."""
+"""Fetch files of weights: check the license, then find or download the file, and verify it."""

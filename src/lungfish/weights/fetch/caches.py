@@ -1,4 +1,4 @@
-"""Files that other programs have fetched before: the caches of the Hugging Face hub, torch and Keras."""
+"""Find files that other programs have already fetched, in the caches of the Hugging Face hub, torch and Keras."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TORCH, KERAS, HUB = "torch's cache", "Keras's cache", "the Hugging Face cache"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that may be that of an entry.
+    """A file that may be the one of an entry.
 
     Args:
-        file: where it is.
-        origin: whose cache that is.
-        location: the entry's, at the revision that the cache knows.
+        file: Path of the file.
+        origin: Cache that it was found in.
+        location: The entry's location, at the revision that the cache knows.
     """
 
     file: Path
@@ -30,7 +30,7 @@ class Candidate:
 
 
 def cached_elsewhere(entry: WeightsEntry) -> Iterator[Candidate]:
-    """Where other programs would have put the entry's file, if something is there."""
+    """Yield the entry's file from where other programs would have stored it, if it exists."""
     if entry.location.startswith("hf:"):
         yield from _hub_cache(entry)
         return
@@ -49,13 +49,13 @@ def _hub_cache(entry: WeightsEntry) -> Iterator[Candidate]:
         return
     name = parse_hub(entry.location)
     found = try_to_load_from_cache(name.repository, name.file, revision=name.revision or None)
-    if isinstance(found, str):  # else it is not there, or known not to exist
+    if isinstance(found, str):  # otherwise absent, or known not to exist
         commit = Path(found).parents[name.file.count("/")].name  # snapshots/COMMIT/FILE
         yield Candidate(Path(found), HUB, str(replace(name, revision=commit)))
 
 
 def _torch_folder() -> Path:
-    # as torch.hub.get_dir does, without importing torch
+    # like torch.hub.get_dir, without importing torch
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
     return expanded(home, "TORCH_HOME") / "hub" / "checkpoints"
 

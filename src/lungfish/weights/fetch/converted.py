@@ -1,4 +1,4 @@
-"""What was fetched, as a file with our own names: converted once, kept by its hash beside the original."""
+"""Convert fetched weights once to a file with our own names, stored by hash next to the original."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from lungfish.weights.store.store import Store
 
 
 def fetch_converted(entry: WeightsEntry, options: FetchOptions | None = None) -> WeightsRecord:
-    """As `fetch`, and the converted file: the same record, whichever command is the first to need the set.
+    """Fetch and convert weights. The record is the same whichever command needs them first.
 
-    A file of this machine needs no cache that can be written, and is then read as it is. One that came from elsewhere,
-    cannot be read, and was never published as such, is not kept. Raises as both.
+    A local file is read directly where the cache cannot be written. A downloaded file that cannot be read and has no
+    published hash is not kept. Raises as `fetch` and `convert_fetched`.
     """
     record = fetch(entry, options)
     try:
@@ -40,14 +40,14 @@ def fetch_converted(entry: WeightsEntry, options: FetchOptions | None = None) ->
 
 
 def convert_fetched(record: WeightsRecord) -> WeightsRecord:
-    """The record with the hash of the converted file, which is made now if need be.
+    """Return the record with the hash of the converted file, converting it if necessary.
 
-    Files that have our names already, and those that a Python package carries, are read as they are.
+    Files with our names, and those in Python packages, are read directly.
 
     Raises:
-        WeightsError: the file is of another network, or cannot be read.
-        MissingExtraError: the package that reads it is not installed.
-        StorageError: the cache cannot be written.
+        WeightsError: The file belongs to another network, or cannot be read.
+        MissingExtraError: The package that reads it is not installed.
+        StorageError: The cache cannot be written.
     """
     entry, store = record.entry, Store()
     if entry.converter == OURS or entry.location.startswith(PACKAGE):
@@ -66,7 +66,7 @@ def convert_fetched(record: WeightsRecord) -> WeightsRecord:
 
 
 def converted_file(entry: WeightsEntry) -> Path | None:
-    """The converted file of an entry that was fetched, or None if there is none."""
+    """Return the converted file of fetched weights, or None if there is none."""
     store = Store()
     record = store.record(entry.name)
     if record is None or record.entry.sha256 != entry.sha256 or not record.converted_sha256:

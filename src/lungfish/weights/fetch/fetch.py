@@ -1,4 +1,4 @@
-"""One set of weights onto this machine: license first, then its file, from a cache or the network, checked."""
+"""Fetch one set of weights: check the license, then take its file from a cache or the network, and verify it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class FetchOptions:
     """How to fetch.
 
     Args:
-        offline: ask nobody; also if `LUNGFISH_OFFLINE` or `HF_HUB_OFFLINE` is 1.
-        accept_license: SPDX identifier that a person accepts, where it is not a permissive one.
-        progress: told of the bytes.
+        offline: Whether to stay offline; `LUNGFISH_OFFLINE=1` and `HF_HUB_OFFLINE=1` do the same.
+        accept_license: SPDX identifier that the user accepts, for a license that is not permissive.
+        progress: Receives the progress of the download.
     """
 
     offline: bool = False
@@ -39,24 +39,24 @@ class FetchOptions:
 
 
 def fetch(entry: WeightsEntry, options: FetchOptions | None = None) -> WeightsRecord:
-    """Bring a set of weights onto this machine, or find it there.
+    """Bring weights onto this machine, unless they are already there.
 
-    An https: location is asked of `LUNGFISH_MIRROR` if that is set: `MIRROR/HOST/PATH`; hf: ones of `HF_ENDPOINT`.
+    https: locations are requested from `LUNGFISH_MIRROR`, if set, as `MIRROR/HOST/PATH`; hf: ones from `HF_ENDPOINT`.
 
     Args:
-        entry: which; what it knows of hash and size is checked. A hash that was never published is that of the first
-            fetch, and stays.
-        options: how.
+        entry: Weights to fetch. Hash and size are verified where they are known. If no hash was published, later
+            fetches must match the first one.
+        options: How to fetch.
 
     Returns:
-        The record, as the ledger keeps it; `file_of` tells where the file is.
+        The stored record; `file_of` returns its file.
 
     Raises:
-        LicenseError: the license was not accepted.
-        WeightsError: the file is not the one that was published, or cannot be used.
-        DownloadError: it cannot be had.
-        StorageError: the cache cannot be written.
-        MissingExtraError: a package that is needed is not installed.
+        LicenseError: The license was not accepted.
+        WeightsError: The file is not the published one, or cannot be used.
+        DownloadError: The file cannot be downloaded.
+        StorageError: The cache cannot be written.
+        MissingExtraError: A required package is not installed.
     """
     options, store = options or FetchOptions(), Store()
     accepted = check_license(entry, options.accept_license or _accepted_before(store, entry))
@@ -71,10 +71,10 @@ def fetch(entry: WeightsEntry, options: FetchOptions | None = None) -> WeightsRe
 
 
 def file_of(record: WeightsRecord) -> Path:
-    """The file of a set that was fetched, or of the member that its location names; a TensorFlow checkpoint's prefix.
+    """Return the file of fetched weights, or the archive member that their location names; for TensorFlow the prefix.
 
     Raises:
-        WeightsError: it is gone, or was altered.
+        WeightsError: The file is gone, or was altered.
     """
     store = Store()
     file = _file(store, record.entry)
@@ -86,13 +86,13 @@ def file_of(record: WeightsRecord) -> Path:
 
 
 def record_of(entry: WeightsEntry, store: Store | None = None) -> WeightsRecord | None:
-    """The ledger's record, if it is of the file that the entry means: names alone may be those of other files."""
+    """Return the stored record, if it describes the file that the entry means: names alone may be reused."""
     record = (store or Store()).record(entry.name)
     return record if record is not None and _is_same(entry, record.entry) else None
 
 
 def local_file(entry: WeightsEntry) -> Path | None:
-    """The entry's file, if this machine holds it, unaltered; nobody is asked."""
+    """Return the entry's file if it is on this machine and unaltered. Never uses the network."""
     store = Store()
     record = record_of(entry, store)
     if record is not None:
@@ -101,7 +101,7 @@ def local_file(entry: WeightsEntry) -> Path | None:
 
 
 def _is_same(entry: WeightsEntry, known: WeightsEntry) -> bool:
-    """Whether `known`, of a record, is of the file that `entry` means."""
+    """Return whether `known`, from a record, describes the file that `entry` means."""
     published = (
         entry.sha256 in ("", known.sha256) and entry.digest in ("", known.digest) and entry.bytes in (None, known.bytes)
     )
@@ -109,13 +109,13 @@ def _is_same(entry: WeightsEntry, known: WeightsEntry) -> bool:
         return False
     if not (entry.location.startswith("hf:") and known.location.startswith("hf:")):
         return entry.location == known.location
-    wanted, held = parse_hub(entry.location), parse_hub(known.location)
-    moving = not wanted.is_pinned  # a branch: what it was at the first fetch
-    return replace(wanted, revision=held.revision if moving else wanted.revision) == held
+    requested, stored = parse_hub(entry.location), parse_hub(known.location)
+    moving = not requested.is_pinned  # a branch stands for the commit of the first fetch
+    return replace(requested, revision=stored.revision if moving else requested.revision) == stored
 
 
 def _file(store: Store, entry: WeightsEntry) -> Path | None:
-    """The unaltered file of an entry, or None."""
+    """Return the unaltered file of an entry, or None."""
     if is_in_place(entry):
         try:
             file = place(entry)
@@ -131,16 +131,16 @@ def _file(store: Store, entry: WeightsEntry) -> Path | None:
 
 
 def _member(folder: Path, member: str) -> Path:
-    """A file of an archive, or a checkpoint's prefix in it."""
+    """Return a file of an archive, or the prefix of a checkpoint in it."""
     path = folder / member
     inside = path.resolve().is_relative_to(folder.resolve())
     if not inside or not (path.is_file() or path.with_name(f"{path.name}.index").is_file()):
-        raise WeightsError(f"the archive holds no {printable(member)}", "Is the address that of another archive?")
+        raise WeightsError(f"the archive contains no {printable(member)}", "Is this the address of another archive?")
     return path
 
 
 def _accepted_before(store: Store, entry: WeightsEntry) -> str | None:
-    """What a person accepted here for this very set, or for the one that it was trained from."""
+    """Return the license that the user accepted before for these weights, or for those that they were trained from."""
     known = record_of(entry, store)
     if known and known.accepted_license:
         return known.accepted_license
@@ -149,31 +149,37 @@ def _accepted_before(store: Store, entry: WeightsEntry) -> str | None:
 
 
 def _local_record(store: Store, entry: WeightsEntry, accepted: str) -> WeightsRecord | None:
-    """The record, brought up to what `entry` says, if the file is here."""
+    """Return the record, updated from `entry`, if the file is on this machine."""
     record = record_of(entry, store)
     if record is None or _file(store, record.entry) is None:
         return None
-    held = record.entry
+    current_entry = record.entry
     if entry.converter:
-        held = replace(entry, location=held.location, sha256=held.sha256, bytes=held.bytes)
+        current_entry = replace(
+            entry, location=current_entry.location, sha256=current_entry.sha256, bytes=current_entry.bytes
+        )
     current = replace(record, accepted_license=accepted)
-    if held != record.entry:  # the catalogue was corrected: what was made by the old entry no longer holds
-        current = replace(current, entry=held, converted_sha256="", verified=None)
+    if current_entry != record.entry:  # corrected in the catalogue: what was derived is outdated
+        current = replace(current, entry=current_entry, converted_sha256="", verified=None)
     if current != record:
         store.write_record(current)
     return current
 
 
 def _record_in_place(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> WeightsRecord:
-    """The record of a file that is used where it is: a cache that cannot be written is no hindrance."""
-    _, record = _found(store, entry, accepted, options)
+    """Return the record of a file that is used in place, even if the cache cannot be written."""
+    _, record = _find(store, entry, accepted, options)
     with contextlib.suppress(StorageError), store.changing():
         store.write_record(record)
     return record
 
 
 def forget(record: WeightsRecord) -> None:
-    """Delete a record, and its file if no other set has it: the next fetch brings it anew. Raises `StorageError`."""
+    """Delete a record, and its file unless other weights share it, to make the next fetch start over.
+
+    Raises:
+        StorageError: The cache cannot be changed.
+    """
     store, sha256 = Store(), record.entry.sha256
     with store.changing(), storage_errors(store.folder):
         store.record_file(record.entry.name).unlink(missing_ok=True)
@@ -182,9 +188,9 @@ def forget(record: WeightsRecord) -> None:
 
 
 def _add_to_store(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> WeightsRecord:
-    """Find or download the file, and write the record. The set's lock is held."""
+    """Find or download the file, and write the record. The caller holds the lock of the weights."""
     folder = store.downloads(entry.name)
-    found, record = _found(store, entry, accepted, options)
+    found, record = _find(store, entry, accepted, options)
     with store.changing():
         is_new = store.blob(record.entry.sha256) is None
         if is_new:
@@ -202,18 +208,20 @@ def _add_to_store(store: Store, entry: WeightsEntry, accepted: str, options: Fet
     return record
 
 
-def _found(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> tuple[Candidate, WeightsRecord]:
-    """The file, and its record, which is nowhere yet."""
-    found, held = _located(store, entry, options)
-    if not held.converter:
+def _find(store: Store, entry: WeightsEntry, accepted: str, options: FetchOptions) -> tuple[Candidate, WeightsRecord]:
+    """Return the file and its record, which is not stored yet."""
+    found, current_entry = _locate(store, entry, options)
+    if not current_entry.converter:
         from lungfish.weights.resolve.completion import complete
 
-        held = complete(held, found.file)
-    return found, WeightsRecord(held, datetime.now(UTC).isoformat(timespec="seconds"), accepted, origin=found.origin)
+        current_entry = complete(current_entry, found.file)
+    return found, WeightsRecord(
+        current_entry, datetime.now(UTC).isoformat(timespec="seconds"), accepted, origin=found.origin
+    )
 
 
-def _located(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple[Candidate, WeightsEntry]:
-    """What `locate` finds. If no hash was published and the file is gone, the hash of the first fetch must agree."""
+def _locate(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple[Candidate, WeightsEntry]:
+    """Locate the file. If no hash was published and the file is gone, it must match the hash of the first fetch."""
     record, offline = store.record(entry.name), options.offline or is_offline()
     if record is None or entry.sha256 or is_in_place(entry) or not _is_same(entry, record.entry):
         return locate(store, entry, options.progress, offline=offline)
@@ -223,5 +231,5 @@ def _located(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple[
         return locate(store, expected, options.progress, offline=offline)
     except WeightsError as error:
         kept = printable(str(store.record_file(entry.name)))
-        hint = f"It is not what was first fetched, on {record.fetched}. To take it as it is now, delete {kept}"
+        hint = f"It differs from the file first fetched on {record.fetched}. To use it as it is now, delete {kept}"
         raise WeightsError(error.message, hint) from None

@@ -1,4 +1,4 @@
-"""Where the file of an entry comes from: this machine if it is anywhere on it, else the network."""
+"""Locate the file of an entry on this machine, or download it."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ from lungfish.weights.store.store import Store
 
 
 def is_in_place(entry: WeightsEntry) -> bool:
-    """Whether the file is used where it is, not copied into the store."""
+    """Return whether the file is used where it is, without a copy in the store."""
     return entry.location.startswith((PACKAGE, FILE))
 
 
 def place(entry: WeightsEntry) -> Path:
-    """Where the file of such an entry is. Raises `MissingExtraError`: its package is not installed."""
+    """Return the path of a file that is used in place. Raises `MissingExtraError` if its package is not installed."""
     return packaged_file(entry) if entry.location.startswith(PACKAGE) else Path(entry.location.removeprefix(FILE))
 
 
 def locate(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bool) -> tuple[Candidate, WeightsEntry]:
-    """The file of an entry, outside the store unless it is there already. The set's lock is held.
+    """Find or download the file of an entry; only a file that is already stored lies in the store.
+
+    The caller holds the lock of the weights.
 
     Returns:
         The file, and the entry with its hash, size and revision.
 
     Raises:
-        WeightsError: it is not the file that was published.
-        DownloadError: it cannot be had.
-        StorageError: the cache cannot be written.
-        MissingExtraError: a package that is needed is not installed.
+        WeightsError: The file is not the published one.
+        DownloadError: The file cannot be downloaded.
+        StorageError: The cache cannot be written.
+        MissingExtraError: A required package is not installed.
     """
     if is_in_place(entry):
         origin = "a Python package" if entry.location.startswith(PACKAGE) else "a file of this machine"
@@ -54,16 +56,16 @@ def locate(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bo
     target = store.downloads(entry.name) / _file_name(entry)
     for candidate in _on_this_machine(store, entry, target):
         try:
-            held = verify_checksum(replace(entry, location=candidate.location), candidate.file)
+            verified = verify_checksum(replace(entry, location=candidate.location), candidate.file)
         except WeightsError as error:
-            progress.warn(f"{candidate.origin} is passed over: {error.message}")
+            progress.warn(f"skipped {candidate.origin}: {error.message}")
             continue
         progress.say(f"{printable(entry.name)}: taken from {candidate.origin}")
-        return candidate, held
+        return candidate, verified
     if offline:
         raise DownloadError(
-            f"{printable(entry.name)} is not on this machine, and being offline nobody is asked",
-            f"Fetch {_address(entry)} elsewhere and save it as {printable(str(target))}",
+            f"{printable(entry.name)} is not on this machine, and offline mode is on",
+            f"Download {_address(entry)} elsewhere and save it as {printable(str(target))}",
         )
     return _over_the_network(entry, target, progress)
 
@@ -72,7 +74,7 @@ def _on_this_machine(store: Store, entry: WeightsEntry, target: Path) -> Iterato
     blob = store.blob(entry.sha256) if entry.sha256 else None
     if blob:
         yield Candidate(blob, "this cache", entry.location)
-    if target.is_file():  # saved by hand, or whole when its download was killed
+    if target.is_file():  # saved by hand, or left complete by a download that was killed
         yield Candidate(target, "the download folder", entry.location)
     yield from cached_elsewhere(entry)
 
@@ -102,20 +104,20 @@ def _over_the_network(entry: WeightsEntry, target: Path, progress: Progress) -> 
 
 
 def _address(entry: WeightsEntry) -> str:
-    """What would be asked for, to be shown; of a file on the hub, where a browser finds it."""
+    """Return the address that would be requested, for display; for a file on the hub, one that a browser opens."""
     address = entry.location.partition("!")[0]
     if address.startswith("git+"):
-        return printable(address)  # its path stands behind #
+        return printable(address)  # the path follows the hash sign
     return shown(file_url(address) if address.startswith("hf:") else _mirrored(address).start)
 
 
 def _mirrored(url: str) -> Route:
-    """The address, or its place on the mirror that the user set."""
+    """Return the address, on the user's mirror if one is set."""
     mirror = os.environ.get("LUNGFISH_MIRROR", "").rstrip("/")
     return Route(f"{mirror}/{url.partition('://')[2]}", chosen=True) if mirror else Route(url)
 
 
 def _file_name(entry: WeightsEntry) -> str:
-    """The name of the published file; its ending tells readers what it is."""
+    """Return the published file's name; readers choose the format by its suffix."""
     name = re.split(r"[/#]", entry.location.partition("!")[0])[-1]
     return name if is_plain_name(name) else "weights"

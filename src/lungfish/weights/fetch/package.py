@@ -1,4 +1,4 @@
-"""Files of weights that Python packages carry."""
+"""Find files of weights inside installed Python packages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PACKAGE = "package:"
 
 
 def packaged_file(entry: WeightsEntry) -> Path:
-    """Where the package of a `package:` location holds the file.
+    """Return the path of the file of a `package:` location.
 
     Raises:
-        MissingExtraError: the package is not installed.
+        MissingExtraError: The package is not installed.
     """
     module, _, path = entry.location.removeprefix(PACKAGE).partition("/")
     spec = importlib.util.find_spec(module)

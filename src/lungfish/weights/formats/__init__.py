@@ -1,1 +1,1 @@
-"""Readers of files of tensors that trust nothing in them and need no torch."""
+"""Read files of tensors without trusting their contents, and without torch."""

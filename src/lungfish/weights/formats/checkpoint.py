@@ -1,4 +1,4 @@
-"""Checkpoints from files. A file is untrusted: nothing in it is run, and links in it are not followed."""
+"""Read checkpoint files. They are untrusted: nothing in them is executed, and links in them are not followed."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from lungfish.weights.formats.tensorflow import TensorFlowCheckpoint, checkpoint
 TORCH = (".pth", ".pt", ".bin")
 SAFETENSORS = (".safetensors",)
 KERAS = (".h5", ".hdf5", ".keras")
-TENSORFLOW = (".index",)  # or the name before it
+TENSORFLOW = (".index",)  # or the name without it
 ENDINGS = {"keras": KERAS, "slim": TENSORFLOW, "tpu": TENSORFLOW, "lungfish": SAFETENSORS}
 
 
 def read_checkpoint(path: Path, arch: Arch, source: str = "") -> Mapping[str, object]:
-    """Tensors by the names of `source`.
+    """Return the tensors by the names of `source`.
 
     Args:
-        path: `.pth`, `.pt`, `.bin` or `.safetensors`; for Keras `.h5`, `.hdf5` or `.keras`; for TensorFlow's
-            checkpoints the name before `.index`, or with it.
-        arch: the network that it holds; old Keras 3 files name their layers by order only.
-        source: the library that wrote it; if empty, any.
+        path: `.pth`, `.pt`, `.bin` or `.safetensors`; for Keras `.h5`, `.hdf5` or `.keras`; for TensorFlow
+            checkpoints the name with or without `.index`.
+        arch: Network of the checkpoint; old Keras 3 files name their layers by order only.
+        source: Library that wrote it; any if empty.
 
     Raises:
-        UsageError: no such file, or one of another kind.
-        WeightsError: it cannot be read, or holds more than plain tensors.
-        MissingExtraError: the package that reads it is not installed.
+        UsageError: The file does not exist, or is of another kind.
+        WeightsError: It cannot be read, or contains something other than plain tensors.
+        MissingExtraError: The package that reads it is not installed.
     """
     shown, ending = printable(str(path)), _ending(path)
     allowed = ENDINGS.get(source, TORCH + SAFETENSORS) if source else TORCH + SAFETENSORS + KERAS + TENSORFLOW
     if ending not in allowed:
         raise UsageError(
-            f"{shown} is no checkpoint{f' of {source}' if source else ''}: allowed are {', '.join(allowed)}"
+            f"{shown} is not a checkpoint{f' of {source}' if source else ''}; allowed: {', '.join(allowed)}"
         )
     for file in files_of(path):
         if not file.is_file():
@@ -51,7 +51,7 @@ def read_checkpoint(path: Path, arch: Arch, source: str = "") -> Mapping[str, ob
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files that a checkpoint consists of: one, but for TensorFlow's."""
+    """Return the files of a checkpoint: several for TensorFlow, one for all others."""
     return checkpoint_files(path) if _ending(path) in TENSORFLOW else (path,)
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files, read in a process of its own: what crashes, hangs or fills the memory there is an error here."""
+"""Read HDF5 files in a separate process, where a crash, a hang or excessive memory becomes an ordinary error."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from lungfish.weights.formats.hdf5_child import LENGTH_BYTES
 from lungfish.weights.formats.limits import check_size, unreadable
 
 CHILD = (sys.executable, "-P", "-m", "lungfish.weights.formats.hdf5_child")
-ENVIRONMENT = {  # one thread, and no filters from folders of this machine
+ENVIRONMENT = {  # one thread, and no filter plugins of this machine
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "HDF5_PLUGIN_PRELOAD": "::",
 }
-START_S = 120.0  # by the clock, until the process can read: a Raspberry Pi takes 5 from a cold disk
-CPU_S = 1.5  # of computing for a small file; MobileNet's smallest takes 0.06 on a server
-CPU_S_PER_BYTE = 1e-7  # and 10 MB/s: EfficientNet-B0 takes 0.2 of 3.7 s, on a Raspberry Pi perhaps ten times that
-WAIT_FACTOR = 30  # by the clock it may take this many times longer: the disk may be slow, other work in the way
-SPARE_BYTES = 256 << 20  # of memory beside twice the file: its arrays, and those of an archive's member
+START_S = 120.0  # wall time until the process can read: a Raspberry Pi takes 5 s from a cold disk
+CPU_S = 1.5  # CPU time for a small file; the smallest MobileNet takes 0.06 s on a server
+CPU_S_PER_BYTE = 1e-7  # and 10 MB/s: EfficientNet-B0 takes 0.2 of 3.7 s, perhaps ten times that on a Raspberry Pi
+WAIT_FACTOR = 30  # wall time over CPU time: the disk may be slow, or the machine busy
+SPARE_BYTES = 256 << 20  # memory on top of twice the file: its arrays, and those of an archive member
 EVERY_S = 0.02
 MAX_HEADER_BYTES = 16 << 20
 _NUMBERS = re.compile(r"[<>|][fiu][1248]")
@@ -45,12 +45,12 @@ _NUMBERS = re.compile(r"[<>|][fiu][1248]")
 
 @dataclass(frozen=True)
 class Hdf5Content:
-    """What a file of Keras holds.
+    """The contents of a Keras file.
 
     Args:
-        kind: `published`: by layer and variable; `numbered`: by class of layer and number, as Keras 3 writes.
-        layers: names that the file gives numbered layers.
-        arrays: by path.
+        kind: `published`: by layer and variable; `numbered`: by layer class and number, as Keras 3 writes.
+        layers: Names that the file gives its numbered layers.
+        arrays: Arrays by path.
     """
 
     kind: str
@@ -60,27 +60,27 @@ class Hdf5Content:
 
 @dataclass
 class _Bounds:
-    """What a process may take from now on, and which bound it went past."""
+    """What the process may use from now on, and which bound it exceeded."""
 
     cpu_s: float
     clock_s: float
     memory_bytes: int
-    passed: str = ""
+    exceeded: str = ""
 
 
 class Hdf5Process:
-    """Starts its process for the first file, keeps it for the next ones, and starts another after a crash."""
+    """A reader process, started for the first file, reused for later ones and replaced after a crash."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
 
     def read(self, path: Path, max_tensors: int) -> Hdf5Content:
-        """Read a file, or the one in an archive of Keras.
+        """Read a file, or the one inside a Keras archive.
 
         Raises:
-            WeightsError: it is damaged, too large, no such file, or the library crashed on it.
-            WorkerError: the process cannot be started.
+            WeightsError: It is damaged, too large, missing or of another kind, or crashed the library.
+            WorkerError: The process cannot be started.
         """
         size = check_size(path)
         with self._lock:
@@ -95,9 +95,9 @@ class Hdf5Process:
                     content = _content(path, process.stdout)  # type: ignore[arg-type]
             except (OSError, EOFError, ValueError, TypeError, KeyError):
                 code = self._end()
-                reason = bounds.passed or f"the library crashed on it, {_how(code)}"
+                reason = bounds.exceeded or f"the library crashed on it, {_describe_exit(code)}"
                 raise unreadable(path, RuntimeError(reason)) from None
-            except BaseException:  # too large, or Ctrl-C: what is still on its way is of no use
+            except BaseException:  # too large, or Ctrl-C: the rest of the answer is useless
                 self._end()
                 raise
         if isinstance(content, WeightsError):
@@ -105,15 +105,15 @@ class Hdf5Process:
         return content
 
     def _running(self) -> subprocess.Popen[bytes]:
-        """The process, or a new one if it is none or has ended since."""
+        """Return the process, or a new one if it has not started or has ended."""
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._end()
-        process = self._process = subprocess.Popen(  # noqa: S603  no part of it is a stranger's
+        process = self._process = subprocess.Popen(  # noqa: S603  a fixed command
             CHILD,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what a crash says, a line of glibc
+            stderr=subprocess.DEVNULL,  # a line of glibc after a crash
             env=os.environ | ENVIRONMENT,
         )
         atexit.register(self._end)
@@ -124,13 +124,13 @@ class Hdf5Process:
         except (EOFError, ValueError):
             code = self._end()
             raise WorkerError(
-                f"the process that reads HDF5 files did not start: {bounds.passed or _how(code)}",
-                f"Try it: {' '.join(CHILD[1:])}",
+                f"the process that reads HDF5 files did not start: {bounds.exceeded or _describe_exit(code)}",
+                f"To see why, run: python {' '.join(CHILD[1:])}",
             ) from None
         return process
 
     def _end(self) -> int:
-        """End the process. Returns its exit code."""
+        """End the process and return its exit code."""
         process, self._process = self._process, None
         if process is None:
             return 0
@@ -138,14 +138,14 @@ class Hdf5Process:
         if process.poll() is None:
             process.kill()
         for stream in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):  # what is still unsent
+            with contextlib.suppress(OSError):  # unsent data
                 stream.close()  # type: ignore[union-attr]
         return process.wait()
 
 
 @contextmanager
 def _watched(process: subprocess.Popen[bytes], bounds: _Bounds) -> Iterator[None]:
-    """Kill the process as soon as it goes past a bound."""
+    """Kill the process as soon as it exceeds a bound."""
     done = Event()
     watcher = Thread(target=_watch, args=(process, bounds, done), daemon=True)
     watcher.start()
@@ -162,12 +162,12 @@ def _watch(process: subprocess.Popen[bytes], bounds: _Bounds, done: Event) -> No
         cpu_s, memory_bytes = _cpu_s(child), child.memory_info().rss
         while not done.wait(EVERY_S):
             if _cpu_s(child) - cpu_s > bounds.cpu_s:
-                bounds.passed = f"the library computed for more than {bounds.cpu_s:.1f} s"
+                bounds.exceeded = f"the library computed for more than {bounds.cpu_s:.1f} s"
             elif time.monotonic() - start > bounds.clock_s:
-                bounds.passed = f"the library took more than {bounds.clock_s:.1f} s"
+                bounds.exceeded = f"the library took more than {bounds.clock_s:.1f} s"
             elif child.memory_info().rss - memory_bytes > bounds.memory_bytes:
-                bounds.passed = f"the library took more than {bounds.memory_bytes:,} bytes of memory"
-            if bounds.passed:
+                bounds.exceeded = f"the library took more than {bounds.memory_bytes:,} bytes of memory"
+            if bounds.exceeded:
                 process.kill()
                 return
 
@@ -178,11 +178,11 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _content(path: Path, answers: IO[bytes]) -> Hdf5Content | WeightsError:
-    """The answer to a request: what the file holds, or what is wrong with it.
+    """Return the contents of the file, or the error that the process reports.
 
     Raises:
-        WeightsError: its arrays are too large; they are still on their way.
-        Exception: the process is out of order.
+        WeightsError: The announced arrays are too large; they have not been read.
+        Exception: The process does not follow the protocol.
     """
     header = _header(answers)
     if "error" in header:
@@ -219,6 +219,6 @@ def _shape(sizes: list[int]) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _how(code: int) -> str:
-    """What an exit code says: the signal, where it is one."""
+def _describe_exit(code: int) -> str:
+    """Describe an exit code: the signal, if it is one."""
     return f"signal {-code}" if code < 0 else f"exit code {code}"

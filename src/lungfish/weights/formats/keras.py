@@ -1,4 +1,4 @@
-"""Keras's files of weights: published `.h5`, Keras 3 `.weights.h5`, and `.keras`."""
+"""Read Keras's files of weights: published `.h5`, Keras 3 `.weights.h5`, and `.keras`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lungfish.weights.formats.limits import MAX_TENSORS
 from lungfish.weights.layouts import find_layout, tensor_slots
 
 PROCESS = Hdf5Process()
-# Keras 3 numbers the variables of a layer; these are their names, by class of layer.
+# Keras 3 numbers the variables of a layer; these are their names, by layer class.
 VARIABLES = {
     "conv2d": ("kernel", "bias"),
     "depthwise_conv2d": ("kernel",),
@@ -30,34 +30,35 @@ VARIABLES = {
 
 
 def read_keras(path: Path, arch: Arch) -> dict[str, NDArray[Any]]:
-    """Arrays by `layer/variable`.
+    """Return the arrays by `layer/variable`.
 
     Args:
-        path: a file of weights, or of a whole model.
-        arch: the network that it holds; early Keras 3 files do not name their layers, only number them.
+        path: A file of weights, or of a whole model.
+        arch: Its network; early Keras 3 files number their layers and do not name them.
 
     Raises:
-        WeightsError: it is no such file, too large, holds more than plain numbers of its own, or crashes its reader.
+        WeightsError: It is not a Keras file, is too large, contains more than plain numbers of its own, or crashes the
+            reader.
         MissingExtraError: h5py is not installed.
-        WorkerError: the process that reads it cannot be started.
+        WorkerError: The reader process cannot be started.
     """
     if find_spec("h5py") is None:
         absent = ModuleNotFoundError("no module is called h5py", name="h5py")
         raise missing_extra(absent, f"reading {printable(path.name)}", "keras")
-    found = PROCESS.read(path, MAX_TENSORS)
-    if found.kind == "published":
-        return {_name(key): array for key, array in found.arrays.items()}
-    return _named(found.arrays, found.layers or _names_by_order(arch))
+    content = PROCESS.read(path, MAX_TENSORS)
+    if content.kind == "published":
+        return {_name(key): array for key, array in content.arrays.items()}
+    return _named(content.arrays, content.layers or _names_by_order(arch))
 
 
 def _name(key: str) -> str:
-    """`conv1/conv1/kernel:0` and `conv_dw_1/conv_dw_1/depthwise_kernel:0` as `layer/variable`."""
+    """Convert `conv1/conv1/kernel:0` or `conv_dw_1/conv_dw_1/depthwise_kernel:0` to `layer/variable`."""
     layer, _, variable = key.rpartition("/")
     return f"{layer.rpartition('/')[2]}/{variable.partition(':')[0].removeprefix('depthwise_')}"
 
 
 def _named(arrays: Mapping[str, NDArray[Any]], layers: Mapping[str, str]) -> dict[str, NDArray[Any]]:
-    """Arrays of `conv2d_3/vars/0` by the layer's name and the variable's."""
+    """Rename arrays such as `conv2d_3/vars/0` by the names of their layer and variable."""
     named = {}
     for key, array in arrays.items():
         layer, _, index = key.replace("/vars/", "/").partition("/")
@@ -68,7 +69,7 @@ def _named(arrays: Mapping[str, NDArray[Any]], layers: Mapping[str, str]) -> dic
 
 
 def _names_by_order(arch: Arch) -> dict[str, str]:
-    classes = {  # by a variable that each has, and its axes
+    classes = {  # by a variable that only this class has, and its axes
         ("kernel", (3, 2, 0, 1)): "conv2d",
         ("kernel", (2, 3, 0, 1)): "depthwise_conv2d",
         ("kernel", (1, 0)): "dense",
@@ -87,5 +88,5 @@ def _names_by_order(arch: Arch) -> dict[str, str]:
 
 
 def _class(layer: str) -> str:
-    """`conv2d` of `conv2d_3`."""
+    """Return `conv2d` for `conv2d_3`."""
     return re.sub(r"_\d+$", "", layer)

@@ -1,4 +1,4 @@
-"""How large a file of weights may be."""
+"""Limit the size of files of weights."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from pathlib import Path
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import in_short, printable
 
-MAX_BYTES = 4 * 1024**3  # what the largest network that is built takes
+MAX_BYTES = 4 * 1024**3  # as much as the largest supported network
 MAX_TENSORS = 20_000
 
 
-def check_size(path: Path, held: int | None = None) -> int:
-    """Bytes of `path`, once what it unpacks to is known to be no more than that.
+def check_size(path: Path, claimed: int | None = None) -> int:
+    """Return the size of `path` in bytes, after checking that its contents are no larger.
 
-    Numbers are stored as they are, so more than the file's own bytes is compression or shapes that cannot be.
+    Numbers are stored uncompressed, so larger contents mean compression or impossible shapes.
 
     Args:
-        path: the file.
-        held: bytes that it claims to hold.
+        path: The file.
+        claimed: Bytes that it claims to contain, or None.
 
     Raises:
-        WeightsError: too large, or too small for what it claims.
+        WeightsError: The file is too large, or too small for its claim.
     """
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise WeightsError(f"{printable(path.name)} has {size:,} bytes; at most {MAX_BYTES:,} are read")
-    if held is not None and held > size:
+    if claimed is not None and claimed > size:
         raise WeightsError(
-            f"{printable(path.name)} claims to hold {held:,} bytes, and has {size:,}",
-            "It is compressed, cut short or made up: save it again as it was published.",
+            f"{printable(path.name)} claims to contain {claimed:,} bytes but has {size:,}",
+            "It is compressed, truncated or forged. Save it again in its published form.",
         )
     return size
 
 
 def unreadable(path: Path, error: Exception) -> WeightsError:
-    """What to raise when a reader stumbled over the file."""
+    """Return the error to raise when a reader fails on a file."""
     return WeightsError(
-        f"cannot read {printable(path.name)}: {in_short(error)}", "Is it whole? Fetch or save it again."
+        f"cannot read {printable(path.name)}: {in_short(error)}", "It may be incomplete. Fetch or save it again."
     )

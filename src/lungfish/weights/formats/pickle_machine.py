@@ -1,7 +1,7 @@
-"""A machine for the opcodes of pickle that files of tensors use. It imports nothing and runs nothing of a file.
+"""Interpret the pickle opcodes that files of tensors use, without importing or running anything that a file names.
 
-Python's own unpickler, even with its imports restricted, hashes what a file makes a key: a tuple of two references to
-a tuple of two references, 60 deep, is hashed for years. Here keys are texts and small integers.
+Python's own unpickler, even with restricted imports, hashes whatever a file uses as a key: nested tuples of two
+references to the level below, 60 deep, take years to hash. Here keys are strings and small integers only.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
-MAX_PICKLE_BYTES = 16 << 20  # 20,000 tensors take 4 MB; one odd letter makes a text four times as large in memory
+MAX_PICKLE_BYTES = 16 << 20  # 20,000 tensors take 4 MB; one rare character makes a string four times as large
 MAX_OPCODES = 1_000_000  # 20,000 tensors take 36 each; as many empty dicts take 140 MB, and less than a second
 MAX_NAME_BYTES = 200  # of a module or function
-LARGEST_KEY = 2**60  # of integers, which hash to themselves below it; above it a file can choose keys that collide
+LARGEST_KEY = 2**60  # smaller integers hash to themselves; larger ones can be chosen to collide
 
 STOP = ord(".")
 _FLOAT, _INT, _SHORT, _LENGTH = struct.Struct(">d"), struct.Struct("<i"), struct.Struct("<H"), struct.Struct("<I")
 
 
 class NotPlainError(Exception):
-    """The pickle holds more than plain tensors.
+    """The pickle contains more than plain tensors.
 
     Args:
-        code: what it would run, as `module.name`; empty if it is an opcode that is not known.
+        code: What it would run, as `module.name`; empty for an unknown opcode.
     """
 
     def __init__(self, code: str = "") -> None:
@@ -33,27 +33,28 @@ class NotPlainError(Exception):
 
 
 class DamagedError(ValueError):
-    """The file contradicts itself or goes past a limit."""
+    """The file contradicts itself or exceeds a limit."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function that a pickle may call; it checks what it is given.
+    """A function that a pickle may call, and that checks its arguments.
 
     Args:
-        function: takes what the pickle gives it.
+        function: Called with the arguments from the pickle.
     """
 
     function: Callable[..., object]
 
 
 class PickleMachine:
-    """Runs one pickle.
+    """An interpreter of one pickle.
 
     Args:
-        file: stands at the beginning of the pickle, and after `run` behind its end.
-        find_global: the value of `module` and `name`: a `Call`, or a plain value. Raises `NotPlainError` for others.
-        find_storage: what a persistent id stands for.
+        file: Positioned at the start of the pickle; after `run` at its end.
+        find_global: Returns the value of `module` and `name`: a `Call`, or a plain value. Raises `NotPlainError` for
+            others.
+        find_storage: Returns the storage of a persistent id.
     """
 
     def __init__(
@@ -71,20 +72,20 @@ class PickleMachine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> object:
-        """The value that the pickle holds: texts, numbers, None, lists, tuples, dicts, and what the functions return.
+        """Return the pickled value: strings, numbers, None, lists, tuples, dicts, and results of the allowed functions.
 
         Raises:
-            NotPlainError: it holds more than that.
-            DamagedError: it is cut short or goes past a limit.
-            IndexError, KeyError, TypeError, UnicodeDecodeError: it is damaged.
+            NotPlainError: It contains anything else.
+            DamagedError: It is truncated or exceeds a limit.
+            IndexError, KeyError, TypeError, UnicodeDecodeError: It is damaged.
         """
-        pushing, changing = self._pushing(), self._changing()
+        pushers, modifiers = self._push_opcodes(), self._modify_opcodes()
         for _ in range(MAX_OPCODES):
             opcode = self._take(1)[0]
-            if opcode in pushing:
-                self._stack.append(pushing[opcode]())
-            elif opcode in changing:
-                changing[opcode]()
+            if opcode in pushers:
+                self._stack.append(pushers[opcode]())
+            elif opcode in modifiers:
+                modifiers[opcode]()
             elif opcode == STOP:
                 return self._stack.pop()
             else:
@@ -97,14 +98,14 @@ class PickleMachine:
             raise DamagedError(f"its pickle has more than {MAX_PICKLE_BYTES:,} bytes")
         data = self._file.read(count)
         if len(data) != count:
-            raise DamagedError("its pickle is cut short")
+            raise DamagedError("its pickle is truncated")
         return data
 
     def _line(self) -> str:
         line = self._file.readline(MAX_NAME_BYTES + 1)
         self._bytes_left -= len(line)
         if not line.endswith(b"\n"):
-            raise DamagedError(f"its pickle holds a name of more than {MAX_NAME_BYTES} bytes")
+            raise DamagedError(f"its pickle contains a name of more than {MAX_NAME_BYTES} bytes")
         return line[:-1].decode()
 
     def _since_mark(self) -> list[Any]:
@@ -115,7 +116,7 @@ class PickleMachine:
 
     def _pop(self, count: int) -> list[Any]:
         if len(self._stack) < count:
-            raise DamagedError("its pickle takes more than it made")
+            raise DamagedError("its pickle pops more than it pushed")
         items = self._stack[-count:]
         del self._stack[-count:]
         return items
@@ -126,13 +127,13 @@ class PickleMachine:
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) is not list:
-            raise DamagedError("its pickle appends to what is no list")
+            raise DamagedError("its pickle appends to a value that is not a list")
         target.extend(items)
 
     def _update(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) is not dict or len(items) % 2:
-            raise DamagedError("its pickle sets items of what is no dict")
+            raise DamagedError("its pickle sets items of a value that is not a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[checked_key(key)] = value
 
@@ -142,7 +143,7 @@ class PickleMachine:
     def _storage(self) -> object:
         (saved_id,) = self._pop(1)
         if type(saved_id) is not tuple:
-            raise DamagedError("its pickle refers to what is no storage")
+            raise DamagedError("its pickle refers to a value that is not a storage")
         return self._find_storage(saved_id)
 
     def _call(self) -> object:
@@ -152,14 +153,14 @@ class PickleMachine:
         return function.function(*arguments)
 
     def _build(self) -> object:
-        """The attributes of an ordered dict: a module's `_metadata`, which no reader needs."""
+        """Ignore the attributes of an ordered dict: a module's `_metadata`, which no reader needs."""
         target, state = self._pop(2)
         if type(target) is not dict or type(state) is not dict:
             raise NotPlainError
         return target
 
-    def _pushing(self) -> dict[int, Callable[[], object]]:
-        """The opcodes that put a value on the stack."""
+    def _push_opcodes(self) -> dict[int, Callable[[], object]]:
+        """Return the opcodes that push a value."""
         take, since_mark, memo = self._take, self._since_mark, self._memo
         return {
             0x81: self._call,  # NEWOBJ: a class and its arguments
@@ -177,7 +178,7 @@ class PickleMachine:
             ord("N"): lambda: None,
             ord("Q"): self._storage,
             ord("R"): self._call,
-            ord("U"): lambda: self._text(take(1)[0]),  # of Python 2
+            ord("U"): lambda: self._text(take(1)[0]),  # Python 2
             ord("X"): lambda: self._text(_LENGTH.unpack(take(4))[0], "surrogatepass"),
             ord("]"): list,
             ord("b"): self._build,
@@ -188,11 +189,11 @@ class PickleMachine:
             ord("}"): dict,
         }
 
-    def _changing(self) -> dict[int, Callable[[], object]]:
-        """The opcodes that change what is there."""
+    def _modify_opcodes(self) -> dict[int, Callable[[], object]]:
+        """Return the opcodes that modify the stack, the memo or a container."""
         take = self._take
         return {
-            0x80: lambda: take(1),  # the protocol version; the opcodes themselves are enough
+            0x80: lambda: take(1),  # protocol version; the opcodes are sufficient
             ord("("): lambda: self._marks.append(len(self._stack)),
             ord("a"): lambda: self._extend(self._pop(1)),
             ord("e"): lambda: self._extend(self._since_mark()),
@@ -204,9 +205,7 @@ class PickleMachine:
 
 
 def checked_key(key: object) -> str | int:
-    """`key` if a dict may have it. Raises `DamagedError`."""
+    """Return `key` if a dict may use it. Raises `DamagedError`."""
     if type(key) is str or (type(key) is int and -LARGEST_KEY < key < LARGEST_KEY):
         return key
-    raise DamagedError(
-        f"its pickle has a key that is a {type(key).__name__}: allowed are texts and integers below 2**60"
-    )
+    raise DamagedError(f"its pickle has a key of type {type(key).__name__}; allowed: strings and integers below 2**60")

@@ -1,4 +1,4 @@
-"""Safetensors: a JSON header of names, types and places, then the numbers. It cannot hold code."""
+"""Read and write safetensors: a JSON header of names, types and offsets, then the numbers; never code."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lungfish.weights.formats.limits import MAX_TENSORS, check_size, unreadable
 if TYPE_CHECKING:
     from torch import Tensor
 
-LENGTH_BYTES = 8  # of the header, before it
-MAX_HEADER_BYTES = 8 << 20  # 20,000 tensors take 2 MB; the library, which parses it whole, would take 100
+LENGTH_BYTES = 8  # of the length that precedes the header
+MAX_HEADER_BYTES = 8 << 20  # 20,000 tensors take 2 MB; the library, which parses all of it, would accept 100
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a file and its metadata. Raises `WeightsError`: it is damaged, too large, or no such file."""
+    """Return the tensors of a file and its metadata. Raises `WeightsError` if it is damaged, too large or missing."""
     from safetensors import SafetensorError, safe_open
 
     check_size(path)
@@ -30,22 +30,22 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _check_header(path: Path) -> None:
-    """Raises `ValueError`: it is too long to be parsed."""
+    """Raise `ValueError` if the header is too long to be parsed."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
-        raise ValueError(f"it has a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+        raise ValueError(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
 
 
 def _checked(names: list[str]) -> list[str]:
-    """Raises `ValueError`: they are too many."""
+    """Return the names. Raises `ValueError` if there are too many."""
     if len(names) > MAX_TENSORS:
-        raise ValueError(f"it holds {len(names):,} tensors; at most {MAX_TENSORS:,} are read")
+        raise ValueError(f"it contains {len(names):,} tensors; at most {MAX_TENSORS:,} are read")
     return names
 
 
 def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """A file, the same bytes for the same tensors and metadata: the library writes metadata in random order."""
+    """Return the bytes of a file, always the same for the same contents: the library orders metadata randomly."""
     from safetensors.torch import save
 
     data: bytes = save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata))

@@ -1,4 +1,4 @@
-"""Tensors as files of torch describe them: views of storages. Nothing is read until an array is asked for."""
+"""Describe tensors as PyTorch files do, as views of storages, and read their numbers on demand."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BFLOAT16 = "bfloat16"
 
 @dataclass(frozen=True)
 class DType:
-    """A type of numbers.
+    """A data type.
 
     Args:
-        name: torch's.
-        stored: how NumPy reads it; None if it has no such numbers.
-        bytes: of one number.
+        name: torch's name.
+        stored: NumPy's type for reading it; None if there is none.
+        bytes: Size of one number.
     """
 
     name: str
@@ -42,7 +42,7 @@ DTYPES = {
     for dtype in (
         *map(_numpy, ("float64", "float32", "float16", "complex128", "complex64", "int64", "int32", "int16", "int8")),
         *map(_numpy, ("uint64", "uint32", "uint16", "uint8", "bool")),
-        _numpy(BFLOAT16, "uint16"),  # read as their bits
+        _numpy(BFLOAT16, "uint16"),  # read as bits
         *(DType(name, None, 1) for name in ("qint8", "quint8", "float8_e4m3fn", "float8_e5m2")),
         *(DType(name, None, 1) for name in ("float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")),
         DType("qint32", None, 4),
@@ -52,12 +52,12 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Storage:
-    """Bytes that tensors view.
+    """Bytes that tensors are views of.
 
     Args:
-        key: its name in the file.
+        key: Name of the storage in the file.
         dtype: Data type of its elements.
-        bytes: its size.
+        bytes: Size of the storage.
     """
 
     key: str
@@ -67,12 +67,12 @@ class Storage:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of a storage, or the whole.
+    """A part of a storage, or all of it.
 
     Args:
-        storage: the storage.
-        first: byte of the storage at which it begins.
-        bytes: its size.
+        storage: The storage.
+        first: Offset of its first byte in the storage.
+        bytes: Size of the part.
     """
 
     storage: Storage
@@ -82,14 +82,14 @@ class Stretch:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A strided view of a stretch. It lies within.
+    """A strided view that lies within a stretch.
 
     Args:
-        stretch: the bytes.
+        stretch: The bytes.
         dtype: Data type of the elements.
-        offset: of the first number, in numbers.
+        offset: Offset of the first number, in numbers.
         shape: Shape of the tensor.
-        stride: from one number to the next along each axis, in numbers.
+        stride: Distance between neighbors along each axis, in numbers.
     """
 
     stretch: Stretch
@@ -101,11 +101,11 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class NoPlainTensor:
-    """A tensor that is no array: sparse, quantized, without data, or a small storage repeated to an absurd size.
+    """A tensor that cannot be an array: sparse, quantized, without data, or a small storage expanded to an absurd size.
 
     Args:
         shape: Shape of the tensor.
-        dtype: torch's name of its numbers.
+        dtype: torch's name of its data type.
     """
 
     shape: tuple[int, ...]
@@ -113,7 +113,7 @@ class NoPlainTensor:
 
 
 def view(stretch: object, dtype: DType, offset: object, shape: object, stride: object) -> StoredTensor | NoPlainTensor:
-    """The tensor that a file describes. Raises `DamagedError`: it does not lie within its storage."""
+    """Return the tensor that a file describes. Raises `DamagedError` if it does not lie within its storage."""
     if not isinstance(stretch, Stretch):
         raise DamagedError("a tensor has no storage")
     start, sizes, steps = counts((offset,))[0], counts(shape), counts(stride)
@@ -125,30 +125,30 @@ def view(stretch: object, dtype: DType, offset: object, shape: object, stride: o
             raise DamagedError(f"a tensor of shape {list(sizes)} reaches past its storage of {stretch.bytes:,} bytes")
     elif start * dtype.bytes > stretch.bytes:
         raise DamagedError("an empty tensor begins past its storage")
-    if dtype.stored is None or prod(sizes) * max(dtype.bytes, 4) > MAX_BYTES:  # 4: of a bfloat16, once it is read
+    if dtype.stored is None or prod(sizes) * max(dtype.bytes, 4) > MAX_BYTES:  # 4: a bfloat16 after reading
         return NoPlainTensor(sizes, dtype.name)
     return StoredTensor(stretch, dtype, start, sizes, steps)
 
 
 def counts(values: object) -> tuple[int, ...]:
-    """`values` as a shape or strides. Raises `DamagedError`: they are none."""
+    """Return `values` as a shape or strides. Raises `DamagedError` if they are invalid."""
     if type(values) not in (tuple, list) or len(values) > MAX_DIMENSIONS:  # type: ignore[arg-type]
         raise DamagedError("a tensor has no shape, or too many axes")
-    found: tuple[Any, ...] = tuple(values)  # type: ignore[arg-type]
-    if not all(type(count) is int and 0 <= count < 2**63 for count in found):
-        raise DamagedError("a tensor has an axis, stride or offset that is no count")
-    return found
+    sizes_or_steps: tuple[Any, ...] = tuple(values)  # type: ignore[arg-type]
+    if not all(type(count) is int and 0 <= count < 2**63 for count in sizes_or_steps):
+        raise DamagedError("a tensor has an invalid axis, stride or offset")
+    return sizes_or_steps
 
 
 @dataclass(frozen=True)
 class TorchContent:
-    """What a file of torch holds.
+    """The contents of a PyTorch file.
 
     Args:
-        value: the object that was saved, with a `StoredTensor` for each tensor.
-        file: open, for the numbers.
-        starts: where in the file each storage is, by its key.
-        byte_order: of the numbers, `<` or `>`.
+        value: The saved object, with a `StoredTensor` for each tensor.
+        file: The open file, for reading numbers.
+        starts: Offset of each storage in the file, by key.
+        byte_order: Byte order of the numbers, `<` or `>`.
     """
 
     value: object
@@ -158,10 +158,12 @@ class TorchContent:
     _read: dict[tuple[str, str], NDArray[Any]] = field(default_factory=dict)
 
     def array(self, tensor: StoredTensor) -> NDArray[Any]:
-        """The numbers, in native byte order; tensors of one storage share memory. bfloat16 becomes float32, exactly.
+        """Return the numbers in native byte order; bfloat16 becomes float32, exactly.
+
+        Tensors of one storage share memory.
 
         Raises:
-            DamagedError: the file is cut short.
+            DamagedError: The file is truncated.
         """
         numbers = self._numbers(tensor.stretch.storage, tensor.dtype)
         first, unit = tensor.stretch.first // tensor.dtype.bytes + tensor.offset, numbers.itemsize
@@ -173,14 +175,14 @@ class TorchContent:
         return np.ndarray(tensor.shape, numbers.dtype, numbers, first * unit, strides)
 
     def _numbers(self, storage: Storage, dtype: DType) -> NDArray[Any]:
-        """All numbers of a storage."""
+        """Return all numbers of a storage."""
         key = storage.key, dtype.name
         if key not in self._read:
             assert dtype.stored
             raw = np.empty(storage.bytes // dtype.bytes, dtype.stored.newbyteorder(self.byte_order))
             self.file.seek(self.starts[storage.key])
             if self.file.readinto(raw.view(np.uint8)) != raw.nbytes:  # type: ignore[attr-defined]
-                raise DamagedError("it is cut short")
+                raise DamagedError("it is truncated")
             self._read[key] = _native(raw, dtype)
         return self._read[key]
 

@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints: `NAME.index`, which says what is where, and `NAME.data-*`, the numbers."""
+"""Read TensorFlow checkpoints: `NAME.index`, which lists the variables, and `NAME.data-*`, the numbers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ INDEX = ".index"
 
 
 class TensorFlowCheckpoint(Mapping[str, NDArray[Any]]):
-    """Arrays by the names of their variables; each is read when it is asked for.
+    """Arrays by variable name, each read on access.
 
     Args:
-        path: the name before `.index`, or with it.
+        path: The name with or without `.index`.
 
     Raises:
-        WeightsError: it is no checkpoint, too large, or claims to hold more than its files.
+        WeightsError: It is not a checkpoint, is too large, or claims to contain more than its files.
         MissingExtraError: TensorFlow is not installed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its banner belongs on nobody's stderr
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no banner on stderr
         try:
             import tensorflow as tf
         except ModuleNotFoundError as error:
@@ -50,13 +50,13 @@ class TensorFlowCheckpoint(Mapping[str, NDArray[Any]]):
         has = sum(file.stat().st_size for file in checkpoint_files(self._path))
         if len(self._shapes) > MAX_TENSORS or has > MAX_BYTES:
             raise WeightsError(
-                f"{shown} holds {len(self._shapes):,} variables in {has:,} bytes; "
+                f"{shown} contains {len(self._shapes):,} variables in {has:,} bytes; "
                 f"at most {MAX_TENSORS:,} in {MAX_BYTES:,} are read"
             )
         claims = sum(prod(shape) * self._types[name].size for name, shape in self._shapes.items())
         if claims > has:
             raise WeightsError(
-                f"{shown} claims to hold {claims:,} bytes, and has {has:,}", "Is it whole? Fetch it again."
+                f"{shown} claims to contain {claims:,} bytes but has {has:,}", "It may be incomplete. Fetch it again."
             )
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -66,7 +66,7 @@ class TensorFlowCheckpoint(Mapping[str, NDArray[Any]]):
             array = np.asarray(self._reader.get_tensor(name))
         except Exception as error:  # noqa: BLE001  as above
             raise unreadable(self._path, error) from None
-        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array  # which NumPy itself lacks
+        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array  # NumPy has no bfloat16
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._shapes))
@@ -76,12 +76,12 @@ class TensorFlowCheckpoint(Mapping[str, NDArray[Any]]):
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether `path` names a checkpoint, by its prefix or its `.index` file."""
+    """Return whether `path` names a checkpoint, by its prefix or its `.index` file."""
     return path.suffix == INDEX or Path(f"{path}{INDEX}").is_file()
 
 
 def checkpoint_files(path: Path) -> tuple[Path, ...]:
-    """The index, then the data in order."""
+    """Return the index file, then the data files in order."""
     prefix = _prefix(path)
     nearby = prefix.parent.iterdir() if prefix.parent.is_dir() else ()
     return Path(f"{prefix}{INDEX}"), *sorted(file for file in nearby if file.name.startswith(f"{prefix.name}.data-"))

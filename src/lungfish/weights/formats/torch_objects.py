@@ -1,6 +1,6 @@
-"""What the names in a pickle of torch stand for: tensors, storages, types and ordered dicts.
+"""Resolve the names in PyTorch pickles: tensors, storages, types and ordered dicts.
 
-Source: `torch._utils` and `torch.serialization` of torch 2.14, whose `weights_only` reader allows the same and more.
+Source: `torch._utils` and `torch.serialization` of torch 2.14, whose `weights_only` reader allows these and more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STORAGES = {
     "QInt32Storage": "qint32",
     "UntypedStorage": "uint8",
 }
-IGNORED = (  # told with a tensor; nothing here depends on it
+IGNORED = (  # saved with a tensor, but irrelevant here
     *("torch._tensor.Tensor", "torch.Tensor", "torch.nn.parameter.Parameter", "torch.per_tensor_affine"),
     *("torch.per_tensor_symmetric", "torch.per_channel_affine", "torch.per_channel_symmetric"),
     "torch.per_channel_affine_float_qparams",
@@ -41,10 +41,10 @@ IGNORED = (  # told with a tensor; nothing here depends on it
 
 
 class Objects:
-    """The names that one file may use. It counts the tensors.
+    """The names that one file may use. Counts the file's tensors.
 
     Args:
-        find_storage: what a persistent id stands for.
+        find_storage: Returns the storage of a persistent id.
     """
 
     def __init__(self, find_storage: Callable[[tuple[Any, ...]], Stretch]) -> None:
@@ -52,7 +52,7 @@ class Objects:
         self._tensors = 0
         self._calls = {
             "collections.OrderedDict": Call(_ordered_dict),
-            "collections.Counter": Call(_counter),  # of a schedule of learning rates
+            "collections.Counter": Call(_counter),  # of a learning-rate schedule
             "torch.Size": Call(counts),
             "torch.device": Call(_device),
             "torch.serialization._get_layout": Call(_layout),
@@ -68,7 +68,7 @@ class Objects:
         }
 
     def load(self, file: IO[bytes]) -> object:
-        """The value of the pickle at which `file` stands. Raises as `PickleMachine.run`."""
+        """Return the value of the pickle at the position of `file`. Raises as `PickleMachine.run`."""
         return PickleMachine(file, self._find, self._find_storage).run()
 
     def _find(self, module: str, name: str) -> object:
@@ -86,7 +86,7 @@ class Objects:
     def _counted(self, tensor: Tensor) -> Tensor:
         self._tensors += 1
         if self._tensors > MAX_TENSORS:
-            raise DamagedError(f"it holds more than {MAX_TENSORS:,} tensors")
+            raise DamagedError(f"it contains more than {MAX_TENSORS:,} tensors")
         return tensor
 
     def _tensor(self, stretch: object, offset: object, shape: object, stride: object) -> Tensor:
@@ -107,7 +107,7 @@ class Objects:
         return self._tensor(stretch, offset, shape, stride)
 
     def _sparse(self, _layout: object, data: object) -> Tensor:
-        """Args of `data`: indices, values, shape and perhaps whether it is coalesced."""
+        """Return a sparse tensor. `data` holds indices, values, shape, and sometimes whether it is coalesced."""
         parts = [part for part in data if not isinstance(part, bool | None)] if isinstance(data, tuple) else []
         if len(parts) < 3 or not isinstance(parts[-2], Tensor):
             raise DamagedError("a sparse tensor has no values")
@@ -121,7 +121,7 @@ class Objects:
 
 
 def _without_flags(tensor: Tensor, flags: tuple[object, ...]) -> Tensor:
-    """A tensor whose numbers are not what is stored, but their conjugates or negatives, is no plain one."""
+    """Treat a tensor that stores conjugates or negatives of its numbers as not plain."""
     if any(flags) and isinstance(tensor, StoredTensor):
         return NoPlainTensor(tensor.shape, tensor.dtype.name)
     return tensor
@@ -132,7 +132,7 @@ def _parameter(tensor: object, *_: object) -> object:
 
 
 def _with_attributes(function: object, _kind: object, arguments: object, _attributes: object) -> object:
-    """A tensor to which somebody gave attributes."""
+    """Return a tensor that was saved with extra attributes."""
     if type(function) is not Call or function.function is _with_attributes or type(arguments) is not tuple:
         raise NotPlainError
     return function.function(*arguments)

@@ -1,4 +1,4 @@
-"""PyTorch's format before 1.6: five pickles, then each storage as its count of numbers and the numbers.
+"""Read PyTorch's format before 1.6: five pickles, then each storage as its number count and its numbers.
 
 Source: `torch.serialization._legacy_load` of torch 2.14.
 """
@@ -14,19 +14,19 @@ from lungfish.weights.formats.torch_objects import Objects
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
-COUNT_BYTES = 8  # of the count before the numbers of a storage
+COUNT_BYTES = 8  # of the count that precedes a storage's numbers
 
 
 def open_torch_stream(file: IO[bytes], size: int) -> TorchContent:
-    """What a file holds.
+    """Return the contents of a file.
 
     Args:
-        file: open at its beginning, seekable.
-        size: of the file, in bytes.
+        file: Seekable, positioned at its start.
+        size: Size of the file, in bytes.
 
     Raises:
-        NotPlainError: it holds more than plain tensors.
-        ValueError, KeyError and what `Objects.load` raises: it is damaged, or no such file.
+        NotPlainError: It contains more than plain tensors.
+        ValueError, KeyError and what `Objects.load` raises: It is damaged, or not a PyTorch file.
     """
     storages: dict[str, Storage] = {}
 
@@ -34,36 +34,36 @@ def open_torch_stream(file: IO[bytes], size: int) -> TorchContent:
         return _stretch(saved_id, storages, size)
 
     if Objects(find).load(file) != MAGIC_NUMBER or Objects(find).load(file) != PROTOCOL:
-        raise DamagedError("it does not begin as torch's files do")
-    Objects(find).load(file)  # of the machine that wrote it; the numbers are little-endian whatever it says
+        raise DamagedError("it does not start like a PyTorch file")
+    Objects(find).load(file)  # describes the machine that wrote it; numbers are always little-endian
     value = Objects(find).load(file)
     keys = Objects(find).load(file)
     return TorchContent(value, file, _starts(file, storages, keys, size))
 
 
 def _starts(file: IO[bytes], storages: dict[str, Storage], keys: object, size: int) -> dict[str, int]:
-    """Where the numbers of each storage begin."""
+    """Return where the numbers of each storage begin."""
     if type(keys) is not list or sorted(keys, key=str) != sorted(storages):
         raise DamagedError("the storages that follow are not those of its pickle")
-    starts, place = {}, file.tell()
+    starts, position = {}, file.tell()
     for key in keys:
         storage = storages[key]
-        file.seek(place)
+        file.seek(position)
         count = int.from_bytes(file.read(COUNT_BYTES), "little")
         if count * storage.dtype.bytes != storage.bytes:
             raise DamagedError(f"storage {printable(key)} is not as large as its pickle says")
-        starts[key] = place + COUNT_BYTES
-        place += COUNT_BYTES + storage.bytes
-        if place > size:
-            raise DamagedError("it is cut short")
+        starts[key] = position + COUNT_BYTES
+        position += COUNT_BYTES + storage.bytes
+        if position > size:
+            raise DamagedError("it is truncated")
     return starts
 
 
 def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], size: int) -> Stretch:
-    """The storage, or the part of one, that a persistent id stands for; the storage is entered in `storages`."""
+    """Return the storage, or the part of one, of a persistent id, and enter the storage in `storages`."""
     kind, dtype, key, _location, count, part = saved_id
     if kind != "storage" or not isinstance(dtype, DType) or type(key) is not str or type(count) is not int:
-        raise DamagedError("its pickle refers to what is no storage")
+        raise DamagedError("its pickle refers to a value that is not a storage")
     storage = Storage(key, dtype, count * dtype.bytes)
     if not 0 <= storage.bytes <= size:
         raise DamagedError(f"storage {printable(key)} is larger than the file")
@@ -73,7 +73,7 @@ def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], size: int)
         return Stretch(storage, 0, storage.bytes)
     _key, first, part_count = part
     if type(first) is not int or type(part_count) is not int or min(first, part_count) < 0:
-        raise DamagedError(f"a part of storage {printable(key)} has no place")
+        raise DamagedError(f"a part of storage {printable(key)} has no position")
     stretch = Stretch(storage, first * dtype.bytes, part_count * dtype.bytes)
     if stretch.first + stretch.bytes > storage.bytes:
         raise DamagedError(f"a part of storage {printable(key)} reaches past it")

@@ -1,7 +1,7 @@
-"""PyTorch's zip format: `NAME/data.pkl`, `NAME/data/KEY` for each storage, none of them compressed.
+"""Read PyTorch's zip format: `NAME/data.pkl`, and `NAME/data/KEY` for each storage, uncompressed.
 
-The archive's directory is read once, by `zipfile`. An archive with two of them, of which two readers take different
-ones, is an archive with one here.
+`zipfile` reads the archive's directory, once. An archive with two directories, which different readers could see
+differently, therefore has only one here.
 
 Source: `torch.serialization._load` of torch 2.14.
 """
@@ -24,24 +24,24 @@ from lungfish.weights.formats.stored_tensors import DType, Storage, Stretch, Tor
 from lungfish.weights.formats.torch_objects import Objects
 
 MAGIC = b"PK\x03\x04"
-PLAIN_HINT = "Weights are read as plain tensors only. Ask its author for safetensors, or for the state dict by itself."
-MAX_OTHERS = 100  # members that are no storages; torch writes 6
-_LOCAL = struct.Struct("<4s5H3I2H")  # the header before a member; the last two are the lengths of name and extra field
+PLAIN_HINT = "Only plain tensors are read. Ask the author for safetensors, or for the bare state dict."
+MAX_OTHERS = 100  # members other than storages; torch writes 6
+_LOCAL = struct.Struct("<4s5H3I2H")  # header of a member; ends with the lengths of name and extra field
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 BYTE_ORDERS: Mapping[bytes | None, Literal["<", ">"]] = {None: "<", b"little": "<", b"big": ">"}
 
 
 def open_torch_zip(path: Path, file: IO[bytes]) -> TorchContent:
-    """What an archive holds.
+    """Return the contents of an archive.
 
     Args:
-        path: for messages, and for the size.
-        file: open, seekable.
+        path: Path of the file, for its size and for messages.
+        file: The open, seekable file.
 
     Raises:
-        WeightsError: it is a program, or claims to hold more than the file.
-        NotPlainError: it holds more than plain tensors.
-        zipfile.BadZipFile, ValueError, KeyError and what `Objects.load` raises: it is damaged.
+        WeightsError: It is a program, or claims to contain more than the file.
+        NotPlainError: It contains more than plain tensors.
+        zipfile.BadZipFile, ValueError, KeyError and what `Objects.load` raises: It is damaged.
     """
     archive = open_zip(file)
     members = archive.infolist()
@@ -62,7 +62,7 @@ def open_torch_zip(path: Path, file: IO[bytes]) -> TorchContent:
     order = content("byteorder", 16)
     pickled = content("data.pkl", MAX_PICKLE_BYTES)
     if pickled is None:
-        raise DamagedError("it holds no data.pkl")
+        raise DamagedError("it contains no data.pkl")
     storages: dict[str, Storage] = {}
 
     def find(saved_id: tuple[Any, ...]) -> Stretch:
@@ -78,13 +78,13 @@ def _check_kind(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         raise WeightsError(f"{printable(path.name)} is a TorchScript archive: a program, not plain tensors", PLAIN_HINT)
     check_size(path, sum(member.file_size for member in members))
     if not 0 < len(members) <= MAX_TENSORS + MAX_OTHERS:
-        raise DamagedError(f"it holds {len(members):,} members; at most {MAX_TENSORS + MAX_OTHERS:,} are read")
+        raise DamagedError(f"it contains {len(members):,} members; at most {MAX_TENSORS + MAX_OTHERS:,} are read")
     if len({member.orig_filename for member in members}) != len(members):
-        raise DamagedError("it holds a member twice")
+        raise DamagedError("it contains a member twice")
 
 
 def _starts(file: IO[bytes], members: Sequence[zipfile.ZipInfo], size: int) -> dict[str, int]:
-    """Where the bytes of each member begin; members do not share any."""
+    """Return where the bytes of each member begin; members must not overlap."""
     starts, free = {}, 0
     for member in sorted(members, key=lambda member: member.header_offset):
         name = printable(member.orig_filename)
@@ -96,22 +96,22 @@ def _starts(file: IO[bytes], members: Sequence[zipfile.ZipInfo], size: int) -> d
         encoded = member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437")
         header = file.read(_LOCAL.size + len(encoded))
         if len(header) < _LOCAL.size + len(encoded):
-            raise DamagedError("it is cut short")
+            raise DamagedError("it is truncated")
         magic, *_, name_bytes, extra_bytes = _LOCAL.unpack_from(header)
         if magic != MAGIC or name_bytes != len(encoded) or header[_LOCAL.size :] != encoded:
-            raise DamagedError(f"{name} is another member where it lies")
+            raise DamagedError(f"{name} has another name in its local header")
         start = member.header_offset + len(header) + extra_bytes
         if member.header_offset < free or start + member.file_size > size:
-            raise DamagedError(f"{name} overlaps another member, or the end")
+            raise DamagedError(f"{name} overlaps another member or the end")
         starts[member.orig_filename], free = start, start + member.file_size
     return starts
 
 
 def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], sizes: Mapping[str, int], folder: str) -> Stretch:
-    """The storage that a persistent id stands for, entered in `storages`."""
+    """Return the storage of a persistent id, and enter it in `storages`."""
     kind, dtype, key, _location, count = saved_id
     if kind != "storage" or not isinstance(dtype, DType) or type(key) is not str or type(count) is not int:
-        raise DamagedError("its pickle refers to what is no storage")
+        raise DamagedError("its pickle refers to a value that is not a storage")
     storage = Storage(key, dtype, count * dtype.bytes)
     if storages.setdefault(key, storage) != storage:
         raise DamagedError(f"storage {printable(key)} is described twice")

@@ -1,4 +1,4 @@
-"""State dicts of other libraries, and ours: one table of names for each library and kind of network."""
+"""Map tensor names of other libraries to ours, with one table for each library and kind of network."""
 
 from lungfish.weights.layouts.detection import detect_source
 from lungfish.weights.layouts.layout import Layout, TensorSlot, tensor_slots

@@ -1,4 +1,4 @@
-"""Whose names the tensors of a checkpoint have."""
+"""Detect the library whose tensor names a checkpoint uses."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ OUR_STEM = "stem.conv.weight"
 
 
 def detect_source(names: Collection[str]) -> str:
-    """The library whose names these are, `lungfish` included; it is told by the first convolution.
+    """Return the library that uses these names, `lungfish` included, judged by the first convolution.
 
     Raises:
-        UsageError: nobody's, or several libraries', as `timm` and `timm_tf`, whose models differ in their padding and
-            epsilon, which no name tells.
+        UsageError: No library uses them, or several do, such as `timm` and `timm_tf`, whose models differ only in
+            padding and epsilon.
     """
     found = [source for source in SOURCES if _uses(source, names)] + ([OURS] if OUR_STEM in names else [])
     if len(found) == 1:
         return found[0]
     if found:
         raise UsageError(
-            f"the tensors have the names of {' and of '.join(found)}: nothing tells which",
-            f"Say it with --source: {', or '.join(_described(name) for name in found)}.",
+            f"the tensor names are ambiguous: {' and '.join(found)} use them",
+            f"Choose one with --source: {', or '.join(_described(name) for name in found)}.",
         )
     shown = ", ".join(printable(str(name)[:80]) for name in sorted(names, key=str)[:3])
     raise UsageError(
-        f"the tensors have the names of no library that is known: {shown or 'there are none'}",
-        f"Known are {', '.join(SOURCES)}; is it a checkpoint of MobileNet or EfficientNet?",
+        f"no known library uses these tensor names: {shown or 'there are none'}",
+        f"Known libraries: {', '.join(SOURCES)}. Is this a checkpoint of MobileNet or EfficientNet?",
     )
 
 
@@ -49,6 +49,6 @@ def _uses(source: str, names: Collection[str]) -> bool:
 
 
 def _stem(layout: Layout) -> re.Pattern[str]:
-    """Matches the name of the first convolution's kernel."""
+    """Return a pattern for the name of the first convolution's kernel."""
     name = layout.outside["stem.conv"] + layout.variables["conv"]["weight"].name
     return re.compile(re.escape(name).replace(re.escape("{variant}"), r"[\w-]+"))

@@ -1,7 +1,7 @@
-"""Keras Applications: `MobileNet`, `MobileNetV2`, `EfficientNetB0` to `EfficientNetB7`.
+"""Describe Keras Applications: `MobileNet`, `MobileNetV2`, and `EfficientNetB0` to `EfficientNetB7`.
 
-Keras lays kernels out as [height, width, in, out], those of depthwise convolutions as [height, width, in, 1].
-EfficientNet's graph begins with layers that rescale and normalize pixels; these are preprocessing, which belongs to a
+Keras lays out kernels as [height, width, in, out], and those of depthwise convolutions as [height, width, in, 1].
+EfficientNet's graph starts with layers that rescale and normalize pixels. That is preprocessing, which belongs to a
 weights entry and not to a network, so the statistics of its `normalization` layer are left out.
 """
 
@@ -45,7 +45,7 @@ MOBILENET_V2 = Layout(
         "head.norm": "Conv_1_bn",
         "classifier": "predictions",
     },
-    plain={  # the first block, and only it
+    plain={  # the first block only
         "depthwise.conv": "expanded_conv_depthwise",
         "depthwise.norm": "expanded_conv_depthwise_BN",
         "project.conv": "expanded_conv_project",

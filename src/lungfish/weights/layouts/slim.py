@@ -1,4 +1,4 @@
-"""TF-Slim: the authors' checkpoints of MobileNetV1 and MobileNetV2, of 1,001 classes.
+"""Describe TF-Slim: the authors' checkpoints of MobileNetV1 and MobileNetV2, with 1,001 classes.
 
 The classifiers are 1x1 convolutions. Class 0 is the background, which the other libraries do not have.
 """
@@ -46,7 +46,7 @@ MOBILENET_V2 = Layout(
         "head.norm": "MobilenetV2/Conv_1",
         "classifier": "MobilenetV2/Logits/Conv2d_1c_1x1",
     },
-    plain={  # the first block, and only it
+    plain={  # the first block only
         "depthwise.conv": "MobilenetV2/expanded_conv/depthwise",
         "depthwise.norm": "MobilenetV2/expanded_conv/depthwise",
         "project.conv": "MobilenetV2/expanded_conv/project",

@@ -1,4 +1,4 @@
-"""The libraries that state dicts come from and go to: their layouts and the flavour of their weights."""
+"""List the supported libraries, with their layouts and the flavour of their weights."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Source:
     """One library.
 
     Args:
-        layouts: of the networks that it has.
-        flavour: of its weights.
-        exceptions: flavours of single networks, by our name.
-        ignored: patterns of the names of tensors that are no part of a network.
-        averages: how the names of moving averages of weights end; they stand in for the weights.
-        has_background: whether 1,001 classes are ImageNet's after one for the background.
+        layouts: Layouts of its networks.
+        flavour: Flavour of its weights.
+        exceptions: Flavours of single networks, by our name.
+        ignored: Patterns for names of tensors that are not part of a network.
+        averages: Suffix of the names of moving averages, which replace the weights.
+        has_background: Whether 1,001 classes are a background class followed by ImageNet's.
     """
 
     layouts: tuple[Layout, ...]
@@ -33,7 +33,7 @@ class Source:
     has_background: bool = False
 
     def flavour_of(self, arch: Arch) -> Flavour:
-        """The flavour that its weights of `arch` have, at whatever resolution and number of classes."""
+        """Return the flavour of the library's weights of `arch`, at any resolution and number of classes."""
         return self.exceptions.get(variant(arch), self.flavour)
 
 
@@ -47,7 +47,7 @@ SOURCES = {
         exceptions={f"efficientnet_b{number}": Flavour("symmetric", 1e-3) for number in (5, 6, 7)},
     ),
     "timm": Source(timm.LAYOUTS, SYMMETRIC),
-    "timm_tf": Source(timm.LAYOUTS, SAME),  # its models called tf_, or built with pad_type="same", bn_eps=1e-3
+    "timm_tf": Source(timm.LAYOUTS, SAME),  # tf_ models, or built with pad_type="same", bn_eps=1e-3
     "keras": Source(keras.LAYOUTS, SAME, ignored=keras.PREPROCESSING),
     "packaged": Source(packaged.LAYOUTS, SAME),
     "slim": Source(slim.LAYOUTS, SAME, ignored=tensorflow.TRAINING, averages=tensorflow.AVERAGES, has_background=True),
@@ -56,20 +56,20 @@ SOURCES = {
 
 
 def find_source(name: str) -> Source:
-    """The library called `name`. Raises `UnknownNameError` with close matches."""
+    """Return the library called `name`. Raises `UnknownNameError` with close matches."""
     return SOURCES[choose(name, SOURCES, "source of weights")]
 
 
 def find_layout(name: str, arch: Arch) -> Layout:
-    """How the library `name` lays out `arch`.
+    """Return the layout of `arch` in the library `name`.
 
     Raises:
-        UnknownNameError: no such library.
-        UsageError: it has no such network.
+        UnknownNameError: The library does not exist.
+        UsageError: It has no such network.
     """
     for layout in find_source(name).layouts:
         if layout.holds(arch.table):
             return layout
     able = [other for other, source in SOURCES.items() if any(layout.holds(arch.table) for layout in source.layouts)]
-    hint = f"Libraries that do: {', '.join(able)}." if able else "No library does: keep it as a safetensors file."
+    hint = f"Libraries that do: {', '.join(able)}." if able else "No library does. Keep it as a safetensors file."
     raise UsageError(f"{name} has no networks like {arch.name}", hint)

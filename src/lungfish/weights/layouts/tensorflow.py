@@ -1,7 +1,7 @@
-"""What a checkpoint of TensorFlow's training holds besides the weights."""
+"""Name what TensorFlow training checkpoints contain in addition to the weights."""
 
-AVERAGES = "/ExponentialMovingAverage"  # follows the name of the variable that was averaged
-TRAINING = (  # patterns: the step, and the optimizers' memory of each variable
+AVERAGES = "/ExponentialMovingAverage"  # suffix of an averaged variable
+TRAINING = (  # patterns: the step, and the optimizer state of each variable
     "global_step",
     "beta[12]_power",
     ".+/(RMSProp|RMSProp_1|Momentum|Adam|Adam_1|Adagrad)",

@@ -1,4 +1,4 @@
-"""timm: MobileNetV1, MobileNetV2 and EfficientNet, `tf_` and Lite included."""
+"""Describe timm's MobileNetV1, MobileNetV2 and EfficientNet, including `tf_` and Lite models."""
 
 from lungfish.weights.layouts.layout import Layout
 

@@ -1,4 +1,4 @@
-"""torchvision: MobileNetV2 and EfficientNet, whose layers have numbers for names."""
+"""Describe torchvision's MobileNetV2 and EfficientNet, whose layers have numbers for names."""
 
 from lungfish.weights.layouts.layout import Layout
 

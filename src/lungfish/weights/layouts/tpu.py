@@ -1,13 +1,13 @@
-"""TensorFlow's TPU models: the authors' checkpoints of EfficientNet and EfficientNet-Lite.
+"""Describe TensorFlow's TPU models: the authors' checkpoints of EfficientNet and EfficientNet-Lite.
 
-TensorFlow numbers the layers of one kind in each scope in the order in which they run, the first without a number. A
-block that expands has one convolution and one batch norm more, and what follows them has the next number.
+Within each scope TensorFlow numbers layers of one kind in execution order, the first without a number. A block that
+expands has one more convolution and batch norm, which shifts the numbers after them.
 """
 
 from lungfish.weights.layouts import keras
 from lungfish.weights.layouts.layout import Layout, Variable
 
-# as Keras, whose layers these are, named its variables then
+# variable names of an older Keras, whose layers these are
 VARIABLES = keras.VARIABLES | {"depthwise": {"weight": Variable("/depthwise_kernel", (2, 3, 0, 1))}}
 
 _BLOCK = "{variant}/blocks_{block}"

@@ -1,1 +1,1 @@
-"""What a name of weights stands for."""
+"""Resolve names of weights."""

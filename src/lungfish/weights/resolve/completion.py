@@ -1,4 +1,4 @@
-"""What only its file tells of a set of weights: whose names its tensors have, and what follows from that."""
+"""Complete an entry from its file: the library that its tensor names belong to, and what follows from that."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from lungfish.weights.license import NOASSERTION
 from lungfish.weights.scheme import FILE, NAME_IT
 from lungfish.weights.store.store import Store
 
-NEVER_ASKED = "mobilenet_v1"  # readers take a network, but only Keras's need it
+UNUSED_ARCH = "mobilenet_v1"  # readers require a network, but only Keras's use it
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,100}")
 _GUESSED = ("flavour", "normalization", "crop_fraction", "interpolation")
 
-SENSELESS = (KeyError, TypeError, ValueError, RecursionError, BundleError)  # what a stranger's header may raise
+HEADER_ERRORS = (KeyError, TypeError, ValueError, RecursionError, BundleError)  # an untrusted header may raise
 
-INCOMPLETE = WeightsEntry(  # what stands in an entry until its file is at hand; an empty converter says so
+INCOMPLETE = WeightsEntry(  # values of an entry whose file has not been read yet, marked by the empty converter
     name="",
     arch="",
     converter="",
@@ -52,23 +52,24 @@ INCOMPLETE = WeightsEntry(  # what stands in an entry until its file is at hand;
 
 
 def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
-    """Complete an entry whose converter is not known from its file.
+    """Complete an entry with an unknown converter from its file.
 
-    A file that `lungfish weights convert` wrote tells its network, flavour and preprocessing itself. For others the
-    network is the entry's, or recognized; the rest is what is usual for the library that wrote it.
+    A file written by `lungfish weights convert` states its network, flavour and preprocessing. For other files the
+    network is the entry's, or recognized, and the rest is what is usual for the library that wrote them.
 
     Args:
-        entry: `arch` may be empty, `converter` is.
-        path: the file, or the prefix of a TensorFlow checkpoint.
+        entry: Entry with an empty `converter`; `arch` may be empty.
+        path: The file, or the prefix of a TensorFlow checkpoint.
 
     Raises:
-        UsageError: the network is not named and not recognized, or the tensors have nobody's names.
-        WeightsError: the file cannot be read, its header makes no sense, or it is of another network than was named.
-        MissingExtraError: the package that reads it is not installed.
+        UsageError: The network is neither named nor recognized, or no library uses the tensor names.
+        WeightsError: The file cannot be read, its header is invalid, or it belongs to another network than the named
+            one.
+        MissingExtraError: The package that reads it is not installed.
     """
     if path.suffix in KERAS and not entry.arch:
         raise _unnamed(entry)
-    state, header = _read(path, parse_arch(entry.arch or NEVER_ASKED))
+    state, header = _read(path, parse_arch(entry.arch or UNUSED_ARCH))
     if "architecture" in header:
         described = _with_header(entry, header, path)
         if entry.arch:
@@ -86,7 +87,7 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
 
 
 def arch_name(arch: Arch) -> str:
-    """A name that `parse_arch` reads back to an equal network: its own, or a JSON file in the cache."""
+    """Return a name that `parse_arch` reads back as an equal network: its own, or a JSON file in the cache."""
     for name in (arch.name, f"{arch.name}{',' if ':' in arch.name else ':'}classes={arch.classes}"):
         try:
             if not name.endswith(".json") and parse_arch(name) == arch:
@@ -100,7 +101,7 @@ def arch_name(arch: Arch) -> str:
 
 
 def _read(path: Path, arch: Arch) -> tuple[Mapping[str, object], Mapping[str, str]]:
-    """Tensors by name, and the header of safetensors."""
+    """Return the tensors by name, and the metadata of safetensors."""
     return read_safetensors(path) if path.suffix in SAFETENSORS else (read_checkpoint(path, arch), {})
 
 
@@ -111,9 +112,7 @@ def _source(state: Mapping[str, object], path: Path) -> str:
         if "--source" not in error.hint:
             raise
         file = printable(path.name)
-        hint = (
-            f"Convert it first: lungfish weights convert {file} --arch ARCH --source SOURCE; then give file:ITS-RESULT"
-        )
+        hint = f"Convert it first: lungfish weights convert {file} --arch ARCH --source SOURCE; then use file:RESULT"
         raise UsageError(error.message, f"{error.hint} {hint}") from None
 
 
@@ -125,27 +124,27 @@ def _named(entry: WeightsEntry, recognized: str | None) -> str:
 
 
 def _confirmed(entry: WeightsEntry, state: Mapping[str, object], source: str) -> str:
-    """The network that was named, with the classes of the file; in no ledger stands one that the file is not of."""
+    """Return the named network with the file's classes, after checking that the file belongs to it."""
     arch = parse_arch(entry.arch)
     classes = count_classes(state, source, arch)
     if not classes:
         recognized = recognize(state, source) or "a network that was not recognized"
         raise WeightsError(
             f"{printable(entry.name)} is of {recognized}, not of {printable(arch.name)}",
-            "Are width and depth right? A scaled network can be given as a JSON file: lungfish scale ARCH --out FILE.",
+            "Check width and depth. A scaled network can be a JSON file: lungfish scale ARCH --out FILE.",
         )
     return entry.arch if classes == arch.classes else arch_name(arch.with_classes(classes))
 
 
 def _unnamed(entry: WeightsEntry) -> UsageError:
     return UsageError(
-        f"{printable(entry.name)} does not say which network it holds",
+        f"{printable(entry.name)} does not state its network",
         NAME_IT,
     )
 
 
 def _with_header(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> WeightsEntry:
-    """What the header says, which may come from anyone."""
+    """Return the entry updated from an untrusted header."""
     file = path.name
     try:
         arch = Arch.from_json(header["architecture"])
@@ -154,14 +153,17 @@ def _with_header(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> 
         if "mean" not in header:
             return entry
         return replace(entry.with_preprocessing(header_preprocessing(header, ANY_PX)), unverified=())
-    except (*SENSELESS, ArchitectureError) as error:
-        raise _senseless(file, f"{type(error).__name__} {error}") from None
+    except (*HEADER_ERRORS, ArchitectureError) as error:
+        raise _invalid_header(file, f"{type(error).__name__} {error}") from None
     except WeightsError as error:
-        raise _senseless(file, error.message) from None
+        raise _invalid_header(file, error.message) from None
 
 
 def header_preprocessing(header: Mapping[str, str], resolution_px: int) -> Preprocessing:
-    """Read the preprocessing of a converted file's header, for a network of that resolution. Raises `SENSELESS`."""
+    """Read the preprocessing from a converted file's header, for a network of that resolution.
+
+    Raises `HEADER_ERRORS` if it is invalid.
+    """
     crop_fraction, interpolation = float(header["crop_fraction"]), header["interpolation"]
     return Preprocessing(
         resolution_px, crop_fraction, interpolation, _channels(header["mean"]), _channels(header["std"])
@@ -170,18 +172,18 @@ def header_preprocessing(header: Mapping[str, str], resolution_px: int) -> Prepr
 
 def _channels(text: str) -> tuple[float, float, float]:
     red, green, blue = map(float, json.loads(text))
-    if not all(0 <= each <= 255 for each in (red, green, blue)):
-        raise ValueError(f"{text} are no pixels")
+    if not all(0 <= value <= 255 for value in (red, green, blue)):
+        raise ValueError(f"{text} are not pixel values")
     return red, green, blue
 
 
 def _licensed(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> WeightsEntry:
-    """With the header's license and origin if this machine wrote that header: a stranger's opens no gate."""
+    """Return the entry with the license and origin of a header that this machine wrote; others are not trusted."""
     stated = header.get("license", "")
     if not entry.location.startswith(FILE) or not _LICENSE.fullmatch(stated):
         return entry
     if Store().stated_license(sha256_file(path)) != stated:
-        return replace(entry, license_source=f"its header says {stated}, but it was not converted on this machine")
+        return replace(entry, license_source=f"its header states {stated}, but it was not converted on this machine")
     origin = header.get("location") or header.get("file")
     source = f"converted from {printable(origin)}" if origin else entry.source
     return replace(entry, license=stated, license_source=f"header of {entry.name}", source=source)
@@ -191,10 +193,10 @@ def _flavour(header: Mapping[str, str], file: str) -> Flavour:
     try:
         return Flavour(header["padding"], float(header["bn_eps"]))  # type: ignore[arg-type]
     except (KeyError, ValueError, ArchitectureError) as error:
-        raise _senseless(file, f"{type(error).__name__} {error}") from None
+        raise _invalid_header(file, f"{type(error).__name__} {error}") from None
 
 
-def _senseless(file: str, reason: str) -> WeightsError:
+def _invalid_header(file: str, reason: str) -> WeightsError:
     return WeightsError(
-        f"the header of {printable(file)} makes no sense: {printable(reason)}", "Convert the weights again."
+        f"the header of {printable(file)} is invalid: {printable(reason)}", "Convert the weights again."
     )

@@ -1,4 +1,4 @@
-"""A model on the Hugging Face hub as a set of weights, from what the hub and the repository say of it."""
+"""Describe a model on the Hugging Face hub as weights, from what the hub and the repository state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".h5", ".keras")
 
 
 def catalogued(name: HubName) -> WeightsEntry | None:
-    """The set of the catalogue that is at that place, if there is one."""
+    """Return the catalogue's entry for that location, or None."""
     for entry in catalogue().values():
         if entry.location.startswith("hf:"):
             known = parse_hub(entry.location)
@@ -36,17 +36,17 @@ def catalogued(name: HubName) -> WeightsEntry | None:
 
 
 def hub_entry(text: str, arch: str | None) -> WeightsEntry:
-    """The entry of `hf:OWNER/REPO[@REVISION][/FILE]`, pinned to the commit that the hub told.
+    """Return the entry of `hf:OWNER/REPO[@REVISION][/FILE]`, pinned to the commit that the hub reports.
 
     Args:
-        text: the name as it was typed.
-        arch: the network, for repositories that do not describe it as timm's do.
+        text: Name as typed.
+        arch: Network, for repositories that do not describe it as timm's do.
 
     Raises:
-        UnknownNameError: no such repository, revision or file.
-        UsageError: the network or the file must be named, or is none that is built here.
-        WeightsError: the repository describes another network than `arch`.
-        DownloadError: the hub cannot be asked, or does not give it out.
+        UnknownNameError: The repository, revision or file does not exist.
+        UsageError: The network or the file must be named, or the network is not supported.
+        WeightsError: The repository describes another network than `arch`.
+        DownloadError: The hub cannot be reached, or does not give access.
         MissingExtraError: huggingface_hub is not installed.
     """
     name = parse_hub(text)
@@ -54,7 +54,7 @@ def hub_entry(text: str, arch: str | None) -> WeightsEntry:
     file = find_file(model, name.file) if name.file else _usual_file(model)
     described = _described(model)
     if described is None and arch is None:
-        raise UsageError(f"{printable(text)} does not say which network it holds", NAME_IT)
+        raise UsageError(f"{printable(text)} does not state its network", NAME_IT)
     entry = replace(
         INCOMPLETE,
         name=text,
@@ -72,7 +72,7 @@ def hub_entry(text: str, arch: str | None) -> WeightsEntry:
 
 
 def _described(model: HubModel) -> TimmModel | None:
-    """The network, if it is timm's repository or one that timm's users made."""
+    """Return the network that the repository describes in timm's format, or None."""
     if model.library != "timm" or "config.json" not in [file.name for file in model.files]:
         return None
     return read_timm_config(read_config(model), f"hf:{model.repository}")
@@ -92,13 +92,13 @@ def _with_description(entry: WeightsEntry, described: TimmModel) -> WeightsEntry
 
 
 def _usual_file(model: HubModel) -> HubFile:
-    """The one file of weights, or the one that libraries read first. Raises `UsageError`."""
+    """Return the only file of weights, or the one that libraries read first. Raises `UsageError`."""
     files = {file.name: file for file in model.files if file.name.endswith(ENDINGS)}
     chosen = [files[name] for name in USUAL_FILES if name in files] or list(files.values())
     if not chosen or (len(files) > 1 and chosen[0].name not in USUAL_FILES):
-        there = f"several: {', '.join(sorted(files)[:8])}" if files else "none"
+        candidates = f"it has several: {', '.join(sorted(files)[:8])}" if files else "it has none"
         raise UsageError(
-            f"hf:{model.repository} holds no file of weights that stands out, but {there}",
+            f"hf:{model.repository} has no single file of weights: {candidates}",
             f"Name it: hf:{model.repository}/FILE.",
         )
     return chosen[0]

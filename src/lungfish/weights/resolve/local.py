@@ -1,4 +1,4 @@
-"""Files and bundles of this machine as sets of weights."""
+"""Describe local files and bundles as weights."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from lungfish.weights.store.store import Store
 
 
 def file_entry(text: str, arch: str | None) -> WeightsEntry:
-    """The entry of `file:PATH`, or of `tf:PREFIX`, which is a TensorFlow checkpoint.
+    """Return the entry of `file:PATH`, or of `tf:PREFIX`, a TensorFlow checkpoint.
 
-    Its name keeps only the last part of the path: names of weights end up in bundles, which hold no one's folders.
+    Its name keeps only the last part of the path: names of weights appear in bundles, which must not reveal folders.
 
     Args:
-        text: the name as it was typed.
-        arch: the network, if it is neither in the file nor recognized, nor was named when the file was fetched.
+        text: Name as typed.
+        arch: Network, if it is neither in the file nor recognized, nor was named when the file was fetched.
 
     Raises:
-        UsageError: no such file, or nothing tells the network or the library.
-        WeightsError: the file cannot be read.
-        MissingExtraError: the package that reads it is not installed.
+        UsageError: The file does not exist, or the network or the library is unknown.
+        WeightsError: The file cannot be read.
+        MissingExtraError: The package that reads it is not installed.
     """
     scheme, _, rest = text.partition(":")
     path = expanded(rest, "the file")
@@ -58,31 +58,31 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
 
 
 def _named_before(name: str, location: str) -> str:
-    """The network that a person named for a file which does not tell it."""
+    """Return the network that the user named when the file was first used, or an empty string."""
     record = Store().record(name)
     return record.entry.arch if record and record.entry.location == location else ""
 
 
 def bundle_entry(text: str) -> WeightsEntry:
-    """The entry of a bundle's weights, with the license and the origin of those that it was trained from.
+    """Return the entry of a bundle's weights, with the license and origin of those it was trained from.
 
     Args:
-        text: path of the bundle.
+        text: Path of the bundle.
 
     Raises:
-        BundleError: it is no bundle, or none that this version understands.
-        WeightsError: it was slimmed for a device, or does not say what its pixels go through.
+        BundleError: It is not a bundle, or needs a newer version.
+        WeightsError: It was slimmed for a device, or does not state its preprocessing.
     """
     folder = Path(text)
     manifest = read_manifest(folder)
     row = manifest.files.get(WEIGHTS_NAME)
     if row is None or not (folder / WEIGHTS_NAME).is_file():
         raise WeightsError(
-            f"{printable(text)} holds no {WEIGHTS_NAME}: it was slimmed for a device", "Give the whole bundle."
+            f"{printable(text)} contains no {WEIGHTS_NAME}: it was slimmed for a device", "Use the full bundle."
         )
     origin = _origin(manifest)
     if origin is None:
-        raise WeightsError(f"{printable(text)} does not say what its pixels go through", "Train it again.")
+        raise WeightsError(f"{printable(text)} does not state its preprocessing", "Train it again.")
     name = printable(folder.resolve().name)
     return replace(
         origin,
@@ -92,7 +92,7 @@ def bundle_entry(text: str) -> WeightsEntry:
         location=f"{FILE}{(folder / WEIGHTS_NAME).resolve()}",
         source=f"bundle {name}, trained from {origin.name} ({origin.source})",
         license=manifest.weights.license or NOASSERTION,
-        flavour=Flavour(manifest.flavour.padding, manifest.flavour.bn_eps),  # type: ignore[arg-type]  # checked there
+        flavour=Flavour(manifest.flavour.padding, manifest.flavour.bn_eps),  # type: ignore[arg-type]  # checked
         crop_fraction=manifest.preprocess.crop_fraction,
         interpolation=manifest.preprocess.interpolation,
         sha256=row.sha256,
@@ -106,7 +106,7 @@ def bundle_entry(text: str) -> WeightsEntry:
 
 
 def _origin(manifest: Manifest) -> WeightsEntry | None:
-    """The set that a bundle was trained from: as its record says, or the catalogue, in older bundles."""
+    """Return the weights that a bundle was trained from, as recorded or, for older bundles, as catalogued."""
     if manifest.weights.record:
         return WeightsRecord.from_json(manifest.weights.record).entry
     return catalogue().get(manifest.weights.name)

@@ -1,4 +1,4 @@
-"""What a name of weights stands for, whichever of the forms it has."""
+"""Resolve a name of weights in any of the supported forms."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from lungfish.weights.store.store import Store
 
 
 def resolve(name: str, arch: str | None = None, *, offline: bool = False) -> WeightsEntry:
-    """The set of weights that a typed name stands for.
+    """Return the weights that a typed name stands for.
 
-    What was fetched once stays what it was: the ledger answers for the hub and for git.
+    Weights from the hub or git that were fetched once keep their record.
 
     Args:
         name: `ARCH.TAG` of the catalogue, `timm:...`, `torchvision:...`, `keras:...`,
             `hf:OWNER/REPO[@REVISION][/FILE]`, `git+https://HOST/OWNER/REPO@COMMIT#PATH`, `file:PATH`, `tf:PREFIX`,
             or the folder of a bundle.
-        arch: name of the network, for what does not say it itself; what does must be of it, save the classifier.
-        offline: ask nobody.
+        arch: Name of the network, for weights that do not state it. If they do, it must match, except for the
+            classifier.
+        offline: Whether to stay offline.
 
     Returns:
-        The entry. Its `converter` is empty if only the file tells it: see `complete`.
+        The entry. Its `converter` is empty if only the file can tell: see `complete`.
 
     Raises:
-        UnknownNameError: nothing has that name; the hint holds close matches.
-        UsageError: an unknown scheme, a name that its scheme does not allow, or a network that must be named.
-        BundleError: the folder is no bundle.
-        WeightsError: a file that cannot be read; weights of another network than `arch`; offline, a set that was never
-            fetched.
-        DownloadError: the hub cannot be asked.
-        MissingExtraError: a package that is needed is not installed.
+        UnknownNameError: Nothing has that name; the hint lists close matches.
+        UsageError: The scheme is unknown, does not allow the name, or requires the network to be named.
+        BundleError: The folder is not a bundle.
+        WeightsError: The file cannot be read, the weights belong to another network than `arch`, or they were never
+            fetched and offline mode is on.
+        DownloadError: The hub cannot be reached.
+        MissingExtraError: A required package is not installed.
     """
     entry = _entry(name, arch, offline=offline)
     if arch is not None:
@@ -64,17 +65,17 @@ def _entry(name: str, arch: str | None, *, offline: bool) -> WeightsEntry:
     if scheme.startswith("git+"):
         return _fetched(name, offline=offline) or _git_entry(name, arch)
     if scheme:
-        raise UsageError(f"{printable(name)!r} begins with no scheme of weights", f"Allowed: {FORMS}.")
+        raise UsageError(f"{printable(name)!r} does not begin with a known scheme", f"Allowed: {FORMS}.")
     return _without_scheme(name)
 
 
 def _fetched(name: str, *, offline: bool) -> WeightsEntry | None:
-    """The entry of what the ledger knows by that name."""
+    """Return the entry of weights that were fetched under that name."""
     record = Store().record(name)
     if record is None and (offline or is_offline()):
         raise WeightsError(
-            f"{printable(name)} was not fetched yet, and nobody may be asked",
-            "Leave out --offline, LUNGFISH_OFFLINE and HF_HUB_OFFLINE where there is a network.",
+            f"{printable(name)} has not been fetched, and offline mode is on",
+            "With a network connection, omit --offline and unset LUNGFISH_OFFLINE and HF_HUB_OFFLINE.",
         )
     return record.entry if record else None
 
@@ -83,7 +84,7 @@ def _git_entry(text: str, arch: str | None) -> WeightsEntry:
     name = parse_git(text)
     if arch is None:
         raise UsageError(
-            f"{printable(text)} does not say which network it holds",
+            f"{printable(text)} does not state its network",
             NAME_IT,
         )
     return replace(
@@ -92,19 +93,19 @@ def _git_entry(text: str, arch: str | None) -> WeightsEntry:
         arch=arch,
         location=str(name),
         source=f"{name.url} at {name.commit[:12]}",
-        license_source="not looked for: the license of a repository need not be that of its weights",
+        license_source="not looked up: a repository's license need not apply to its weights",
         url=name.url,
     )
 
 
 def _without_scheme(name: str) -> WeightsEntry:
-    """A bundle, or a mistyped name."""
+    """Return the entry of a bundle, or raise an error for a mistyped name."""
     path = Path(name)
     try:
         if name and path.is_dir():
             return bundle_entry(name)
         is_file = path.is_file()
-    except OSError:  # a name that no file can have
+    except OSError:  # not a valid file name
         is_file = False
     if is_file:
         raise UsageError(f"{printable(name)} is a file; weights from a file need a scheme", f"Write file:{name}.")

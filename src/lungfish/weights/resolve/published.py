@@ -1,4 +1,4 @@
-"""Sets of the catalogue by the names that their publishers gave them: `timm:`, `torchvision:` and `keras:`."""
+"""Find catalogue entries by their publishers' names: `timm:`, `torchvision:` and `keras:`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lungfish.core.names import choose, printable
 from lungfish.weights.catalogue import catalogue
 from lungfish.weights.entry import WeightsEntry
 
-KERAS = {  # the classes of Keras Applications, by our name
+KERAS = {  # model functions of Keras Applications, by our name
     "mobilenet_v1": "MobileNet",
     "mobilenet_v2": "MobileNetV2",
     **{f"efficientnet_b{number}": f"EfficientNetB{number}" for number in range(8)},
@@ -18,10 +18,10 @@ _TIMM = re.compile(r"hf:timm/([^@/]+)@.*")
 
 
 def published_name(entry: WeightsEntry) -> str:
-    """The scheme and the name that the publisher gave a set of the catalogue; empty for other publishers.
+    """Return the publisher's name of a catalogue entry, with its scheme; empty for other publishers.
 
-    `timm:mobilenetv2_100.ra_in1k`, `torchvision:mobilenet_v2.IMAGENET1K_V1` or `keras:MobileNetV2`, which stands for
-    the full width and resolution.
+    Examples: `timm:mobilenetv2_100.ra_in1k`, `torchvision:mobilenet_v2.IMAGENET1K_V1`, and `keras:MobileNetV2`, which
+    stands for the full width and resolution.
     """
     network, _, tag = entry.name.partition(".")
     timm = _TIMM.fullmatch(entry.location)
@@ -35,17 +35,21 @@ def published_name(entry: WeightsEntry) -> str:
 
 
 def find_published(name: str) -> WeightsEntry:
-    """The set that its publisher calls so. The tag may be left out: it is torchvision's default, or timm's only one.
+    """Return the entry that its publisher gives this name.
+
+    The tag may be omitted for torchvision's default and for timm's only one.
 
     Raises:
-        UnknownNameError: the catalogue has none of that name; the hint holds close matches.
-        UsageError: several have it.
+        UnknownNameError: The catalogue has no such name; the hint lists close matches.
+        UsageError: Several entries match.
     """
     scheme = name.partition(":")[0]
     named = {published_name(entry): entry for entry in catalogue().values()}
-    matching = sorted(each for each in named if each == name or each.startswith(f"{name}."))
+    matching = sorted(candidate for candidate in named if candidate == name or candidate.startswith(f"{name}."))
     if len(matching) > 1 and scheme != "torchvision":
         raise UsageError(f"{printable(name)} has several sets of weights", f"Choose: {', '.join(matching)}.")
     if matching:
         return named[matching[-1]]
-    return named[choose(name, sorted(each for each in named if each.startswith(f"{scheme}:")), "set of weights")]
+    return named[
+        choose(name, sorted(candidate for candidate in named if candidate.startswith(f"{scheme}:")), "set of weights")
+    ]

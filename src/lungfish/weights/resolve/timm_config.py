@@ -1,4 +1,4 @@
-"""`config.json` of timm's repositories on the hub: which network it is, and what its pixels go through."""
+"""Read the network and preprocessing from the `config.json` of timm's repositories on the hub."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lungfish.core.errors import ArchitectureError, BundleError, UsageError, Wei
 from lungfish.core.names import printable
 from lungfish.runtime.preprocessing import Preprocessing
 
-# mobilenetv2_140 is V2 at width 1.4. Left out, because their tables are others: mobilenetv1_100h, mobilenetv2_110d,
+# mobilenetv2_140 is V2 at width 1.4. Excluded, because their tables differ: mobilenetv1_100h, mobilenetv2_110d,
 # mobilenetv2_120d, efficientnet_b1_pruned, efficientnet_b0_gn ...
 _MOBILENET = re.compile(r"mobilenetv([12])_(\d{3})")
 _EFFICIENTNET = re.compile(r"(tf_)?(efficientnet_(?:b[0-7]|lite[0-4]))")
-_HARMLESS = frozenset({"num_classes", "drop_rate", "drop_path_rate"})  # arguments that change no answer
-_USUAL = {"in_chans": 3, "global_pool": "avg"}  # and those that do not with these values
+_HARMLESS = frozenset({"num_classes", "drop_rate", "drop_path_rate"})  # arguments that do not change the outputs
+_USUAL = {"in_chans": 3, "global_pool": "avg"}  # arguments that do not change them at these values
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class TimmModel:
     """A network as timm describes it.
 
     Args:
-        arch: its name here, resolution and classes included where they differ from the named network's.
-        converter: `timm`, or `timm_tf` for its models called `tf_`.
-        preprocessing: what its pixels go through.
+        arch: Our name, with resolution and classes where they differ from the named network's.
+        converter: `timm`, or `timm_tf` for its `tf_` models.
+        preprocessing: Preprocessing of the photos.
     """
 
     arch: str
@@ -35,50 +35,50 @@ class TimmModel:
 
 
 def read_timm_config(config: Any, where: str) -> TimmModel:
-    """What `config.json` says, in today's form or in the older one without `pretrained_cfg`.
+    """Return what `config.json` describes, in the current form or the older one without `pretrained_cfg`.
 
     Args:
-        config: the JSON value.
-        where: the repository, for messages.
+        config: The JSON value.
+        where: The repository, for messages.
 
     Raises:
-        UsageError: a network that is not built here.
-        WeightsError: a configuration that makes no sense.
+        UsageError: The network is not supported.
+        WeightsError: The configuration is invalid.
     """
     rows = config if isinstance(config, dict) else {}
     pretrained = rows.get("pretrained_cfg", rows)
     rows = pretrained | rows if isinstance(pretrained, dict) else rows
-    called = rows.get("architecture")
-    base, converter = _base(called, where)
+    timm_name = rows.get("architecture")
+    base, converter = _base(timm_name, where)
     try:
         unknown = sorted(_unusual(dict(rows.get("model_args") or {})))
         if unknown:
             raise UsageError(
-                f"{where} builds its {called} with {', '.join(map(printable, unknown))}: "
-                "that is another network than any here",
-                "Choose a set of the catalogue: lungfish weights list",
+                f"{where} builds its {timm_name} with {', '.join(map(printable, unknown))}: "
+                "no supported network is built so",
+                "Choose weights from the catalogue: lungfish weights list",
             )
         name = _arch(base, rows)
         return TimmModel(name, converter, _preprocessing(rows, parse_arch(name).resolution_px))
     except (KeyError, TypeError, ValueError, ArchitectureError, BundleError) as error:
         raise WeightsError(
             f"config.json of {where} cannot be used: {type(error).__name__} {printable(str(error))}",
-            "Download the file, and convert it: lungfish weights convert FILE --source timm --arch NAME",
+            "Download the file and convert it: lungfish weights convert FILE --source timm --arch NAME",
         ) from None
 
 
-def _base(called: object, where: str) -> tuple[str, str]:
-    """Our name of timm's network, before its resolution and classes, and the converter."""
-    mobilenet = _MOBILENET.fullmatch(str(called))
+def _base(timm_name: object, where: str) -> tuple[str, str]:
+    """Return our name of timm's network, without resolution and classes, and the converter."""
+    mobilenet = _MOBILENET.fullmatch(str(timm_name))
     if mobilenet:
         width = int(mobilenet[2]) / 100
         return f"mobilenet_v{mobilenet[1]}" + (f":width={width:g}" if width != 1 else ""), "timm"
-    efficientnet = _EFFICIENTNET.fullmatch(str(called))
+    efficientnet = _EFFICIENTNET.fullmatch(str(timm_name))
     if efficientnet:
         return efficientnet[2], "timm_tf" if efficientnet[1] else "timm"
     raise UsageError(
-        f"{where} is a {printable(str(called)[:80])} of timm, which is not built here",
-        "Built are MobileNetV1, MobileNetV2, EfficientNet-B0 to B7 and Lite0 to Lite4: lungfish weights list",
+        f"{where} is timm's {printable(str(timm_name)[:80])}, which is not supported",
+        "Supported: MobileNetV1, MobileNetV2, EfficientNet-B0 to B7 and Lite0 to Lite4. See: lungfish weights list",
     )
 
 
@@ -95,7 +95,7 @@ def _arch(base: str, rows: dict[str, Any]) -> str:
     settings += [f"classes={classes}"] if classes != arch.classes else []
     separator = "," if ":" in base else ":"
     name = f"{base}{separator}{','.join(settings)}" if settings else base
-    parse_arch(name)  # a size that makes no network
+    parse_arch(name)  # raises for an impossible size
     return name
 
 

@@ -1,1 +1,1 @@
-"""Where weights are published: the Hugging Face hub, GitHub, git repositories."""
+"""Talk to the services that publish weights: the Hugging Face hub, GitHub, git repositories."""

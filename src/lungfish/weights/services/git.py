@@ -1,4 +1,4 @@
-"""One file out of a git repository: nothing is checked out, so nothing of the repository can run."""
+"""Fetch one file from a git repository without a checkout, so that nothing in the repository can run."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LOOK_EVERY_S = 0.2
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 MAX_POINTER_BYTES = 1024
 CERTIFICATES = ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR")
-# What git may know of this machine: where programs and certificates are, and which proxy to use.
+# Environment variables that git receives: locations of programs and certificates, and proxies.
 KEPT = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", *CERTIFICATES)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a fetch may take: bytes on the disk, and seconds."""
+    """The limits of a fetch: bytes on disk, and seconds."""
 
     bytes: int = MAX_BYTES
     seconds: float = MAX_SECONDS
@@ -44,15 +44,15 @@ def clone_file(location: str, folder: Path, limits: Limits | None = None) -> Pat
 
     Args:
         location: `git+https://HOST/OWNER/REPO@COMMIT#PATH`.
-        folder: an existing folder; the file is written into it, under the last part of PATH.
-        limits: of the whole clone; 2 GiB and an hour if None.
+        folder: Existing folder that receives the file, named after the last part of PATH.
+        limits: Limits of the whole clone; 2 GiB and an hour if None.
 
     Raises:
-        UsageError: the location is no such thing.
+        UsageError: The location has another form.
         MachineError: git is not installed.
-        DownloadError: a host that must not be asked; no such repository, commit or file; a link or a Git LFS pointer;
-            too large or too slow.
-        StorageError: the folder cannot be written.
+        DownloadError: The host must not be contacted; the repository, commit or file does not exist; the file is a link
+            or a Git LFS pointer; or it is too large or too slow.
+        StorageError: The folder cannot be written.
     """
     name, limits = parse_git(location), limits or Limits()
     check_address(name.url, chosen=True)
@@ -60,11 +60,11 @@ def clone_file(location: str, folder: Path, limits: Limits | None = None) -> Pat
     if program is None:
         raise MachineError(
             f"{printable(location)} needs the program git, which is not installed",
-            "Install git (git-scm.com), or download the file by hand and give file:PATH.",
+            "Install git (git-scm.com), or download the file by hand and use file:PATH.",
         )
     target = folder / name.path.rpartition("/")[2]
     if not is_plain_name(target.name):
-        raise UsageError(f"{printable(target.name)!r} is no file name that every system takes")
+        raise UsageError(f"{printable(target.name)!r} is not a portable file name")
     with (
         storage_errors(folder),
         tempfile.TemporaryDirectory(dir=folder, prefix=".clone-", ignore_cleanup_errors=True) as place,
@@ -79,7 +79,7 @@ def clone_file(location: str, folder: Path, limits: Limits | None = None) -> Pat
 
 @dataclass(frozen=True)
 class _Clone:
-    """A bare repository in a folder of its own, and the program that fills it."""
+    """A bare repository in its own folder, and the git program that fills it."""
 
     program: str
     name: GitName
@@ -88,7 +88,7 @@ class _Clone:
     deadline: float
 
     def fetch(self) -> None:
-        """The commit and its folders; the contents of files stay away until they are asked for."""
+        """Fetch the commit and its folders; file contents are fetched on demand."""
         self.run("init", "--quiet", "--bare", "--template=")
         self.run("remote", "add", "origin", self.name.url)
         options = ("--quiet", "--depth=1", "--filter=blob:none", "--no-tags", "--no-recurse-submodules")
@@ -100,19 +100,19 @@ class _Clone:
             )
 
     def find_blob(self) -> str:
-        """The object of the file."""
+        """Return the object id of the file."""
         row = self.run("ls-tree", "-z", self.name.commit, "--", self.name.path)
         mode, _, rest = row.partition(" ")
         if not row:
             raise DownloadError(
-                f"{printable(self.name.url)} holds no file {printable(self.name.path)} at {self.name.commit[:12]}",
+                f"{printable(self.name.url)} contains no file {printable(self.name.path)} at {self.name.commit[:12]}",
                 "Names are case-sensitive, and links to folders are not followed.",
             )
         if mode not in ("100644", "100755"):
             kind = {"120000": "a symbolic link", "160000": "a submodule"}.get(mode, "a folder")
             raise DownloadError(
                 f"{printable(self.name.path)} is {kind} in {printable(self.name.url)}, not a file",
-                "Give the path of the file itself.",
+                "Use the path of the file itself.",
             )
         return rest.partition("\t")[0].partition(" ")[2]
 
@@ -123,9 +123,9 @@ class _Clone:
         return file
 
     def run(self, *arguments: str, out: int | None = None) -> str:
-        """The text that a git command prints, or nothing if it prints into `out`. Raises `DownloadError`."""
-        printed, said = self.folder / "printed", self.folder / "said"
-        with printed.open("wb") as stdout, said.open("wb") as stderr:
+        """Return what a git command prints, or an empty string if it prints into `out`. Raises `DownloadError`."""
+        printed, stderr_text = self.folder / "printed", self.folder / "said"
+        with printed.open("wb") as stdout, stderr_text.open("wb") as stderr:
             process = subprocess.Popen(  # noqa: S603  arguments are checked, and no shell reads them
                 [self.program, *_settings(self.name.url), *arguments],
                 cwd=self.folder,
@@ -137,20 +137,20 @@ class _Clone:
             try:
                 self.wait(process)
             finally:
-                _end(process)
+                _kill(process)
         if process.returncode:
-            raise _failed(self.name, said.read_text("utf-8", "replace"))
+            raise _failed(self.name, stderr_text.read_text("utf-8", "replace"))
         return printed.read_text("utf-8", "replace")
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
-        """Until the process ends, looking that it keeps to the limits."""
+        """Wait until the process ends, and enforce the limits meanwhile."""
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(LOOK_EVERY_S)
             if _bytes(self.folder) > self.max_bytes:
                 raise DownloadError(
                     f"{printable(self.name.url)} is larger than the {self.max_bytes:,} bytes allowed",
-                    "Download the file by hand and give file:PATH.",
+                    "Download the file by hand and use file:PATH.",
                 )
             if process.returncode is not None:
                 return
@@ -159,7 +159,7 @@ class _Clone:
 
 
 def _settings(url: str) -> Sequence[str]:
-    """The options of git that say what it may do; those of its environment (`GIT_CONFIG_COUNT`) need git 2.31."""
+    """Return the git options that restrict it; the environment form (`GIT_CONFIG_COUNT`) would need git 2.31."""
     settings = {
         "core.hooksPath": os.devnull,
         "core.symlinks": "false",
@@ -177,7 +177,7 @@ def _settings(url: str) -> Sequence[str]:
 
 
 def _environment(folder: Path) -> Mapping[str, str]:
-    """What git sees: no configuration of this machine, no credentials, no hooks."""
+    """Return git's environment: no configuration of this machine, no credentials, no hooks."""
     kept = {key: value for key, value in os.environ.items() if key.upper() in KEPT}
     if "SSL_CERT_FILE" in kept:
         kept.setdefault("GIT_SSL_CAINFO", kept["SSL_CERT_FILE"])
@@ -188,13 +188,13 @@ def _environment(folder: Path) -> Mapping[str, str]:
         "GIT_DIR": str(folder / "repository"),
         "GIT_LITERAL_PATHSPECS": "1",
         "GIT_TERMINAL_PROMPT": "0",
-        "HOME": str(folder),  # before git 2.32 the user's configuration was found by it alone
+        "HOME": str(folder),  # git before 2.32 finds the user's configuration only through HOME
         "LC_ALL": "C",
     }
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what still runs: git leaves the transfer to programs that it starts."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and its children: git starts programs for the transfer."""
     if process.returncode is None:
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(process.pid).children(recursive=True):
@@ -205,30 +205,30 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _bytes(folder: Path) -> int:
-    """What a folder holds while git renames and removes files in it."""
-    held = 0
+    """Return the size of a folder in which git may be renaming and removing files."""
+    size = 0
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                held += Path(place, name).lstat().st_size
-    return held
+                size += Path(place, name).lstat().st_size
+    return size
 
 
-def _failed(name: GitName, said: str) -> DownloadError:
-    """The error that explains what git said."""
-    lines: Sequence[str] = [line for line in said.splitlines() if line.strip()]
-    words = said.lower()
-    if "could not read username" in words or "not found" in words or "authentication failed" in words:
+def _failed(name: GitName, stderr_text: str) -> DownloadError:
+    """Return the error that explains git's output."""
+    lines: Sequence[str] = [line for line in stderr_text.splitlines() if line.strip()]
+    lowered = stderr_text.lower()
+    if "could not read username" in lowered or "not found" in lowered or "authentication failed" in lowered:
         return DownloadError(
-            f"there is no public repository {printable(name.url)}", "Check the address; private ones are not read."
+            f"there is no public repository {printable(name.url)}", "Check the address. It must be public."
         )
-    if "not our ref" in words or "remote ref" in words or "unadvertised object" in words:
+    if "not our ref" in lowered or "remote ref" in lowered or "unadvertised object" in lowered:
         return DownloadError(
-            f"{printable(name.url)} holds no commit {name.commit}",
+            f"{printable(name.url)} contains no commit {name.commit}",
             f"Find one with: git ls-remote {printable(name.url)}",
         )
-    if "redirect" in words or "returned error: 30" in words:
-        return DownloadError(f"{printable(name.url)} has moved", "Open it in a browser, and give the new address.")
+    if "redirect" in lowered or "returned error: 30" in lowered:
+        return DownloadError(f"{printable(name.url)} has moved", "Open it in a browser to find the new address.")
     reason = printable(next((line for line in lines if line.startswith("fatal:")), "") or "".join(lines[-1:]))
     return DownloadError(
         f"git could not fetch {printable(name.url)}: {reason.removeprefix('fatal: ')}",
@@ -237,10 +237,10 @@ def _failed(name: GitName, said: str) -> DownloadError:
 
 
 def _check_content(file: Path, name: GitName) -> None:
-    """Refuse what stands in for a file that is kept elsewhere."""
+    """Reject a Git LFS pointer, which stands in for a file stored elsewhere."""
     if file.stat().st_size > MAX_POINTER_BYTES or not file.read_bytes().startswith(LFS_POINTER):
         return
     raise DownloadError(
-        f"{printable(name.path)} is kept in Git LFS: the repository holds only a pointer to it",
-        "Download the file itself from the repository's page, and give file:PATH.",
+        f"{printable(name.path)} is stored in Git LFS: the repository contains only a pointer to it",
+        "Download the file itself from the repository's page, and use file:PATH.",
     )

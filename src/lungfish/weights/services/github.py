@@ -1,4 +1,4 @@
-"""GitHub's search of repositories: where a license is told, but never that it is of the weights, too."""
+"""Search GitHub repositories. It reports the license of the code, never that of the weights."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ API = "https://api.github.com"
 
 @dataclass(frozen=True)
 class Repository:
-    """What GitHub says of a repository.
+    """What GitHub reports about a repository.
 
     Args:
         name: `OWNER/REPO`.
-        url: its page.
-        license: SPDX identifier of the code; NOASSERTION if GitHub finds none or does not know it.
-        stars: how many people marked it.
-        pushed: date of the last push, `2024-05-01`; empty if not told.
+        url: Page of the repository.
+        license: SPDX identifier of the code; NOASSERTION if GitHub finds none or does not recognize it.
+        stars: Number of stars.
+        pushed: Date of the last push, `2024-05-01`; empty if unknown.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Repository:
 
 
 def search_repositories(text: str, limit: int = 20) -> list[Repository]:
-    """Repositories whose name, description or topics hold `text`, those with the most stars first.
+    """Return repositories whose name, description or topics contain `text`, most stars first.
 
-    The API is at `GITHUB_API_URL`, if it is set; `GITHUB_TOKEN` raises the rate limit.
+    `GITHUB_API_URL` overrides the address of the API; `GITHUB_TOKEN` raises the rate limit.
 
     Raises:
-        DownloadError: GitHub cannot be asked, or its rate limit is reached.
+        DownloadError: GitHub cannot be reached, or its rate limit is exceeded.
         MissingExtraError: httpx2 is not installed.
     """
     configured = os.environ.get("GITHUB_API_URL", "").rstrip("/")
@@ -49,7 +49,7 @@ def search_repositories(text: str, limit: int = 20) -> list[Repository]:
     found = read_json(service, "/search/repositories", "search", query)
     rows = found.get("items") if isinstance(found, dict) else None
     if not isinstance(rows, list):
-        raise DownloadError("the answer of GitHub makes no sense: no list of items", "Is GITHUB_API_URL its API?")
+        raise DownloadError("GitHub returned an invalid response: no list of items", "Check GITHUB_API_URL.")
     return [_repository(row) for row in rows[:limit] if isinstance(row, dict)]
 
 

@@ -1,7 +1,7 @@
-"""The Hugging Face hub: what it says of a model, where its files are, and what it finds.
+"""Query the Hugging Face hub: describe a model, locate its files, search.
 
-Addresses, tokens and answers are read as huggingface_hub reads them. The questions are asked by `service`, because the
-library's own search has no timeout, sleeps through rate limits and tells the hub what is installed here.
+Addresses, tokens and answers are interpreted by huggingface_hub. Requests are sent by `json_api`, because the library's
+own search has no timeout, sleeps through rate limits and reports the installed packages to the hub.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CANONICAL = {each.casefold(): each for each in PERMISSIVE}
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a repository. `sha256` and `bytes` are known of files in Git LFS, as weights are."""
+    """A file of a repository. `sha256` and `bytes` are known for files in Git LFS, as weights are."""
 
     name: str
     sha256: str = ""
@@ -45,18 +45,18 @@ class HubFile:
 
 @dataclass(frozen=True)
 class HubModel:
-    """What the hub says of a repository.
+    """What the hub reports about a repository.
 
     Args:
         repository: `OWNER/REPO`.
-        commit: 40 hex digits; empty if the hub did not tell.
-        license: SPDX identifier, or what else its model card says; NOASSERTION if it says nothing.
-        library: `timm`, `transformers` ...; empty if not told.
-        datasets: that the model card names.
-        files: of the repository; empty in what a search finds.
-        downloads: in the last 30 days.
-        likes: how many people marked it.
-        modified: date of the last commit, `2024-05-01`; empty if not told.
+        commit: 40 hex digits; empty if unknown.
+        license: SPDX identifier, or whatever else the model card states; NOASSERTION if it states nothing.
+        library: `timm`, `transformers` ...; empty if unknown.
+        datasets: Datasets that the model card names.
+        files: Files of the repository; empty in search results.
+        downloads: Downloads in the last 30 days.
+        likes: Number of likes.
+        modified: Date of the last commit, `2024-05-01`; empty if unknown.
     """
 
     repository: str
@@ -71,18 +71,18 @@ class HubModel:
 
     @property
     def url(self) -> str:
-        """Its page."""
+        """The model's page."""
         return f"{PAGES}/{self.repository}"
 
 
 def file_url(location: str) -> str:
-    """The address of a file on the hub or its mirror.
+    """Return the address of a file on the hub or its mirror.
 
     Args:
         location: `hf:OWNER/REPO@REVISION/FILE`.
 
     Raises:
-        UsageError: it is no such location.
+        UsageError: The location has another form.
     """
     name = parse_hub(location)
     path = f"{name.repository}/resolve/{quote(name.revision or MAIN, safe='')}/{quote(name.file)}"
@@ -90,71 +90,71 @@ def file_url(location: str) -> str:
 
 
 def access_token() -> str:
-    """The token to ask the hub with; empty if there is none. Raises `MissingExtraError`: huggingface_hub is missing."""
+    """Return the hub's access token, or an empty string. Raises `MissingExtraError` if huggingface_hub is missing."""
     return _hub().token
 
 
 def read_model(name: HubName) -> HubModel:
-    """What the hub says of a repository at a revision, `main` unless the name tells.
+    """Return what the hub reports about a repository at the name's revision, by default `main`.
 
     Raises:
-        UnknownNameError: no such repository or revision.
-        DownloadError: it is private or gated, or the hub cannot be asked.
+        UnknownNameError: The repository or revision does not exist.
+        DownloadError: It is private or gated, or the hub cannot be reached.
         MissingExtraError: huggingface_hub is not installed.
     """
     path = f"/api/models/{name.repository}" + (f"/revision/{name.revision}" if name.revision else "")
     what = f"model {name.repository}" + (f" at {name.revision}" if name.revision else "")
     model = _model(read_json(_hub(), path, what, [("blobs", "true")]))
     if not model.commit:
-        raise _senseless(f"it tells no commit of {printable(name.repository)}")
+        raise _invalid(f"no commit for {printable(name.repository)}")
     return model
 
 
 def read_config(model: HubModel) -> Any:
-    """The value of `config.json`, at the model's commit. Raises as `read_model`."""
+    """Return the contents of `config.json` at the model's commit. Raises as `read_model`."""
     path = f"/{model.repository}/resolve/{model.commit}/config.json"
     return read_json(_hub(), path, f"file config.json in {model.repository}")
 
 
 def search_models(text: str, limit: int = 20) -> list[HubModel]:
-    """Image classifiers whose names hold `text`, the most fetched first.
+    """Return image classifiers whose names contain `text`, most downloads first.
 
     Raises:
-        DownloadError: the hub cannot be asked.
+        DownloadError: The hub cannot be reached.
         MissingExtraError: huggingface_hub is not installed.
     """
-    asked = ("downloads", "lastModified", "library_name", "likes", "tags")
+    wanted_fields = ("downloads", "lastModified", "library_name", "likes", "tags")
     query = [("search", text), ("filter", "image-classification"), ("sort", "downloads"), ("limit", str(limit))]
-    rows = read_json(_hub(), "/api/models", "search", query + [("expand", each) for each in asked])
+    rows = read_json(_hub(), "/api/models", "search", query + [("expand", each) for each in wanted_fields])
     if not isinstance(rows, list):
-        raise _senseless("its search gives no list")
+        raise _invalid("the search result is not a list")
     return [_model(row) for row in rows[:limit]]
 
 
 def pin(entry: WeightsEntry) -> WeightsEntry:
-    """An entry on the hub at the commit that its revision stands for today, with the hash and size that the hub tells.
+    """Return the entry at the commit that its revision stands for now, with the hash and size that the hub reports.
 
     Raises:
-        UnknownNameError: no such repository, revision or file.
-        DownloadError: the hub cannot be asked, or tells another hash or size than the entry.
+        UnknownNameError: The repository, revision or file does not exist.
+        DownloadError: The hub cannot be reached, or reports another hash or size than the entry.
     """
     name = parse_hub(entry.location)
     model = read_model(name)
     file = find_file(model, name.file)
-    told = {"sha256": file.sha256, "bytes": file.bytes}
-    for field, value in told.items():
+    reported = {"sha256": file.sha256, "bytes": file.bytes}
+    for field, value in reported.items():
         known = getattr(entry, field)
         if known and value and known != value:
             raise DownloadError(
                 f"the hub has another {name.file} than {printable(entry.name)}: {field} {value}, expected {known}",
-                "It was replaced there. Nothing is fetched.",
+                "It was replaced on the hub. Nothing was fetched.",
             )
     location = str(replace(name, revision=model.commit))
     return replace(entry, location=location, sha256=file.sha256 or entry.sha256, bytes=file.bytes or entry.bytes)
 
 
 def find_file(model: HubModel, name: str) -> HubFile:
-    """The file of that name. Raises `UnknownNameError` with close matches."""
+    """Return the file of that name. Raises `UnknownNameError` with close matches."""
     files = {file.name: file for file in model.files}
     return files[choose(name, files, f"file of {model.repository}")]
 
@@ -169,18 +169,18 @@ def _hub() -> Service:
 
 
 def _mirror() -> str:
-    """The address that the user set for the hub, or nothing."""
+    """Return the user's address for the hub, or an empty string."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/")
 
 
 def _model(row: Any) -> HubModel:
-    """An answer of the hub, read as huggingface_hub does, and checked. Raises `DownloadError`."""
+    """Return the hub's answer, parsed by huggingface_hub and validated. Raises `DownloadError`."""
     from huggingface_hub import ModelInfo
 
     try:
         info: Any = ModelInfo(**row)  # type: ignore[no-untyped-call]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _senseless(f"{type(error).__name__} {error}") from None
+        raise _invalid(f"{type(error).__name__} {error}") from None
     commit = info.sha if isinstance(info.sha, str) and _COMMIT.fullmatch(info.sha) else ""
     return HubModel(
         repository=parse_hub(f"hf:{info.id}").repository,
@@ -196,16 +196,16 @@ def _model(row: Any) -> HubModel:
 
 
 def _license(info: ModelInfo) -> str:
-    """What the tags say, which the hub makes of the model card; a mirror may have the record only."""
-    told: Sequence[object] = _tagged(info, "license") or [getattr(info.card_data, "license", None)]
-    tag = told[0] if len(told) == 1 and isinstance(told[0], str) else ""
+    """Return the license in the tags, which the hub takes from the model card; a mirror may have only card data."""
+    licenses: Sequence[object] = _tagged(info, "license") or [getattr(info.card_data, "license", None)]
+    tag = licenses[0] if len(licenses) == 1 and isinstance(licenses[0], str) else ""
     if tag in NO_LICENSE or not _LICENSE.fullmatch(tag):
         return NOASSERTION
     return _CANONICAL.get(tag.casefold(), tag)
 
 
 def _tagged(info: ModelInfo, kind: str) -> Sequence[str]:
-    """`imagenet-1k` of `dataset:imagenet-1k`: the hub makes such tags of the model card's metadata."""
+    """Return `imagenet-1k` for `dataset:imagenet-1k`; the hub derives such tags from the model card's metadata."""
     tags = info.tags if isinstance(info.tags, list) else []
     return [tag.partition(":")[2] for tag in tags if isinstance(tag, str) and tag.startswith(f"{kind}:")]
 
@@ -220,7 +220,7 @@ def _files(info: ModelInfo) -> Sequence[HubFile]:
     return files
 
 
-def _senseless(reason: str) -> DownloadError:
+def _invalid(reason: str) -> DownloadError:
     return DownloadError(
-        f"the answer of the Hugging Face hub makes no sense: {printable(reason)}", "Is HF_ENDPOINT a mirror of the hub?"
+        f"the Hugging Face hub returned an invalid response: {printable(reason)}", "If HF_ENDPOINT is set, check it."
     )

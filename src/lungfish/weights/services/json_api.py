@@ -1,4 +1,4 @@
-"""JSON from a service on the network: the Hugging Face hub, GitHub."""
+"""Read JSON from web services such as the Hugging Face hub and GitHub."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 << 20
 TRIES = 3
 BACKOFF_S = 1.0
-LONGEST_WAIT_S = 10.0  # a person waits for the answer
+LONGEST_WAIT_S = 10.0  # the user is waiting
 
 
 @dataclass(frozen=True)
 class Service:
-    """Who is asked.
+    """A web service.
 
     Args:
-        name: for messages.
-        url: where its paths begin.
-        chosen: the user set the address, so that it may be private.
-        token: empty if there is none.
-        variable: the environment variable that holds the token.
-        headers: sent with every question.
+        name: Name for messages.
+        url: Base address of its paths.
+        chosen: Whether the user set the address, which may then be private.
+        token: Access token; empty if there is none.
+        variable: Environment variable that holds the token.
+        headers: Headers of every request.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Service:
 
 
 def read_json(service: Service, path: str, what: str, parameters: Sequence[tuple[str, str]] = ()) -> Any:
-    """The JSON value at a path of a service, tried again if the service is busy for a moment.
+    """Return the JSON value at a path of a service. Retries while the service is briefly unavailable.
 
     Args:
-        service: who is asked.
-        path: below its address, slash included; percent-encoded here.
-        what: is asked for, for messages.
-        parameters: of the query.
+        service: The service.
+        path: Path below its address, with a leading slash; percent-encoded here.
+        what: Description of the requested resource, for messages.
+        parameters: Query parameters.
 
     Raises:
-        UnknownNameError: the service has no such thing.
-        DownloadError: no connection, a limit is reached, a token is wanted, or the answer is not JSON.
+        UnknownNameError: The resource does not exist.
+        DownloadError: There is no connection, a limit is exceeded, a token is required, or the answer is not JSON.
         MissingExtraError: httpx2 is not installed.
     """
     query = f"?{urlencode(parameters)}" if parameters else ""
@@ -76,12 +76,12 @@ def read_json(service: Service, path: str, what: str, parameters: Sequence[tuple
 
 
 def _ask(service: Service, route: Route) -> tuple[int, Mapping[str, str], bytes]:
-    """Status and headers of one answer, and its body if it is what was asked for."""
+    """Return status, headers and, if successful, the body of one response."""
     try:
         import httpx2
     except ModuleNotFoundError as error:
         raise missing_extra(error, f"asking {service.name}") from None
-    accept = {"Accept": "application/json", "Accept-Encoding": "identity"}  # what is read is what is counted
+    accept = {"Accept": "application/json", "Accept-Encoding": "identity"}  # so that the size limit counts all bytes
     try:
         with get(route, accept | dict(service.headers), service.token) as response:
             body = _read(service, response) if response.status_code == 200 else b""
@@ -90,19 +90,19 @@ def _ask(service: Service, route: Route) -> tuple[int, Mapping[str, str], bytes]
         raise DownloadError(
             f"{service.name} cannot be reached at {shown(service.url)}: "
             f"{printable(str(error)) or type(error).__name__}",
-            "Check your connection; what is fetched already works with --offline.",
+            "Check your connection. Weights that are already fetched work with --offline.",
         ) from error
 
 
 def _read(service: Service, response: Response) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise DownloadError(
-            f"{service.name} sends its answer compressed, which was not asked for",
-            f"Is {shown(service.url)} the address of its API, or a proxy between?",
+            f"{service.name} sent a compressed response, which was not requested",
+            f"Is {shown(service.url)} the address of its API? A proxy may interfere.",
         )
     body = read_steadily(response, MAX_BYTES)
     if len(body) > MAX_BYTES:
-        raise DownloadError(f"{service.name} answers with more than {MAX_BYTES:,} bytes")
+        raise DownloadError(f"{service.name} sent more than {MAX_BYTES:,} bytes")
     return body
 
 
@@ -111,34 +111,34 @@ def _parsed(service: Service, body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         raise DownloadError(
-            f"{service.name} does not answer with JSON at {shown(service.url)}", "Is that the address of its API?"
+            f"{service.name} did not respond with JSON at {shown(service.url)}", "Is this the address of its API?"
         ) from None
 
 
 def _wait_s(status: int, headers: Mapping[str, str]) -> float | None:
-    """For how long a limit holds; None if the answer tells of no limit.
+    """Return how many seconds a rate limit lasts, or None if the response reports none.
 
-    GitHub refuses with 403 or 429 and tells when it counts anew; the hub with 429 and for how many seconds.
+    GitHub responds with 403 or 429 and the time of its reset; the hub with 429 and a number of seconds.
     """
     if status not in (403, 429):
         return None
     waits = [re.search(r"\bt=(\d{1,9})", headers.get("ratelimit", ""))]
     waits.append(re.fullmatch(r"(\d{1,9})", headers.get("retry-after", "")))
-    told = [float(each[1]) for each in waits if each]
+    seconds = [float(each[1]) for each in waits if each]
     reset = headers.get("x-ratelimit-reset", "")
     if headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
-        told.append(float(reset) - time.time())
-    if told:
-        return max(0.0, *told)
+        seconds.append(float(reset) - time.time())
+    if seconds:
+        return max(0.0, *seconds)
     return BACKOFF_S if status == 429 else None
 
 
 def _busy(service: Service, status: int, wait_s: float | None) -> DownloadError:
     if wait_s is None:
-        return DownloadError(f"{service.name} answers {status}", "Try again later.")
-    token = "" if service.token else f", or set {service.variable}: with a token the limit is higher"
+        return DownloadError(f"{service.name} responded with {status}", "Try again later.")
+    token = "" if service.token else f", or set {service.variable}: a token raises the limit"
     return DownloadError(
-        f"{service.name} answers no more questions for {wait_s:.0f} s: its rate limit is reached",
+        f"{service.name} accepts no requests for {wait_s:.0f} s: its rate limit is exceeded",
         f"Wait{token}.",
     )
 
@@ -148,7 +148,7 @@ def _refused(service: Service, status: int, what: str) -> DownloadError | Unknow
         return UnknownNameError(f"{service.name} has no {printable(what)}", "Check the spelling.")
     if status in (401, 403):
         return DownloadError(
-            f"{service.name} does not give out {printable(what)}: it is private or gated, or does not exist",
-            f"Check the spelling; if it is yours to read, accept its terms on its page and set {service.variable}.",
+            f"{service.name} denies access to {printable(what)}: it is private or gated, or does not exist",
+            f"Check the spelling. If you have access, accept its terms on its page and set {service.variable}.",
         )
-    return DownloadError(f"{service.name} answers {status} when asked for {printable(what)}")
+    return DownloadError(f"{service.name} responded with {status} for {printable(what)}")

@@ -1,1 +1,1 @@
-"""Files of weights in the cache, and their records."""
+"""Store files of weights in the cache, with their records."""

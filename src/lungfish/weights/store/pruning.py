@@ -1,4 +1,4 @@
-"""Old and left-over files out of the store."""
+"""Delete unused and leftover files from the store."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was deleted.
+    """A deleted file or folder.
 
     Args:
-        file: below the store's folder, with slashes.
-        bytes: that it took.
+        file: Path below the store's folder, with slashes.
+        bytes: Size before deletion.
     """
 
     file: str
@@ -31,57 +31,58 @@ class Pruned:
 
 
 def prune(store: Store, unused_days: float | None = None) -> list[Pruned]:
-    """Delete the sets that were not used for so long, and whatever no set refers to.
+    """Delete weights that have not been used for a while, and everything that no weights refer to.
 
-    What another process is fetching or unpacking stays, and so do files that have no name of our own form.
+    Files that another process is fetching or unpacking stay, and so do files with names that Lungfish does not use.
 
     Args:
-        store: of weights.
-        unused_days: 0 deletes every set; None only unfinished downloads and files that no record refers to.
+        store: The store.
+        unused_days: Days without use after which weights are deleted; 0 deletes all. None deletes only unfinished
+            downloads and files that no record refers to.
 
     Raises:
-        StorageError: the folder cannot be written.
+        StorageError: The folder cannot be written.
         MissingExtraError: filelock is not installed.
     """
     if not (store.folder.is_dir() and is_marked()):
         return []
     with store.changing():
         records = _delete(store, _old_records(store, unused_days))
-        return records + _delete(store, _unreferred(store)) + _delete(store, (store.folder / "downloads").glob("*"))
+        return records + _delete(store, _unreferenced(store)) + _delete(store, (store.folder / "downloads").glob("*"))
 
 
 def _old_records(store: Store, unused_days: float | None) -> list[Path]:
-    """Cards of sets that were not used. One that cannot be read may be of a newer lungfish, and grows old likewise."""
+    """Return the records of unused weights. Unreadable records, perhaps of a newer version, age like all others."""
     if unused_days is None:
         return []
     files = (store.folder / "records").glob("[!.]*.json")
     return [file for file in files if file.stat().st_mtime <= time.time() - unused_days * DAY_S]
 
 
-def _unreferred(store: Store) -> Iterator[Path]:
-    """Files of no set, and what was left by processes that were killed: its names begin with a dot.
+def _unreferenced(store: Store) -> Iterator[Path]:
+    """Yield files that no weights refer to, and leftovers of killed processes, whose names begin with a dot.
 
-    Of what processes write without a lock, only what is older than a day. A record of a newer lungfish refers to its
-    files, too, by whatever key.
+    Files that processes write without a lock must be older than a day. A record of a newer version counts too, under
+    whatever key it stores a hash.
     """
     records = [file.read_text("utf-8", "replace") for file in (store.folder / "records").glob("[!.]*.json")]
-    kept = {sha256 for record in records for sha256 in re.findall(r"\b[0-9a-f]{64}\b", record)}
-    for room in ("blobs", "checked", "unpacked"):
-        for file in sorted((store.folder / room).glob("*")):  # what was unpacked before the list of it
-            if file.name.partition(".")[0] not in kept:
+    referenced = {sha256 for record in records for sha256 in re.findall(r"\b[0-9a-f]{64}\b", record)}
+    for subfolder in ("blobs", "checked", "unpacked"):
+        for file in sorted((store.folder / subfolder).glob("*")):  # an unpacked folder sorts before its listing
+            if file.name.partition(".")[0] not in referenced:
                 yield file
     networks = (store.folder / "architectures").glob("*")
-    written = [file for file in networks if not any(file.name in record for record in records)]
+    unlocked = [file for file in networks if not any(file.name in record for record in records)]
     for folder in (store.folder, store.folder / "records"):
-        written += folder.glob(".*")
-    yield from (file for file in written if time.time() - file.stat().st_mtime > DAY_S)
+        unlocked += folder.glob(".*")
+    yield from (file for file in unlocked if time.time() - file.stat().st_mtime > DAY_S)
 
 
 def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:
-    """Delete files and folders; not what another process works on, nor what the system does not let go."""
+    """Delete files and folders, except those that another process uses or the system does not release."""
     deleted = []
     for file in files:
-        if not any(own_files(file, store.folder)):  # somebody else's
+        if not any(own_files(file, store.folder)):  # not created by Lungfish
             continue
         size = own_bytes(file, store.folder)
         with _claim(store, file) as free:
@@ -93,7 +94,7 @@ def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:
 
 
 def _claim(store: Store, file: Path) -> AbstractContextManager[bool]:
-    """The lock of whoever writes there; blobs are written by nobody now."""
+    """Return the lock of the file's writers. Blobs need none, because nothing writes them now."""
     stem = file.name.strip(".").partition(".")[0]
     locks = {"records": stem, "downloads": stem, "unpacked": slug(stem)}
     lock = locks.get(file.parent.name)

@@ -1,4 +1,4 @@
-"""What is kept of each set of weights that was fetched: origin, license, hashes, and how it was verified."""
+"""Record the origin, license, hashes and verification of fetched weights."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LONGEST = 10_000  # characters
 
 @dataclass(frozen=True)
 class Verification:
-    """How a set was held against a reference.
+    """How weights were compared with a reference.
 
     Args:
-        reference: library, version and model.
-        images: how many were compared.
-        max_abs_diff: of the logits.
-        top1_agreement: share of the images with the same first class.
-        when: time, ISO 8601 in UTC.
-        packages: versions that took part, by name.
+        reference: Library, version and model.
+        images: Number of compared images.
+        max_abs_diff: Largest absolute difference of the logits.
+        top1_agreement: Share of the images with the same top class.
+        when: Time, ISO 8601 in UTC.
+        packages: Versions of the packages that took part, by name.
     """
 
     reference: str
@@ -41,15 +41,15 @@ class Verification:
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """One set of weights, as it was fetched.
+    """One set of weights, as fetched.
 
     Args:
-        entry: what was published, with the hash and size of the file that came.
-        fetched: time, ISO 8601 in UTC.
-        accepted_license: what a person accepted; empty if the license is permissive.
-        converted_sha256: of the file with our own names made from it; empty if there is none.
-        verified: the last verification, or None.
-        origin: where the file came from, as a text without folders or credentials.
+        entry: The published entry, with the hash and size of the fetched file.
+        fetched: Time, ISO 8601 in UTC.
+        accepted_license: License that the user accepted; empty if it is permissive.
+        converted_sha256: SHA-256 of the file converted to our own names; empty if there is none.
+        verified: The last verification, or None.
+        origin: Where the file came from, as text without folders or credentials.
     """
 
     entry: WeightsEntry
@@ -60,7 +60,7 @@ class WeightsRecord:
     origin: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object, for a file of its own or inside a bundle."""
+        """Return a JSON object, for a file of its own or for a bundle."""
         entry = asdict(self.entry)
         entry["normalization"] = {name: entry.pop(name) for name in ("mean", "std")}
         values = {"schema": SCHEMA} | asdict(self) | {"entry": entry}
@@ -69,16 +69,16 @@ class WeightsRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> WeightsRecord:
-        """Read a JSON object that nobody vouches for.
+        """Read an untrusted JSON object. Unknown keys are ignored.
 
         Raises:
-            WeightsError: a key is missing or out of range, or the schema is newer. Unknown keys are ignored.
+            WeightsError: A key is missing or out of range, or the schema is newer.
         """
         try:
             return _record(Fields(dict(values), "the record"))
         except BundleError as error:
             raise WeightsError(
-                error.message, "If a newer lungfish wrote it, upgrade; else fetch the set again."
+                error.message, "If a newer lungfish wrote it, upgrade; otherwise fetch the weights again."
             ) from None
 
 
@@ -123,7 +123,7 @@ def _entry(row: Fields) -> WeightsEntry:
 
 
 def _texts(row: Fields, kind: type[Any]) -> dict[str, str]:
-    """The fields of `kind` that are texts; one that was not known when the record was written has its default."""
+    """Return the string fields of `kind`; fields that are newer than the record get their defaults."""
     types = get_type_hints(kind)
     names = [each.name for each in fields(kind) if each.name in row.values or each.default is MISSING]
     return {name: row.text(name, LONGEST) for name in names if types[name] is str}

@@ -1,16 +1,16 @@
-"""Files of weights in the cache, by their SHA-256, and the records of the ledger. Any number of processes may use it.
+"""Store files of weights in the cache by SHA-256, with their records. Safe for any number of processes.
 
     weights/
-      blobs/SHA256.pth      a file as it was published
+      blobs/SHA256.pth      a file as published
       checked/SHA256        its size and time when it was last hashed
-      stated/SHA256         the license that a person stated for a file that was converted here
-      unpacked/SHA256/      what an archive holds, and SHA256.json: the hash of each file
-      records/NAME.json       the ledger
-      architectures/        networks of sets that have no name of their own
-      downloads/NAME/       what is still arriving, and where a file may be saved by hand
+      stated/SHA256         the license that the user stated for a file converted here
+      unpacked/SHA256/      contents of an archive, and SHA256.json: the hash of each file
+      records/NAME.json     the records
+      architectures/        networks of weights that have no name of their own
+      downloads/NAME/       downloads in progress; also the place for files saved by hand
       locks/
 
-Everything appears whole under its name or not at all. A file that was altered or torn is not given out.
+A file appears complete under its name or not at all. Altered or torn files are never returned.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from lungfish.core.progress import Progress
 from lungfish.core.untrusted import parse_object
 from lungfish.weights.store.record import WeightsRecord
 
-CHANGING = "."  # no set is called so
+CHANGING = "."  # not a name of weights
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
@@ -49,10 +49,10 @@ class Store:
         self.folder = cache_folder() / WEIGHTS
 
     def blob(self, sha256: str) -> Path | None:
-        """The file with that hash, or None if it is not here or was altered.
+        """Return the file with that hash, or None if it is missing or was altered.
 
-        It is hashed again only if its size or time of change are not what they were the last time: an accident that
-        alters a file alters its time. Hashing each time would make every start wait for hundreds of megabytes.
+        The file is hashed again only if its size or modification time changed since the last time: accidental changes
+        alter the time. Hashing hundreds of megabytes at every start would take too long.
         """
         for file in self._blobs(sha256):
             with contextlib.suppress(OSError):
@@ -64,17 +64,17 @@ class Store:
         return None
 
     def add(self, file: Path, *, move: bool = False) -> str:
-        """Take in a file.
+        """Add a file.
 
         Args:
-            file: copied; its ending is kept, for readers go by it.
-            move: take the file itself, which is on the same disk.
+            file: File to copy; its suffix is kept, because readers depend on it.
+            move: Whether to move the file, which must be on the same disk.
 
         Returns:
-            SHA-256 of what is now in the store.
+            SHA-256 of the stored file.
 
         Raises:
-            StorageError: disk full, read-only or forbidden.
+            StorageError: The disk is full or read-only, or access is denied.
         """
         folder = self.folder / "blobs"
         with storage_errors(folder):
@@ -89,11 +89,11 @@ class Store:
         return sha256
 
     def unpacked(self, sha256: str) -> Path | None:
-        """The folder with what the archive with that hash holds, unpacked now if need be; None without the archive.
+        """Return the folder with the contents of an archive, unpacking it if necessary; None without the archive.
 
         Raises:
-            WeightsError: the archive is damaged or hostile.
-            StorageError: disk full, read-only or forbidden.
+            WeightsError: The archive is damaged or hostile.
+            StorageError: The disk is full or read-only, or access is denied.
         """
         folder = self.folder / "unpacked" / sha256
         listing = folder.with_name(f"{sha256}.json")
@@ -103,61 +103,61 @@ class Store:
         with self.lock(sha256):
             if not _is_listed(folder, listing):
                 with storage_errors(folder):
-                    clear_place(folder, self.folder)  # what was altered
+                    clear_place(folder, self.folder)  # remove altered files
                 unpack(archive, folder, at_last=lambda whole: write_atomic(listing, json.dumps(_listing(whole))))
         return folder
 
     def record(self, name: str) -> WeightsRecord | None:
-        """The record of a set, or None if there is none that can be read."""
+        """Return the record of weights, or None if there is none or it cannot be read."""
         return _read_record(self.record_file(name), name)
 
     def records(self) -> list[WeightsRecord]:
-        """Every record, by name."""
+        """Return all records, sorted by name."""
         records = (_read_record(file) for file in (self.folder / "records").glob("*.json"))
         return sorted((record for record in records if record), key=lambda record: record.entry.name)
 
     def write_record(self, record: WeightsRecord) -> None:
-        """Keep a record, in place of the one of the same name. Raises `StorageError`."""
+        """Write a record, replacing one of the same name. Raises `StorageError`."""
         write_atomic(self.record_file(record.entry.name), json.dumps(record.to_json(), indent=2) + "\n")
 
     def touch(self, name: str) -> None:
-        """Remember that a set is used now."""
+        """Mark weights as used now."""
         with contextlib.suppress(OSError):
             os.utime(self.record_file(name))
 
     def state_license(self, sha256: str, license_id: str) -> None:
-        """Remember the license that a person stated for the file with that hash; no matter if it cannot be kept."""
+        """Remember the license that the user stated for a file. Write errors are ignored."""
         with contextlib.suppress(StorageError, OSError):
             write_atomic(self.folder / "stated" / sha256, license_id)
 
     def stated_license(self, sha256: str) -> str:
-        """That license; empty if nobody on this machine stated one."""
+        """Return the license that a user of this machine stated for a file, or an empty string."""
         try:
             return (self.folder / "stated" / sha256).read_text("utf-8")
         except OSError:
             return ""
 
     def downloads(self, name: str) -> Path:
-        """The folder where the file of a set arrives, and may be saved by hand. It need not exist."""
+        """Return the folder where downloads arrive and files may be saved by hand. It need not exist."""
         return self.folder / "downloads" / slug(name)
 
     def lock(self, name: str, progress: Progress | None = None) -> AbstractContextManager[None]:
-        """Keep other processes from fetching the same set; wait for one that does. Raises as `core.lock.lock`."""
-        told = progress or Progress()
+        """Keep other processes from fetching the same weights; wait for one that does. Raises as `core.lock.lock`."""
+        listener = progress or Progress()
         return lock(
-            self._lock_file(slug(name)), lambda: told.say(f"Waiting for another process with {printable(name)}")
+            self._lock_file(slug(name)), lambda: listener.say(f"Waiting for another process with {printable(name)}")
         )
 
     def try_lock(self, slug: str) -> AbstractContextManager[bool]:
-        """Hold the lock of a set, by its slug, if nobody else does; whether that is so. Raises as `lock`."""
+        """Try to take the lock of weights, by their slug; yields whether it was free. Raises as `lock`."""
         return try_lock(self._lock_file(slug))
 
     def changing(self) -> AbstractContextManager[None]:
-        """Held while a blob and its record are written, so that nothing is pruned in between. Raises as `lock`."""
+        """Hold a lock while a blob and its record are written, to prevent pruning in between. Raises as `lock`."""
         return self.lock(CHANGING)
 
     def record_file(self, name: str) -> Path:
-        """Where the record of a set is, or would be."""
+        """Return where the record of weights is or would be."""
         return self.folder / "records" / f"{slug(name)}.json"
 
     def _blobs(self, sha256: str) -> list[Path]:
@@ -178,7 +178,7 @@ class Store:
 
 
 def slug(name: str) -> str:
-    """A file name for any name of a set: readable, and of its own by a hash."""
+    """Return a readable file name for any name of weights, unique by a hash."""
     return f"{re.sub(r'[^a-z0-9]+', '-', name.casefold()).strip('-')[:60]}-{sha256_bytes(name.encode())[:12]}"
 
 
@@ -188,7 +188,7 @@ def _stamp(file: Path) -> str:
 
 
 def _copy(file: Path, folder: Path) -> tuple[Path, str]:
-    """A flushed copy in `folder` under a temporary name, and its SHA-256."""
+    """Copy a file into `folder` under a temporary name, flush it, and return its path and SHA-256."""
     hashed = hashlib.sha256()
     handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
     try:
@@ -209,7 +209,7 @@ def _listing(folder: Path) -> dict[str, str]:
 
 
 def _is_listed(folder: Path, listing: Path) -> bool:
-    """Whether a folder holds what was unpacked, unaltered; files that somebody has added do no harm."""
+    """Return whether a folder contains the unpacked files, unaltered; additional files are ignored."""
     try:
         listed, found = json.loads(listing.read_text("utf-8")), _listing(folder)
     except (OSError, ValueError):

@@ -1,1 +1,1 @@
-"""Whether weights compute here what they compute in the library that they were published for."""
+"""Verify that weights compute the same here as in the library that published them."""

@@ -1,4 +1,4 @@
-"""A network of Keras Applications in a process of its own: TensorFlow and torch do not share one well."""
+"""Run a network of Keras Applications in a separate process: TensorFlow and torch do not coexist well in one."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from lungfish.architecture import Arch
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import in_short
 
-LENGTH_BYTES = 8  # of an array, before it
-FIRST_LAYER = "stem_conv_pad"  # of EfficientNet: what stands before it prepares pixels
+LENGTH_BYTES = 8  # of the length that precedes an array
+FIRST_LAYER = "stem_conv_pad"  # of EfficientNet; the layers before it preprocess pixels
 
 
 class KerasReference:
-    """Logits of a Keras model that holds the file.
+    """Logits of a Keras model with the weights of a file.
 
     Args:
-        model: a function of `keras.applications`.
-        arch: its width, resolution and classes.
+        model: Name of a function of `keras.applications`.
+        arch: Network that gives width, resolution and classes.
         file: `.h5` or `.weights.h5`.
     """
 
@@ -47,7 +47,11 @@ class KerasReference:
         self._lock = Lock()
 
     def __call__(self, x_nchw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 `[n, 3, height, width]` to `[n, classes]`. Raises `WeightsError`: Keras refused the file."""
+        """Compute logits, float32 `[n, 3, height, width]` to `[n, classes]`.
+
+        Raises:
+            WeightsError: Keras rejected the file.
+        """
         with self._lock:
             to, back = self._process.stdin, self._process.stdout
             assert to
@@ -57,34 +61,34 @@ class KerasReference:
                 return _receive(back)
             except (OSError, EOFError, ValueError):
                 raise WeightsError(
-                    f"Keras ended with exit code {self._process.wait()}", "What it said stands above."
+                    f"Keras ended with exit code {self._process.wait()}", "See its output above."
                 ) from None
 
     def __del__(self) -> None:
         for stream in filter(None, (self._process.stdin, self._process.stdout)):
-            with contextlib.suppress(OSError):  # what is still unsent, to a process that has ended
+            with contextlib.suppress(OSError):  # unsent data for a process that has ended
                 stream.close()
         self._process.wait()
 
 
 def _send(stream: IO[bytes], array: NDArray[np.float32]) -> None:
     buffer = BytesIO()
-    np.save(buffer, array, allow_pickle=False)  # numpy itself cannot write to pipes
+    np.save(buffer, array, allow_pickle=False)  # numpy cannot write to pipes
     stream.write(buffer.tell().to_bytes(LENGTH_BYTES, "little") + buffer.getbuffer())
     stream.flush()
 
 
 def _receive(stream: IO[bytes]) -> NDArray[np.float32]:
-    """The next array. Raises `EOFError` or `ValueError` at the end of the stream."""
+    """Return the next array. Raises `EOFError` or `ValueError` at the end of the stream."""
     length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
     array: NDArray[np.float32] = np.load(BytesIO(stream.read(length)), allow_pickle=False)
     return array
 
 
 def main(name: str, arguments: str, file: str) -> None:
-    """Answer batches of stdin on stdout until it ends."""
+    """Answer batches from stdin on stdout until it closes."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the libraries print must not fall between the answers
+    os.dup2(2, 1)  # the libraries' output must not mix with the answers
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
     import keras
 
@@ -100,7 +104,7 @@ def main(name: str, arguments: str, file: str) -> None:
 
 
 def _named_for_keras(file: Path, folder: Path) -> Path:
-    """The file, or a copy in `folder`: Keras knows its newer layout by an ending that the store does not keep."""
+    """Return the file, or a copy in `folder` with the suffix by which Keras recognizes its newer layout."""
     import h5py
 
     if file.suffix == ".keras":
@@ -111,8 +115,8 @@ def _named_for_keras(file: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # of tensors that it does not find, each with all that it has
+    warnings.simplefilter("ignore")  # about missing tensors, each with a full listing
     try:
         main(*sys.argv[1:])
-    except Exception as error:  # noqa: BLE001  whatever Keras raises, with whole tensors in its text
+    except Exception as error:  # noqa: BLE001  Keras's errors may print whole tensors
         sys.exit(f"{type(error).__name__}: {in_short(error)}")

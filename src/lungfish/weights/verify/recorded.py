@@ -1,4 +1,4 @@
-"""Logits that were recorded when a set was held against its reference: for machines without that library."""
+"""Read logits recorded when weights were verified against their reference, for machines without that library."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ RECORDED = "recorded logits"
 
 @dataclass(frozen=True, eq=False)
 class RecordedLogits:
-    """The largest logits of one golden picture: class indices, and the logits, float32."""
+    """The largest logits of one golden picture: class indices, and the logits as float32."""
 
     classes: NDArray[np.int64]
     logits: NDArray[np.float32]
 
 
 def recorded_logits(entry: WeightsEntry) -> list[RecordedLogits] | None:
-    """Those of the golden pictures, in order of their names; None if none were recorded for this very file."""
+    """Return those of the golden pictures, ordered by name, or None if none were recorded for this exact file."""
     text = resources.files("lungfish.weights").joinpath("recorded_logits.json").read_text("utf-8")
     row = json.loads(text).get(entry.name)
     if row is None or row["sha256"] != entry.sha256:

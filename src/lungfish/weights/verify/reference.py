@@ -1,4 +1,4 @@
-"""The same network in the library that a file of weights was published for: what ours is held against."""
+"""Run the same network in the library that published the weights, as the reference for ours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # x_nchw [n, 3, height, width] to [n, classes]
 
-# what each library calls our networks; {percent} is the width
+# each library's names for our networks; {percent} is the width
 _EFFICIENTNET = {f"efficientnet_b{number}": f"efficientnet_b{number}" for number in range(8)}
 _TF = {f"efficientnet_{size}": f"tf_efficientnet_{size}" for size in [f"b{i}" for i in range(8)]}
 _LITE = {f"efficientnet_lite{number}": f"tf_efficientnet_lite{number}" for number in range(5)}
@@ -41,11 +41,11 @@ MODELS: Mapping[str, tuple[str, Mapping[str, str]]] = {  # our converter: librar
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """An independent implementation that holds the weights.
+    """An independent implementation with the same weights.
 
     Args:
-        name: library, version and model.
-        logits: what it computes from normalized float32 `[n, 3, height, width]`.
+        name: Library, version and model.
+        logits: Computes logits from normalized float32 `[n, 3, height, width]`.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Reference:
 
 
 def open_reference(entry: WeightsEntry, file: Path) -> Reference | None:
-    """The library's network with the very file, or None if there is no such library here or no such network in it.
+    """Return the library's network with the same file, or None if the library is missing or has no such network.
 
     Raises:
-        WeightsError: the file does not fit it.
+        WeightsError: The file does not fit that network.
     """
     arch = parse_arch(entry.arch)
     library, models = MODELS.get(entry.converter, ("", {}))
@@ -85,7 +85,7 @@ def _build(library: str, model: str, arch: Arch) -> nn.Module:
     else:
         import torchvision
 
-        scaled = {"width_mult": arch.width} if model == "mobilenet_v2" else {}  # timm's names tell the width
+        scaled = {"width_mult": arch.width} if model == "mobilenet_v2" else {}  # timm's names include the width
         module = torchvision.models.get_model(model, num_classes=arch.classes, **scaled)
     return module
 
@@ -102,7 +102,7 @@ def _torch_logits(module: nn.Module, entry: WeightsEntry, arch: Arch, file: Path
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(f"{type(module).__name__} refuses the weights: {in_short(error)}") from None
+        raise WeightsError(f"{type(module).__name__} rejects the weights: {in_short(error)}") from None
     module.eval()
 
     def logits(x_nchw: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -114,14 +114,14 @@ def _torch_logits(module: nn.Module, entry: WeightsEntry, arch: Arch, file: Path
 
 
 def _renamed_by_order(state: Mapping[str, object], module: nn.Module) -> dict[str, Tensor]:
-    """A checkpoint of another naming under the names of `module`.
+    """Return a checkpoint under the names of `module`, matched by order.
 
-    Both list their layers as they run, so this is independent of our tables of names, which it helps to prove.
+    Both list their layers in execution order, so this does not depend on our name tables, which it helps to verify.
     """
     import torch
 
     names = [name for name in module.state_dict() if not name.endswith("num_batches_tracked")]
     tensors = [torch.as_tensor(value) for name, value in state.items() if not name.endswith("num_batches_tracked")]
     if len(names) != len(tensors):
-        raise WeightsError(f"the file holds {len(tensors)} tensors, {type(module).__name__} takes {len(names)}")
+        raise WeightsError(f"the file contains {len(tensors)} tensors, {type(module).__name__} takes {len(names)}")
     return module.state_dict() | dict(zip(names, tensors, strict=True))

@@ -1,1 +1,1 @@
-"""The user stories of `lungfish weights`, one file for each."""
+"""Implement the user stories of `lungfish weights`, one per file."""

@@ -1,4 +1,4 @@
-"""A checkpoint on this machine, written as safetensors with our names."""
+"""Convert a local checkpoint to safetensors with our names."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Conversion:
     """What to convert.
 
     Args:
-        file: the checkpoint.
-        arch: name of the network that it holds, or an architecture's JSON file.
-        source: the library that wrote it; empty to find out.
-        out: the file to write; the checkpoint's name, where one stands, if None.
-        license: SPDX identifier; empty if it is not known.
-        force: replace `out`.
+        file: The checkpoint.
+        arch: Name of its network, or an architecture's JSON file.
+        source: Library that wrote it; detected if empty.
+        out: File to write; the checkpoint's name in the current folder if None.
+        license: SPDX identifier; empty if unknown.
+        force: Whether to replace `out`.
     """
 
     file: Path
@@ -40,10 +40,10 @@ def convert(conversion: Conversion) -> Converted:
     """Convert a checkpoint.
 
     Raises:
-        UsageError: no such file, network or library, or a license that is no identifier.
+        UsageError: The file, network or library does not exist, or the license is not an SPDX identifier.
         OutputError: `out` must not be written.
-        WeightsError: the file cannot be read, or is of another network.
-        MissingExtraError: the package that reads it is not installed.
+        WeightsError: The file cannot be read, or belongs to another network.
+        MissingExtraError: The package that reads it is not installed.
         StorageError: `out` cannot be written.
     """
     if conversion.license and not SPDX.fullmatch(conversion.license):

@@ -1,4 +1,4 @@
-"""One set of weights, by its name, onto this machine."""
+"""Fetch weights by name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lungfish.workflows.weights.rows import entry_row
 
 @dataclass(frozen=True)
 class Fetched:
-    """A set of weights on this machine.
+    """Weights on this machine.
 
     Args:
-        record: what the ledger keeps.
-        file: where its file is; for a TensorFlow checkpoint, the name before `.index`.
+        record: The stored record.
+        file: Path of the file; for a TensorFlow checkpoint, the name before `.index`.
     """
 
     record: WeightsRecord
@@ -38,17 +38,17 @@ class Fetched:
 
 
 def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
-    """Find out what `name` stands for, bring it onto this machine, and convert it to our own names.
+    """Resolve a name, fetch the weights, and convert them to our own names.
 
     Args:
-        name: of the catalogue, or a scheme such as `hf:owner/repo`.
-        arch: the network, for files that do not tell it; others must be of it, save the classifier.
-        options: how to fetch.
+        name: A catalogue name, or one with a scheme such as `hf:owner/repo`.
+        arch: Network, for files that do not state it; otherwise it must match, except for the classifier.
+        options: How to fetch.
 
     Raises:
-        UsageError: no such name, or a license that was not accepted.
-        MachineError: it cannot be fetched, written or read.
+        UsageError: The name does not exist, or the license was not accepted.
+        MachineError: The weights cannot be fetched, written or read.
     """
     record = fetch_converted(resolve(name, arch, offline=options.offline), options)
-    load_network(record.entry)  # that it fits is told now, not when it is used
+    load_network(record.entry)  # fail now, not at first use, if the weights do not fit
     return Fetched(record, file_of(record))

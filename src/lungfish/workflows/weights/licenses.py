@@ -1,4 +1,4 @@
-"""The attributions that must travel with a bundle."""
+"""Show the attributions that must travel with a bundle."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_NOTICE_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Attribution:
-    """What a bundle's weights stand on.
+    """The origin of a bundle's weights, and their notice.
 
     Args:
-        weights: their origin and license.
-        notice: the text that must be shipped with them.
+        weights: Origin and license.
+        notice: Text that must be shipped with them.
     """
 
     weights: WeightsOrigin
@@ -28,7 +28,7 @@ class Attribution:
 
     @property
     def accepted_license(self) -> str:
-        """The license that whoever made the bundle accepted; empty if none had to be."""
+        """The license that the bundle's maker accepted; empty if none had to be."""
         return str(self.weights.record.get("accepted_license", ""))
 
     def to_json(self) -> dict[str, Any]:
@@ -36,14 +36,14 @@ class Attribution:
 
 
 def licenses(path: str | Path) -> Attribution:
-    """Read what the bundle in a folder says of its weights.
+    """Read the attributions of a bundle's weights.
 
     Raises:
-        UsageError: no such folder.
-        BundleError: not a sound bundle, or one whose NOTICE is gone.
-        StorageError: a file that may not be read.
+        UsageError: The folder does not exist.
+        BundleError: The bundle is damaged, or its NOTICE is gone.
+        StorageError: A file cannot be read.
     """
-    bundle = open_bundle(path)  # every listed file that is there is checked
+    bundle = open_bundle(path)  # checks every listed file that exists
     file, row = bundle.folder / NOTICE, bundle.manifest.files.get(NOTICE)
     if row is None or not file.is_file():
         raise BundleError(

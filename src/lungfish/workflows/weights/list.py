@@ -1,4 +1,4 @@
-"""The sets of weights that are known."""
+"""List the known weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from lungfish.workflows.weights.rows import WeightsRow, arch_of, entry_row, know
 
 
 def list_weights(arch: str | None = None) -> list[WeightsRow]:
-    """Every set of the catalogue and every one that was fetched: permissive licenses first, then by network.
+    """Return all catalogued and fetched weights: permissive licenses first, then by network.
 
     Args:
-        arch: only sets that fit this architecture, at whatever resolution.
+        arch: Architecture that the weights must fit, at any resolution.
 
     Raises:
-        UsageError: the name stands for no network.
+        UsageError: The name is not a network.
     """
     entries = sorted(known_entries(), key=by_network)
     if arch:
@@ -25,7 +25,7 @@ def list_weights(arch: str | None = None) -> list[WeightsRow]:
 
 
 def by_network(entry: WeightsEntry) -> tuple[int, float, float]:
-    """To sort by: networks in the papers' order, the wider and then the better set first."""
+    """Return a sort key: networks in the papers' order, then wider, then more accurate weights first."""
     base, arch = entry.arch.partition(":")[0], arch_of(entry)
     place = list(NAMED).index(base) if base in NAMED else len(NAMED)
     return place, -(arch.width if arch else 0), -(entry.top1 or 0)

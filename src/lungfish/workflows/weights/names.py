@@ -1,4 +1,4 @@
-"""Names of the sets of weights that are known."""
+"""List the names of the known weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lungfish.workflows.weights.rows import known_entries, sorted_rows
 
 
 def list_weights(pattern: str = "*") -> list[str]:
-    """Return the names of the known sets of weights: permissive licenses first, then by network and top-1.
+    """Return the names of the known weights: permissive licenses first, then by network and top-1.
 
-    `lungfish weights list` prints license, size and accuracy beside each; `lungfish weights show NAME` all the rest.
+    `lungfish weights list` also prints license, size and accuracy; `lungfish weights show NAME` prints everything else.
 
     Args:
-        pattern: A shell pattern that a name, or the part before its dot, matches: `mobilenet_v2*`, `*lite0`.
+        pattern: Shell pattern for a name, or for the part before its dot: `mobilenet_v2*`, `*lite0`.
 
     Example:
         >>> import lungfish as lf

@@ -1,4 +1,4 @@
-"""The store of weights, without what is not used."""
+"""Delete unused weights from the store."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lungfish.weights.store.store import Store
 
 
 def prune(*, everything: bool = False, older_than_days: float | None = None) -> list[Pruned]:
-    """Delete weights from the cache; without arguments, only what no set refers to.
+    """Delete weights from the cache; without arguments, only files that no weights refer to.
 
     Args:
-        everything: every set.
-        older_than_days: sets that were not used for so long.
+        everything: Whether to delete all weights.
+        older_than_days: Days without use after which weights are deleted.
 
     Raises:
-        UsageError: both are given, or days below zero.
-        StorageError: the cache cannot be written.
+        UsageError: Both are given, or the days are negative.
+        StorageError: The cache cannot be written.
     """
     if everything and older_than_days is not None:
         raise UsageError("--all and --older-than cannot be combined", "Give one of them.")
@@ -29,5 +29,5 @@ def prune(*, everything: bool = False, older_than_days: float | None = None) -> 
 
 
 def to_json(pruned: list[Pruned]) -> dict[str, Any]:
-    """`{bytes, files[]}`."""
+    """Return `{bytes, files[]}`."""
     return {"bytes": sum(each.bytes for each in pruned), "files": [each.file for each in pruned]}

@@ -1,4 +1,4 @@
-"""Sets of weights as the rows of a table."""
+"""Represent weights as rows of a table."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from lungfish.weights.store.store import Store
 
 @dataclass(frozen=True)
 class WeightsRow:
-    """One set of weights. Empty or None where a thing is not known.
+    """One set of weights. Empty or None means unknown.
 
     Args:
-        name: as every command takes it.
-        source: where it comes from.
+        name: Name, as every command accepts it.
+        source: Where the weights come from.
         license: SPDX identifier; NOASSERTION or empty if unknown.
-        sha256: of the file.
-        bytes: size of the file.
-        params: parameters of the network, counted.
-        top1: published ImageNet top-1 in percent.
-        url: a page about it.
-        cached: whether this machine holds it.
-        stars: on the service where it was found.
-        updated: day of the last change there, ISO 8601.
-        next_command: what to run next to start from these weights; empty if nothing was searched online.
+        sha256: SHA-256 of the file.
+        bytes: Size of the file.
+        params: Counted parameters of the network.
+        top1: Published ImageNet top-1, in percent.
+        url: A page about the weights.
+        cached: Whether they are on this machine.
+        stars: Stars or likes on the service where they were found.
+        updated: Date of the last change there, ISO 8601.
+        next_command: Command that starts from these weights; empty if nothing was searched online.
     """
 
     name: str
@@ -57,7 +57,7 @@ Licensed = TypeVar("Licensed", WeightsRow, WeightsEntry)
 
 
 def known_entries() -> list[WeightsEntry]:
-    """The catalogue, and what was fetched besides; with the hashes of what was fetched."""
+    """Return the catalogue and all other fetched weights, with the hashes of what was fetched."""
     known = {}
     for name, entry in catalogue().items():
         record = record_of(entry)
@@ -67,7 +67,7 @@ def known_entries() -> list[WeightsEntry]:
 
 
 def entry_row(entry: WeightsEntry) -> WeightsRow:
-    """The row of one entry."""
+    """Return the row of one entry."""
     arch = arch_of(entry)
     return WeightsRow(
         name=entry.name,
@@ -85,12 +85,12 @@ def entry_row(entry: WeightsEntry) -> WeightsRow:
 def _is_local(entry: WeightsEntry) -> bool:
     try:
         return local_file(entry) is not None
-    except LungfishError:  # one broken file must not hide the others
+    except LungfishError:  # a broken file must not hide the others
         return False
 
 
 def arch_of(entry: WeightsEntry) -> Arch | None:
-    """The network of an entry; None until its file was looked into, or if the network's own file is gone."""
+    """Return the network of an entry, or None if its file was not read yet, or the network's own file is gone."""
     try:
         return parse_arch(entry.arch)
     except UsageError:
@@ -98,16 +98,16 @@ def arch_of(entry: WeightsEntry) -> Arch | None:
 
 
 def sorted_rows(rows: Iterable[Licensed]) -> list[Licensed]:
-    """Permissive licenses first, unknown ones last, else in the order given."""
+    """Sort permissive licenses first and unknown ones last; otherwise keep the order."""
     return sorted(rows, key=lambda row: (not is_permissive(row.license), is_unknown(row.license)))
 
 
 def is_unknown(license_id: str) -> bool:
-    """Whether nobody says what the license is."""
+    """Return whether no license is stated."""
     return license_id in ("", NOASSERTION)
 
 
 @cache
 def count_params(arch: Arch) -> int:
-    """Parameters of a network."""
+    """Return the number of parameters of a network."""
     return sum(map(op_params, lower(arch)))

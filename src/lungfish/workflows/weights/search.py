@@ -1,4 +1,4 @@
-"""Sets of weights by words."""
+"""Search the known weights by words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lungfish.workflows.weights.rows import WeightsRow, entry_row, known_entries
 
 
 def search_catalogue(text: str) -> list[WeightsRow]:
-    """The known sets of weights in which every word of `text` occurs.
+    """Return the known weights that match every word of `text`.
 
     Case and punctuation do not matter: `mobilenetv2`, `MobileNet V2` and `mobilenet_v2` find the same.
 
     Raises:
-        UsageError: there is no word in the text.
+        UsageError: The text contains no word.
     """
     words = [_plain(word) for word in text.split()]
     if not any(words):

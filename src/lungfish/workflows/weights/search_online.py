@@ -1,4 +1,4 @@
-"""Sets of weights by words, asked of everyone: the catalogue, the Hugging Face hub and GitHub."""
+"""Search weights in the catalogue, on the Hugging Face hub and on GitHub."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from lungfish.workflows.weights.search import search_catalogue
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found, permissive licenses first, and a line for each service that did not answer."""
+    """Search results, permissive licenses first, and a warning for each service that did not respond."""
 
     rows: list[WeightsRow]
     warnings: tuple[str, ...]
 
 
 def search_online(text: str) -> Found:
-    """The sets of the catalogue, models of the hub and repositories of GitHub that fit `text`, as one table.
+    """Return matching catalogue entries, hub models and GitHub repositories, as one table.
 
     Raises:
-        UsageError: there is no word in the text.
+        UsageError: The text contains no word.
     """
     rows, warnings = search_catalogue(text), []
     services: dict[str, Callable[[str], list[WeightsRow]]] = {"the Hugging Face hub": _on_hub, "GitHub": _on_github}
     for service, search in services.items():
         try:
             rows += search(text)
-        except LungfishError as error:  # the other services may answer
+        except LungfishError as error:  # the other services may still respond
             warnings.append(" ".join(filter(None, (f"{service} was skipped: {error.message}.", error.hint))))
     rows = [row if row.next_command else replace(row, next_command=_next_command(row)) for row in rows]
     return Found(sorted_rows(rows), tuple(warnings))
 
 
 def _next_command(row: WeightsRow) -> str:
-    """Train on what is here, else fetch it: the license gate then says what must be read and accepted."""
+    """Return the command that trains on local weights, or fetches others, which reports their license."""
     if row.cached:
         return shlex.join(["lungfish", "train", "PHOTOS", "--weights", printable(row.name)])
     return shlex.join(["lungfish", "weights", "fetch", printable(row.name)])
 
 
 def _on_hub(text: str) -> list[WeightsRow]:
-    """Models that are not in the catalogue. The hub has mobilenet_v2 and mobilenetv2, and takes them for two words."""
+    """Return models that are not in the catalogue. The hub treats mobilenet_v2 and mobilenetv2 as different words."""
     spellings = dict.fromkeys((text, text.casefold().replace("net_v", "netv")))
     models = {model.repository: model for each in spellings for model in search_models(each)}
     return [
@@ -74,9 +74,9 @@ def _told_by_hub(model: HubModel) -> str:
 
 
 def _on_github(text: str) -> list[WeightsRow]:
-    """Repositories. What they license is their code; nothing is known of the weights in them.
+    """Return repositories. Their license is that of the code; that of the weights is unknown.
 
-    The next command prints the commit that a file's name needs: see docs/repositories.md.
+    The next command prints the commit that a file's name requires: see docs/repositories.md.
     """
     return [
         WeightsRow(

@@ -1,4 +1,4 @@
-"""All that is known of one set of weights."""
+"""Show everything known about one set of weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Shown:
     """One set of weights.
 
     Args:
-        entry: what was published, and the hash of what was fetched.
-        cost: of its network at its resolution; None if only the file tells the network.
-        file: where this machine holds it, or None.
-        record: what the ledger says, if it was fetched.
+        entry: The published entry, with the hash of the fetched file.
+        cost: Cost of its network at its resolution; None if only the file states the network.
+        file: Local path, or None.
+        record: The stored record, if the weights were fetched.
     """
 
     entry: WeightsEntry
@@ -33,7 +33,7 @@ class Shown:
 
     @property
     def permissive(self) -> bool:
-        """Whether the license lets it be fetched without asking."""
+        """Whether the license allows fetching without acceptance."""
         return is_permissive(self.entry.license)
 
     def to_json(self) -> dict[str, Any]:
@@ -52,12 +52,12 @@ class Shown:
 
 
 def show(name: str) -> Shown:
-    """What the catalogue, or else the service that `name` stands for, and the ledger know.
+    """Return what the catalogue, or else the named service, and the stored records know.
 
     Raises:
-        UnknownNameError: no such set of weights.
-        UsageError: a name of no known form.
-        MachineError: a service cannot be asked.
+        UnknownNameError: No weights have that name.
+        UsageError: The name has no known form.
+        MachineError: A service cannot be reached.
     """
     entry = resolve(name)
     record = record_of(entry)

@@ -1,4 +1,4 @@
-"""Whether a set of weights computes here what it computes in the library that it was published for."""
+"""Verify that weights compute the same here as in the library that published them."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ from lungfish.weights.verify.reference import MODELS, Logits, open_reference
 if TYPE_CHECKING:
     from lungfish.nn import Network
 
-TOLERANCE = 1e-4  # of the spread of the logits over the pictures, or of 1 where the spread is smaller
+TOLERANCE = 1e-4  # relative to the spread of the logits over the pictures, or to 1 if that is larger
 WNID = re.compile(r"n\d{8}")
 PACKAGES = ("lungfish", "torch", "torchvision", "timm", "keras", "tensorflow-cpu", "tensorflow")
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What came out; the JSON of `lungfish weights verify`.
+    """The result; the JSON of `lungfish weights verify`.
 
     Args:
-        name: of the weights.
-        reference: library, version and model, or `RECORDED`.
-        images: how many were compared.
-        max_abs_diff: of the logits.
-        spread: standard deviation of the reference's logits.
-        top1_agreement: share of the pictures with the same first class.
-        top1: share of right answers, where the names of the pictures tell ImageNet's classes.
-        passed: the difference is within `TOLERANCE` of the spread, and every first class is the same.
+        name: Name of the weights.
+        reference: Library, version and model, or `RECORDED`.
+        images: Number of compared pictures.
+        max_abs_diff: Largest absolute difference of the logits.
+        spread: Standard deviation of the reference's logits.
+        top1_agreement: Share of the pictures with the same top class.
+        top1: Share of correct answers, if the pictures' names give ImageNet classes.
+        passed: Whether the difference is within `TOLERANCE` of the spread, and every top class is the same.
     """
 
     name: str
@@ -75,15 +75,15 @@ class Verified:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Answers of both to n pictures.
+    """Answers of both networks to n pictures.
 
     Args:
-        reference: library, version and model, or `RECORDED`.
-        ours: our logits, `[n, classes]`, or those of the recorded classes.
-        theirs: the reference's, of the same shape.
-        first: our first class of each picture, `[n]`.
-        agrees: whether it is theirs, `[n]`.
-        truth: the ImageNet class of each picture, if its name tells.
+        reference: Library, version and model, or `RECORDED`.
+        ours: Our logits, `[n, classes]`, or those of the recorded classes.
+        theirs: The reference's logits, of the same shape.
+        first: Our top class of each picture, `[n]`.
+        agrees: Whether it is the reference's, `[n]`.
+        truth: ImageNet class of each picture, if its name gives it.
     """
 
     reference: str
@@ -95,17 +95,17 @@ class Compared:
 
 
 def verify(name: str, images: Path | None, progress: Progress) -> Verified:
-    """Compare our network with the reference implementation, both with the same file; the ledger keeps the result.
+    """Compare our network with the reference implementation, on the same file, and record the result.
 
     Args:
-        name: of the weights; fetched if need be.
-        images: a folder of pictures; four generated ones if None.
-        progress: told of the pictures.
+        name: Name of the weights; fetched if necessary.
+        images: Folder of pictures; four generated ones if None.
+        progress: Receives progress events.
 
     Raises:
-        UsageError: no such name or folder, no pictures in it, or weights that no library has a network for.
-        MissingExtraError: neither the library nor recorded logits are at hand.
-        MachineError: the weights cannot be fetched or read.
+        UsageError: The name or folder does not exist, the folder has no pictures, or no library has such a network.
+        MissingExtraError: Neither the library nor recorded logits are available.
+        MachineError: The weights cannot be fetched or read.
     """
     readers, truth = _pictures(images)
     record = fetch_converted(resolve(name), FetchOptions(progress=progress))
@@ -119,7 +119,7 @@ def verify(name: str, images: Path | None, progress: Progress) -> Verified:
         packages=versions(PACKAGES),
     )
     store = Store()
-    with store.changing():  # the comparison took its time: what the ledger learned meanwhile stays
+    with store.changing():  # keep changes made to the record during the comparison
         known = record_of(record.entry, store)
         if known:
             store.write_record(replace(known, verified=verification))
@@ -127,7 +127,7 @@ def verify(name: str, images: Path | None, progress: Progress) -> Verified:
 
 
 def _pictures(images: Path | None) -> tuple[list[Callable[[], bytes]], list[int | None]]:
-    """Readers of the pictures, and the ImageNet class of each as its name or folder tells it."""
+    """Return readers of the pictures, and the ImageNet class in each one's name or folder."""
     if images is None:
         pictures = golden_pictures()
         return [partial(_png, pictures[name]) for name in sorted(pictures)], [None] * len(pictures)
@@ -191,7 +191,7 @@ def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
 
 
 def _on_pixels(logits: Logits, entry: WeightsEntry) -> Model:
-    """A function of uint8 `[n, height, width, 3]`."""
+    """Return a function of uint8 `[n, height, width, 3]`."""
     import torch
 
     return lambda pixels: logits(normalized(torch.from_numpy(pixels), entry).contiguous().numpy())

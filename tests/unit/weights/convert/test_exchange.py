@@ -73,10 +73,10 @@ def test_a_target_that_computes_something_else_is_refused() -> None:
     assert "timm computes efficientnet_b0:width=0.25" in caught.value.message
     assert "symmetric padding and batch-norm epsilon 1e-05" in caught.value.message
     assert "this network with same padding and batch-norm epsilon 0.001" in caught.value.message
-    assert caught.value.hint == "Targets that compute like it: timm_tf."
+    assert caught.value.hint == "Targets that match it: timm_tf."
     with pytest.raises(UsageError, match="torchvision computes") as caught:
         lf.export_weights(network(Flavour("symmetric", 1e-3)), "torchvision")
-    assert caught.value.hint == "No target computes like it."
+    assert caught.value.hint == "No target matches it."
 
 
 def test_torchvision_computes_its_large_networks_with_another_epsilon() -> None:
@@ -148,12 +148,12 @@ def test_a_file_that_is_no_checkpoint(tmp_path: Path, name: str) -> None:
 
 def test_a_torch_file_of_something_else(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match=r"list\.pth holds a list, not tensors by name"):
+    with pytest.raises(WeightsError, match=r"list\.pth contains a list, not tensors by name"):
         lf.import_weights(tmp_path / "list.pth", SMALL, source="timm")
 
 
 def test_files_that_are_absent_or_of_another_kind(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         lf.import_weights(tmp_path / "absent.pth", SMALL, source="timm")
-    with pytest.raises(UsageError, match=r"is no checkpoint of keras: allowed are \.h5"):
+    with pytest.raises(UsageError, match=r"is not a checkpoint of keras; allowed: \.h5"):
         lf.import_weights(tmp_path / "net.pth", SMALL, source="keras")

@@ -123,7 +123,7 @@ def test_an_unknown_source(checkpoint: Path) -> None:
 
 def test_our_own_files_need_no_conversion(tmp_path: Path) -> None:
     save_file(lf.build(SMALL, seed=0).state_dict(), tmp_path / "net.safetensors")
-    with pytest.raises(UsageError, match="has our names already"):
+    with pytest.raises(UsageError, match="already has our names"):
         converted(tmp_path / "net.safetensors")
 
 
@@ -211,7 +211,7 @@ def test_the_command_overwrites_nothing_unasked(checkpoint: Path, lungfish: Call
     ("arguments", "why"),
     [
         (("--arch", "mobilenet_v2"), "do not fit mobilenet_v2"),
-        (("--arch", "efficientnet_lite0", "--source", "keras"), "no checkpoint of keras"),
+        (("--arch", "efficientnet_lite0", "--source", "keras"), "not a checkpoint of keras"),
         (("--arch", NAME, "--license", "all rights reserved"), "is not an SPDX identifier"),
         (("--arch", NAME, "--source", "timm"), "do not fit"),
     ],

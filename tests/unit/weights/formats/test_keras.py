@@ -103,7 +103,7 @@ def test_files_that_hold_no_weights(tmp_path: Path) -> None:
     refused(tmp_path / "text.h5", r"cannot read text\.h5")
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
-    refused(tmp_path / "empty.h5", r"empty\.h5 holds no layers of Keras")
+    refused(tmp_path / "empty.h5", r"empty\.h5 contains no Keras layers")
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
         archive.writestr("config.json", "{}")
     refused(tmp_path / "other.keras", r"cannot read other\.keras")

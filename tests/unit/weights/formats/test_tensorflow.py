@@ -30,14 +30,14 @@ def test_its_files(prefix: Path) -> None:
 def test_files_that_are_absent(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no file .*nowhere.net\.ckpt\.index"):
         read_checkpoint(tmp_path / "nowhere" / "net.ckpt.index", V1, "slim")
-    with pytest.raises(UsageError, match=r"net\.ckpt is no checkpoint of tpu: allowed are \.index"):
+    with pytest.raises(UsageError, match=r"net\.ckpt is not a checkpoint of tpu; allowed: \.index"):
         read_checkpoint(tmp_path / "net.ckpt", V1, "tpu")
-    with pytest.raises(UsageError, match=r"is no checkpoint: allowed are \.pth, .*\.index"):
+    with pytest.raises(UsageError, match=r"is not a checkpoint; allowed: \.pth, .*\.index"):
         read_checkpoint(tmp_path, V1)
 
 
 def test_other_sources_have_other_files(prefix: Path) -> None:
-    with pytest.raises(UsageError, match="is no checkpoint of timm"):
+    with pytest.raises(UsageError, match="is not a checkpoint of timm"):
         read_checkpoint(prefix, V1, "timm")
 
 

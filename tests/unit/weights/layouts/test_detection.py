@@ -27,7 +27,7 @@ def names_of(source: str, name: str) -> list[str]:
 @pytest.mark.parametrize(("source", "name"), HELD)
 def test_each_librarys_names_are_its_own(source: str, name: str) -> None:
     if source in ("timm", "timm_tf"):
-        with pytest.raises(UsageError, match="names of timm and of timm_tf: nothing tells which") as caught:
+        with pytest.raises(UsageError, match="names are ambiguous: timm and timm_tf use them") as caught:
             detect_source(names_of(source, name))
         assert "--source: timm (symmetric padding, batch-norm epsilon 1e-05), or timm_tf (same" in caught.value.hint
     else:
@@ -47,7 +47,7 @@ def test_our_own_names() -> None:
     ("names", "shown"), [(["fc.weight\x1b[2J", "b"], r"b, fc\.weight\\x1b"), ([], "there are none")]
 )
 def test_nobodys_names(names: list[str], shown: str) -> None:
-    with pytest.raises(UsageError, match=f"names of no library that is known: {shown}"):
+    with pytest.raises(UsageError, match=f"no known library uses these tensor names: {shown}"):
         detect_source(names)
 
 

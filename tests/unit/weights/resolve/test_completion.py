@@ -52,7 +52,7 @@ def test_a_strangers_header_opens_no_gate(tmp_path: Path) -> None:
     assert complete(entry(location="hf:a/b@main/a.safetensors"), file).license == "NOASSERTION"
     here = complete(entry(), file)  # downloaded by hand
     assert (here.license, here.source) == ("NOASSERTION", INCOMPLETE.source)
-    assert here.license_source == "its header says MIT, but it was not converted on this machine"
+    assert here.license_source == "its header states MIT, but it was not converted on this machine"
 
 
 @pytest.mark.parametrize("source", ["torchvision", "packaged"])
@@ -94,14 +94,14 @@ def test_the_file_tells_its_classes(tmp_path: Path) -> None:
 
 def test_an_unknown_network_must_be_named(tmp_path: Path) -> None:
     file = saved(tmp_path / "net.safetensors", checkpoint("torchvision", "mobilenet_v2:width=0.9"))
-    with pytest.raises(UsageError, match="does not say which network") as caught:
+    with pytest.raises(UsageError, match="does not state its network") as caught:
         complete(entry(), file)
     assert "--arch" in caught.value.hint
 
 
 def test_timms_names_do_not_tell_the_flavour(tmp_path: Path) -> None:
     file = saved(tmp_path / "net.safetensors", checkpoint("timm"))
-    with pytest.raises(UsageError, match="timm and of timm_tf") as caught:
+    with pytest.raises(UsageError, match="timm and timm_tf use them") as caught:
         complete(entry(), file)
     assert "lungfish weights convert net.safetensors" in caught.value.hint
 
@@ -112,17 +112,17 @@ def test_our_names_without_a_header(tmp_path: Path) -> None:
     found = complete(entry(SMALL), file)
     assert (found.converter, found.arch) == ("lungfish", SMALL)
     assert set(found.unverified) >= {"flavour", "normalization"}
-    with pytest.raises(UsageError, match="does not say which network"):
+    with pytest.raises(UsageError, match="does not state its network"):
         complete(entry(), file)
 
 
 def test_nobodys_names(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no library that is known"):
+    with pytest.raises(UsageError, match="no known library uses these"):
         complete(entry(), saved(tmp_path / "net.safetensors", {"x": torch.zeros(1)}))
 
 
 def test_kerass_files_need_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not say which network"):
+    with pytest.raises(UsageError, match="does not state its network"):
         complete(entry(), tmp_path / "net.h5")
 
 
@@ -155,7 +155,7 @@ def test_a_header_that_makes_no_sense(tmp_path: Path, changes: dict[str, Any]) -
     }
     tensors = {"x": torch.zeros(1)}
     assert complete(entry(), saved(tmp_path / "good.safetensors", tensors, header)).crop_fraction == 0.9
-    with pytest.raises(WeightsError, match=r"the header of bad\.safetensors makes no sense"):
+    with pytest.raises(WeightsError, match=r"the header of bad\.safetensors is invalid"):
         complete(entry(), saved(tmp_path / "bad.safetensors", tensors, header | changes))
 
 

@@ -98,7 +98,7 @@ def test_too_slow(served: Served, out: Path, monkeypatch: pytest.MonkeyPatch, tm
     script.chmod(0o755)
     monkeypatch.setattr(module.shutil, "which", lambda _name: str(script))
     kept: list[int] = []
-    monkeypatch.setattr(module, "_end", _recording(module._end, out, kept))
+    monkeypatch.setattr(module, "_kill", _recording(module._kill, out, kept))
     began = time.monotonic()
     with pytest.raises(DownloadError, match="takes too long"):
         clone_file(served.location(ABSENT, "models/net.pth"), out, Limits(seconds=0.5))
@@ -126,11 +126,11 @@ def _runs(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("models/other.pth", "holds no file models/other.pth"),
-        ("Models/net.pth", "holds no file"),
+        ("models/other.pth", "contains no file models/other.pth"),
+        ("Models/net.pth", "contains no file"),
         ("models", "is a folder"),
         ("passwd", "is a symbolic link"),
-        ("linked/passwd", "holds no file"),
+        ("linked/passwd", "contains no file"),
         ("inner", "is a submodule"),
         ("pointer.pth", "Git LFS"),
     ],
@@ -201,7 +201,7 @@ def test_the_users_configuration_is_not_read(
 
 def test_what_the_server_does_not_have(served: Served, out: Path) -> None:
     served.commit()
-    with pytest.raises(DownloadError, match=f"holds no commit {ABSENT}"):
+    with pytest.raises(DownloadError, match=f"contains no commit {ABSENT}"):
         clone_file(served.location(ABSENT, "models/net.pth"), out)
     with pytest.raises(DownloadError, match="there is no public repository"):
         clone_file(f"git+{served.url.replace('nets', 'others')}@{ABSENT}#net.pth", out)

@@ -57,13 +57,13 @@ def test_what_is_missing_or_odd(github: Any, reply: Any) -> None:
 @pytest.mark.parametrize("answer", [[], {"items": None}, {"message": "Validation Failed"}])
 def test_nonsense(github: Any, reply: Any, answer: Any) -> None:
     github.answer("/search/repositories", reply.json(answer))
-    with pytest.raises(DownloadError, match="makes no sense"):
+    with pytest.raises(DownloadError, match="invalid response"):
         search_repositories("x")
 
 
 def test_the_rate_limit(github: Any, reply: Any) -> None:
     headers = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"}
     github.answer("/search/repositories", reply.json({"message": "API rate limit exceeded"}, 403, headers))
-    with pytest.raises(DownloadError, match=r"GitHub answers no more questions for .* rate limit") as caught:
+    with pytest.raises(DownloadError, match=r"GitHub accepts no requests for .* rate limit") as caught:
         search_repositories("x")
     assert "set GITHUB_TOKEN" in caught.value.hint

@@ -41,7 +41,7 @@ def test_the_value_the_query_and_the_token(server: Any, reply: Any) -> None:
         (404, UnknownNameError, "the service has no thing"),
         (401, DownloadError, "private or gated"),
         (403, DownloadError, "private or gated"),
-        (400, DownloadError, "answers 400"),
+        (400, DownloadError, "responded with 400"),
     ],
 )
 def test_refusals_are_not_tried_again(server: Any, reply: Any, status: int, kind: type[Exception], words: str) -> None:
@@ -59,7 +59,7 @@ def test_a_busy_service_is_asked_again(server: Any, reply: Any, naps: list[float
 
 def test_a_service_that_stays_busy(server: Any, reply: Any) -> None:
     server.answer("/api", reply(502))
-    with pytest.raises(DownloadError, match="answers 502"):
+    with pytest.raises(DownloadError, match="responded with 502"):
         ask(server.url)
     assert len(server.seen) == module.TRIES
 
@@ -77,7 +77,7 @@ def test_a_rate_limit_says_how_long(
 ) -> None:
     told = {key: str(int(time.time()) + 60) if value == "in a minute" else value for key, value in headers.items()}
     server.answer("/api", reply(status, headers=told))
-    with pytest.raises(DownloadError, match=r"no more questions for \d+ s: its rate limit") as caught:
+    with pytest.raises(DownloadError, match=r"accepts no requests for \d+ s: its rate limit") as caught:
         ask(server.url)
     assert abs(int(caught.value.message.partition("for ")[2].partition(" s")[0]) - seconds) <= 1
     assert "A_TOKEN" in caught.value.hint
@@ -95,7 +95,7 @@ def test_with_a_token_no_token_is_proposed(server: Any, reply: Any) -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[" * 100_000])
 def test_what_is_no_json(server: Any, reply: Any, body: bytes) -> None:
     server.answer("/api", reply(200, body))
-    with pytest.raises(DownloadError, match="does not answer with JSON"):
+    with pytest.raises(DownloadError, match="did not respond with JSON"):
         ask(server.url)
 
 
@@ -109,7 +109,7 @@ def test_an_answer_without_end(server: Any, reply: Any) -> None:
 def test_a_compressed_answer_is_refused(server: Any, reply: Any, coding: str) -> None:
     """What is counted is what was sent, whatever some decoder holds while it unpacks."""
     server.answer("/api", reply(200, gzip.compress(b"1"), {"Content-Encoding": coding}))
-    with pytest.raises(DownloadError, match="compressed, which was not asked for"):
+    with pytest.raises(DownloadError, match="compressed response, which was not requested"):
         ask(server.url)
     assert server.seen[0].headers["accept-encoding"] == "identity"
 

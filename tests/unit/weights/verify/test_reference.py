@@ -37,7 +37,7 @@ def test_timm_computes_what_we_compute() -> None:
 
 
 def test_another_network_refuses_the_file() -> None:
-    with pytest.raises(WeightsError, match="the file holds"):
+    with pytest.raises(WeightsError, match="the file contains"):
         open_reference(replace(LITE0, arch="efficientnet_lite1"), packaged_file(LITE0))
 
 
@@ -45,7 +45,7 @@ def test_what_it_says_of_the_file_is_short(tmp_path: Path) -> None:
     """timm itself lists every tensor that does not fit."""
     file = tmp_path / "w.pth"
     torch.save(timm.create_model("mobilenetv2_035").state_dict(), file)
-    with pytest.raises(WeightsError, match=r"^EfficientNet refuses the weights: .* size mismatch for ") as caught:
+    with pytest.raises(WeightsError, match=r"^EfficientNet rejects the weights: .* size mismatch for ") as caught:
         open_reference(replace(LITE0, arch="mobilenet_v2:width=0.5", converter="timm"), file)
     assert len(caught.value.message) < 300
 
