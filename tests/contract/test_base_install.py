@@ -1,6 +1,7 @@
 """The base install, without torch and what else training needs, reads photos and runs bundles."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def test_slim(fresh_python: Fresh, color_bundle: Path, tmp_path: Path) -> None:
 
 def test_doctor_says_what_is_not_installed(fresh_python: Fresh) -> None:
     outcome = fresh_python(COMMAND, "doctor", base_install=True)
-    assert "needed to train: pip install 'lungfish[train]'" in outcome["out"]
+    assert f"needed to train: {sys.executable} -m pip install 'lungfish[train]'" in outcome["out"]
 
 
 NETWORKS = (

@@ -104,7 +104,7 @@ def test_a_photo_goes_and_changes(photos: Path, alone: WarmJob, new_job: NewJob)
         assert job.ended(process) == 1
         assert f"\nerror: {victim.relative_to(photos)}: {reason}\nPut it back and run the same command again" in job.log
         assert job.ended(job.start()) == 2  # without it the job would be another
-        assert "error: the stopped run was another one: photos changed" in job.log
+        assert "error: the stopped job was a different one: photos changed" in job.log
         victim.write_bytes(data)
     job.finish()
     assert job.created() == alone.created()

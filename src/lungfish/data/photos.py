@@ -1,4 +1,4 @@
-"""What every source yields: labelled photos that can be listed at once and read one by one."""
+"""Labelled photos, which are listed at once and read one by one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Photo:
     """One labelled photo, not yet read.
 
     Args:
-        name: relative POSIX name, unique within its `PhotoSet`.
-        label: index into `PhotoSet.labels`.
-        split: `train`, `val` or `test` as the source gives it; None if the source does not say.
-        group: photos of one group (a person, an object, a session) stay on one side; None if alone.
-        row: position in the source's table; -1 for a file of its own.
+        name: Relative POSIX name, unique within its `PhotoSet`.
+        label: Index into `PhotoSet.labels`.
+        split: `train`, `val` or `test` if given by the source, else None.
+        group: Photos of one group (a person, an object, a session) stay in one split; None if ungrouped.
+        row: Row in the source's table; -1 for a separate file.
     """
 
     name: str
@@ -29,11 +29,11 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that takes no part, from the source to the report.
+    """A skipped file, as listed in the report.
 
     Args:
-        file: Its name, relative to the source.
-        reason: Why, in words.
+        file: Name, relative to the source.
+        reason: Why it was skipped.
     """
 
     file: str
@@ -45,11 +45,11 @@ class PhotoSet:
     """All photos of a source, sorted by name.
 
     Args:
-        labels: class names in the order of the class indices.
-        photos: one per listed photo, sorted by name.
-        reader: returns a photo's bytes; thread-safe.
-        skipped: files set aside while listing.
-        warnings: what a person should know about the listing.
+        labels: Class names in the order of the class indices.
+        photos: Listed photos, sorted by name.
+        reader: Function that returns a photo's bytes; thread-safe.
+        skipped: Files that were skipped while listing.
+        warnings: Warnings about the listing.
     """
 
     labels: tuple[str, ...]
@@ -60,13 +60,13 @@ class PhotoSet:
 
     @property
     def given_split(self) -> bool:
-        """Whether the source itself puts photos into splits."""
+        """Whether the source itself assigns photos to splits."""
         return any(photo.split is not None for photo in self.photos)
 
     def read(self, photo: Photo) -> bytes:
-        """The bytes of one photo. Thread-safe.
+        """Return the bytes of a photo. Thread-safe.
 
         Raises:
-            UnreadablePhotoError: it vanished, may not be read, or is larger than a photo can be.
+            UnreadablePhotoError: The photo is gone, may not be read, or exceeds the size limit.
         """
         return self.reader(photo)

@@ -92,7 +92,7 @@ def _training(manifest: Manifest, how: str, *, outside: bool) -> str:
     counts = manifest.data.counts
     if outside:
         return (
-            f"{plain(how)}: its training photos and its recipe are not known. Exported by Lungfish with\n"
+            f"{plain(how)}: its training photos and its recipe are not known.\nExported by Lungfish with "
             f"{counts['val']:,} photos to calibrate and to choose the threshold and {counts['test']:,} to test, "
             "listed in `photos.csv`."
         )
@@ -126,6 +126,9 @@ def _derived(entry: WeightsEntry) -> str:
     )
 
 
+CHANGES_OUTSIDE = (
+    "trained further outside Lungfish, batch normalization folded into the convolutions, INT8 files quantized"
+)
 CHANGES = "batch normalization folded into the convolutions, classifier replaced, INT8 files quantized"
 
 

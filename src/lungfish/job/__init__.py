@@ -1,1 +1,1 @@
-"""The training job: photos in, proven bundle out."""
+"""The training job, from photos to a proven bundle."""

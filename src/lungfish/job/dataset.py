@@ -1,4 +1,4 @@
-"""The first half of a job: photos listed, looked at, embedded and divided."""
+"""Prepare the dataset of a job: list and scan its photos, compute features, and split."""
 
 from __future__ import annotations
 
@@ -35,24 +35,25 @@ from lungfish.training.descriptor import open_descriptor
 from lungfish.training.probe import LabelledFeatures
 from lungfish.weights.entry import WeightsEntry
 
-# All features of a million photos would be 20 GB in their copies, and a fit on them hours; on these it is minutes.
+# Features of a million photos and their copies take 20 GB, and a fit on them hours; on these it takes minutes.
 HEAD_PHOTOS = 50_000
-LEAST_OF_CLASS = 5  # of them, however rare it is
+LEAST_OF_CLASS = 5  # photos in the sample, however rare the class
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Photos, what was seen of them, and their sides.
+    """Photos, the results of the scan, and their splits.
 
     Args:
-        photos: as the source lists them.
-        examined: readable photos and their features.
-        copies: near-duplicates among the readable photos.
-        assignment: the split of each readable photo.
-        embedded: int64 `[m]`, rising: positions of those whose features the job needs, and has if there is a trunk.
-        warnings: all that a person should know so far.
-        scenes: photos that were taken of one thing at one place.
-        previous: folder of the bundle whose split is kept unasked; None if none is.
+        photos: Photos as the source lists them.
+        examined: Readable photos and their features.
+        copies: Near-duplicates among the readable photos.
+        assignment: Split of each readable photo.
+        embedded: int64 `[m]`, rising: positions of the photos whose features the job needs; computed if there is a
+            trunk.
+        warnings: Warnings for the user so far.
+        scenes: Photos of one thing at one place.
+        previous: Folder of the bundle whose split is reused automatically; None if there is none.
     """
 
     photos: PhotoSet
@@ -74,15 +75,15 @@ class Dataset:
         return np.array([record.photo.label for record in self.examined.records], np.int64)
 
     def indices(self, split: str) -> NDArray[np.int64]:
-        """Positions of a split's photos among the readable ones."""
+        """Return the positions of a split's photos among the readable ones."""
         return np.flatnonzero(np.array(self.assignment.splits) == split)
 
     def embedded_indices(self, *splits: str) -> NDArray[np.int64]:
-        """Positions of some splits' photos that have features, rising."""
+        """Return the positions of the photos with features in some splits, rising."""
         return np.intersect1d(self.embedded, np.concatenate([self.indices(split) for split in splits]))
 
     def sampled(self) -> str:
-        """What the head learns from, in words; empty if it is all training photos."""
+        """Return a sentence on the photos that the head is fitted on; empty if they are all training photos."""
         some, count = len(self.embedded_indices("train")), len(self.indices("train"))
         return f"The head learns from {some:,} of {plural(count, 'training photo')}" if some < count else ""
 
@@ -90,22 +91,18 @@ class Dataset:
         return [self.examined.records[i] for i in self.indices(split)]
 
     def samples(self, indices: NDArray[np.int64]) -> LabelledFeatures:
-        """Features and labels of photos that went through the trunk."""
+        """Return features and labels of photos that have features."""
         rows = self.examined.feature_rows[indices]
         assert (rows >= 0).all()
         return LabelledFeatures(self.examined.features[rows], self.truth[indices])
 
     def to_prove(self, split: str) -> LabelledPhotos:
-        """A split's photos, as the artifacts will read them."""
+        """Return a split's photos and labels, on which artifacts are proven."""
         readers = [self.reader(record.photo) for record in self.records(split)]
         return LabelledPhotos(readers, self.truth[self.indices(split)])
 
     def read(self, photo: Photo) -> bytes:
-        """The bytes of a photo that was readable before.
-
-        Raises:
-            UnreadablePhotoError: it is not any more; names it.
-        """
+        """Return the bytes of a photo that was readable in the scan. Raises `UnreadablePhotoError` with its name."""
         try:
             return self.photos.read(photo)
         except UnreadablePhotoError as error:
@@ -117,20 +114,20 @@ class Dataset:
         return partial(self.read, photo)
 
     def counts(self) -> dict[str, int]:
-        """Photos in each split."""
+        """Return the number of photos in each split."""
         return {split: len(self.indices(split)) for split in SPLITS}
 
     def counts_by_class(self) -> dict[str, dict[str, int]]:
-        """Photos of each class in each split."""
+        """Return the number of photos of each class in each split."""
         counted = {split: np.bincount(self.truth[self.indices(split)], minlength=len(self.labels)) for split in SPLITS}
         return {label: {split: int(counted[split][i]) for split in SPLITS} for i, label in enumerate(self.labels)}
 
     def fingerprint(self) -> str:
-        """A hash over contents, labels and splits; the same for the same photos in any folder."""
+        """Return a hash of contents, labels and splits; the same photos in another folder have the same hash."""
         return sha256_json(sorted(self._contents()))
 
     def ordered_fingerprint(self) -> str:
-        """As `fingerprint`, but over the order as well, in which training counts photos: new names may change it."""
+        """Return a hash like `fingerprint` that includes the order of the photos, which new names may change."""
         return sha256_json(self._contents())
 
     def _contents(self) -> list[list[str]]:
@@ -138,7 +135,7 @@ class Dataset:
         return [[record.seen.sha256, self.labels[record.photo.label], split] for record, split in rows]
 
     def rows(self) -> list[SplitRow]:
-        """The lines of `photos.csv`, skipped files included."""
+        """Return the lines of `photos.csv`, including skipped files."""
         listed = {photo.name: self.labels[photo.label] for photo in self.photos.photos}
         taken = [
             SplitRow(record.seen.sha256, record.photo.name, self.labels[record.photo.label], split, reason)
@@ -159,21 +156,21 @@ def prepare_dataset(
     options: DatasetOptions,
     progress: Progress,
 ) -> Dataset:
-    """Look at every photo once, find copies, and put every photo on a side.
+    """Scan every photo once, find copies and scenes, and assign every photo to a split.
 
     Args:
-        photos: what a source lists.
-        preprocess: the resize rule.
-        trunk: the frozen network; None looks without embedding.
-        options: see `DatasetOptions`.
-        progress: told of the pass.
+        photos: Photos as the source lists them.
+        preprocess: Preprocessing of the pixels.
+        trunk: Frozen network that computes features; None to scan without features.
+        options: Options of the dataset.
+        progress: Receives the progress of the scan.
 
     Raises:
-        PhotosError: a class has no readable photo, or too few.
-        UsageError: the saved split cannot be read.
+        PhotosError: A class has no readable photo, or too few.
+        UsageError: The saved split cannot be read.
     """
     saved = saved_split(read_split(options.split_file)) if options.split_file else None
-    # Test photos are answered by the artifacts alone; features of them serve cross-validation of small sets only.
+    # Test photos are predicted by the artifacts; only the cross-validation of small datasets needs their features.
     spare_test = len(photos.photos) >= options.cross_validate_below
     too_many = len(photos.photos) > max(HEAD_PHOTOS, options.cross_validate_below)
 
@@ -216,7 +213,7 @@ def prepare_dataset(
 
 
 def _choose(records: Sequence[Record], assignment: Assignment) -> NDArray[np.int64]:
-    """Photos that get features: a sample of those that train, for the head; all that validate, for steps are judged."""
+    """Return the photos that get features: a sample of the training photos, and all validation photos."""
     splits = np.array(assignment.splits)
     train = sample_by_class(records, np.flatnonzero(splits == "train"), HEAD_PHOTOS, LEAST_OF_CLASS)
     return np.union1d(train, np.flatnonzero(splits == "val"))
@@ -224,14 +221,15 @@ def _choose(records: Sequence[Record], assignment: Assignment) -> NDArray[np.int
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """How to gather.
+    """Options of `prepare_dataset`.
 
     Args:
-        split_file: a `photos.csv` whose sides are kept.
-        cross_validate_below: with fewer photos than this, all get features, test photos too.
-        candidates: bundles whose split may be kept; not asked for with a `split_file`.
-        open_descriptor: opens the network that scenes are found by; None to look for none.
-        stop: whether the first problem is raised; else `assignment.problems` has all, and the sides are only a sketch.
+        split_file: A `photos.csv` whose split is reused.
+        cross_validate_below: With fewer photos than this, all get features, including test photos.
+        candidates: Bundles whose split may be reused; ignored with a `split_file`.
+        open_descriptor: Function that opens the network that finds scenes; None to find none.
+        stop: Whether to raise the first problem; otherwise `assignment.problems` lists all, and the splits are
+            provisional.
     """
 
     split_file: Path | None = None
@@ -244,6 +242,6 @@ class DatasetOptions:
 def dataset_options(
     job: Job, target: Target, cross_validate_below: int, own: tuple[Trunk, WeightsEntry] | None = None
 ) -> DatasetOptions:
-    """Return how the photos of a job are gathered; its `own` trunk and weights are not loaded twice."""
+    """Return the options for the photos of a job; its `own` trunk and weights are reused for the descriptor."""
     split_file, candidates = split_source(job.split, target)
     return DatasetOptions(split_file, cross_validate_below, candidates, partial(open_descriptor, *(own or ())))

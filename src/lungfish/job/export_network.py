@@ -1,4 +1,4 @@
-"""A network that was trained in somebody's own loop, to a proven bundle."""
+"""Export a network that was trained outside Lungfish to a proven bundle."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SEEN_OR_NOT = (
 
 @dataclass(frozen=True, eq=False)
 class ExportJob:
-    """The arguments of `lungfish.export`, where they are described."""
+    """The arguments of `lungfish.export`, which describes them."""
 
     network: Network
     labels: Sequence[str]
@@ -65,7 +65,7 @@ class ExportJob:
 
 
 def export_network(job: ExportJob, progress: Progress) -> BundleResult:
-    """Run a job. Raises: As `lungfish.export`."""
+    """Run an export job. Raises: As `lungfish.export`."""
     clock = Stopwatch()
     labels = _labels(job)
     record = _record(job)
@@ -76,7 +76,7 @@ def export_network(job: ExportJob, progress: Progress) -> BundleResult:
     target = choose_target(job.photos, job.out, force=job.force)
     classifier = Classifier(network, 1.0, labels, preprocess, record.entry)
     with clock.phase("photos"):
-        dataset = _look_at(_labelled(job, labels), preprocess, progress)
+        dataset = _scan(_labelled(job, labels), preprocess, progress)
     trained = Trained(
         seed=0,
         recipe=Recipe(name="export"),
@@ -134,7 +134,7 @@ def _record(job: ExportJob) -> WeightsRecord:
 
 
 def _copied(network: Network, classes: int) -> Network:
-    """Return a copy in float32 and eval mode on the CPU; the caller's network stays as it is."""
+    """Return a copy in float32 and eval mode on the CPU; the caller's network is not changed."""
     import torch
 
     from lungfish.nn import Network
@@ -150,7 +150,7 @@ def _copied(network: Network, classes: int) -> Network:
 
 
 def _preprocessing(job: ExportJob, record: WeightsRecord, network: Network) -> Preprocessing:
-    """Return what happened to photos in training: as given, of the network, or of the weights that were named."""
+    """Return the preprocessing in training: as given, else of the network, else of the named weights."""
     known = job.preprocessing or getattr(job.network, "preprocessing", None)
     if isinstance(known, Preprocessing):
         return known
@@ -171,7 +171,7 @@ def _at_resolution(network: Network, preprocess: Preprocessing) -> Arch:
 
 
 def _completed(record: WeightsRecord, network: Network, preprocess: Preprocessing) -> WeightsRecord:
-    """Return the record with what the bundle's pixels go through, and for weights without a file, hash and network."""
+    """Return the record with the bundle's preprocessing and, for weights without a file, hash and network."""
     entry = record.entry.with_preprocessing(preprocess)
     if not entry.location:
         state = b"".join(np.ascontiguousarray(each).data for each in network_state(network).values())
@@ -200,8 +200,8 @@ def _labelled(job: ExportJob, labels: tuple[str, ...]) -> PhotoSet:
     return replace(photos, labels=labels, photos=tuple(renumbered), reader=lambda photo: reader(originals[photo]))
 
 
-def _look_at(photos: PhotoSet, preprocess: Preprocessing, progress: Progress) -> Dataset:
-    """Look at every photo, and divide those that were not given as `val` and `test`."""
+def _scan(photos: PhotoSet, preprocess: Preprocessing, progress: Progress) -> Dataset:
+    """Scan the photos, and split those without a given split into `val` and `test`."""
     examined = examine(photos, preprocess, None, ExamineOptions(progress=progress))
     warnings = check_photos(photos, examined)
     copies = find_near_duplicates([record.seen for record in examined.records])

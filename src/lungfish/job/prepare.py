@@ -1,4 +1,4 @@
-"""What a job knows before it trains: what its names stand for, its photos, its network. A dry run ends here."""
+"""Prepare a job: resolve its names, open the network, scan and split the photos. A dry run ends here."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """What a job is about.
+    """What the arguments of a job refer to.
 
     Args:
-        start: The architecture and the weights.
-        recipe: The recipe, with the limits that were given.
-        photos: The photos, as their source lists them.
-        target: Where the bundle goes.
+        start: Architecture and weights.
+        recipe: Recipe with the given limits.
+        photos: Photos as their source lists them.
+        target: Destination of the bundle.
     """
 
     start: Start
@@ -50,12 +50,12 @@ class Prepared:
     """A job that is ready to train.
 
     Args:
-        start: The architecture and the weights, with what only their file could say.
-        recipe: The recipe, with schedules for the number of photos.
-        network: The network that training starts from.
-        weights: The record of the weights; None in a dry run, if they would have to be downloaded.
-        trunk: Computes features.
-        dataset: The photos, scanned and split; in a dry run without features.
+        start: Architecture and weights, completed from the file of the weights.
+        recipe: Recipe with schedules for the number of photos.
+        network: Network that training starts from.
+        weights: Record of the weights; None in a dry run, if they would have to be downloaded.
+        trunk: Trunk that computes features.
+        dataset: Photos, scanned and split; in a dry run without features.
     """
 
     start: Start
@@ -66,7 +66,7 @@ class Prepared:
     dataset: Dataset
 
     def head_stage(self, head: Head | None) -> HeadStage:
-        """Return the network with a head that was fitted on its features, or with a new one."""
+        """Return the network with a head that was fitted on its features, or with a new one for None."""
         assert self.weights
         attach(self.network, head, len(self.dataset.labels))
         return HeadStage(self.network, head, self.start, self.weights, self.trunk, self.dataset)
@@ -76,10 +76,10 @@ def resolve(job: Job) -> tuple[Start, Recipe]:
     """Return the architecture, weights and recipe that a job names.
 
     Raises:
-        UnknownNameError: One of the names is not known.
-        UsageError: A recipe that needs no weights got some, or a limit is out of range.
+        UnknownNameError: One of the names is unknown.
+        UsageError: Weights were given with a recipe that uses none, or a limit is out of range.
         WeightsError: No weights fit the architecture.
-        MissingExtraError: This is the base install, which does not train.
+        MissingExtraError: The base install cannot train.
     """
     if find_spec("torch") is None:
         raise missing_extra(ModuleNotFoundError("No module named 'torch'", name="torch"), "training")
@@ -94,11 +94,11 @@ def resolve(job: Job) -> tuple[Start, Recipe]:
 
 
 def choose(job: Job) -> Choices:
-    """Find what a job is about, before any work is done.
+    """Resolve the arguments of a job, before any work is done.
 
     Raises: As `resolve`, and
         PhotosError: There are no photos.
-        OutputError: The bundle may not be written where it should go.
+        OutputError: The bundle may not be written at its destination.
     """
     start, recipe = resolve(job)
     photos = open_photos(job.photos, follow_links=job.follow_links)
@@ -106,12 +106,12 @@ def choose(job: Job) -> Choices:
 
 
 def prepare(job: Job, choices: Choices, progress: Progress, *, dry: bool = False) -> Prepared:
-    """Open the network, look at every photo, and split the photos.
+    """Open the network, and scan and split the photos.
 
     Args:
-        job: The job.
-        choices: What its names stand for.
-        progress: Receives what is done.
+        job: Job to prepare.
+        choices: What the arguments of the job refer to.
+        progress: Receives the progress.
         dry: Download no weights, compute no features, and list all problems with the photos instead of raising the
             first.
 
@@ -128,7 +128,7 @@ def prepare(job: Job, choices: Choices, progress: Progress, *, dry: bool = False
     except DownloadError:
         if not dry:
             raise
-        network, weights = initial_network(start, job.seed), None  # as fast as with the weights
+        network, weights = initial_network(start, job.seed), None  # runs as fast as with the weights
     trunk = open_trunk(network, start.entry)
     own = (trunk, start.entry) if weights else None
     options = replace(dataset_options(job, choices.target, recipe.cross_validate_below, own), stop=not dry)

@@ -1,4 +1,4 @@
-"""The bundle that a job follows: its split is kept, so that no photo it was tested on is ever trained on."""
+"""Reuse the split of an earlier bundle, so that none of its test photos is ever trained on."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from lungfish.runtime.bundle import load
 from lungfish.runtime.manifest import MANIFEST_NAME
 
 NONE = "none"
-MOST_BUNDLES = 20  # that are opened, the newest first
-LEAST_SHARED = 0.5  # of its photos, or of these, that a bundle of another name must hold
+MOST_BUNDLES = 20  # the newest; older ones are not opened
+LEAST_SHARED = 0.5  # share of either set of photos that must be in both, for a bundle of another name
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Bundles whose split may be kept, the newest first.
+    """Bundles whose split may be reused, the newest first.
 
     Args:
-        folders: where they are.
-        same_name: those that this job's bundle replaces or follows by number.
+        folders: Folders of the bundles.
+        same_name: Those of the bundles that this job's bundle replaces or follows by number.
     """
 
     folders: tuple[Path, ...] = ()
@@ -39,9 +39,9 @@ class PreviousSplit:
     """The split of an earlier bundle.
 
     Args:
-        bundle: its folder.
-        split: what it says.
-        shared: how many contents of these photos are in it.
+        bundle: Folder of the bundle.
+        split: Split that it saved.
+        shared: Number of distinct photo contents in both the bundle and the job.
     """
 
     bundle: Path
@@ -50,11 +50,11 @@ class PreviousSplit:
 
 
 def split_source(split: Path | None, target: Target) -> tuple[Path | None, Candidates]:
-    """Return the file whose split the user asks for, and the bundles to take it from if there is none.
+    """Return the file whose split the user asks for, or else the bundles that may provide one.
 
     Args:
-        split: of the command; a file, `none` for a new split, or None.
-        target: where the new bundle goes.
+        split: The argument of the command: a file, `none` for a new split, or None.
+        target: Destination of the new bundle.
     """
     if split is not None:
         return (None if str(split) == NONE else split), Candidates()
@@ -62,19 +62,19 @@ def split_source(split: Path | None, target: Target) -> tuple[Path | None, Candi
 
 
 def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[PreviousSplit | None, list[str]]:
-    """Choose the bundle that holds most of some photos, of equals the newest.
+    """Choose the bundle that lists most of the photos; of equals, the newest.
 
-    A bundle that cannot be read is left alone, with a warning. So is one of the same name that was made from other
-    photos; others of that kind are not mentioned.
+    Bundles that cannot be read are skipped with a warning, and so are those of the same name that were made from other
+    photos. Bundles of another name with other photos are skipped silently.
 
     Args:
-        candidates: from `split_source`.
+        candidates: Bundles from `split_source`.
         contents: SHA-256 of every photo.
 
     Returns:
-        The split, if there is one to keep, and warnings.
+        The split to reuse, if any, and warnings.
     """
-    wanted = frozenset(contents)
+    current = frozenset(contents)
     best: PreviousSplit | None = None
     warnings: list[str] = []
     for folder in candidates.folders:
@@ -85,10 +85,10 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
             warnings.append(f"the split of {name} is not kept: {printable(error.message)}")
             continue
         known = {row.sha256 for row in rows}
-        trains = any(row.split == "train" for row in rows)  # those of an exported network do not
-        shared = len(known & wanted) if trains else 0
+        trains = any(row.split == "train" for row in rows)  # photos of an exported network do not
+        shared = len(known & current) if trains else 0
         same_name = folder in candidates.same_name
-        if shared and (same_name or shared >= LEAST_SHARED * min(len(known), len(wanted))):
+        if shared and (same_name or shared >= LEAST_SHARED * min(len(known), len(current))):
             if best is None or shared > best.shared:
                 best = PreviousSplit(folder, saved_split(rows, is_automatic=True), shared)
         elif same_name:
@@ -99,7 +99,7 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
 
 
 def kept_in_words(previous: PreviousSplit, photos: int) -> str:
-    """Return what a person should know when an earlier split is kept."""
+    """Return a message that an earlier split is reused."""
     return (
         f"Keeping the split of {printable(previous.bundle.name)}, which lists {previous.shared:,} of "
         f"{plural(photos, 'photo')} (--split none makes a new one)"
@@ -107,7 +107,7 @@ def kept_in_words(previous: PreviousSplit, photos: int) -> str:
 
 
 def _rows(folder: Path) -> Sequence[SplitRow]:
-    """The divided photos of a bundle, which may come from anyone."""
+    """Return the rows with a split in a bundle, which is untrusted."""
     bundle = load(folder)
     if PHOTOS_NAME not in bundle.manifest.files or not (folder / PHOTOS_NAME).exists():
         return ()
@@ -115,15 +115,15 @@ def _rows(folder: Path) -> Sequence[SplitRow]:
 
 
 def _candidates(target: Target) -> Candidates:
-    """The bundles in the folder that the new one goes to."""
+    """Return the bundles in the folder of the new one."""
     same_name = {target.previous} if target.previous else set[Path]()
     if target.replaced:
         same_name.add(target.folder)
-    found: list[tuple[float, Path]] = []
+    dated: list[tuple[float, Path]] = []
     for folder in _folders(target.folder.parent):
         with contextlib.suppress(OSError):
-            found.append((os.lstat(folder / MANIFEST_NAME).st_mtime, folder))
-    newest = [folder for _, folder in sorted(found, reverse=True)]
+            dated.append((os.lstat(folder / MANIFEST_NAME).st_mtime, folder))
+    newest = [folder for _, folder in sorted(dated, reverse=True)]
     return Candidates(tuple(newest[:MOST_BUNDLES]), frozenset(same_name))
 
 

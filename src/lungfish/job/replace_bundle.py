@@ -1,4 +1,4 @@
-"""Put a finished bundle in its place, replacing an older one if allowed; the user's own files are never deleted."""
+"""Move a finished bundle to its destination, replacing an older one if allowed. The user's files are never deleted."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from lungfish.core.staging import (
 from lungfish.runtime.bundle_files import check_present_files, delete_bundle, foreign_files, read_manifest
 from lungfish.runtime.manifest import MANIFEST_NAME, Manifest
 
-SHOWN = 3  # names of files that are in the way
+SHOWN = 3  # files that a message names
 
 
 @contextmanager
 def staged_bundle(folder: Path, replaced: Identity | None, progress: Progress) -> Iterator[Path]:
-    """As `staged_folder`, for a bundle: `folder` is replaced only as long as nothing of it can be lost.
+    """Make a bundle in a block like `staged_folder`, and replace `folder` only if none of the user's files can be lost.
 
-    Where it cannot be replaced once the block has ended, the new bundle is kept under the next free name.
+    If it cannot be replaced after the block, the new bundle is kept under the next free name.
 
     Args:
-        folder: where the bundle goes.
-        replaced: which bundle may be replaced, as it was before any work was done; None if nothing may stand there.
-        progress: told where the user's own files were moved if they appeared too late to cancel the replacement.
+        folder: Destination of the bundle.
+        replaced: Identity of the bundle that may be replaced, taken before any work; None if nothing may exist there.
+        progress: Receives a warning with the new place of the user's files, if they appeared too late to cancel.
 
     Raises:
-        OutputError: something else stands there by now, or the older bundle holds somebody's own files.
-        StorageError: disk full, read-only or forbidden.
+        OutputError: Something else exists there by now, or the older bundle contains the user's files.
+        StorageError: The disk is full, read-only or forbidden.
     """
     with staged_folder(folder, partial(_place, replaced=replaced, progress=progress)) as stage:
         yield stage
@@ -54,15 +54,15 @@ def staged_bundle(folder: Path, replaced: Identity | None, progress: Progress) -
 
 
 def check_replaceable(folder: Path, name: Path | None = None) -> Manifest:
-    """The manifest of a bundle that holds nothing but its own files, and may be replaced.
+    """Return the manifest of a bundle that may be replaced, as it contains only its own files.
 
     Args:
-        folder: where it is.
-        name: under which people know it, if not as `folder`.
+        folder: Folder of the bundle.
+        name: Name in messages, if not `folder`.
 
     Raises:
-        OutputError: it is no bundle, or holds somebody's own files.
-        StorageError: it may not be read.
+        OutputError: The folder is not a bundle, or contains the user's files.
+        StorageError: The folder may not be read.
     """
     shown = printable(str(name or folder))
     if folder.is_symlink():
@@ -86,13 +86,13 @@ def check_replaceable(folder: Path, name: Path | None = None) -> Manifest:
 
 
 def restore_bundle(folder: Path) -> None:
-    """Put back a bundle that was moved aside by a process which was killed before it put the new one there.
+    """Move back a bundle that was set aside by a process that was killed before it placed the new one.
 
     Args:
-        folder: where the bundle was, and will be unless something stands there.
+        folder: Original place of the bundle; nothing is done if something exists there.
 
     Raises:
-        StorageError: disk full, read-only or forbidden.
+        StorageError: The disk is full, read-only or forbidden.
     """
     if stands(folder):
         return
@@ -107,7 +107,7 @@ def restore_bundle(folder: Path) -> None:
 
 
 def next_free(folder: Path) -> Path:
-    """NAME-2, NAME-3, ...: the first beside `folder` where nothing stands."""
+    """Return the first free name of NAME-2, NAME-3, ... next to `folder`."""
     return next(each for number in count(2) if not stands(each := folder.with_name(f"{folder.name}-{number}")))
 
 
@@ -119,13 +119,13 @@ def _place(new: Path, folder: Path, replaced: Identity | None, progress: Progres
         else:
             put(new, folder)
     except (OutputError, StorageError, OSError) as error:
-        raise _told(new.parent, created, folder, replaced, error) from error
+        raise _placing_error(new.parent, created, folder, replaced, error) from error
 
 
-def _told(
+def _placing_error(
     stage: Path, created: Identity, folder: Path, replaced: Identity | None, error: OutputError | StorageError | OSError
 ) -> OutputError:
-    """The error of a bundle that could not be put in its place; it says where everything is now."""
+    """Return the error for a bundle that could not be placed; it says where everything is now."""
     if isinstance(error, FileExistsError):
         reason = f"{printable(str(folder))} was created by another process while the job ran"
     elif isinstance(error, OSError):
@@ -153,13 +153,13 @@ def _is(folder: Path, identity: Identity) -> bool:
 
 
 def _replace(new: Path, folder: Path, replaced: Identity, progress: Progress) -> None:
-    """Put a new bundle in the place of an older one, whose files are deleted only once that is on disk."""
+    """Replace an older bundle; its files are deleted only once the new bundle is on disk."""
     _check_same(folder, folder, replaced)
     check_replaceable(folder)
     old = swap(new, folder)
     try:
         _check_same(old, folder, replaced)
-        manifest = check_replaceable(old, folder)  # again, where nobody finds it by its name any more
+        manifest = check_replaceable(old, folder)  # again, now that other programs cannot find it by name
     except BaseException:
         swap_back(old, folder)
         raise
@@ -175,7 +175,7 @@ def _check_same(folder: Path, name: Path, replaced: Identity) -> None:
 
 
 def _show_rest(old: Path, folder: Path, progress: Progress) -> None:
-    """Move what remains of an old bundle, which holds files of the user's, to a visible name."""
+    """Move what remains of an old bundle, which are the user's files, to a visible name."""
     if stands(old):
         with suppress(OSError):
             put(old, shown := next_free(folder))
@@ -183,12 +183,12 @@ def _show_rest(old: Path, folder: Path, progress: Progress) -> None:
 
 
 def _sweep(folder: Path, progress: Progress) -> None:
-    """Delete what killed processes have left beside a bundle that is whole: unfinished bundles and replaced ones."""
+    """Delete what killed processes left next to an intact bundle: unfinished and replaced bundles."""
     with suppress(OSError):
         for stage in left_stages(folder) if _is_sound(folder) else ():
             flush_folder(folder.parent)
             if was_staged(stage):
-                shutil.rmtree(stage / NEW, ignore_errors=True)  # it was never seen under another name
+                shutil.rmtree(stage / NEW, ignore_errors=True)  # never published, so it has none of the user's files
             for old in (stage / NEW, stage / OLD):
                 if stands(old / MANIFEST_NAME):
                     with suppress(OutputError, StorageError):
@@ -206,5 +206,5 @@ def _is_sound(folder: Path) -> bool:
 
 
 def stands(path: Path) -> bool:
-    """Whether the name is taken, even by a dangling link. Raises `OSError`."""
+    """Return whether a name is taken, even by a dangling link. Raises `OSError`."""
     return path.exists() or path.is_symlink()

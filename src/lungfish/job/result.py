@@ -32,13 +32,13 @@ class BundleResult:
         classes: Class names, in the order of the class indices.
         counts: Photos in each split.
         test: Figures of the default artifact on the test photos.
-        notes: Sentences that belong beside the test figures.
+        notes: Sentences to show with the test figures.
         val: Figures of the default artifact on the validation photos, on which choices were made.
         artifacts: One row for each file.
         default: File name of the default artifact.
         seconds: Wall-clock seconds of each step, and their `total`.
         skipped: Files that took no part.
-        warnings: What a person should know.
+        warnings: Warnings for the user.
         leaks: Copies in different splits.
         thresholds: By name; `known` is the probability from which an answer counts as known.
         known_threshold: What that threshold was chosen on.

@@ -1,4 +1,4 @@
-"""A training job, read from top to bottom: photos in, proven bundle out."""
+"""Run a training job, from photos to a proven bundle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lungfish.training.recipe import Recipe
 
 
 def run_job(job: Job, progress: Progress) -> TrainResult:
-    """Run a job. Under `torchrun` every process gets the result; the first one writes and speaks.
+    """Run a job. Under `torchrun` every process returns the result, and the main process writes files and messages.
 
     Raises: As `lungfish.train`.
     """
@@ -68,7 +68,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
             stage = prepared.head_stage(head)
             better = better_start(last, stage, recipe, progress) if last else None
             if better and group.broadcast(True):
-                stage, folds = better, None  # its trunk has seen the photos of every fold
+                stage, folds = better, None  # no cross-validation: its trunk was trained on photos of every fold
         context = _context(job, stage, recipe, (folder, identity, began), group, progress)
         with clock.phase("training"):
             training = run_stages(stage.network, stage.head, context)
@@ -80,7 +80,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
             trained = Trained(job.seed, recipe, classifier, stage.weights, dataset, training, head, stage.head, folds)
             with staged_bundle(target.folder, target.replaced, progress) as files:
                 contents = finish(trained, files, target, clock, progress)
-                progress.stop.check()  # for the last time: then the bundle stands
+                progress.stop.check()  # last chance: after the block the bundle is final
             result = _result(target, contents, clock)
             if recipe.tables:
                 end_run(folder)

@@ -1,7 +1,7 @@
-"""Where a job is kept while it trains: by where its bundle goes, and by all that decides what it comes to.
+"""Store the state of jobs in training, by the destination of the bundle and the job fingerprint.
 
-A job that was stopped goes on when the same command is given again, by a person or by `torchrun`: what it comes to is
-the same. Another job for the same bundle has a folder of its own, so that nothing is lost by trying something else.
+A stopped job resumes when the same command is run again, by the user or by `torchrun`, and gives the same result. A
+different job for the same bundle has its own folder, so that trying something else loses nothing.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ from lungfish.runtime.measure import versions
 from lungfish.training.checkpoint import JOB, check_same_job, read_job
 from lungfish.training.recipe import Recipe
 
-PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # that decide the bits
+PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # whose versions affect the bits
 
 
 def job_fingerprint(
     dataset: Dataset, recipe: Recipe, starts: tuple[Start, Start | None], seed: int, device: str
 ) -> dict[str, str]:
-    """What must be the same for a stopped job to go on, by name.
+    """Return, by name, what must be the same for a stopped job to resume.
 
     Args:
-        dataset: the photos.
-        recipe: of the job.
-        starts: the architecture and the weights, whose file is at hand; and what the last bundle learned, if that may
-            be started from.
-        seed: of the job.
-        device: that it computes on.
+        dataset: Photos of the job.
+        recipe: Recipe of the job.
+        starts: Architecture and cached weights; and the weights of the last bundle, if the job may start from them.
+        seed: Seed of the job.
+        device: Device that the job runs on.
     """
     start, last = starts
     if recipe.full:
-        recipe = replace(recipe, full=replace(recipe.full, workers=0))  # how many makes no difference
+        recipe = replace(recipe, full=replace(recipe.full, workers=0))  # their number changes no result
     return {
         "photos": dataset.ordered_fingerprint(),
         "recipe": recipe.to_toml(),
@@ -62,37 +61,37 @@ def job_fingerprint(
 
 
 def run_folder(target: Path, job: Mapping[str, str]) -> Path:
-    """The folder of a job that makes the bundle `target`; it is there if the job was stopped as it trained."""
+    """Return the folder of a job that makes the bundle `target`; it exists if the job was stopped in training."""
     return _runs(target) / sha256_json(dict(job))[:16]
 
 
 def check_resumable(target: Path, job: Mapping[str, str]) -> None:
-    """Raise `UsageError`, which says what changed, if another job for `target` was stopped."""
+    """Raise `UsageError`, with what changed, if a different job for `target` was stopped."""
     notes = sorted(_runs(target).glob(f"*/{JOB}"), key=lambda path: path.stat().st_mtime)
     if notes and (begun := read_job(notes[-1].parent)):
         check_same_job(begun, job)
 
 
 def begin_run(folder: Path, job: Mapping[str, str]) -> None:
-    """Write down what the run is of. Raises `StorageError`."""
+    """Write the fingerprint of a run. Raises `StorageError`."""
     write_atomic(folder / JOB, json.dumps(dict(job), indent=1))
 
 
 def end_run(folder: Path) -> None:
-    """Delete what was kept, and what the cache has too much of. Raises `StorageError`."""
+    """Delete the state of a run, and trim the cache to its limit. Raises `StorageError`."""
     delete_own(folder, folder.parents[1])
     make_room(folder.parent, 0)
     with contextlib.suppress(OSError):
-        folder.parent.rmdir()  # unless another job for the same bundle is there
+        folder.parent.rmdir()  # unless it has another job for the same bundle
 
 
 @contextmanager
 def only_run(target: Path) -> Iterator[None]:
-    """A block in which this process alone trains for `target`.
+    """Run a block in which no other process trains for `target`.
 
     Raises:
-        OutputError: another process is at it.
-        StorageError: the cache cannot be written.
+        OutputError: Another process does.
+        StorageError: The cache cannot be written.
     """
     with try_folder_lock(_runs(target)) as held:
         if not held:

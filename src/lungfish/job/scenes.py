@@ -1,4 +1,4 @@
-"""The scenes of a job's photos."""
+"""Find the scenes among a job's photos."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ def describe_scenes(
     open_descriptor: Callable[[], Descriptor | None],
     progress: Progress,
 ) -> Scenes:
-    """Find scenes; photos whose features are not those of the descriptor go through it, if they may be of one.
+    """Find scenes; photos that may belong to one go through the descriptor unless it computed their features already.
 
     Args:
-        photos: as the source lists them.
-        examined: the photos after the pass.
-        copies: near-duplicates among them.
-        own: the trunk and the resize rule of the pass. If they are those of the descriptor, nothing is computed again.
-        open_descriptor: called if it is needed; None if it is not on this machine.
-        progress: told of the descriptor's pass.
+        photos: Photos as the source lists them.
+        examined: Photos after the scan.
+        copies: Near-duplicates among them.
+        own: Trunk and preprocessing of the scan. If both are those of the descriptor, its features are reused.
+        open_descriptor: Function that opens the descriptor, or returns None if it is not on this machine; called on
+            demand.
+        progress: Receives the progress of the descriptor.
 
     Raises:
-        UnreadablePhotoError: a photo that could be read before cannot be now.
+        UnreadablePhotoError: A photo is no longer readable.
     """
 
     def describe(positions: NDArray[np.int64]) -> NDArray[np.float32] | None:

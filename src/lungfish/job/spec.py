@@ -1,4 +1,4 @@
-"""What a person asks for."""
+"""The arguments of a training job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_RECIPE = "auto"
 
 @dataclass(frozen=True)
 class Job:
-    """A training job: the arguments of `lungfish.train`, the options of `lungfish train`, each declared here alone."""
+    """A training job, with the arguments of `lungfish.train` and the options of `lungfish train`."""
 
     photos: str | Path = field(
         metadata={"help": "Class folders, a table, shards, s3://... or hf:OWNER/NAME; see docs/photos.md."}

@@ -1,4 +1,4 @@
-"""The weights that a job starts from, and the network that they are of."""
+"""Choose the network and the weights that a job starts from."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Start:
-    """A network, at the job's resolution, and the weights for it."""
+    """A network at the job's resolution, and the weights for it."""
 
     arch: Arch
     entry: WeightsEntry
 
     @property
     def preprocess(self) -> Preprocessing:
-        """That of the weights, at the network's resolution."""
+        """Preprocessing of the weights, at the network's resolution."""
         return self.entry.preprocessing(self.arch.resolution_px)
 
 
 def choose_start(arch: str | None, weights: str | None) -> Start:
-    """What the names of a command stand for.
+    """Return the network and weights that a command names.
 
     Args:
-        arch: an architecture's name or JSON file; that of the weights if None, `DEFAULT_ARCH` without either.
-        weights: a set's name, or a scheme such as `hf:` or `file:`. `auto` or None: of those for `arch` that this
-            machine holds and whose license was passed, the one with the best published top-1.
+        arch: Name or JSON file of an architecture; None for that of the weights, or `DEFAULT_ARCH` without weights.
+        weights: Name of a set of weights, or a scheme such as `hf:` or `file:`. `auto` or None for the cached weights
+            that fit `arch`, with an accepted license and the best published top-1.
 
     Raises:
-        UnknownNameError: one of the names is not known.
-        ArchitectureError: the network does not take photos.
-        WeightsError: the weights are of another network, or none for it is at hand.
+        UnknownNameError: One of the names is unknown.
+        ArchitectureError: The network does not take photos.
+        WeightsError: The weights belong to another network, or none for it are cached.
     """
     if weights is None or weights == AUTO:
-        wanted = _of_photos(arch or DEFAULT_ARCH)
-        return Start(wanted, _best_local(wanted, arch or DEFAULT_ARCH))
+        network = _of_photos(arch or DEFAULT_ARCH)
+        return Start(network, _best_local(network, arch or DEFAULT_ARCH))
     entry = resolve(weights, arch)
     return Start(_of_photos(arch or entry.arch), entry)
 
 
 def initial_start(arch: str | None) -> Start:
-    """A network without weights.
+    """Return a network without weights.
 
     Args:
-        arch: an architecture's name or JSON file; `DEFAULT_ARCH` if None.
+        arch: Name or JSON file of an architecture; `DEFAULT_ARCH` if None.
 
     Raises:
-        UnknownNameError: the name is not known.
-        ArchitectureError: the network does not take photos.
+        UnknownNameError: The name is unknown.
+        ArchitectureError: The network does not take photos.
     """
-    wanted = _of_photos(arch or DEFAULT_ARCH)
-    return Start(wanted, replace(INITIAL, arch=wanted.name))
+    network = _of_photos(arch or DEFAULT_ARCH)
+    return Start(network, replace(INITIAL, arch=network.name))
 
 
 INITIAL = WeightsEntry(
@@ -113,12 +113,12 @@ def _best_local(arch: Arch, typed: str) -> WeightsEntry:
             f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
             f"Or begin from random weights: --recipe scratch --arch {printable(typed)}.",
         )
-    held = [entry for entry in fitting if local_file(entry)]
-    if not held:
+    cached = [entry for entry in fitting if local_file(entry)]
+    if not cached:
         known = ", ".join(f"{entry.name} ({entry.license})" for entry in fitting[:SHOWN])
         more = f" and {len(fitting) - SHOWN} more" if len(fitting) > SHOWN else ""
         raise WeightsError(
             f"weights for {printable(arch.name)} are known, but none is on this machine: {known}{more}",
             f"Run: lungfish weights fetch {fitting[0].name}",
         )
-    return max(held, key=lambda entry: entry.top1 or 0)
+    return max(cached, key=lambda entry: entry.top1 or 0)

@@ -1,4 +1,4 @@
-"""Wall-clock seconds of the steps of a job."""
+"""Measure the wall-clock seconds of the phases of a job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Times named steps, and all since it was made."""
+    """Times named phases, and the total since its creation."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -16,7 +16,7 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time the block; steps of one name add up."""
+        """Time the block; phases of the same name add up."""
         began = time.monotonic()
         try:
             yield
@@ -24,6 +24,6 @@ class Stopwatch:
             self._phases[name] = self._phases.get(name, 0.0) + time.monotonic() - began
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by step so far, `total` last."""
+        """Return the seconds of each phase so far, `total` last."""
         phases = self._phases | {"total": time.monotonic() - self._began}
         return {name: round(seconds, 2) for name, seconds in phases.items()}

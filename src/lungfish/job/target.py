@@ -1,4 +1,4 @@
-"""Where a bundle will be written, chosen and checked before any work is done."""
+"""Choose and check where a bundle will be written, before any work is done."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from lungfish.runtime.manifest import MANIFEST_NAME
 
 @dataclass(frozen=True)
 class Target:
-    """Where a bundle goes.
+    """The destination of a bundle.
 
     Args:
-        folder: absolute.
-        replaced: which bundle stands there and may be replaced; None if nothing does.
-        previous: the latest bundle of the same name, beside which this one is made; None if there is none.
+        folder: Absolute path of the bundle.
+        replaced: Identity of the bundle there that may be replaced; None if there is none.
+        previous: Latest bundle of the same name, next to which this one is made; None if there is none.
     """
 
     folder: Path
@@ -34,25 +34,26 @@ class Target:
     previous: Path | None = None
 
     def to_say(self) -> str:
-        """What a person should know before the work begins; empty if nothing."""
+        """Return a message for the user before the work begins, or an empty one."""
         if not self.previous:
             return ""
         return f"{printable(self.previous.name)} is kept; the new bundle will be {printable(self.folder.name)}"
 
 
 def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Target:
-    """Where the bundle goes: `./NAME-bundle` unless given, or the first free one of `NAME-bundle-2`, `-3`, ...
+    """Return the destination: `./NAME-bundle` unless given, or the first free one of `NAME-bundle-2`, `-3`, ...
 
-    An older bundle that a killed process had moved aside from there is put back.
+    An older bundle that a killed process had moved aside is put back.
 
     Args:
-        photos: as `lungfish.data.sources.open_photos` takes them.
-        out: where the user wants the bundle.
-        force: replace the bundle that stands there.
+        photos: Source as for `lungfish.data.sources.open_photos`.
+        out: Folder that the user asks for, or None.
+        force: Whether to replace an existing bundle.
 
     Raises:
-        OutputError: equal to, inside or around the photos; or something stands there that may not be replaced.
-        StorageError: nothing can be written there.
+        OutputError: The folder equals, is inside or contains that of the photos; or something exists there that may not
+            be replaced.
+        StorageError: The folder cannot be written.
     """
     path = local_path(photos)
     source = None if path is None else _real(path)
@@ -68,15 +69,15 @@ def choose_target(photos: str | Path, out: Path | None, *, force: bool) -> Targe
 
 
 def choose_slim_target(bundle: Path, out: Path | None) -> Target:
-    """Return where the slim copy of a bundle goes: `./NAME-slim` unless given, or `NAME-slim-2`, `-3`, ...
+    """Return the destination of the slim copy of a bundle: `./NAME-slim` unless given, or `NAME-slim-2`, `-3`, ...
 
     Args:
         bundle: Folder of the bundle.
-        out: Where the user wants the copy.
+        out: Folder that the user asks for, or None.
 
     Raises:
-        OutputError: Equal to, inside or around the bundle; or something stands there.
-        StorageError: Nothing can be written there.
+        OutputError: The folder equals, is inside or contains the bundle; or something exists there.
+        StorageError: The folder cannot be written.
     """
     source = _real(bundle)
     first = _absolute(out, f"{source.name.removesuffix('-bundle')}-slim")
@@ -96,15 +97,15 @@ def _absolute(out: Path | None, default: str) -> Path:
 def _check_writable(target: Target, place: Path) -> None:
     existing = next(folder for folder in place.parents if folder.exists())
     with TemporaryDirectory(dir=existing, prefix=f".{target.folder.name}-99.", suffix=".tmp"):
-        pass  # a folder can be made there, and with a longer name
+        pass  # shows that folders can be created there, even with a longer name
 
 
 def _named(folder: Path, *, force: bool | None = None) -> Target:
     """Return the target of that name.
 
     Args:
-        folder: Where it is.
-        force: Whether a bundle there may be replaced; None where that cannot be asked for.
+        folder: Folder of the target.
+        force: Whether a bundle there may be replaced; None if this cannot be requested.
     """
     restore_bundle(folder)
     if not stands(folder):
@@ -130,12 +131,12 @@ def _numbered(first: Path) -> Target:
 
 
 def _check_not_open(folder: Path, names: list[str]) -> None:
-    """Raise `OutputError` if Windows would not let a file go, as it does not while a program has it open."""
+    """Raise `OutputError` if another program has a file open, as Windows then refuses to replace it."""
     for name in names:
         file = folder / name
         try:
-            file.replace(file)  # onto itself: nothing happens, but for the check
-        except FileNotFoundError:  # a bundle may lack some
+            file.replace(file)  # onto itself: changes nothing, but runs the check
+        except FileNotFoundError:  # bundles may lack files
             continue
         except PermissionError:
             raise OutputError(
@@ -148,8 +149,8 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
 def _check_apart(source: Path, target: Path, place: Path, what: Literal["photos", "bundle"]) -> None:
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
-        itself, it = ("themselves", "them") if what == "photos" else ("itself", "it")
-        relation = f"the {what} {itself}" if place == source else f"{'inside' if inside else 'around'} the {what}"
+        same, it = ("the folder of the photos", "them") if what == "photos" else ("the bundle itself", "it")
+        relation = same if place == source else f"{'inside' if inside else 'around'} the {what}"
         raise OutputError(
             f"--out {printable(str(target))} is {relation} ({printable(str(source))})",
             f"Choose a folder beside {it}, for example --out ../my-bundle.",
@@ -157,4 +158,4 @@ def _check_apart(source: Path, target: Path, place: Path, what: Literal["photos"
 
 
 def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # Path.resolve raises on a loop of links
+    return Path(os.path.realpath(path))  # Path.resolve raises on circular links

@@ -1,1 +1,1 @@
-"""Transfer learning: what is learned, from which features, and how it is chosen."""
+"""Transfer learning: recipes, the head on frozen features, and training by gradients."""

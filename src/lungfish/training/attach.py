@@ -1,4 +1,4 @@
-"""A network gets the classifier of a job."""
+"""Replace the classifier of a network by that of a job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ if TYPE_CHECKING:
 
 
 def attach(network: Network, head: Head | None, classes: int) -> None:
-    """Give the network a classifier of that many classes: the head, or one that knows nothing; then to the CPU."""
+    """Replace the classifier of a network, and move the network to the CPU in eval mode.
+
+    Args:
+        network: Network to change in place.
+        head: Head whose weights the classifier gets; None for zeros.
+        classes: Number of classes.
+    """
     import torch
     from torch import nn
 
@@ -23,5 +29,5 @@ def attach(network: Network, head: Head | None, classes: int) -> None:
             network.classifier.weight.copy_(torch.from_numpy(head.weight))
             network.classifier.bias.copy_(torch.from_numpy(head.bias))
     network.arch = network.arch.with_classes(classes)
-    network.labels = None  # those of the old classifier
+    network.labels = None  # they belong to the old classifier
     network.cpu().eval()

@@ -1,8 +1,8 @@
-"""The state of a run on disk: tensors as safetensors, the rest as JSON, each checkpoint whole or not at all.
+"""Save the state of a run: tensors as safetensors, the rest as JSON, each checkpoint whole or not at all.
 
 RUN/
-  job.json              what the run is of; a checkpoint of another job is refused
-  00000384.safetensors  the tensors after 384 steps
+  job.json              identity of the job; checkpoints of another job are refused
+  00000384.safetensors  tensors after 384 steps
   00000384.json         the other state, and a SHA-256 of both; written last
 """
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 JOB = "job.json"
 _OWN = re.compile(r"job\.json|\d{8,}\.(json|safetensors)|\..*\.[0-9a-f]{16}\.tmp")
-SHOWN = 200  # characters of what changed
+SHOWN = 200  # characters of a changed value in a message
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a run needs to go on as if it had not stopped.
+    """All that a run needs to continue as if it had never stopped.
 
     Args:
-        step: how many batches are done.
-        tensors: weights, optimizer, moving average, by name.
-        notes: a JSON object: epoch, history, best score.
+        step: Number of completed optimizer steps.
+        tensors: Weights, optimizer state and moving average, by name.
+        notes: JSON object with the other state: epoch, history, best score.
     """
 
     step: int
@@ -45,7 +45,7 @@ class Checkpoint:
 
     @classmethod
     def of_parts(cls, step: int, parts: Mapping[str, Mapping[str, Any]]) -> Checkpoint:
-        """Gather the state of each part: tensors go to the CPU, the rest are JSON values."""
+        """Return a checkpoint of the states of all parts; tensors are moved to the CPU, other values must be JSON."""
         import torch
 
         tensors: dict[str, Tensor] = {}
@@ -66,28 +66,32 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run; the last `keep` stay. One process at a time.
+    """The checkpoints of one run, of which the last `keep` are kept. For use by one process at a time.
 
     Args:
-        folder: of this run alone; need not exist.
-        job: what the run is of, texts by name: photos, recipe, weights, versions.
-        keep: how many checkpoints stay.
+        folder: Folder of this run only; created if missing.
+        job: Identity of the run as text by name: photos, recipe, weights, versions.
+        keep: Number of checkpoints to keep.
     """
 
     def __init__(self, folder: Path, job: Mapping[str, str], keep: int = 2) -> None:
         self.folder, self.job, self.keep = folder, dict(job), keep
 
     def begin(self) -> None:
-        """Write down what the run is of; what another run has left goes. Raises `StorageError`."""
+        """Write the identity of the run, and delete the checkpoints of any other run.
+
+        Raises:
+            StorageError: The folder cannot be written.
+        """
         if read_job(self.folder) != self.job:
             self._delete_but(set())
             write_atomic(self.folder / JOB, json.dumps(self.job, indent=1))
 
     def latest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; None if there is none.
+        """Return the newest intact checkpoint, or None.
 
         Raises:
-            UsageError: the folder's run is of another job; says what changed.
+            UsageError: The folder belongs to another job; the message says what changed.
         """
         begun = read_job(self.folder)
         if begun is None:
@@ -99,14 +103,14 @@ class Checkpoints:
         return None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then delete what is too old, and what a kill has left.
+        """Write a checkpoint, then delete old ones and the leftovers of killed processes.
 
         Raises:
-            StorageError: disk full, read-only or forbidden; the older checkpoints are as they were.
+            StorageError: The disk is full, read-only or forbidden. Older checkpoints stay intact.
         """
         from safetensors.torch import save
 
-        self.begin()  # again: a cache may be emptied at any time
+        self.begin()  # again, as the cache may have been emptied
         tensors = save({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
         notes = dict(checkpoint.notes)
         sha256 = _sha256(checkpoint.step, notes, tensors)
@@ -120,14 +124,14 @@ class Checkpoints:
         self._delete_but(kept)
 
     def _delete_but(self, kept: set[str]) -> None:
-        """Delete what has a name of ours; notes first, for tensors alone are no checkpoint."""
+        """Delete files with our names, JSON first: tensors without their JSON are no checkpoint."""
         for path in sorted(self.folder.glob("*"), key=lambda path: path.suffix):
             if _OWN.fullmatch(path.name) and path.name not in kept:
                 path.unlink(missing_ok=True)
 
 
 def read_job(folder: Path) -> dict[str, str] | None:
-    """What the run in a folder is of; None if there is none, or its file is torn."""
+    """Return the identity of the run in a folder, or None if there is none or its file is damaged."""
     try:
         job = json.loads((folder / JOB).read_text("utf-8"))
     except (OSError, ValueError):
@@ -136,28 +140,28 @@ def read_job(folder: Path) -> dict[str, str] | None:
 
 
 def check_same_job(begun: Mapping[str, str], job: Mapping[str, str]) -> None:
-    """Raise `UsageError`, which says what changed, unless all that `job` names was the same when the run was begun."""
+    """Raise `UsageError`, with what changed, if an entry of `job` differs from that of the stopped run."""
     changed = [key for key in job if begun.get(key) != job[key]]
     if not changed:
         return
     was, now = (str(of.get(changed[0], "")).splitlines() for of in (begun, job))
-    before = ", ".join(line for line in was if line not in now) or "without"
-    after = ", ".join(line for line in now if line not in was) or "without"
+    before = ", ".join(line for line in was if line not in now) or "absent"
+    after = ", ".join(line for line in now if line not in was) or "absent"
     raise UsageError(
-        f"the stopped run was another one: {', '.join(changed)} changed "
+        f"the stopped job was a different one: {', '.join(changed)} changed "
         f"({changed[0]} was {printable(before)[:SHOWN]}, is {printable(after)[:SHOWN]})",
-        "Leave --resume out to begin anew, or give the same photos, options and versions.",
+        "Leave --resume out to start over, or give the same photos, options and versions.",
     )
 
 
 def _read(notes: Path) -> Checkpoint:
-    """Raises `ValueError` if the files are torn or altered."""
+    """Read a checkpoint. Raises `ValueError` if its files are damaged."""
     from safetensors.torch import load
 
     row = json.loads(notes.read_text("utf-8"))
     data = notes.with_suffix(".safetensors").read_bytes()
     if _sha256(row["step"], row["notes"], data) != row["sha256"]:
-        raise ValueError(f"{notes.name} is not of these tensors")
+        raise ValueError(f"{notes.name} does not match its tensors")
     return Checkpoint(row["step"], load(data), row["notes"])
 
 

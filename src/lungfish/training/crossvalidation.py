@@ -1,4 +1,4 @@
-"""Cross-validation on cached features: what few photos can say of themselves, and of each other's labels."""
+"""Cross-validate the head on cached features, to measure a small dataset and find doubtful labels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lungfish.training.probe import TOLERANCE, Head, LabelledFeatures, fit_penal
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The answer to every photo by a head that was fitted without it and its group.
+    """Predictions for every photo by a head that was fitted without the photo and its group.
 
     Args:
-        logits: float32 `[n, classes]`, before the temperature; -inf for a class that the head has not seen.
-        labels: int64 `[n]`, the true classes.
-        folds: int64 `[n]`, the fold that each photo was held out in, from 0.
-        groups: int64 `[n]`; photos of one group were held out together.
+        logits: float32 `[n, classes]` before the temperature; -inf for a class missing from the head's training photos.
+        labels: int64 `[n]`, true classes.
+        folds: int64 `[n]`, the fold in which each photo was held out, from 0.
+        groups: int64 `[n]`; photos of one group are in one fold.
     """
 
     logits: NDArray[np.float32]
@@ -30,32 +30,32 @@ class HeldOut:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """bool `[n]`: whether each answer is right."""
+        """Whether each prediction is right, bool `[n]`."""
         right: NDArray[np.bool_] = self.logits.argmax(axis=1) == self.labels
         return right
 
     @property
     def top1(self) -> tuple[float, ...]:
-        """Share of right answers in each fold."""
+        """Accuracy in each fold."""
         return tuple(float(self.correct[self.folds == fold].mean()) for fold in np.unique(self.folds))
 
     def probabilities(self, temperature: float) -> NDArray[np.float32]:
-        """float32 `[n, classes]`: the answers as a classifier with this temperature gives them."""
+        """Return the probabilities of a classifier with this temperature, float32 `[n, classes]`."""
         from scipy.special import softmax
 
-        found: NDArray[np.float32] = softmax(self.logits / np.float32(temperature), axis=1)
-        return found
+        probabilities: NDArray[np.float32] = softmax(self.logits / np.float32(temperature), axis=1)
+        return probabilities
 
 
 def cross_validate(samples: LabelledFeatures, groups: NDArray[np.int64], head: Head, folds: int, seed: int) -> HeldOut:
-    """Answer every photo by a head fitted on the other folds, at the penalty and weighting of `head`.
+    """Predict every photo with a head fitted on the other folds, at the penalty and class weights of `head`.
 
     Args:
-        samples: all photos, of every split.
+        samples: All photos, of every split.
         groups: int `[n]`; photos of one group (near-duplicates, a person) stay in one fold.
-        head: the head that ships.
-        folds: at most as many as the smallest class has groups.
-        seed: of the shuffle.
+        head: Head that ships.
+        folds: Number of folds, at most the number of groups of the smallest class.
+        seed: Seed for the assignment to folds.
     """
     logits = np.empty((len(samples.labels), samples.labels.max() + 1), np.float32)
     fold_of = np.empty(len(samples.labels), np.int64)
@@ -72,16 +72,19 @@ def each_fold(
     seed: int,
     tolerance: float = TOLERANCE,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """The photos of each fold, and what a head makes of them that was fitted on the others.
+    """Yield the photos of each fold, and their logits from a head that was fitted on the other folds.
 
     Args:
-        samples, groups, head, seed: as for `cross_validate`.
-        folds: at most as many as one of the classes has groups.
-        tolerance: of the fits.
+        samples: All photos, of every split.
+        groups: int `[n]`; photos of one group stay in one fold.
+        head: Head whose penalty and class weights are used.
+        folds: Number of folds, at most the number of groups of the largest class.
+        seed: Seed for the assignment to folds.
+        tolerance: Gradient at which a fit stops.
 
     Yields:
         int `[m]`, indices of the fold's photos, and float32 `[m, classes]`, their logits before the temperature; -inf
-        for a class that no other fold has.
+            for a class that no other fold has.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -90,7 +93,8 @@ def each_fold(
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer groups than folds
         splits = list(splitter.split(samples.features, samples.labels, groups))
     for train, held_out in splits:
-        classes, labels = np.unique(samples.labels[train], return_inverse=True)  # a fold may hold all of a rare class
+        # not always all classes: one fold may have all photos of a rare one
+        classes, labels = np.unique(samples.labels[train], return_inverse=True)
         seen = LabelledFeatures(samples.features[train], labels)
         fitted = fit_penalty(seen, head.penalty, balanced=head.balanced, tolerance=tolerance)
         logits = np.full((len(held_out), samples.labels.max() + 1), -np.inf, np.float32)

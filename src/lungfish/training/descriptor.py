@@ -1,4 +1,4 @@
-"""The fixed network by which scenes are found, whatever network is trained and whatever machine it is trained on."""
+"""Load the network that compares photos to find scenes: always the same, whatever is trained and on which machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NAME = "efficientnet_lite0.in1k"  # ships with the training install
 
 
 def open_descriptor(trunk: Trunk | None = None, entry: WeightsEntry | None = None) -> Descriptor | None:
-    """Return EfficientNet-Lite0 in FP32 on a CPU, or None if its weights are not on this machine.
+    """Return EfficientNet-Lite0 in FP32 on the CPU, or None if its weights are not on this machine.
 
     Args:
-        trunk: The job's own, at any resolution. It is not loaded again if it is the same network.
-        entry: The weights of `trunk`.
+        trunk: Trunk of the job, at any resolution; reused if it is the same network.
+        entry: Weights of `trunk`.
     """
     packaged = find_entry(NAME)
     if packaged is None:

@@ -1,4 +1,4 @@
-"""The last blocks of a network, trained from activations that were computed once. Cheap: the rest never runs again."""
+"""Train the last blocks of a network on cached activations: the frozen blocks before them run only once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 Positions = NDArray[np.int64]
-VIEW_STREAM = 1  # apart from the numbers that order the photos
+VIEW_STREAM = 1  # random numbers independent of those that order the photos
 
 
 class ViewsOfPhotos(Protocol):
@@ -31,11 +31,11 @@ class ViewsOfPhotos(Protocol):
 
     @property
     def views(self) -> int:
-        """How many of each photo, the plain one included."""
+        """Number of views of each photo, including the plain one."""
         ...
 
     def rows(self, photos: Positions, views: Positions, /) -> NDArray[np.float16]:
-        """float16 `[n, channels, height, width]`."""
+        """Return activations, float16 `[n, channels, height, width]`."""
         ...
 
 
@@ -48,39 +48,46 @@ class LabelledViews:
 
 
 def choose_boundary(arch: Arch, tail_share: float, photos: int, views: int, budget_bytes: int) -> int:
-    """The first block to train: the earliest whose tail costs no more than asked, and whose activations fit.
+    """Return the first block to train: the earliest that keeps within the share of compute and the disk budget.
 
     Args:
-        arch: the network.
-        tail_share: of the multiply-adds.
-        photos: how many.
-        views: of each, the plain one included.
-        budget_bytes: on disk, float16.
+        arch: Network.
+        tail_share: Largest share of the network's multiply-adds that is trained.
+        photos: Number of photos.
+        views: Views of each photo, including the plain one.
+        budget_bytes: Disk space for the activations, in float16.
 
     Returns:
-        A block's index; the number of blocks if only the head can be trained.
+        Index of the block; the number of blocks if only the head can be trained.
     """
     blocks = sum(arch.stage_depths)
     for block in range(1, blocks):
-        held = activation_bytes(arch, block, photos, views)
-        if 1 - share_before(arch, block) <= tail_share and held <= budget_bytes:
+        needed_bytes = activation_bytes(arch, block, photos, views)
+        if 1 - share_before(arch, block) <= tail_share and needed_bytes <= budget_bytes:
             return block
     return blocks
 
 
 def activation_bytes(arch: Arch, block: int, photos: int, views: int) -> int:
-    """What enters a block takes on disk as float16; `views` of each photo, the plain one included."""
+    """Return the disk space that the input of a block takes in float16.
+
+    Args:
+        arch: Network.
+        block: Index of the block.
+        photos: Number of photos.
+        views: Views of each photo, including the plain one.
+    """
     channels, height, width = boundary_shape(arch, block)
     return bytes_needed((channels, height, width), photos, views - 1)
 
 
 def boundary_shape(arch: Arch, block: int) -> tuple[int, ...]:
-    """Channels, height and width of what enters a block."""
+    """Return channels, height and width of the input of a block."""
     return _before(arch, block)[-1].out_shape
 
 
 def share_before(arch: Arch, block: int) -> float:
-    """What the layers before a block cost, as a share of the network's multiply-adds."""
+    """Return the share of the network's multiply-adds in the layers before a block."""
     return sum(layer.macs for layer in _before(arch, block)) / cost(arch).macs
 
 
@@ -92,22 +99,23 @@ def _before(arch: Arch, block: int) -> list[Layer]:
 def finetune(
     network: Network, block: int, train: LabelledViews, val: LabelledViews, tuning: Finetune, run: Run
 ) -> FitResult:
-    """Train the blocks from `block` on, the head and the classifier; `network` then holds the best epoch.
-
-    `last` of what is returned has the network's own names.
+    """Train the blocks from `block` on, the head and the classifier; `network` ends with the weights of the best epoch.
 
     Args:
-        network: with the classifier for the labels, in eval mode.
-        block: from `choose_boundary`.
-        train: every view is drawn as often as the others, one for each photo and epoch.
-        val: plain views are validated on.
-        tuning: of the recipe.
-        run: what surrounds it.
+        network: Network in eval mode, with a classifier for the labels.
+        block: Block from `choose_boundary`.
+        train: Training views; each epoch draws one view of each photo, all with equal probability.
+        val: Validation views, of which the plain ones are used.
+        tuning: Settings of the recipe.
+        run: Context of the run.
+
+    Returns:
+        The result, in which `last` has the tensor names of `network`.
 
     Raises:
-        DivergedError: the loss is not finite.
-        UsageError: resumed as another job than it was.
-        StorageError: a checkpoint cannot be written.
+        DivergedError: The loss is not finite.
+        UsageError: The run to resume belongs to another job.
+        StorageError: A checkpoint cannot be written.
     """
     tail = tail_of(network, block).to(run.group.device)
     fitted = fit(tail, _Batches(train, run.seed), validation(val, run.group), tuning, run)
@@ -118,14 +126,14 @@ def finetune(
 
 
 def tail_of(network: Network, block: int) -> nn.Sequential:
-    """The network after its frozen part: shares its modules."""
+    """Return the network after its frozen part; modules are shared."""
     from lungfish.training.layers import Activations, layers
 
     return layers(network, Activations(), network.blocks[block:])
 
 
 def validation(split: LabelledViews, group: Group) -> Validation:
-    """Scores a tail on the plain views."""
+    """Return a `Validation` that scores a tail on the plain views."""
 
     def inputs(chunks: Sequence[Positions]) -> Iterator[Tensor]:
         for chunk in chunks:
@@ -135,7 +143,7 @@ def validation(split: LabelledViews, group: Group) -> Validation:
 
 
 class _Batches:
-    """Training batches: for each photo and epoch one view, chosen by seed, epoch and photo alone."""
+    """Training batches: one view of each photo per epoch, chosen by seed, epoch and photo only."""
 
     def __init__(self, split: LabelledViews, seed: int) -> None:
         self.split, self.seed = split, seed

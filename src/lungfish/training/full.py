@@ -1,4 +1,4 @@
-"""The whole network, trained from photos that are augmented anew in every epoch."""
+"""Train the whole network from photos, augmented afresh in every epoch."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from lungfish.runtime.preprocessing import Preprocessing
 
 Positions = NDArray[np.int64]
-PHASES = 3  # of growing resolution: a compiled network is compiled anew for each
+PHASES = 3  # of rising resolution; few, because each is compiled separately
 SIDE_STEP_PX = 32  # the stride of the last feature map
 MIXING_STREAM = 3
-# Multiply-adds of a run on a GPU from which on compiling, about two minutes, is won back: some ten minutes on a large
-# one. A CPU takes longer over compiled steps than over eager ones: docs/decisions/0015.
+# Multiply-adds of a GPU run above which compiling pays: it takes about two minutes, and this many multiply-adds take
+# some ten minutes on a large GPU. On a CPU compiled steps are slower than eager ones: docs/decisions/0015.
 COMPILED_FROM_MACS = 1e15
 
 
 class FreshPhotos(Protocol):
-    """Training photos, augmented by seed, epoch and photo alone."""
+    """Training photos whose augmentation depends on seed, epoch and photo only."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -40,29 +40,30 @@ class FreshPhotos(Protocol):
         ...
 
     def epoch(self, epoch: int, chunks: Sequence[Positions], side_px: int, /) -> Iterator[Tensor]:
-        """For each chunk of positions in turn: uint8 `[n, 3, side_px, side_px]`."""
+        """Yield uint8 `[n, 3, side_px, side_px]` for each chunk of positions."""
         ...
 
 
 def full(
     network: Network, preprocess: Preprocessing, train: FreshPhotos, val: Validation, tuning: Full, run: Run
 ) -> FitResult:
-    """Train every layer; `network` then holds the best epoch.
-
-    `last` of what is returned has the network's own names.
+    """Train every layer; `network` ends with the weights of the best epoch.
 
     Args:
-        network: with the classifier for the labels.
-        preprocess: what pixels go through.
-        train: fresh views.
-        val: plain views are validated on.
-        tuning: of the recipe.
-        run: what surrounds it; precision and compiling are set here.
+        network: Network with a classifier for the labels.
+        preprocess: Preprocessing of the pixels.
+        train: Training photos.
+        val: Validation on plain views.
+        tuning: Settings of the recipe.
+        run: Context of the run; `bfloat16`, `compiled` and `areas` are set here.
+
+    Returns:
+        The result, in which `last` has the tensor names of `network`.
 
     Raises:
-        DivergedError: the loss is not finite.
-        UsageError: resumed as another job than it was.
-        StorageError: a checkpoint cannot be written.
+        DivergedError: The loss is not finite.
+        UsageError: The run to resume belongs to another job.
+        StorageError: A checkpoint cannot be written.
     """
     from lungfish.training.layers import from_pixels
 
@@ -83,10 +84,13 @@ def full(
 
 
 def sides_px(tuning: Full, resolution_px: int) -> list[int]:
-    """Resolution of each epoch: grows in steps to the network's, which the last third has, or the last epoch."""
+    """Return the resolution of each epoch.
+
+    It rises in steps; the last third of the epochs, and at least the last one, has the network's resolution.
+    """
     sides = []
     for left in reversed(range(tuning.epochs)):
-        missing = PHASES * left // tuning.epochs  # phases until the last one
+        missing = PHASES * left // tuning.epochs  # phases before the last one
         share = 1 - (1 - tuning.initial_resolution_scale) * missing / (PHASES - 1)
         rounded = round(share * resolution_px / SIDE_STEP_PX) * SIDE_STEP_PX
         sides.append(resolution_px if share == 1 else min(max(rounded, SIDE_STEP_PX), resolution_px))
@@ -94,7 +98,7 @@ def sides_px(tuning: Full, resolution_px: int) -> list[int]:
 
 
 class _Batches:
-    """Fresh views at the resolution of the epoch, with labels, mixed if the recipe mixes."""
+    """Augmented photos at the resolution of the epoch with their labels, mixed if the recipe says so."""
 
     def __init__(self, photos: FreshPhotos, tuning: Full, arch: Arch, run: Run) -> None:
         self._photos, self._classes = photos, arch.classes
@@ -119,7 +123,7 @@ class _Batches:
 
         rng = np.random.default_rng((self._seed, epoch, MIXING_STREAM, *chunk[:1].tolist()))
         mixing = Mixing(self._mixup, self._cutmix)
-        # where steps are computed: bytes are quicker to send than floats
+        # mix on the device: bytes are sent faster than floats
         return mixed(inputs.to(self._device), labels.to(self._device), self._classes, mixing, rng)
 
 
@@ -128,7 +132,7 @@ def _is_bfloat16(tuning: Full, device: str) -> bool:
 
 
 def _is_compiled(tuning: Full, arch: Arch, train: FreshPhotos, run: Run) -> bool:
-    """Decided by what does not change between a run and its resumption: another way of computing has other bits."""
+    """Return whether to compile. Depends only on what a resumed run shares, as compiling changes the bits."""
     if tuning.compile != "auto":
         return tuning.compile == "always"
     macs = 3 * cost(arch).macs * tuning.epochs * len(train.labels)

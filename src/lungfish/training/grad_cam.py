@@ -1,4 +1,4 @@
-"""Grad-CAM: which parts of a photo speak for a class."""
+"""Grad-CAM: show which parts of a photo support a class."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lungfish.weights.entry import WeightsEntry
 if TYPE_CHECKING:
     from lungfish.nn import Network
 
-BATCH_SIZE = 8  # the activations of every layer are kept for the gradient
+BATCH_SIZE = 8  # small, as the gradient needs the activations of every layer
 
 
 def grad_cam(
     network: Network, entry: WeightsEntry, pixels: NDArray[np.uint8], classes: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """What each place of the last feature map, before it is pooled, adds to the logit of a class; never below 0.
+    """Return how much each position of the last feature map adds to the logit of a class; negative values become 0.
 
     Args:
-        network: in eval mode.
-        entry: the weights that it started from; says how pixels are normalized.
+        network: Network in eval mode.
+        entry: Weights that the network started from; defines the normalization of the pixels.
         pixels: uint8 `[n, height, width, 3]`.
-        classes: int `[n]`, the class to explain of each photo.
+        classes: int `[n]`, the class to explain for each photo.
 
     Returns:
-        float32 `[n, rows, columns]`: 7 x 7 places for 224 x 224 pixels.
+        float32 `[n, rows, columns]`: 7 x 7 positions for 224 x 224 pixels.
 
     Raises:
         MissingExtraError: captum is not installed.

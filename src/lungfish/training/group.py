@@ -1,6 +1,6 @@
-"""The processes that train one network together: who this one is, and the few things that they tell each other.
+"""Train with several processes: their ranks, and the data that they exchange.
 
-`torchrun` decides: with its variables in the environment there are several processes, without them one.
+The processes are those that `torchrun` starts, known by its environment variables; without it there is one.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import nn
 
-PATIENCE = timedelta(hours=6)  # that the others wait while the first looks at the photos
+PATIENCE = timedelta(hours=6)  # the others wait while the main process scans the photos
 
 
 @dataclass(frozen=True)
 class Group:
-    """One process among those that train together.
+    """One of the processes that train together.
 
     Args:
-        rank: of this process, 0 to `size - 1`.
-        size: how many there are.
-        device: that this process computes on: `cpu`, `cuda:0`, `mps`.
-        local_rank: of this process among those of its machine.
+        rank: Rank of this process, 0 to `size - 1`.
+        size: Number of processes.
+        device: Device of this process: `cpu`, `cuda:0`, `mps`.
+        local_rank: Rank of this process on its machine.
     """
 
     rank: int = 0
@@ -40,36 +40,36 @@ class Group:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the main process: the one that writes files and messages."""
         return self.rank == 0
 
     def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """This process's part of a batch: parts differ by one photo at most, and make up the batch in order."""
+        """Return this process's part of a batch: parts are in batch order, and differ by one photo at most."""
         return np.array_split(positions, self.size)[self.rank]
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over the processes in each backward pass."""
+        """Return the network with gradients averaged over the processes in each backward pass."""
         if self.size == 1:
             return network
         from torch.nn import SyncBatchNorm
         from torch.nn.parallel import DistributedDataParallel
 
-        if self.device != "cpu":  # in eval mode it is as any batch norm
+        if self.device != "cpu":  # in eval mode it equals plain batch norm
             network = SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch 2.14 has another name for it, older ones do not
-            # statistics are frozen, or made together
+            warnings.simplefilter("ignore", FutureWarning)  # renamed in torch 2.14; older versions lack the new name
+            # no broadcast: statistics are frozen, or synchronized
             return DistributedDataParallel(network, broadcast_buffers=False)
 
     def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
-        """A pass of a wrapped network whose gradients stay here: the next pass sends them along."""
+        """Return a context in which gradients stay in this process; the next pass outside it sends them."""
         if self.size == 1:
             return nullcontext()
-        held: AbstractContextManager[None] = network.no_sync()  # type: ignore[operator]  # of what `wrap` returns
-        return held
+        context: AbstractContextManager[None] = network.no_sync()  # type: ignore[operator]  # wrapped by `wrap`
+        return context
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Each value, summed over the processes, all of which must ask."""
+        """Return the sum of each value over the processes. All of them must call it."""
         if self.size == 1:
             return list(values)
         import torch
@@ -80,7 +80,7 @@ class Group:
         return list(total.tolist())
 
     def gather(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rows of all processes in the order of their ranks, in every process; all must give theirs."""
+        """Return the rows of all processes, in order of rank. All of them must call it."""
         if self.size == 1:
             return rows
         from torch import distributed
@@ -90,17 +90,17 @@ class Group:
         return np.concatenate(parts)
 
     def broadcast(self, value: Any) -> Any:
-        """What the first process has; all must ask."""
+        """Return the value of the main process. All processes must call it."""
         if self.size == 1:
             return value
         from torch import distributed
 
-        held = [value]
-        distributed.broadcast_object_list(held, device=None)
-        return held[0]
+        values = [value]
+        distributed.broadcast_object_list(values, device=None)
+        return values[0]
 
     def wait(self) -> None:
-        """For all others to come here."""
+        """Wait until all processes arrive here."""
         if self.size > 1:
             from torch import distributed
 
@@ -108,28 +108,28 @@ class Group:
 
 
 def is_main_process() -> bool:
-    """Whether `torchrun` made this the process that writes and speaks, as every process without it is."""
+    """Return whether this is the main process; without `torchrun`, it always is."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def single_process() -> Group:
-    """A group of this process only, on the best device at hand."""
+    """Return a group of this process only, on the best available device."""
     return Group(device=_device(0))
 
 
 def advice_on_restarts() -> str:
-    """What to tell a person whose launcher may start processes again, and not reach them then; empty if all is well.
+    """Return advice on reliable restarts under this launcher; empty if none is needed.
 
-    The store that a launcher shares with all that it starts keeps the addresses of those that are dead.
+    The launcher's shared store keeps the addresses of dead processes, so restarted ones may fail to connect.
     """
     shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
-    return "Restarts are reliable with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 only" if shared and restarts else ""
+    return "Restarts are reliable only with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" if shared and restarts else ""
 
 
 @contextmanager
 def join_group() -> Iterator[Group]:
-    """The group that `torchrun` started this process in, or a group of one."""
+    """Join the group that `torchrun` started this process in, or make a group of one."""
     import torch
     from torch import distributed
 
@@ -138,7 +138,7 @@ def join_group() -> Iterator[Group]:
         yield single_process()
         return
     device = _device(int(os.environ.get("LOCAL_RANK", "0")))
-    device = "cpu" if device == "mps" else device  # no backend joins these
+    device = "cpu" if device == "mps" else device  # no backend connects several
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
@@ -150,7 +150,7 @@ def join_group() -> Iterator[Group]:
 
 @contextmanager
 def main_first(group: Group) -> Iterator[None]:
-    """A block that the first process of each machine ends before its others begin: these find it in the cache."""
+    """Run a block in the first process of each machine, then in its others, which find the results in the cache."""
     if group.local_rank > 0:
         group.wait()
     yield

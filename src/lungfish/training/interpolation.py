@@ -1,7 +1,7 @@
-"""Networks between two networks: weights on the straight line from one to the other.
+"""Interpolate between the weights of two networks, and choose the best point.
 
-Fine-tuned weights are better at photos like those they saw, the weights they started from at others; a point between
-the two often beats both, and costs no training. Source: WiSE-FT, arXiv:2109.01903.
+Fine-tuned weights are better on photos like their training photos, the starting weights on others. A point between the
+two often beats both, at no cost in training. Source: WiSE-FT, arXiv:2109.01903.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from lungfish.training.paired_gain import gain, mistakes
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Of the way. Less than half never answered most test photos of another place, however low its loss: decision 0020.
+# Shares of the way. Less than half was never best on test photos of another place, however low its loss: decision 0020.
 SHARES = (0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Validated:
-    """Validation photos and what the network answers for them.
+    """Validation photos, and the predictions of the network for them.
 
     Args:
-        logits: Returns the network's logits, float32 `[n, classes]`, and leaves it on the CPU.
+        logits: Function that returns the network's logits, float32 `[n, classes]`, and leaves the network on the CPU.
         labels: int64 `[n]`, class indices.
         units: int64 `[n]`; photos of one scene share a number.
     """
@@ -38,7 +38,7 @@ class Validated:
 
 
 def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Return the tensors a share of the way from `start` to `end`; counts are those of `end`."""
+    """Return tensors at a share of the way from `start` to `end`; integer tensors are those of `end`."""
     return {
         name: start[name].lerp(tensor, share) if tensor.is_floating_point() else tensor.clone()
         for name, tensor in end.items()
@@ -46,7 +46,7 @@ def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: 
 
 
 def averaged(ends: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of the tensors of several runs from one start; counts are those of the last.
+    """Return the mean of the tensors of several runs from one start; integer tensors are those of the last run.
 
     Source: model soups, arXiv:2203.05482.
     """
@@ -66,34 +66,34 @@ def move_to_best(
 ) -> tuple[int, float, NDArray[np.float32]]:
     """Move a network to the best point between `start` and one of the ends.
 
-    That is the one trained longest of those that are right about as often as the best one, within one standard error.
-    Losses do not decide: a few photos with doubtful labels weigh more in them the more certain a network is, and so
-    they favor early epochs and short ways, which are right less often on test photos (decision 0020).
+    The best point is the longest-trained of those whose error rate is within one standard error of the lowest. Losses
+    do not decide: a few photos with doubtful labels weigh more in them the more confident a network is, so they favor
+    early epochs and short moves, which are right less often on test photos (decision 0020).
 
     Args:
-        network: On the CPU, changed in place.
-        start: Its tensors before it was trained.
-        ends: Its tensors afterwards, those trained longest last.
-        photos: That decide.
+        network: Network on the CPU, changed in place.
+        start: Tensors of the network before training.
+        ends: Tensors after training, the longest-trained last.
+        photos: Validation photos that decide.
 
     Returns:
-        The index of the end, the share of the way to it, and the logits there.
+        The index of the end, the share of the way to it, and the logits at that point.
 
-    Source: the rule of one standard error is that of Breiman et al., Classification and Regression Trees, 1984.
+    Source: the one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984.
     """
     points = [(i, share) for i in range(len(ends)) for share in SHARES]
-    reached = []
+    predictions = []
     for i, share in points:
         network.load_state_dict(interpolated(start, ends[i], share))
-        reached.append(photos.logits())
-    wrong = [mistakes(logits, photos.labels) for logits in reached]
+        predictions.append(photos.logits())
+    wrong = [mistakes(logits, photos.labels) for logits in predictions]
     fewest = min(wrong, key=lambda each: float(each.mean()))
     best = max(k for k, each in enumerate(wrong) if _is_as_good(each, fewest, photos.units))
     i, share = points[best]
     network.load_state_dict(interpolated(start, ends[i], share))
-    return i, share, reached[best]
+    return i, share, predictions[best]
 
 
 def _is_as_good(wrong: NDArray[np.float64], fewest: NDArray[np.float64], units: NDArray[np.int64]) -> bool:
-    found = gain(wrong, fewest, units)
-    return found.mean <= found.error
+    advantage = gain(wrong, fewest, units)
+    return advantage.mean <= advantage.error

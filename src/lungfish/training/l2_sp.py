@@ -1,4 +1,4 @@
-"""L2-SP: a penalty on the squared distance to where training started. Source: arXiv:1802.01483."""
+"""L2-SP: penalize the squared distance from the starting weights. Source: arXiv:1802.01483."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class L2SP:
-    """Adds the gradient of the penalty to those of the loss.
+    """A penalty whose gradient is added to that of the loss.
 
     Args:
-        network: Holds the starting point.
+        network: Network with the starting weights.
         strength: Weight of the squared distance; 0 for no penalty.
     """
 
@@ -24,7 +24,7 @@ class L2SP:
         self._start = copied(self._parameters) if strength else {}
 
     def add_gradients(self) -> None:
-        """Add the gradient of the penalty, after those of the loss are there."""
+        """Add the gradient of the penalty to the gradients of the loss."""
         import torch
 
         with torch.no_grad():
@@ -34,10 +34,10 @@ class L2SP:
                 parameter.grad.add_(parameter - start, alpha=2 * self._strength)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the starting point; empty without a penalty."""
+        """Return the starting weights; empty without a penalty."""
         return self._start
 
     def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take the starting point of the run that continues."""
+        """Restore saved starting weights."""
         for name, start in self._start.items():
             start.copy_(saved[name])

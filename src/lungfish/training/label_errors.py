@@ -1,4 +1,4 @@
-"""Photos whose label is probably wrong, by confident learning on cached features."""
+"""Find photos whose label is probably wrong, by confident learning on cached features."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from lungfish.training.crossvalidation import each_fold
 from lungfish.training.probe import Head, LabelledFeatures
 
 FOLDS = 5
-# A fit ends ten times sooner than that of a head that ships: 99.3 % of the answers on clothing-small are the same.
+# Ten times that of a head that ships, for speed: 99.3 % of the predictions on clothing-small are the same.
 TOLERANCE = 1e-3
 
 
 def find_label_errors(
     samples: LabelledFeatures, groups: NDArray[np.int64], head: Head, seed: int
 ) -> list[tuple[int, int, float]]:
-    """The photos whose label is probably wrong, the most doubtful first.
+    """Return the photos whose label is probably wrong, the most doubtful first.
 
-    Every photo is answered by a head that was fitted without it. From how often the labels contradict confident answers
-    follows how many of them are wrong; that many photos are named, those whose label is the least probable. Photos of a
-    class with fewer than `FOLDS` groups are not judged: a head that has not seen their class would blame them all.
+    Every photo is predicted by a head that was fitted without it. The number of wrong labels is estimated from how
+    often confident predictions contradict labels; that many photos are returned, those whose label is least probable.
+    Classes with fewer than `FOLDS` groups are not checked: a head that was fitted without the class would find all of
+    its photos wrong.
 
     Args:
-        samples: photos of every class.
+        samples: Photos of every class.
         groups: int `[n]`; photos of one group (near-duplicates, a person) stay in one fold.
-        head: the head that ships; its penalty, weighting and temperature are used.
-        seed: of the folds.
+        head: Head that ships; its penalty, class weights and temperature are used.
+        seed: Seed for the assignment to folds.
 
     Returns:
-        Of each photo its index among the samples, the class that it looks like, and the probability of that class in
-        [0, 1], by a head that was not fitted on this photo.
+        For each photo: its index among the samples, the most probable class, and the probability of that class in [0,
+            1], both by a head that was fitted without the photo.
 
     Raises:
         MissingExtraError: cleanlab is not installed.
@@ -47,7 +48,7 @@ def find_label_errors(
 
     judged = np.flatnonzero(_groups_of_class(samples, groups)[samples.labels] >= FOLDS)
     if len(np.unique(samples.labels[judged])) < 2:
-        return []  # nothing that a label could be confused with
+        return []  # no other class to confuse a label with
     logits = np.empty((len(samples.labels), samples.labels.max() + 1), np.float32)
     for held_out, of_fold in each_fold(samples, groups, head, FOLDS, seed, TOLERANCE):
         logits[held_out] = of_fold
@@ -61,6 +62,6 @@ def find_label_errors(
 
 
 def _groups_of_class(samples: LabelledFeatures, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int `[classes]`: how many groups have a photo of the class."""
+    """Return the number of groups with photos of each class, int `[classes]`."""
     pairs = np.unique(np.stack([samples.labels, groups], axis=1), axis=0)
     return np.bincount(pairs[:, 0], minlength=samples.labels.max() + 1)

@@ -1,4 +1,4 @@
-"""A network as the loop trains it: what it reads, then its layers in order, so that each can have its learning rate."""
+"""Arrange a network for training: an input layer, then its layers in order, each with its own learning rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Pixels(nn.Module):
-    """uint8 or float `[n, 3, height, width]` to what the weights expect: normalized float32, channels last."""
+    """Normalizes pixels, uint8 or float `[n, 3, height, width]`, to float32 in channels-last order."""
 
     mean: Tensor
     std: Tensor
@@ -30,24 +30,24 @@ class Pixels(nn.Module):
 
 
 class Activations(nn.Module):
-    """float16 `[n, channels, height, width]` from the disk to float32, channels last."""
+    """Converts cached activations, float16 `[n, channels, height, width]`, to float32 in channels-last order."""
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         return x_nchw.float().contiguous(memory_format=torch.channels_last)
 
 
 def from_pixels(network: Network, preprocess: Preprocessing) -> nn.Sequential:
-    """All layers of `network`, which reads pixels."""
+    """Return all layers of `network`, with pixels as input."""
     return layers(network, Pixels(preprocess), [network.stem, *network.blocks])
 
 
 def layers(network: Network, first: nn.Module, blocks: Iterable[nn.Module]) -> nn.Sequential:
-    """`first`, then blocks, head and classifier of `network`: shares its modules, in channels-last order.
+    """Return `first`, then blocks, head and classifier of `network`, in channels-last order; modules are shared.
 
     Args:
-        network: whose head and classifier come last.
-        first: turns inputs into what the first block reads.
-        blocks: of the network, the stem among them if it is trained.
+        network: Network whose head and classifier come last.
+        first: Layer that converts inputs to what the first block expects.
+        blocks: Blocks of the network, including the stem if it is trained.
     """
     pooled = (nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
     sequence = nn.Sequential(first, *blocks, network.head, *pooled, network.dropout, network.classifier)

@@ -1,4 +1,4 @@
-"""The training loop, read from top to bottom, for every recipe that follows gradients; its step is in `train_step`."""
+"""The training loop, for every stage that trains by gradients. One step of it is in `train_step`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Validate = Callable[["nn.Module"], Score]
 
 
 class Batches(Protocol):
-    """Training photos. What comes out depends on the arguments alone, so that a run can go on from anywhere."""
+    """Training photos. Batches depend on the arguments only, so that a run can resume anywhere."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -44,26 +44,28 @@ class Batches(Protocol):
         ...
 
     def __call__(self, epoch: int, chunks: Sequence[Positions], /) -> Iterator[Batch]:
-        """For each chunk of positions in turn, which may be empty: inputs `[n, ...]`, and class indices, int64 `[n]`,
-        or probabilities, float32 `[n, classes]`."""
+        """Yield a batch for each chunk of positions, which may be empty.
+
+        Each is inputs `[n, ...]`, and class indices, int64 `[n]`, or probabilities, float32 `[n, classes]`.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What surrounds a run.
+    """Context of a run.
 
     Args:
-        name: of the step, for a person.
-        seed: of the order of the photos and of dropout.
-        class_weight: float32 `[classes]`, or None if every photo weighs the same.
-        group: the processes that train together.
-        checkpoints: where the run is kept, or None; it goes on from the newest there.
-        journal: a file to write a JSON object for each epoch to, as they come, or None.
-        areas: of each epoch's images, where they differ: an epoch takes longer in proportion.
-        bfloat16: whether products are rounded to it.
-        compiled: whether steps go through torch.compile.
-        deadline: of `time.monotonic`; no epoch begins that would not end before it.
+        name: Name of the stage, for display.
+        seed: Seed for the order of the photos and for dropout.
+        class_weight: float32 `[classes]`, or None for equal weights.
+        group: Processes that train together.
+        checkpoints: Checkpoints of the run, which resumes from the newest; None to keep none.
+        journal: File that receives a JSON object after each epoch, or None.
+        areas: Area of each epoch's images if they differ, to predict the time of an epoch; empty otherwise.
+        bfloat16: Whether to compute products in bfloat16.
+        compiled: Whether to use torch.compile.
+        deadline: Time on the clock of `time.monotonic`; no epoch begins that would end later.
         progress: Receives every step; its stop token is checked between steps.
         val_top1_before: Share of right answers on validation photos before the run; None if there is nothing yet.
     """
@@ -82,27 +84,31 @@ class Run:
     val_top1_before: float | None = None
 
     def note(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Write the journal, if there is one. Raises `StorageError`."""
+        """Write the journal, if there is one.
+
+        Raises:
+            StorageError: The journal cannot be written.
+        """
         if self.journal and self.group.is_main:
             write_atomic(self.journal, "".join(f"{json.dumps(row)}\n" for row in history))
 
     def noted(self) -> list[dict[str, Any]]:
-        """What the journal holds."""
+        """Return the rows of the journal; empty without one."""
         lines = self.journal.read_text("utf-8").splitlines() if self.journal and self.journal.exists() else []
         return [json.loads(line) for line in lines]
 
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """What came out.
+    """Result of a run.
 
     Args:
-        tensors: parameters and statistics of the best epoch's moving average, by name.
-        last: those of the last epoch.
-        score: of these on validation photos.
-        best_epoch: which one it was; None if the time was too short for one.
-        history: a JSON object for each epoch.
-        stopped: why there are no more: `epochs`, `patience` or `minutes`.
+        tensors: Parameters and statistics of the moving average after the best epoch, by name.
+        last: Those after the last epoch.
+        score: Validation score of `tensors`.
+        best_epoch: Number of the best epoch, from 0; None if there was no time for one.
+        history: JSON object of each epoch.
+        stopped: Why the run ended: `epochs`, `patience` or `minutes`.
     """
 
     tensors: Mapping[str, Tensor]
@@ -114,22 +120,23 @@ class FitResult:
 
 
 def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tuning, run: Run) -> FitResult:
-    """Train `network` in place; the epoch with the least loss on validation is what counts.
+    """Train `network` in place, and return the moving averages of the best and the last epoch.
 
-    The learning rate warms up, then falls along a cosine. What is validated and returned is a moving average.
+    The learning rate warms up, then falls along a cosine. The best epoch is that with the lowest validation loss of the
+    moving average.
 
     Args:
-        network: inputs to logits, layer by layer, on the group's device.
-        batches: training photos.
-        validate: scores a network on validation photos.
-        tuning: of the recipe.
-        run: what surrounds it.
+        network: Layers from inputs to logits, on the group's device.
+        batches: Training photos.
+        validate: Function that scores a network on validation photos.
+        tuning: Settings of the recipe.
+        run: Context of the run.
 
     Raises:
-        DivergedError: the loss is not finite; says at which step, and the likely cause.
-        UsageError: resumed as another job than it was.
-        StorageError: a checkpoint cannot be written.
-        StoppedError: the caller asked for it; the run is saved.
+        DivergedError: The loss is not finite; the message has the step and the likely cause.
+        UsageError: The run to resume belongs to another job.
+        StorageError: A checkpoint cannot be written.
+        StoppedError: The caller asked the run to stop; it is saved.
     """
     import torch
 
@@ -180,7 +187,7 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
 
 
 def with_tensors(network: nn.Module, trained: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the state of a network after `tensors` are copied into the part of it that was trained; on the CPU."""
+    """Load `tensors` into the trained part of a network, and return a copy of the network's state on the CPU."""
     trained.load_state_dict(tensors)
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
@@ -192,7 +199,7 @@ def _context(
 
     model = run.group.wrap(network)
     if run.compiled:
-        # a graph for each shape: one that serves several, made on the way, would compute other bits after a resume
+        # a graph for each shape: a dynamic one, compiled later on, would compute other bits after a resume
         model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
     weight = run.class_weight
     return StepContext(
@@ -208,7 +215,7 @@ def _context(
 
 
 def _why_stop(state: State, schedule: Schedule, epoch_steps: int, tuning: Tuning, run: Run) -> str:
-    """Why no further epoch begins; empty if one does, or goes on."""
+    """Return why no further epoch begins; empty if one begins or is under way."""
     history = state.history
     if history.stopped:
         return history.stopped
@@ -226,7 +233,7 @@ def _why_stop(state: State, schedule: Schedule, epoch_steps: int, tuning: Tuning
 
 
 def _training_mode(network: nn.Module, tuning: Tuning) -> None:
-    """Dropout on. Unless batch norm learns its statistics, that and stochastic depth are as at inference."""
+    """Enable dropout. Batch norm and stochastic depth train only if the statistics of batch norm are learned."""
     from lungfish.nn.layers import Dropout
 
     network.train(tuning.batch_norm == "batch")

@@ -1,4 +1,4 @@
-"""Memory that stays with the process between training steps."""
+"""Keep freed memory in the process between training steps."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# glibc's names and numbers for what `mallopt` sets
+# parameters of glibc's `mallopt`
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 MIB = 2**20
 
 
 @contextmanager
 def kept_memory(device: str) -> Iterator[None]:
-    """While it lasts, what is freed stays with the process; then it goes back to the system.
+    """Keep freed memory in the process during the block, then return it to the system.
 
-    By default glibc maps each block above 32 MiB anew. A step on the CPU frees dozens of them and asks for them again,
-    and the system fills every page with zeros: up to half of the step's time. Results are the same to the bit. Other C
-    libraries, and accelerators, which torch keeps the memory of, go on as they are; so do blocks of 64 MiB and more in
-    threads beside the main one.
+    By default glibc maps each block above 32 MiB separately. A step on the CPU frees and requests dozens of them, and
+    the system fills every page with zeros: up to half of the step's time. Results are the same to the bit. Nothing
+    changes for other C libraries, for accelerators (torch keeps their memory itself), and for blocks of 64 MiB and more
+    in threads other than the main one.
 
     Args:
-        device: on which steps are computed.
+        device: Device that computes the steps.
     """
     glibc = _glibc() if device == "cpu" else None
     if glibc is None:
@@ -33,7 +33,7 @@ def kept_memory(device: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # what glibc itself comes to once it has seen a large block freed
+        # the values that glibc adapts to after freeing a large block
         glibc.mallopt(MMAP_THRESHOLD, 32 * MIB)
         glibc.mallopt(TRIM_THRESHOLD, 64 * MIB)
         glibc.mallopt(MMAP_MAX, 65_536)

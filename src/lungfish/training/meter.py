@@ -1,4 +1,4 @@
-"""What a run measures of itself: loss, right answers, time, and the share of it that steps wait for data."""
+"""Measure a run: loss, accuracy, time, and the share of the time that steps wait for data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lungfish.training.group import Group
 if TYPE_CHECKING:
     from torch import Tensor
 
-FLUSH_EVERY = 16  # steps of an accelerator, which each look waits for
+FLUSH_EVERY = 16  # steps on an accelerator between two reads, each of which blocks
 
 
 @dataclass
 class Tally:
-    """Sums over the steps of an epoch so far, in this process."""
+    """Sums over the steps of the current epoch, in this process."""
 
     loss: float = 0.0
     right: int = 0
@@ -30,27 +30,27 @@ class Tally:
 
 
 class Meter:
-    """Adds up what steps measure. On an accelerator numbers are looked at now and then, for a look waits for it.
+    """Accumulates the measurements of steps. On an accelerator they are read only now and then, as each read blocks.
 
     Args:
-        group: The processes that train together.
+        group: Processes that train together.
     """
 
     def __init__(self, group: Group) -> None:
         self._group = group
         self._every = 1 if group.device == "cpu" else FLUSH_EVERY
         self._tally = Tally()
-        self._unseen: list[tuple[int, float, Tensor]] = []  # step, learning rate, loss and right answers
+        self._unseen: list[tuple[int, float, Tensor]] = []  # step, learning rate, loss and correct predictions
         self._inputs: Tensor | None = None
         self._step, self._rate = 0, 0.0  # of the last step
         self._began = time.perf_counter()
 
     def start(self) -> None:
-        """Time runs from here: at the beginning of an epoch, and after what is no step."""
+        """Start the clock: at the beginning of an epoch, and after work that is not part of a step."""
         self._began = time.perf_counter()
 
     def wait(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Return the next inputs and targets; the time until they are there counts as waiting."""
+        """Return the next inputs and targets, and count the time until they arrive as waiting."""
         began = time.perf_counter()
         inputs, targets = next(batches)
         self._tally.waited_s += time.perf_counter() - began
@@ -62,11 +62,11 @@ class Meter:
         """Add a part of a step.
 
         Args:
-            step: Its number.
-            rate: Its learning rate.
+            step: Number of the step.
+            rate: Learning rate of the step.
             logits: float32 `[n, classes]`.
             targets: Class indices `[n]` or probabilities `[n, classes]`.
-            loss: Summed over the photos.
+            loss: Loss, summed over the photos.
         """
         import torch
 
@@ -76,13 +76,13 @@ class Meter:
         self._step, self._rate = step, rate
 
     def flush(self, *, last: bool) -> bool:
-        """See to the numbers after a step if it is time; return whether it was.
+        """Read the measurements if they are due, and return whether they were.
 
         Args:
             last: Whether the step was the last one of its epoch.
 
         Raises:
-            DivergedError: The loss is not finite; says at which step, and the likely cause.
+            DivergedError: The loss is not finite; the message has the step and the likely cause.
         """
         if not last and (self._step + 1) % self._every:
             return False
@@ -93,16 +93,16 @@ class Meter:
             self._tally.loss += loss
             self._tally.right += int(right)
         self._unseen.clear()
-        now = time.perf_counter()  # an accelerator has ended these steps
+        now = time.perf_counter()  # an accelerator has finished these steps
         self._tally.seconds += now - self._began
         self._began = now
         return True
 
     def end_epoch(self, epoch: int, score: Score) -> dict[str, Any]:
-        """Return a JSON object of the epoch: means over all processes, speed, the share of time that steps waited.
+        """Return a JSON object of the epoch: means over all processes, speed, and the share of the time spent waiting.
 
         Raises:
-            DivergedError: The loss on validation photos is not finite.
+            DivergedError: The validation loss is not finite.
         """
         if not math.isfinite(score.loss):
             raise _diverged(self._step + 1, self._rate, self._inputs)
@@ -120,15 +120,15 @@ class Meter:
         }
 
     def state_dict(self) -> dict[str, float]:
-        """Return what the whole group has added up in this epoch; every process calls it."""
+        """Return the sums of the whole group in this epoch; every process must call it."""
         return asdict(self._of_group())
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue a saved epoch; the first process takes what all had added up."""
+        """Restore a saved epoch; the main process gets the sums of the whole group."""
         self._tally = Tally(**saved) if self._group.is_main else Tally()
 
     def _of_group(self) -> Tally:
-        """Sums over the processes; times are those of this one."""
+        """Return the sums over the processes; times are those of this process."""
         loss, right, photos = self._group.sum([self._tally.loss, self._tally.right, self._tally.photos])
         return replace(self._tally, loss=loss, right=int(right), photos=int(photos))
 
@@ -136,8 +136,8 @@ class Meter:
 def _diverged(step: int, rate: float, inputs: Tensor | None) -> DivergedError:
     finite = inputs is None or not inputs.is_floating_point() or bool(inputs.isfinite().all())
     if finite:
-        cause, hint = f"the learning rate, {rate:.2g} here, is too high", "Lower learning_rate in the recipe."
+        cause, hint = f"the learning rate of {rate:.2g} is too high", "Lower learning_rate in the recipe."
     else:
         cause = "an input is not finite"
-        hint = "Activations may not fit 16 bits, or the cache be damaged: leave [finetune] out, or empty the cache."
-    return DivergedError(f"the loss is not a finite number at step {step}: {cause}", hint)
+        hint = "Activations may exceed float16, or the cache is damaged: leave [finetune] out, or empty the cache."
+    return DivergedError(f"the loss is not finite at step {step}: {cause}", hint)

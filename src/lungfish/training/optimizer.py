@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Optimizer:
-    """The optimizer of a network; its state goes by the names of the parameters.
+    """The optimizer of a network, with a state by parameter names.
 
     Args:
-        network: Layer by layer.
+        network: Layers of the network, in order.
         tuning: Settings of the recipe.
     """
 
@@ -25,7 +25,7 @@ class Optimizer:
         self._optimizer = optimizer_of(network, tuning)
 
     def zero_grad(self) -> None:
-        """Forget the gradients of the step before."""
+        """Reset the gradients."""
         self._optimizer.zero_grad()
 
     def step(self, rate: float) -> None:
@@ -35,7 +35,7 @@ class Optimizer:
         self._optimizer.step()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what the optimizer remembers of each parameter, such as its momentum."""
+        """Return the state of each parameter, such as its momentum."""
         return {
             f"{name}/{key}": value
             for name, parameter in self._parameters.items()
@@ -43,7 +43,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Remember what was saved, in the memory layout of the parameters: it decides the bits, too."""
+        """Restore a saved state in the memory layout of the parameters, which affects the bits too."""
         import torch
 
         def like(parameter: Tensor, value: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Optimizer:
 
 
 def optimizer_of(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimizer:
-    """Give each layer its own learning rate, relative to that of the last; biases and norms do not decay."""
+    """Return an optimizer with a learning rate for each layer, and without weight decay of biases and norms."""
     import torch
 
     layers = [layer for layer in network if any(True for _ in layer.parameters())]

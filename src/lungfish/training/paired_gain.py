@@ -1,4 +1,4 @@
-"""Whether a network is better than another on the same photos: paired, with photos of one scene counted together."""
+"""Compare two networks on the same photos: pairwise, and with the photos of a scene counted together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def gain(before: Losses, after: Losses, units: NDArray[np.int64]) -> Gain:
 
     Args:
         before: Losses of the network to beat.
-        after: Losses of the other one.
+        after: Losses of the other network.
         units: int64 `[n]`; photos of one scene share a number.
 
     Source: the cluster-robust variance of a mean; Liang and Zeger, Biometrika 73 (1986).
@@ -32,7 +32,7 @@ def gain(before: Losses, after: Losses, units: NDArray[np.int64]) -> Gain:
 
 
 def mistakes(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return 1 for each photo that is answered wrongly, 0 for the others; arguments as for `losses`."""
+    """Return 1 for each wrong prediction and 0 for each right one. Arguments as for `losses`."""
     wrong: NDArray[np.float64] = (logits.argmax(axis=1) != labels).astype(np.float64)
     return wrong
 
@@ -43,6 +43,6 @@ def losses(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: 
     Args:
         logits: float32 `[n, classes]`.
         labels: int64 `[n]`, class indices.
-        temperature: What logits are divided by; the best one for these photos if None.
+        temperature: Divisor of the logits; None for the best one on these photos.
     """
     return cross_entropy(logits.astype(np.float64) / (temperature or fit_temperature(logits, labels)), labels)

@@ -1,4 +1,4 @@
-"""A multinomial logistic head on frozen features: convex, quick, and hard to beat with few photos."""
+"""Multinomial logistic regression on frozen features: convex, fast, and hard to beat with few photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Features = NDArray[np.float32]  # [n, width]
 Labels = NDArray[np.int64]  # [n]
 
 MAX_STEPS = 300
-TOLERANCE = 1e-4  # of the gradient, at which a fit ends
+TOLERANCE = 1e-4  # gradient at which a fit stops
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +24,10 @@ class Head:
     Args:
         weight: float32 `[classes, width]`.
         bias: float32 `[classes]`.
-        penalty: the L2 penalty that was chosen.
-        balanced: whether classes weighed the same.
-        temperature: fitted on validation photos.
-        tried: validation loss for each penalty that was tried.
+        penalty: L2 penalty of the fit.
+        balanced: Whether all classes had the same weight.
+        temperature: Temperature, fitted on validation photos.
+        tried: Validation loss by penalty.
     """
 
     weight: NDArray[np.float32]
@@ -38,7 +38,7 @@ class Head:
     tried: dict[float, float]
 
     def logits(self, features: Features) -> NDArray[np.float32]:
-        """float32 `[n, classes]`, before the temperature."""
+        """Return logits before the temperature, float32 `[n, classes]`."""
         return features @ self.weight.T + self.bias
 
 
@@ -51,14 +51,14 @@ class LabelledFeatures:
 
 
 def fit_probe(train: LabelledFeatures, val: LabelledFeatures, recipe: Recipe) -> Head:
-    """Fit on `train`; choose the penalty and the temperature on `val`.
+    """Fit a head on `train`; choose the penalty and the temperature on `val`.
 
     Deterministic: the same samples give the same bits on the same machine.
 
     Args:
-        train: every class has at least one sample.
-        val: as above.
-        recipe: what to try.
+        train: Training photos, with at least one of every class.
+        val: Validation photos, with at least one of every class.
+        recipe: Recipe with the penalties to try.
     """
     balanced = is_balanced(train.labels, recipe)
     path = _Path(train, balanced=balanced)
@@ -70,7 +70,7 @@ def fit_probe(train: LabelledFeatures, val: LabelledFeatures, recipe: Recipe) ->
         tried[penalty] = float(cross_entropy(head.logits(val.features), val.labels).mean())
         if best is None or tried[penalty] < tried[best.penalty]:
             best = head
-        else:  # along the path the loss falls, then rises
+        else:  # along the path the loss falls, then rises: the minimum is passed
             break
     assert best is not None
     temperature = fit_temperature(best.logits(val.features), val.labels)
@@ -78,23 +78,23 @@ def fit_probe(train: LabelledFeatures, val: LabelledFeatures, recipe: Recipe) ->
 
 
 def fit_penalty(train: LabelledFeatures, penalty: float, *, balanced: bool, tolerance: float = TOLERANCE) -> Head:
-    """Fit at one penalty, with temperature 1."""
+    """Fit a head at one penalty, with temperature 1."""
     weight, bias = _Path(train, balanced=balanced, tolerance=tolerance).fit(penalty)
     return Head(weight, bias, penalty, balanced, 1.0, {})
 
 
 def is_balanced(labels: Labels, recipe: Recipe) -> bool:
-    """Whether the recipe lets every class weigh the same, given these training labels."""
+    """Return whether the recipe gives every class the same weight, given these training labels."""
     counts = np.bincount(labels)
     imbalanced = bool(counts.max() > recipe.imbalance * max(counts.min(), 1))
     return recipe.class_weight == "balanced" or (recipe.class_weight == "auto" and imbalanced)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
-    """The number that logits are divided by for the least cross-entropy; between 0.2 and 5.
+    """Return the divisor of the logits that minimizes the cross-entropy, between 0.2 and 5.
 
-    n photos cannot show that a classifier errs less than about once in n, even if every answer is right. So the truth
-    counts as `1 - 1 / (n + 2)` and the rest is spread over the other classes, as Platt scaling does for two.
+    n photos cannot show that a classifier errs less than about once in n, even if every prediction is right. So the
+    true class counts as `1 - 1 / (n + 2)` and the rest is spread over the other classes, as Platt scaling does for two.
 
     Source: arXiv:1706.04599; Platt, Probabilistic Outputs for Support Vector Machines, 1999.
     """
@@ -109,12 +109,12 @@ def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
     def loss(log_temperature: float) -> float:
         return -float((targets * log_softmax(logits.astype(np.float64) / np.exp(log_temperature), axis=1)).sum() / n)
 
-    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded", options={"xatol": 1e-4})
-    return round(float(np.exp(found.x)), 4)
+    minimum = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded", options={"xatol": 1e-4})
+    return round(float(np.exp(minimum.x)), 4)
 
 
 def cross_entropy(logits: NDArray[np.floating], labels: Labels) -> NDArray[np.float64]:
-    """float64 `[n]`: negative log-probability of each true class, in nats."""
+    """Return the negative log-probability of each true class in nats, float64 `[n]`."""
     from scipy.special import log_softmax
 
     each: NDArray[np.float64] = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
@@ -122,10 +122,10 @@ def cross_entropy(logits: NDArray[np.floating], labels: Labels) -> NDArray[np.fl
 
 
 class _Path:
-    """Fits along falling penalties, each from where the last one ended.
+    """Fits at decreasing penalties, each starting from the one before.
 
-    Features are centered and divided by one number, their mean spread: an equal penalty on every feature, whatever
-    its own scale, did better on real photos than scaling each to unit variance (clothing: 91.4 against 90.3 %).
+    Features are centered and divided by one number, their mean standard deviation. Penalizing every feature alike,
+    whatever its own scale, did better on real photos than scaling each to unit variance (clothing: 91.4 versus 90.3 %).
     """
 
     def __init__(self, train: LabelledFeatures, *, balanced: bool, tolerance: float = TOLERANCE) -> None:
@@ -142,15 +142,15 @@ class _Path:
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
 
-        # scikit-learn's C multiplies the sum of the losses; ours divides their mean, so that it suits any n
+        # scikit-learn's C weights the sum of the losses; our penalty is relative to their mean, so it suits any n
         self._model.set_params(C=1 / (penalty * len(self._labels)))
-        # One thread: the steps are short, and threads that wait for each other cost up to 20 times the time on a busy
-        # machine. It also makes the bits independent of the number of cores.
+        # One thread: the steps are short, and on a busy machine threads that wait for each other take up to 20 times as
+        # long. The bits are then also independent of the number of cores.
         with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges what the last step reached
+            warnings.simplefilter("ignore", ConvergenceWarning)  # validation decides whether the fit is good enough
             self._model.fit(self._inputs, self._labels)
         weight, bias = self._model.coef_, self._model.intercept_
-        if len(weight) == 1:  # two classes: scikit-learn holds one row of log-odds
+        if len(weight) == 1:  # two classes: scikit-learn has one row of log-odds
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         weight = weight / self._scale
         return weight.astype(np.float32), (bias - weight @ self._mean).astype(np.float32)

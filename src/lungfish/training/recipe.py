@@ -1,4 +1,4 @@
-"""How to train, as data: a name for the usual ones, a TOML file for one's own."""
+"""Recipes: how to train, as data. Common recipes have names, others are TOML files."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from lungfish.core.files import read_at_most
 from lungfish.core.names import choose, printable
 from lungfish.training.stage_settings import Finetune, Full, Settings, check_ranges
 
-MAX_FILE_BYTES = 100_000  # ours have a thousand; TOML is parsed at about 1 MB/s
+MAX_FILE_BYTES = 100_000  # our recipes take about 1,000; TOML is parsed at about 1 MB/s
 AUTO_MINUTES = 10.0
 TABLES: dict[str, Finetune | Full] = {"finetune": Finetune(), "full": Full()}
 
 
 @dataclass(frozen=True, repr=False)
 class Recipe(Settings):
-    """The steps of a job, each of which starts from what the one before it reached.
+    """The stages of a job, each starting from the result of the one before it.
 
-    First a logistic head on the frozen trunk, unless `pretrained` is false; then `finetune`, then `full`, if they are
-    there. A step that is not better on validation photos changes nothing, and the next one starts from what was best.
+    The first is a logistic head on the frozen trunk, unless `pretrained` is false; then follow `finetune` and `full`,
+    if given. A stage that does not improve on validation photos is discarded, and the next one starts from the best
+    result so far.
 
     Args:
-        name: of the recipe.
-        penalties: L2 penalties to choose from on validation, strongest first; each is relative to the mean loss.
-        class_weight: `none`, `balanced` (every class weighs the same) or `auto`: balanced if the largest class has
-            over `imbalance` times the photos of the smallest.
-        imbalance: see `class_weight`.
-        keep_known: share of the correctly answered validation photos that must count as known.
-        calibration_photos: training photos that the INT8 artifact's ranges are measured on.
-        int8_max_drop: how far under FP32's top-1 on validation the smaller artifact may be and still be the default.
-        cross_validate_below: cross-validate if there are fewer photos than this.
-        folds: of the cross-validation.
-        pretrained: whether weights are the start; without, the network is at its random initialization.
-        minutes: that the whole job may take, or None; steps are shortened or left out to keep to it.
-        few_photos: with fewer training photos, a step counts only if its gain is clear: cross-validated on the training
-            photos, or else on validation photos.
-        finetune: how the last blocks are trained from cached activations; None leaves them as they are.
-        full: how all blocks are trained from photos; None leaves them as they are.
+        name: Name of the recipe.
+        penalties: L2 penalties to choose from on validation photos, strongest first; relative to the mean loss.
+        class_weight: `none`, `balanced` (every class has the same weight) or `auto`: balanced if the largest class has
+            more than `imbalance` times the photos of the smallest.
+        imbalance: Ratio of class sizes, see `class_weight`.
+        keep_known: Share of the correctly predicted validation photos that must count as known.
+        calibration_photos: Number of training photos on which the ranges of the INT8 artifact are measured.
+        int8_max_drop: Largest drop of top-1 on validation photos, relative to FP32, at which INT8 is the default.
+        cross_validate_below: Cross-validate datasets with fewer photos than this.
+        folds: Folds of the cross-validation.
+        pretrained: Whether to start from pretrained weights; otherwise the network is initialized randomly.
+        minutes: Time limit of the whole job, or None; stages are shortened or skipped to keep to it.
+        few_photos: With fewer training photos than this, a stage is kept only if its gain is clear, in cross-validation
+            on the training photos if there is one, else on validation photos.
+        finetune: Settings for training the last blocks on cached activations, or None to skip that stage.
+        full: Settings for training all blocks on photos, or None to skip that stage.
 
     Raises:
-        UsageError: a value is of the wrong type or out of range.
+        UsageError: A value has the wrong type or is out of range.
 
     Examples:
         >>> import lungfish as lf
@@ -92,22 +93,22 @@ class Recipe(Settings):
         if self.minutes is not None and not 0 < self.minutes <= 1e6:
             raise UsageError(f"recipe: minutes is {self.minutes!r}; allowed are numbers above 0 up to 1e6")
         if not self.pretrained and (self.finetune or not self.full):
-            raise UsageError("recipe: without pretrained weights all layers are trained: [full], and no [finetune]")
+            raise UsageError("recipe: without pretrained weights all layers are trained; give [full] and no [finetune]")
 
     @property
     def tables(self) -> dict[str, Finetune | Full]:
-        """The steps that follow gradients, in order, by the names of their tables."""
+        """Settings of the stages that train by gradients, in order, by the names of their tables."""
         steps: dict[str, Finetune | Full | None] = {"finetune": self.finetune, "full": self.full}
         return {name: step for name, step in steps.items() if step}
 
     def for_photos(self, photos: int) -> Recipe:
-        """Return the recipe with the schedules that suit that many training photos."""
+        """Return the recipe with schedules for that many training photos."""
         finetune = self.finetune and self.finetune.for_photos(photos)
         full = self.full and self.full.for_photos(photos)
         return replace(self, finetune=finetune, full=full)
 
     def to_toml(self) -> str:
-        """The recipe as a TOML file that `read_recipe` reads back to an equal one."""
+        """Return the recipe as TOML, from which `read_recipe` restores an equal one."""
         values = {key: value for key, value in asdict(self).items() if key not in TABLES and value is not None}
         return _lines(values) + "".join(f"\n[{name}]\n{_lines(asdict(step))}" for name, step in self.tables.items())
 
@@ -143,13 +144,17 @@ RECIPES = {
 
 
 def read_recipe(recipe: str | Path | Recipe) -> Recipe:
-    """A recipe by name, or from a `.toml` file whose keys are the fields of `Recipe`; absent keys keep the default.
+    """Return a recipe by name, or read one from a `.toml` file whose keys are the fields of `Recipe`.
 
-    Without a name in it, it has that of the file. A recipe is returned as it is.
+    Missing keys have their defaults; the name defaults to that of the file. A recipe is returned unchanged.
 
     Raises:
-        UnknownNameError: no such recipe or key.
-        UsageError: the file cannot be read, or a value is of the wrong type or out of range.
+        UnknownNameError: There is no such recipe or key.
+        UsageError: The file cannot be read, or a value has the wrong type or is out of range.
+
+    Examples:
+        >>> read_recipe("auto").minutes
+        10.0
     """
     if isinstance(recipe, Recipe):
         return recipe
@@ -164,15 +169,15 @@ def read_recipe(recipe: str | Path | Recipe) -> Recipe:
 
 
 def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Recipe:
-    """The recipe with other limits, where they are given.
+    """Return the recipe with other limits, where they are given.
 
     Args:
-        recipe: any.
-        epochs: of the last step that follows gradients.
-        minutes: that the whole job may take.
+        recipe: Recipe to change.
+        epochs: Epochs of the last stage that trains by gradients, or None.
+        minutes: Time limit of the whole job, or None.
 
     Raises:
-        UsageError: a recipe without such a step has no epochs, or a value is out of range.
+        UsageError: The recipe has no epochs, or a value is out of range.
     """
     if epochs is not None:
         if epochs < 1:
@@ -192,7 +197,7 @@ def _from_values(values: Mapping[str, Any]) -> Recipe:
 
 
 def _table(name: str, values: object) -> object:
-    """The settings in a table; another value as it is, which `Recipe` refuses."""
+    """Return the settings in a table; other values unchanged, which `Recipe` refuses."""
     if not isinstance(values, dict):
         return values
     kind = type(TABLES[name])
@@ -206,5 +211,5 @@ def _names(kind: type[Recipe | Finetune | Full]) -> list[str]:
 
 
 def _lines(values: Mapping[str, Any]) -> str:
-    # printable strings, numbers and flat lists are written alike in JSON and TOML, but not JSON's surrogate escapes
+    # JSON and TOML agree on printable strings, numbers and flat lists, but not on escaped surrogates
     return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())

@@ -1,4 +1,4 @@
-"""When a run is saved: at the end of an epoch, now and then within one, and when it is asked to stop."""
+"""Save a run: after each epoch, at intervals within one, and when it is asked to stop."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ from lungfish.training.group import Group
 from lungfish.training.state import State
 from lungfish.training.stopping import StopsBetweenSteps
 
-EVERY_S = 20.0  # within an epoch
-SHARE = 0.05  # of the time, at most, goes into saving
+EVERY_S = 20.0  # interval within an epoch
+SHARE = 0.05  # largest share of the time spent on saving
 
 
 class Saver:
-    """The checkpoints of one run as it goes; every process of the group asks at the same moments.
+    """Saves the checkpoints of one run; every process of the group calls it at the same moments.
 
     Args:
-        state: of the run.
-        checkpoints: where it is kept, or None.
-        group: of the run; its first process writes.
-        stops: a run that was asked to stop is saved, and stops.
+        state: State of the run.
+        checkpoints: Checkpoints of the run, or None to save nothing.
+        group: Group of the run; its main process writes.
+        stops: Stop requests; on request the run is saved, then stopped.
     """
 
     def __init__(self, state: State, checkpoints: Checkpoints | None, group: Group, stops: StopsBetweenSteps) -> None:
         self._state, self._checkpoints, self._group, self._stops = state, checkpoints, group, stops
-        self._rested = time.monotonic()  # once saving has not taken more than its share
+        self._rested = time.monotonic()  # when saving is within its share of the time again
         self._next = self._rested + EVERY_S
 
     def save_if_due(self, *, epoch_ended: bool) -> bool:
-        """Save if it is time; whether it was. Raises `StorageError`, `StoppedError`, and what a signal raises."""
+        """Save if it is time, and return whether it was.
+
+        Raises:
+            StorageError: The checkpoint cannot be written.
+            StoppedError: The run was asked to stop; a signal raises what its handler raises.
+        """
         due = time.monotonic() >= (self._rested if epoch_ended else self._next)
         asked, due = (count > 0 for count in self._group.sum([self._stops.asked, due]))
         if asked or due:
@@ -39,7 +44,11 @@ class Saver:
         return asked or due
 
     def save(self) -> None:
-        """Save. Raises `StorageError`."""
+        """Write a checkpoint.
+
+        Raises:
+            StorageError: The checkpoint cannot be written.
+        """
         began = time.monotonic()
         if self._checkpoints:
             parts = self._state.state_dict()

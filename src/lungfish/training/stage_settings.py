@@ -1,4 +1,4 @@
-"""How a network is trained by gradients, as data: what every way shares, and the two ways that there are."""
+"""Settings of training by gradients: those shared by all stages, and those of `finetune` and `full`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any, ClassVar, Literal, Self
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
 
-# A schedule that fits the number of photos: few photos are passed over more often, so that every set takes about as
-# many steps. Measured in docs/decisions/0020.
+# Fewer photos get more epochs, so that every dataset takes about as many steps. Measured in docs/decisions/0020.
 PHOTOS_SHOWN = 24_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
-# The more often a photo is seen, the stronger it is augmented, and the more layers are tuned: strong augmentation keeps
-# many epochs from overfitting, and few epochs from fitting at all. Measured in docs/decisions/0020.
-FITTING = -1.0  # stands for a value that suits the number of epochs
+# More epochs get stronger augmentation and train more layers: strong augmentation keeps many epochs from overfitting,
+# but few epochs from fitting at all. Measured in docs/decisions/0020.
+FITTING = -1.0  # open: replaced by a value that suits the number of epochs
 FEW_EPOCHS, MANY_EPOCHS = 8, 16
 MIN_AREA = (0.35, 0.12)  # with few epochs, and with many
 COLOR = (0.0, 0.4)
@@ -23,7 +22,7 @@ TAIL_SHARE = (0.4, 0.6)
 
 
 class Settings:
-    """Checked settings with a default for each: `repr` shows those that differ from it, as code that makes them."""
+    """Checked settings with defaults; `repr` shows those that differ from the default, as code."""
 
     EXAMPLES: ClassVar[Mapping[str, object]] = {}  # for fields whose default is None
 
@@ -55,29 +54,29 @@ class Settings:
 
 @dataclass(frozen=True, repr=False)
 class Tuning(Settings):
-    """What the loop obeys.
+    """Settings of the training loop.
 
     Args:
-        epochs: passes over the photos; 0 for as many as show about 24,000 of them, 4 to 20.
-        batch_size: photos in a step, over all processes.
-        grad_accum_steps: parts that a step's photos go through the network in, one after the other, to save memory.
-        optimizer: `adamw`, or `sgd` with Nesterov's momentum of 0.9.
-        learning_rate: of the last layer, at its highest.
-        layer_decay: the learning rate of each layer, over that of the one after it.
-        weight_decay: of everything but biases and batch norm.
-        label_smoothing: share of each label that is spread over all classes.
-        warmup_fraction: share of the steps in which the learning rate rises.
-        ema_decay: of the moving average, how much stays in a step.
-        l2_sp: weight of the squared distance to the starting point.
+        epochs: Passes over the photos; 0 for about 24,000 photos in all, in 4 to 20 epochs.
+        batch_size: Photos in a step, over all processes.
+        grad_accum_steps: Parts into which a batch is divided, and processed one after the other, to save memory.
+        optimizer: `adamw`, or `sgd` with a Nesterov momentum of 0.9.
+        learning_rate: Highest learning rate of the last layer.
+        layer_decay: Ratio of the learning rate of each layer to that of the layer after it.
+        weight_decay: Weight decay of all parameters but biases and batch norm.
+        label_smoothing: Share of each label that is spread over all classes.
+        warmup_fraction: Share of the steps in which the learning rate rises.
+        ema_decay: Share of the moving average that remains after a step.
+        l2_sp: Weight of the squared distance to the starting weights.
         max_grad_norm: Largest norm of a step's gradients, over all parameters; longer ones are scaled down. 0 for no
             limit.
-        patience: epochs without a lower loss on validation before training ends; not before the learning rate has come
-            down to a tenth.
-        batch_norm: `frozen` keeps its statistics, which small batches would spoil; `batch_size` learns them.
-        min_area: least share of a photo's area that is shown; -1 for 0.35 with up to 8 epochs, 0.12 from 16 on.
-        flips: whether photos are mirrored; not where left and right tell classes apart.
-        color: how far brightness, contrast and saturation may differ from the photo's, 0 to 1; -1 for 0 with up to 8
-            epochs, 0.4 from 16 on.
+        patience: Epochs without a lower validation loss after which training stops, once the learning rate has fallen
+            to a tenth.
+        batch_norm: `frozen` keeps the statistics, which small batches would spoil; `batch` updates them.
+        min_area: Smallest share of a photo's area in a crop; -1 for 0.35 with up to 8 epochs, 0.12 from 16 on.
+        flips: Whether to mirror photos; turn off if left and right distinguish classes.
+        color: Largest change of brightness, contrast and saturation, 0 to 1; -1 for 0 with up to 8 epochs, 0.4 from 16
+            on.
     """
 
     epochs: int = 0
@@ -120,26 +119,26 @@ class Tuning(Settings):
         check_ranges_unless_fitting(self, min_area=(0.01, 1), color=(0, 1))
 
     def for_photos(self, photos: int) -> Self:
-        """Return the same settings with what they leave open: what suits that many training photos."""
+        """Return the settings with open ones set to suit that many training photos."""
         epochs = self.epochs or min(max(round(PHOTOS_SHOWN / photos), LEAST_EPOCHS), MOST_EPOCHS)
         area, color = _fitting(self.min_area, MIN_AREA, epochs), _fitting(self.color, COLOR, epochs)
         return replace(self, epochs=epochs, min_area=area, color=color)
 
     def changed_from(self, other: Tuning) -> dict[str, Any]:
-        """The settings that are others than those of `other`, by name."""
+        """Return the settings that differ from those of `other`, by name."""
         theirs = asdict(other)
         return {name: value for name, value in asdict(self).items() if value != theirs[name]}
 
 
 @dataclass(frozen=True, repr=False)
 class Finetune(Tuning):
-    """The last layers, from activations of augmented views that are computed once.
+    """Settings for training the last layers on activations of augmented views, which are computed once.
 
     Args:
-        views: augmented views of each photo, beside the plain one; -1 for half as many as epochs.
-        runs: in different random orders, whose weights are averaged; as many as the time allows.
-        tail_share: most of the network's multiply-adds that are trained; more is slower; -1 for 0.4 with up to 8
-            epochs, 0.6 from 16 on.
+        views: Augmented views of each photo, in addition to the plain one; -1 for half as many as epochs.
+        runs: Runs in different random orders, whose weights are averaged; fewer if time is short.
+        tail_share: Largest share of the network's multiply-adds that is trained; more is slower; -1 for 0.4 with up to
+            8 epochs, 0.6 from 16 on.
     """
 
     learning_rate: float = 1e-3
@@ -160,18 +159,19 @@ class Finetune(Tuning):
 
 @dataclass(frozen=True, repr=False)
 class Full(Tuning):
-    """All layers, from photos that are augmented anew in every epoch.
+    """Settings for training all layers on photos, augmented afresh in every epoch.
 
     Args:
-        policy: what else is done to them: `none`, `trivial` (TrivialAugment, arXiv:2103.10158) or `rand`
-            (RandAugment, arXiv:1909.13719).
-        mixup: strength of MixUp (arXiv:1710.09412); 0 is none.
-        cutmix: strength of CutMix (arXiv:1905.04899); 0 is none. With both, each batch gets one of the two.
-        initial_resolution_scale: resolution of the first epochs, as a share of the network's; it grows with the
-            epochs (arXiv:2104.00298).
-        precision: `float32`, `bfloat16` where products may be rounded, or `auto`: bfloat16 on CUDA.
-        compile: `never`, `always`, or `auto`: torch.compile on a GPU, if the run is long enough to win it back.
-        workers: processes that read photos; 0: threads of this one; -1: that for a CPU, one for each core for a GPU.
+        policy: Further augmentation: `none`, `trivial` (TrivialAugment, arXiv:2103.10158) or `rand` (RandAugment,
+            arXiv:1909.13719).
+        mixup: Strength of MixUp (arXiv:1710.09412); 0 for none.
+        cutmix: Strength of CutMix (arXiv:1905.04899); 0 for none. With both, each batch gets one of the two.
+        initial_resolution_scale: Resolution of the first epochs, as a share of the network's; it rises with the epochs
+            (arXiv:2104.00298).
+        precision: `float32`, `bfloat16` for products in that precision, or `auto`: bfloat16 on CUDA.
+        compile: `never`, `always`, or `auto`: use torch.compile on a GPU if the run is long enough to gain time.
+        workers: Processes that read photos; 0 for threads of this one; -1 for threads with a CPU, and a process for
+            each core with a GPU.
     """
 
     learning_rate: float = 3e-4
@@ -200,13 +200,13 @@ class Full(Tuning):
 
 
 def _fitting(value: float, ends: tuple[float, float], epochs: int) -> float:
-    """Return a value that is given, or one between two ends that suits the number of epochs."""
+    """Return a given value; otherwise one between two ends that suits the number of epochs."""
     share = min(max((epochs - FEW_EPOCHS) / (MANY_EPOCHS - FEW_EPOCHS), 0.0), 1.0)
     return round(ends[0] + share * (ends[1] - ends[0]), 3) if value == FITTING else value
 
 
 def check_ranges_unless_fitting(settings: object, **ranges: tuple[float, float]) -> None:
-    """As `check_ranges`, for settings that may be left open."""
+    """Call `check_ranges` for the settings that are not left open."""
     check_ranges(settings, **{name: ends for name, ends in ranges.items() if getattr(settings, name) != FITTING})
 
 

@@ -1,4 +1,4 @@
-"""All that changes while a network trains: to a checkpoint and back, to the bit."""
+"""All that changes while a network trains, saved and restored to the bit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Part(Protocol):
-    """What owns some of the state: tensors and JSON values by name."""
+    """An owner of part of the state: tensors and JSON values by name."""
 
     def state_dict(self) -> Mapping[str, Any]: ...
 
@@ -29,16 +29,16 @@ class Part(Protocol):
 class State:
     """A run between two steps.
 
-    Random numbers are not part of it: those of a step come from the seed and its number alone.
+    It has no random state: the random numbers of a step depend only on the seed and the number of the step.
 
     Args:
-        network: Inputs to logits, layer by layer.
+        network: Layers from inputs to logits.
         tuning: Settings of the recipe.
-        group: The processes that train together.
+        group: Processes that train together.
     """
 
     def __init__(self, network: nn.Sequential, tuning: Tuning, group: Group) -> None:
-        self.step = 0  # how many are done
+        self.step = 0  # number of completed steps
         self.network = network
         self.optimizer = Optimizer(network, tuning)
         self.average = MovingAverage(network, tuning.ema_decay)
@@ -47,11 +47,11 @@ class State:
         self.meter = Meter(group)
 
     def state_dict(self) -> dict[str, Mapping[str, Any]]:
-        """Return the state of each part. Every process of the group calls it: the meter adds up what they measured."""
+        """Return the state of each part. Every process must call it, as the meter sums over the group."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def restore(self, saved: Checkpoint) -> None:
-        """Continue from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self.step = saved.step
         for name, part in self._parts().items():
             part.load_state_dict(saved.part(name))

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and stop tokens wait for the end of a step, so that what is saved is a whole step."""
+"""Delay Ctrl-C, SIGTERM and stop tokens until the end of a step, so that only whole steps are saved."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopsBetweenSteps:
-    """Holds signals back within its block, until `stop`; a second signal does not wait.
+    """Delays signals within its block until `stop` is called; a second signal takes effect at once.
 
     Outside the main thread, which signals never reach, only the token counts. A signal does not set the token, which
     belongs to the caller: if the signal's own handler returns, training continues.
 
     Args:
-        token: Of the job.
+        token: Stop token of the job.
     """
 
     def __init__(self, token: StopToken) -> None:
@@ -32,13 +32,13 @@ class StopsBetweenSteps:
 
     @property
     def asked(self) -> bool:
-        """Whether this process is to stop."""
+        """Whether this process was asked to stop."""
         return self._signal is not None or self._token.is_requested
 
     def stop(self) -> None:
-        """Do now what the signal would have done when it came, or raise `StoppedError`.
+        """Call the handler of the delayed signal, or raise `StoppedError`.
 
-        If another process of the group was asked, do what SIGTERM would do here if the program handles it.
+        If another process of the group was asked to stop, call this program's SIGTERM handler, if it has one.
         """
         number, self._signal = self._signal, None
         if number is None:
@@ -49,11 +49,13 @@ class StopsBetweenSteps:
         elif number is not None:
             raise KeyboardInterrupt
         else:
-            raise StoppedError("another process of the group was stopped", "The same call in every process resumes.")
+            raise StoppedError(
+                "another process of the group was stopped", "Run the same command in every process to resume."
+            )
 
     @contextmanager
     def excusing(self, error: type[Exception]) -> Iterator[None]:
-        """A block in which an error that comes of the signal, sent to our workers too, gives way to it."""
+        """Stop instead of raising `error` in the block if a signal is pending, as workers receive the signal too."""
         try:
             yield
         except error:
@@ -63,8 +65,8 @@ class StopsBetweenSteps:
 
     def __enter__(self) -> StopsBetweenSteps:
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-            self._handlers = {int(number): signal.signal(number, self._note) for number in heard}
+            handled = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+            self._handlers = {int(number): signal.signal(number, self._note) for number in handled}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

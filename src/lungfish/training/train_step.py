@@ -1,4 +1,4 @@
-"""One optimizer step, read from top to bottom."""
+"""One optimizer step of the training loop."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 Positions = NDArray[np.int64]
 Batch = tuple["Tensor", "Tensor"]
-STEP_STREAM = 2  # random numbers of dropout, apart from those that order the photos
+STEP_STREAM = 2  # random numbers for dropout, independent of those that order the photos
 
 
 @dataclass(frozen=True, eq=False)
 class StepContext:
-    """What the steps of a run share.
+    """Context shared by the steps of a run.
 
     Args:
-        model: The network, wrapped for the group, and compiled if the run is.
+        model: Network, wrapped for the group, and compiled if the run is.
         tuning: Settings of the recipe.
         schedule: Learning rates.
-        group: The processes that train together.
-        photo_weight: float64 `[n]`, what each training photo counts in the loss.
-        class_weight: float32 `[classes]` on the group's device, or None if every photo counts the same.
+        group: Processes that train together.
+        photo_weight: float64 `[n]`, weight of each training photo in the loss.
+        class_weight: float32 `[classes]` on the group's device, or None for equal weights.
         seed: Seed for dropout.
-        bfloat16: Whether products are rounded to it.
+        bfloat16: Whether to compute products in bfloat16.
     """
 
     model: nn.Module
@@ -52,10 +52,10 @@ def train_step(state: State, context: StepContext, batches: Iterator[Batch], pos
     """Take one optimizer step.
 
     Args:
-        state: Of the run; changed in place.
-        context: What the steps share.
+        state: State of the run, changed in place.
+        context: Context shared by the steps.
         batches: This process's share of each part of the step, in order.
-        positions: int64 `[n]`, the training photos of the step, over all processes.
+        positions: int64 `[n]`, training photos of the step, over all processes.
     """
     import torch
     from torch.nn import functional as F
@@ -73,11 +73,11 @@ def train_step(state: State, context: StepContext, batches: Iterator[Batch], pos
                 logits = context.model(inputs).float()
             smoothing = tuning.label_smoothing
             loss = F.cross_entropy(logits, targets, context.class_weight, reduction="sum", label_smoothing=smoothing)
-            # a mean over the photos of all processes, and the group takes the mean of its gradients
+            # the mean over the photos of all processes; times `size`, as the group averages its gradients
             (loss * (group.size / context.photo_weight[positions].sum())).backward()
         state.meter.add(state.step, rate, logits, targets, loss)
     state.l2_sp.add_gradients()
-    if tuning.max_grad_norm:  # the gradients are those of the whole group, the same in every process
+    if tuning.max_grad_norm:  # gradients are already averaged over the group
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), tuning.max_grad_norm)
     state.optimizer.step(rate)
     state.average.update(state.step)
@@ -85,12 +85,12 @@ def train_step(state: State, context: StepContext, batches: Iterator[Batch], pos
 
 
 def parts_of(positions: Positions, tuning: Tuning) -> list[Positions]:
-    """Return what goes through the network at once; two photos at least, of which batch norm can take statistics."""
+    """Return the parts of a step, each with at least two photos, as the statistics of batch norm require."""
     return np.array_split(positions, max(1, min(tuning.grad_accum_steps, len(positions) // 2)))
 
 
 def _share_randomness(network: nn.Module, group: Group, part: Positions) -> None:
-    """Let every process drop what one process alone would drop of its photos."""
+    """Make every process drop what a single process would drop for the same photos."""
     from lungfish.nn.layers import Dropout, DropPath
 
     if group.size == 1:

@@ -1,4 +1,4 @@
-"""The frozen part of a network on the fastest engine at hand: ONNX Runtime on a CPU, torch on CUDA or MPS."""
+"""Run the frozen part of a network on the fastest available engine: ONNX Runtime on a CPU, torch on CUDA or MPS."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 
-ROWS = 32  # that an accelerator computes together
+ROWS = 32  # rows per call of an accelerator
 
 
 def open_trunk(network: Network, entry: WeightsEntry) -> Trunk:
-    """The network up to its classifier, as a function of uint8 pixels.
+    """Return the network up to its classifier as a function of uint8 pixels.
 
     Args:
-        network: in eval mode, holding the entry's weights.
-        entry: where they came from; says how pixels are normalized.
+        network: Network in eval mode, with the weights of `entry`.
+        entry: Weights; defines the normalization of the pixels.
     """
     device = _accelerator()
     return OnnxTrunk(network, entry) if device is None else TorchTrunk(network, entry, device)
 
 
 class OnnxTrunk:
-    """One thread per call; the caller calls from as many threads as there are cores.
+    """A trunk on ONNX Runtime, with one thread per call; call it from as many threads as there are cores.
 
-    On two cores this was 10 to 25 % faster than two threads within each call, and the decoding overlaps for free.
+    On two cores this is 10 to 25 % faster than two threads within each call, and photos are decoded meanwhile.
     """
 
     def __init__(self, network: Network, entry: WeightsEntry) -> None:
@@ -55,7 +55,7 @@ class OnnxTrunk:
 
 
 class TorchTrunk:
-    """The torch module on an accelerator, in float32."""
+    """A trunk as a torch module on an accelerator, in float32."""
 
     def __init__(self, network: Network, entry: WeightsEntry, device: str) -> None:
         import torch
@@ -75,15 +75,15 @@ class TorchTrunk:
 
 
 def open_boundary(network: Network, entry: WeightsEntry, block: int) -> FrozenPart:
-    """The network up to what enters a block, as a function of uint8 pixels; a snapshot.
+    """Return a snapshot of the network up to the input of a block, as a function of uint8 pixels.
 
     Args:
-        network: holds the weights; is not changed.
-        entry: where they came from; says how pixels are normalized.
-        block: index of the first block that is not frozen; the number of blocks if all are.
+        network: Network with the weights; not changed.
+        entry: Origin of the weights; defines the normalization of the pixels.
+        block: Index of the first block that is not frozen; the number of blocks if all are.
 
     Raises:
-        ArchitectureError: no such block.
+        ArchitectureError: There is no such block.
     """
     device = _accelerator()
     if device is None:
@@ -92,11 +92,11 @@ def open_boundary(network: Network, entry: WeightsEntry, block: int) -> FrozenPa
 
 
 class BoundaryTrunk:
-    """The frozen part on ONNX Runtime; one thread per call, as `OnnxTrunk`.
+    """The frozen part on ONNX Runtime, with one thread per call like `OnnxTrunk`.
 
     Attributes:
-        key: hash of the graph and the engine.
-        shape: channels, height and width of what comes out for one photo.
+        key: Hash of the graph and the engine.
+        shape: Channels, height and width of the output for one photo.
     """
 
     def __init__(self, network: Network, entry: WeightsEntry, block: int) -> None:
@@ -107,18 +107,18 @@ class BoundaryTrunk:
         self.key = sha256_json([sha256_bytes(graph), runtime_name()])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
-        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`. Raises `DivergedError` where they do not fit that."""
+        """Compute uint8 `[n, height, width, 3]` to float16 `[n, *shape]`. Raises `DivergedError` on overflow."""
         try:
             return self._engine.run(pixels)
         except BundleError as error:
             raise DivergedError(
                 f"the frozen part of the network: {error.message}",
-                "Activations may not fit 16 bits: leave [finetune] out of the recipe.",
+                "Activations may exceed float16: leave [finetune] out of the recipe.",
             ) from None
 
 
 class TorchBoundaryTrunk:
-    """The frozen part on an accelerator, computed in float32; attributes as those of `BoundaryTrunk`."""
+    """The frozen part on an accelerator, computed in float32; same attributes as `BoundaryTrunk`."""
 
     def __init__(self, network: Network, entry: WeightsEntry, block: int, device: str) -> None:
         import torch
@@ -133,8 +133,8 @@ class TorchBoundaryTrunk:
         self.key = sha256_json([sha256_bytes(graph), f"torch {torch.__version__} {device}"])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
-        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
-        # always as many rows at once, so that the kernels, and with them the bits, do not depend on the company
+        """Compute uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
+        # always the same number of rows, so that the kernels, and the bits, do not depend on the other photos
         padded = np.zeros((-(-len(pixels) // ROWS) * ROWS, *pixels.shape[1:]), np.uint8)
         padded[: len(pixels)] = pixels
         parts = [self._run(padded[start : start + ROWS]) for start in range(0, len(padded), ROWS)]
@@ -149,26 +149,26 @@ class TorchBoundaryTrunk:
 
 
 def _trunk_bytes(network: Network, entry: WeightsEntry) -> bytes:
-    """The network up to its classifier as ONNX: all that decides what it computes."""
+    """Return the network up to its classifier as ONNX, which determines its results."""
     spec = GraphSpec(entry.mean, entry.std)
     model = trunk_graph(network.arch, network.flavour, network_state(network), spec)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def _boundary_bytes(network: Network, entry: WeightsEntry, block: int) -> bytes:
-    """The frozen part as ONNX: all that decides what it computes."""
+    """Return the frozen part as ONNX, which determines its results."""
     spec = GraphSpec(entry.mean, entry.std)
     model = boundary_graph(network.arch, network.flavour, network_state(network), spec, block)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def network_state(network: Network) -> dict[str, NDArray[np.float32]]:
-    """The network's tensors as numpy arrays on the CPU, by their torch names."""
+    """Return the network's tensors as numpy arrays on the CPU, by their torch names."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
 
 
 def normalized(pixels: torch.Tensor, entry: WeightsEntry) -> torch.Tensor:
-    """uint8 `[n, height, width, 3]` to the float `[n, 3, height, width]` that the entry's weights expect."""
+    """Return uint8 `[n, height, width, 3]` as the float `[n, 3, height, width]` that the entry's weights expect."""
     import torch
 
     mean = pixels.new_tensor(entry.mean, dtype=torch.float32)

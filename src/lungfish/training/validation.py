@@ -1,4 +1,4 @@
-"""How a network in training is scored: its logits on validation photos, every process with its part of them."""
+"""Score a network in training on validation photos, each process with its part of them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Inputs = Callable[[Sequence[NDArray[np.int64]]], Iterator["Tensor"]]
 class Validation:
     """Scores a network.
 
-    The loss is that at the best temperature: label smoothing makes a network modest, which is no fault, for the bundle
-    gets a temperature anyway.
+    The loss is that at the best temperature: label smoothing makes a network underconfident, which does no harm, as the
+    bundle gets a temperature anyway.
 
     Args:
-        inputs: of the photos at some positions, chunk by chunk, as inference sees them.
+        inputs: Function that yields the inputs of each chunk of positions, preprocessed as for inference.
         labels: int64 `[n]`, class indices.
-        group: the processes that share the work; all get the same score, each photo counts once.
+        group: Processes that share the work; all get the same score, and each photo counts once.
     """
 
     def __init__(self, inputs: Inputs, labels: NDArray[np.int64], group: Group) -> None:
         self._inputs, self.labels, self._group = inputs, labels, group
 
     def logits(self, network: nn.Module) -> NDArray[np.float32]:
-        """float32 `[n, classes]`; leaves the network in eval mode."""
+        """Return the logits, float32 `[n, classes]`, and leave the network in eval mode."""
         import torch
 
         network.eval()
@@ -51,5 +51,5 @@ class Validation:
 
 
 def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
-    """Mean loss at the best temperature, and top-1."""
+    """Return the mean loss at the best temperature, and top-1."""
     return Score(float(losses(logits, labels).mean()), float((logits.argmax(axis=1) == labels).mean()))

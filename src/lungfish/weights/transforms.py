@@ -54,8 +54,8 @@ def transforms(network: Network | Backbone) -> Transform:
     the wrong input still answers, only worse, without any error. The pixels are the same that `lungfish predict` and a
     bundle compute, including resize, crop and EXIF orientation.
 
-    Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than `Image.open` and differs
-    slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least twice the
+    Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than opening it with Pillow, and
+    differs slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least twice the
     required size.
 
     Args:

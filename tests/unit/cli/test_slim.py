@@ -103,7 +103,7 @@ def test_the_next_free_name(lungfish: Run, color_bundle: Path, here: Path) -> No
     assert lungfish("slim", color_bundle).code == 0
     with untouched(here / "color-slim"):
         outcome = lungfish("slim", color_bundle)
-    assert outcome.err.startswith("color-slim stays as it is; the new bundle will be color-slim-2\n")
+    assert outcome.err.startswith("color-slim is kept; the new bundle will be color-slim-2\n")
     assert lf.slim(color_bundle).bundle == str(here / "color-slim-3")
     assert lungfish("predict", "color-slim-2", "gone.png", "--json").json[0]["error"] == "no such file"
 

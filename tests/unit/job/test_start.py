@@ -9,8 +9,8 @@ import pytest
 from lungfish.architecture import parse_arch
 from lungfish.core.errors import ArchitectureError, WeightsError
 from lungfish.core.hashing import sha256_file
-from lungfish.job import start as starting_point
 from lungfish.job.start import choose_start, initial_start
+from lungfish.weights import fitting
 from lungfish.weights.catalogue import find_entry
 
 
@@ -59,7 +59,7 @@ def test_what_was_fetched_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyP
         top1=80.0,
     )
     both = {entry.name: entry for entry in (find_entry("efficientnet_lite0.in1k"), better)}
-    monkeypatch.setattr(starting_point, "catalogue", lambda: both)
+    monkeypatch.setattr(fitting, "catalogue", lambda: both)
     assert choose_start(None, None).entry == better
     file.write_bytes(b"altered")
     assert choose_start(None, None).entry.name == "efficientnet_lite0.in1k"

@@ -146,17 +146,17 @@ def test_no_space(checkpoints: Checkpoints) -> None:
     [
         ("photos", "def", "photos changed (photos was abc, is def)"),
         ("recipe", "name = x\nepochs = 9\nbatch = 16\n", "recipe changed (recipe was epochs = 8, is epochs = 9)"),
-        ("recipe", "name = x\nbatch = 16\n", "recipe changed (recipe was epochs = 8, is without)"),
-        ("lungfish", "2.0", "lungfish changed (lungfish was without, is 2.0)"),
+        ("recipe", "name = x\nbatch = 16\n", "recipe changed (recipe was epochs = 8, is absent)"),
+        ("lungfish", "2.0", "lungfish changed (lungfish was absent, is 2.0)"),
     ],
 )
 def test_another_job_is_told_from_this(checkpoints: Checkpoints, key: str, now: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Checkpoints(checkpoints.folder, JOB | {key: now}).latest()
-    assert caught.value.message == f"the stopped run was another one: {message}"
+    assert caught.value.message == f"the stopped job was a different one: {message}"
     assert "Leave --resume out" in caught.value.hint
 
 
 def test_all_that_changed_is_named() -> None:
-    with pytest.raises(UsageError, match="another one: photos, recipe changed"):
+    with pytest.raises(UsageError, match="a different one: photos, recipe changed"):
         check_same_job({}, JOB)

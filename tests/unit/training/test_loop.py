@@ -228,7 +228,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_loss_that_is_not_finite_stops_the_run() -> None:
-    with pytest.raises(DivergedError, match=r"at step [0-9]+: the learning rate, .* is too high"):
+    with pytest.raises(DivergedError, match=r"at step [0-9]+: the learning rate of .* is too high"):
         run_toy(
             Toy(),
             replace(

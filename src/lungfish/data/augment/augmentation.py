@@ -1,4 +1,4 @@
-"""Random views of a photo: a part of it, resized, perhaps mirrored, in another light. None changes its class.
+"""Make random views of a photo that keep its class: crop, resize, mirror, and change the light.
 
 Source: Szegedy et al., arXiv:1409.4842, section 6 (random parts of random size and aspect); Howard, arXiv:1312.5402
 (brightness, contrast and saturation in random order).
@@ -24,17 +24,17 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a view may differ from its photo.
+    """Limits on how much a view differs from its photo.
 
     Args:
-        min_area: least share of the photo's area that a view shows, above 0 and at most 1.
-        max_aspect: most that width over height, or height over width, of the part may be, 1 to 10.
-        flips: whether every second view is mirrored left to right; not where left and right tell classes apart.
-        color: brightness, contrast and saturation are each multiplied by a random number from `1 - color` to
-            `1 + color`, 0 to 1.
+        min_area: Smallest share of the photo's area in a view, above 0 and at most 1.
+        max_aspect: Largest ratio of the sides of the crop, 1 to 10.
+        flips: Whether to mirror every second view; turn off if left and right distinguish classes.
+        color: Brightness, contrast and saturation are each multiplied by a random number from `1 - color` to `1 +
+            color`; 0 to 1.
 
     Raises:
-        UsageError: a value that is not allowed.
+        UsageError: A value is not allowed.
     """
 
     min_area: float = 0.35
@@ -53,18 +53,18 @@ class Augmentation:
             raise UsageError(f"augmentation: color is {self.color!r}; allowed are 0 to 1")
 
     def draft_px(self, preprocess: Preprocessing) -> int:
-        """Shorter side that a scaled JPEG decode must keep, so that even the smallest part need not be enlarged."""
-        smallest = math.sqrt(self.min_area / self.max_aspect)  # a part's side, relative to the photo's shorter side
+        """Return the shorter side that a JPEG decode must keep so that even the smallest crop is not enlarged."""
+        smallest = math.sqrt(self.min_area / self.max_aspect)  # side of a crop, relative to the photo's shorter side
         return max(preprocess.draft_px, math.ceil(preprocess.resolution_px / smallest))
 
 
 def view_rng(seed: int, sha256: str, view: int) -> np.random.Generator:
-    """The random numbers of one view of one photo; no other view, photo, order or thread has a say.
+    """Return the random generator of one view of one photo; it depends on nothing else.
 
     Args:
-        seed: of the run.
-        sha256: of the photo's bytes, in hexadecimal.
-        view: its number.
+        seed: Seed of the run.
+        sha256: SHA-256 of the photo's bytes, in hexadecimal.
+        view: Number of the view.
     """
     return np.random.default_rng(int(sha256_json([seed, sha256, view]), 16))
 
@@ -72,15 +72,15 @@ def view_rng(seed: int, sha256: str, view: int) -> np.random.Generator:
 def augmented(
     image: Image.Image, preprocess: Preprocessing, augmentation: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A view of an RGB image: uint8 `[resolution, resolution, 3]`.
+    """Return a view of an RGB image, uint8 `[resolution, resolution, 3]`.
 
     Args:
-        image: decoded at `augmentation.draft_px(preprocess)` or larger.
-        preprocess: its resolution and interpolation; a view has a crop of its own.
-        augmentation: how far the view may differ.
-        rng: all chance comes from here.
+        image: Image, decoded at `augmentation.draft_px(preprocess)` or larger.
+        preprocess: Preprocessing whose resolution and interpolation are used; its crop is not.
+        augmentation: Limits of the augmentation.
+        rng: Generator of all random numbers.
     """
-    mirrored = rng.random() < 0.5  # drawn in any case: the same parts with flips and without
+    mirrored = rng.random() < 0.5  # always drawn, so that flips do not change the crops
     box = _random_part(image.width, image.height, augmentation, rng)
     size = (preprocess.resolution_px, preprocess.resolution_px)
     view = image.resize(size, INTERPOLATIONS[preprocess.interpolation], box=box)
@@ -90,7 +90,7 @@ def augmented(
 
 
 def _relit(view: Image.Image, color: float, rng: np.random.Generator) -> Image.Image:
-    """Another brightness, contrast and saturation, in random order; the same image without `color`."""
+    """Change brightness, contrast and saturation in random order; return the same image if `color` is 0."""
     if color:
         for k in rng.permutation(len(LIGHT)):
             view = LIGHT[k](view).enhance(1 + color * (2 * rng.random() - 1))
@@ -98,7 +98,7 @@ def _relit(view: Image.Image, color: float, rng: np.random.Generator) -> Image.I
 
 
 def _random_part(width: int, height: int, augmentation: Augmentation, rng: np.random.Generator) -> Box:
-    """Area uniform, aspect log-uniform, place uniform; after `TRIES` that do not fit, the largest central part."""
+    """Return a random crop: area and place uniform, aspect log-uniform; the largest central one if no try fits."""
     for _ in range(TRIES):
         area = width * height * (1 - rng.random() * (1 - augmentation.min_area))
         aspect = augmentation.max_aspect ** (2 * rng.random() - 1)

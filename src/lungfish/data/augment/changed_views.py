@@ -1,6 +1,7 @@
-"""Fixed changes of a photo that keep its class: other framing, angle, light, color and sharpness.
+"""Change photos in fixed ways that keep their class: framing, angle, light, color and sharpness.
 
-They show how a network might do in places that the validation photos do not show. No recipe trains on exactly these.
+They estimate how a network performs in places that the validation photos do not show. No recipe trains on exactly
+these.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 ROTATION_DEG = 15.0
-CROP = 0.7  # of the side
+CROP = 0.7  # share of the side
 GAMMA = 1.8
-RED_GAIN, BLUE_GAIN = 1.25, 0.75  # the light of a bulb
-BLUR = 0.012  # radius over the side
+RED_GAIN, BLUE_GAIN = 1.25, 0.75  # warm light, as of a bulb
+BLUR = 0.012  # radius as a share of the side
 
 
 def changed_views(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a photo under each change.
 
     Args:
-        pixels: uint8 `[side, side, 3]`, the plain view.
+        pixels: Plain view, uint8 `[side, side, 3]`.
 
     Returns:
         uint8 `[len(CHANGES), side, side, 3]`.
@@ -32,16 +33,16 @@ def changed_views(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _cropped(image: Image.Image) -> Image.Image:
-    """The upper left part: the object is off center and larger."""
+    """Return the upper left part: the object is larger and off center."""
     part = round(CROP * image.width)
     return image.resize(image.size, Image.Resampling.BICUBIC, box=(0, 0, part, part))
 
 
 def _rotated(image: Image.Image) -> Image.Image:
-    """Turned, and cropped so that no corner is empty."""
+    """Rotate, and crop the empty corners."""
     turned = image.rotate(ROTATION_DEG, Image.Resampling.BICUBIC)
     angle = np.deg2rad(ROTATION_DEG)
-    margin = image.width * (1 - 1 / (np.cos(angle) + np.sin(angle))) / 2 + 2  # pixels at the edge are blended
+    margin = image.width * (1 - 1 / (np.cos(angle) + np.sin(angle))) / 2 + 2  # 2: pixels at the edge are blended
     box = (margin, margin, image.width - margin, image.height - margin)
     return turned.resize(image.size, Image.Resampling.BICUBIC, box=box)
 

@@ -1,6 +1,6 @@
-"""How far a view that is made anew in every epoch may differ from its photo.
+"""Augment photos afresh in every epoch, with policies from the literature.
 
-Source: TrivialAugment, arXiv:2103.10158; RandAugment, arXiv:1909.13719; both as torchvision has them.
+Source: TrivialAugment, arXiv:2103.10158; RandAugment, arXiv:1909.13719; both as in torchvision.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ MAX_MAGNITUDE = 30
 
 @dataclass(frozen=True)
 class FreshAugmentation(Augmentation):
-    """A random part, perhaps mirrored, as `Augmentation` has it; then changes of color and shape.
+    """A random crop, optionally mirrored, as in `Augmentation`; then changes of color and shape.
 
     Args:
-        policy: which changes: `none`; `trivial`, one of random strength; `rand`, two of `magnitude`.
-        magnitude: strength of the changes of `rand`, 0 to 30.
+        policy: Changes: `none`; `trivial`, one of random strength; or `rand`, two of `magnitude`.
+        magnitude: Strength of the changes of `rand`, 0 to 30.
 
     Raises:
-        UsageError: a value that is not allowed.
+        UsageError: A value is not allowed.
     """
 
     policy: Literal["none", "trivial", "rand"] = "none"
@@ -44,14 +44,14 @@ class FreshAugmentation(Augmentation):
 
 
 def changed(part: Image.Image, augmentation: FreshAugmentation, seed: int) -> Image.Image:
-    """What the policy makes of an RGB image; its size stays.
+    """Apply the policy to an RGB image of any size; the size stays the same.
 
-    Torch's random numbers are borrowed: see `torch_seeded`.
+    Torch's random state is used and restored: see `torch_seeded`.
 
     Args:
-        part: of a photo.
-        augmentation: the policy.
-        seed: all chance comes from here; 0 to 2 ** 64 - 1.
+        part: Crop of a photo.
+        augmentation: Augmentation with the policy.
+        seed: Seed for every random choice, 0 to 2 ** 64 - 1.
 
     Raises:
         MissingExtraError: torchvision is not installed.
@@ -66,7 +66,7 @@ def changed(part: Image.Image, augmentation: FreshAugmentation, seed: int) -> Im
 
 @cache
 def _policy(name: str, magnitude: int) -> Any:
-    """A transform of Pillow's images, which takes half the time of the same one on tensors."""
+    """Return a transform of Pillow images, which takes half the time of the same one on tensors."""
     try:
         from torchvision.transforms import v2
     except ModuleNotFoundError as error:

@@ -1,6 +1,6 @@
-"""Photos of a batch mixed with each other, and their labels in the same proportion.
+"""Mix the photos of a batch with each other, and their labels in the same proportion.
 
-Source: MixUp, arXiv:1710.09412; CutMix, arXiv:1905.04899; both as torchvision has them.
+Source: MixUp, arXiv:1710.09412; CutMix, arXiv:1905.04899; both as in torchvision.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MAX_ALPHA = 100.0
 
 @dataclass(frozen=True)
 class Mixing:
-    """How strongly. If both are set, each batch takes one of them, as likely as the other.
+    """Strength of the mixing. If both are set, each batch uses one of them, with equal probability.
 
     Args:
-        mixup_alpha: of MixUp's Beta distribution, usually 0.2; 0 for no MixUp.
-        cutmix_alpha: of CutMix's Beta distribution, usually 1; 0 for no CutMix.
+        mixup_alpha: Parameter of MixUp's Beta distribution, usually 0.2; 0 for no MixUp.
+        cutmix_alpha: Parameter of CutMix's Beta distribution, usually 1; 0 for no CutMix.
 
     Raises:
-        UsageError: a value that is not allowed.
+        UsageError: A value is not allowed.
     """
 
     mixup_alpha: float = 0.0
@@ -44,14 +44,14 @@ class Mixing:
 def mixed(
     x_nchw: Tensor, labels: Tensor, classes: int, mixing: Mixing, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix each photo with another one of the batch, drawn at random: neighbors may well be of one class.
+    """Mix each photo with another one of the batch, chosen at random, as neighbors often have the same class.
 
     Args:
-        x_nchw: uint8 or float `[n, 3, height, width]`, on any device; is not changed.
-        labels: class indices, int64 `[n]`.
-        classes: how many there are.
-        mixing: how strongly.
-        rng: all chance comes from here. Torch's random numbers are borrowed: see `torch_seeded`.
+        x_nchw: uint8 or float `[n, 3, height, width]`, on any device; not changed.
+        labels: Class indices, int64 `[n]`.
+        classes: Number of classes.
+        mixing: Strength of the mixing.
+        rng: Generator of all random numbers. Torch's random state is used and restored: see `torch_seeded`.
 
     Returns:
         Inputs, float `[n, 3, height, width]`, and soft labels, float32 `[n, classes]`, in the same order.

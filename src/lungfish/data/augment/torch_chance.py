@@ -1,4 +1,4 @@
-"""Torch's random numbers for a moment, out of a seed."""
+"""Seed torch's random numbers temporarily."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def torch_seeded(seed: int) -> Iterator[None]:
-    """Within, torch's random numbers on the CPU follow from `seed`; afterwards the caller's go on untouched.
+    """Seed torch's random numbers on the CPU during the block, then restore the caller's state.
 
-    There is one such source in a process: no other thread may draw from it meanwhile.
+    The state is shared by all threads of the process: no other thread may use it meanwhile.
 
     Args:
-        seed: 0 to 2 ** 64 - 1.
+        seed: Seed, 0 to 2 ** 64 - 1.
     """
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach for the accelerators' too
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed accelerators too
         yield

@@ -1,4 +1,4 @@
-"""Activations at a frozen boundary for augmented views of photos: computed once, kept on disk within the budget."""
+"""Compute activations at a frozen boundary for augmented views of photos, once, and cache them on disk."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from lungfish.runtime.decode import decode
 from lungfish.runtime.prefetch import prefetch
 from lungfish.runtime.preprocessing import Preprocessing
 
-VERSION = 1  # raise it when the same key would stand for other activations
+VERSION = 1  # increase if activations change under the same key
 DTYPE = np.dtype("<f2")
-CHUNK_VIEWS = 32  # that go through the trunk together
-FLUSH_EVERY_S = 2.0  # what a kill may lose
-RESIDENT_BYTES = 1 << 30  # pages of the file that are held in memory at most, about
+CHUNK_VIEWS = 32  # views per call of the trunk
+FLUSH_EVERY_S = 2.0  # work that a kill can lose, at most
+RESIDENT_BYTES = 1 << 30  # approximate limit of the file's pages in memory
 
 Shape = tuple[int, int, int]  # channels, height, width
 Positions = NDArray[np.int64]
@@ -41,16 +41,16 @@ class FrozenPart(Protocol):
 
     @property
     def key(self) -> str:
-        """Hash of all that decides what is computed: weights, architecture, boundary, engine."""
+        """Hash of all that determines the result: weights, architecture, boundary, engine."""
         ...
 
     @property
     def shape(self) -> Shape:
-        """Of what comes out for one photo."""
+        """Shape of the output for one photo."""
         ...
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
-        """uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
+        """Compute uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
         ...
 
 
@@ -59,9 +59,9 @@ class ViewSettings:
     """Which views of each photo to compute.
 
     Args:
-        views: augmented ones, beside the plain one.
-        augmentation: how far they may differ from the photo.
-        seed: of what they show.
+        views: Augmented views, in addition to the plain one.
+        augmentation: Limits of the augmentation.
+        seed: Seed for every random choice.
 
     Raises:
         UsageError: `views` is negative.
@@ -80,9 +80,9 @@ class Views:
     """Activations of photos, in a file. Thread-safe.
 
     Attributes:
-        photos: how many.
-        views: of each, the plain one included; view 0 is what inference sees.
-        shape: of one view's activations.
+        photos: Number of photos.
+        views: Views of each photo, including the plain one; view 0 is preprocessed as for inference.
+        shape: Shape of one view's activations.
     """
 
     def __init__(self, array: GrowingArray) -> None:
@@ -93,34 +93,34 @@ class Views:
         self._in_use = space.in_use(array.folder)
 
     def rows(self, photos: Positions, views: Positions, /) -> NDArray[np.float16]:
-        """A copy of some activations: float16 `[n, channels, height, width]`.
+        """Return a copy of some activations, float16 `[n, channels, height, width]`.
 
         Args:
-            photos: int64 `[n]`, positions in the order in which they were given.
-            views: int64 `[n]`, which view of each.
+            photos: int64 `[n]`, positions of the photos in the order passed to `compute_views`.
+            views: int64 `[n]`, the view of each photo.
         """
         rows: NDArray[np.float16] = self._activations[photos, views]
         self._resident_bytes += rows.nbytes
         if self._resident_bytes > RESIDENT_BYTES and hasattr(self._mapped, "madvise"):  # not on Windows
             self._resident_bytes = 0
-            self._mapped.madvise(mmap.MADV_DONTNEED)  # they stay in the system's cache while there is room
+            self._mapped.madvise(mmap.MADV_DONTNEED)  # they stay in the system's cache if there is room
         return rows
 
 
 def bytes_needed(shape: Shape, photos: int, views: int) -> int:
-    """What the activations take on disk.
+    """Return the disk space of the activations.
 
     Args:
-        shape: of one photo's at the boundary.
-        photos: how many.
-        views: augmented ones of each, beside the plain one.
+        shape: Shape of one photo's activations at the boundary.
+        photos: Number of photos.
+        views: Augmented views of each photo, in addition to the plain one.
     """
     channels, height, width = shape
     return photos * (1 + views) * channels * height * width * DTYPE.itemsize
 
 
 def bytes_available() -> int:
-    """What activations may take: see `lungfish.core.space`. Raises `UsageError`."""
+    """Return the disk space for activations: see `lungfish.core.space`. Raises `UsageError`."""
     return space.bytes_available(_folder())
 
 
@@ -132,24 +132,24 @@ def compute_views(
     settings: ViewSettings,
     progress: Progress | None = None,
 ) -> Views:
-    """Compute the activations of all views of all photos, or what is missing of them.
+    """Compute the activations of all views of all photos, or those that are missing.
 
-    Every few seconds what is done is written down: after a kill the next run goes on from there. A second process that
-    wants the same waits, and then finds it done.
+    Progress is saved every few seconds; after a kill the next run continues from there. A second process that needs the
+    same activations waits until they are complete.
 
     Args:
-        readers: of the photos' bytes, called on several threads; each may raise `UnreadablePhotoError`.
+        readers: Functions that read the photos, called from several threads; each may raise `UnreadablePhotoError`.
         hashes: SHA-256 of each photo's bytes, in hexadecimal.
-        trunk: the frozen part of the network.
-        preprocess: the resize rule of the plain view; resolution and interpolation of all.
-        settings: which views.
+        trunk: Frozen part of the network.
+        preprocess: Preprocessing of the plain view; its resolution and interpolation apply to all views.
+        settings: Views to compute.
         progress: Receives every few photos; its stop token is checked after each batch of them.
 
     Raises:
-        UnreadablePhotoError: a photo that vanished, changed or broke after it was hashed; the others are kept.
-        StorageError: more than the cache's budget or the disk holds, or a place that cannot be written.
+        UnreadablePhotoError: A photo vanished, changed or broke after it was hashed; the others are kept.
+        StorageError: The cache's budget or the disk is too small, or the cache cannot be written.
         MissingExtraError: filelock is not installed.
-        StoppedError: the caller asked for it.
+        StoppedError: The caller asked to stop.
     """
     progress = progress or Progress()
     work = _Work(readers, hashes, trunk, preprocess, settings)
@@ -190,7 +190,7 @@ def _fill(array: GrowingArray, work: _Work, progress: Progress) -> None:
 
 
 class _Work:
-    """The work on a few photos, done in any thread: called with their positions."""
+    """Computes the activations of photos at some positions, in any thread."""
 
     def __init__(
         self,
@@ -209,23 +209,23 @@ class _Work:
                 "trunk": trunk.key,
                 "pillow": PIL.__version__,
                 "preprocess": preprocess.to_json(),
-                "settings": asdict(settings) if settings.views else None,  # a plain view knows no chance
+                "settings": asdict(settings) if settings.views else None,  # plain views are not random
                 "photos": sha256_json(list(hashes)),
             }
         )
 
     def __call__(self, positions: range) -> NDArray[np.float16]:
-        """float16 `[n, 1 + views, channels, height, width]`."""
+        """Return float16 `[n, 1 + views, channels, height, width]`."""
         pixels = np.concatenate([self._views(i) for i in positions])
         return self._trunk(pixels).reshape(len(positions), -1, *self._trunk.shape)
 
     def _views(self, i: int) -> NDArray[np.uint8]:
-        """uint8 `[1 + views, resolution, resolution, 3]`."""
+        """Return uint8 `[1 + views, resolution, resolution, 3]`."""
         rule, settings, sha256 = self._preprocess, self._settings, self._hashes[i]
         try:
             data = _read(self._readers[i], sha256)
             plain = rule.decode(data)
-            # the plain view must be what inference sees, though it may be decoded smaller than parts need
+            # the plain view must equal that of inference, which may decode at a lower resolution than crops need
             image = plain if self._draft_px == rule.draft_px else decode(data, self._draft_px)
         except UnreadablePhotoError as error:
             which = f"photo {i + 1} of {len(self._hashes)} (SHA-256 {sha256[:12]})"

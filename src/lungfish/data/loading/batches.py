@@ -1,4 +1,4 @@
-"""Batches of photos: fresh views to train on, plain ones to validate on."""
+"""Make batches of photos: augmented afresh for training, plain for validation."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Positions = NDArray[np.int64]
 
 
 class PhotoBatches:
-    """Photos to train on, seen anew in every epoch.
+    """Training photos, augmented afresh in every epoch.
 
     Args:
-        loader: loads them; remains the caller's to close.
-        records: the photos.
-        preprocess: its interpolation.
-        augmentation: how far views may differ from the photos.
-        seed: of the run.
+        loader: Loader of the photos; the caller closes it.
+        records: Photos to load.
+        preprocess: Preprocessing whose interpolation is used.
+        augmentation: Limits of the augmentation.
+        seed: Seed of the run.
 
     Attributes:
-        labels: class index of every photo, int64 `[n]`.
+        labels: Class index of every photo, int64 `[n]`.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class PhotoBatches:
         self.labels = np.array([record.photo.label for record in records], np.int64)
 
     def epoch(self, epoch: int, chunks: Iterable[Positions], side_px: int) -> Iterator[Tensor]:
-        """Each chunk in turn: uint8 `[k, 3, side_px, side_px]`, contiguous.
+        """Yield a batch for each chunk, uint8 `[k, 3, side_px, side_px]`, contiguous.
 
-        A row follows from seed, epoch, photo and side alone. Close the iterator if it is left early.
+        A row depends only on seed, epoch, photo and resolution. Close the iterator if it is left early.
 
         Args:
-            epoch: its number.
-            chunks: positions of photos, int64 `[k]` each; may be empty.
-            side_px: of the views.
+            epoch: Number of the epoch.
+            chunks: Positions of photos, int64 `[k]` each; may be empty.
+            side_px: Side of the views.
 
         Raises:
-            UnreadablePhotoError: a photo that vanished, changed or broke since it was hashed; names it.
-            WorkerError: a worker died.
+            UnreadablePhotoError: A photo vanished, changed or broke after it was hashed; the message names it.
+            WorkerError: A worker died.
         """
         preprocess = replace(self._preprocess, resolution_px=side_px)
         view = FreshView(preprocess, self._augmentation, self._seed, epoch)
@@ -69,17 +69,17 @@ class PhotoBatches:
 def plain_batches(
     loader: PhotoLoader, records: Sequence[Record], preprocess: Preprocessing, chunks: Iterable[Positions]
 ) -> Iterator[Tensor]:
-    """Photos as the artifact sees them: uint8 `[k, 3, resolution, resolution]` for each chunk in turn, contiguous.
+    """Yield a batch for each chunk, preprocessed as for inference: uint8 `[k, 3, resolution, resolution]`, contiguous.
 
     Args:
-        loader: loads them.
-        records: the photos.
-        preprocess: the resize rule.
-        chunks: positions of photos, int64 `[k]` each; may be empty.
+        loader: Loader of the photos.
+        records: Photos to load.
+        preprocess: Preprocessing of the pixels.
+        chunks: Positions of photos, int64 `[k]` each; may be empty.
 
     Raises:
-        UnreadablePhotoError: a photo that vanished, changed or broke since it was hashed; names it.
-        WorkerError: a worker died.
+        UnreadablePhotoError: A photo vanished, changed or broke after it was hashed; the message names it.
+        WorkerError: A worker died.
     """
     samples, view = _samples(records), PlainView(preprocess)
     return loader.load(Batch(view, [samples[i] for i in chunk]) for chunk in chunks)

@@ -1,7 +1,7 @@
-"""An array on disk that is filled from its first row to its last, and gone on with after a kill.
+"""An array on disk that is filled from its first row to its last, and can be continued after a kill.
 
-It is an `.npy` file whose whole length is taken from the disk before the first row is written. A record beside it says
-which array it is and how many rows there are; rows reach the disk before the record that counts them.
+It is an `.npy` file, allocated in full before the first row is written. A record next to it identifies the array and
+counts its rows; rows reach the disk before the record that counts them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from lungfish.core.folders import make_folder
 
 
 class GrowingArray:
-    """One writer at a time: the caller sees to that. What lies in the folder and is not this array makes way for it.
+    """An array on disk with one writer at a time, which the caller must ensure. Replaces another array in its folder.
 
     Args:
-        folder: of this array alone; need not exist.
-        key: says what the array holds.
-        shape: of the whole array.
-        dtype: of its elements.
+        folder: Folder of this array only; created if missing.
+        key: Identity of the contents.
+        shape: Shape of the whole array.
+        dtype: Type of the elements.
 
     Attributes:
-        exists: whether the file is there in its whole length, and is this array's.
-        done: rows that are on disk.
+        exists: Whether the file is allocated in full, and is this array's.
+        done: Number of rows on disk.
     """
 
     def __init__(self, folder: Path, key: str, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -48,14 +48,14 @@ class GrowingArray:
         self._written = self.done
 
     def create(self) -> None:
-        """Take the whole length from the disk.
+        """Allocate the file in full.
 
         Raises:
-            StorageError: disk full, read-only or forbidden.
+            StorageError: The disk is full, read-only or forbidden.
         """
         with storage_errors(self._path):
             make_folder(self.folder)
-            for old in (self._record_path, self._path):  # whoever has an old file mapped keeps what it sees
+            for old in (self._record_path, self._path):  # processes that have an old file mapped are not affected
                 old.unlink(missing_ok=True)
             try:
                 with self._path.open("xb") as file:
@@ -77,13 +77,13 @@ class GrowingArray:
         self._written += len(rows)
 
     def flush(self) -> None:
-        """Bring what was appended to the disk, and only then record it. Raises `StorageError`."""
+        """Flush appended rows to the disk, then record them. Raises `StorageError`."""
         with storage_errors(self._path), self._path.open("r+b") as file:
             flush(file.fileno())
         self._record(self._written)
 
     def read(self) -> tuple[mmap.mmap, NDArray[Any]]:
-        """The file's mapping, and the array, read-only, that looks into it. Raises `StorageError`."""
+        """Return the mapping of the file, and a read-only array on it. Raises `StorageError`."""
         with storage_errors(self._path), self._path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return mapped, np.ndarray(self.shape, self.dtype, mapped, len(self._header))
@@ -96,7 +96,7 @@ class GrowingArray:
             return False
 
     def _recorded(self) -> int | None:
-        """How many rows there are; None without a sound record of this array."""
+        """Return the number of rows; None without an intact record of this array."""
         try:
             record = json.loads(self._record_path.read_text("utf-8"))
         except (OSError, ValueError):
@@ -124,7 +124,7 @@ def _allocate(file: BinaryIO, count: int) -> None:
         try:
             os.posix_fallocate(file.fileno(), 0, count)
         except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # what some file systems answer
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not supported by some file systems
                 raise
         else:
             return

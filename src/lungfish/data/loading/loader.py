@@ -1,4 +1,4 @@
-"""Photos to tensors while a network trains: on threads beside it, or in processes of their own."""
+"""Load photos for training, in threads or worker processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lungfish.runtime.prefetch import prefetch
 if TYPE_CHECKING:
     from torch import Tensor
 
-AHEAD = 2  # batches being loaded while one is used
+AHEAD = 2  # batches to load while one is used
 Read = Callable[[Photo], bytes]
 
 
@@ -37,11 +37,11 @@ class HashedPhoto:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is loaded together.
+    """Photos to load together.
 
     Args:
-        view: of each photo.
-        samples: may be none.
+        view: View of each photo.
+        samples: Photos; may be empty.
     """
 
     view: View
@@ -51,12 +51,13 @@ class Batch:
 class PhotoLoader:
     """Loads batches ahead of their use. Close it, or use it as a context manager.
 
-    What is loaded does not depend on the workers. Without any, threads of this process decode: nothing has to start,
-    and a network that trains on the CPU takes far longer than they do. An accelerator needs workers, about one a core.
+    The result does not depend on the number of workers. Without workers, threads of this process decode: nothing has to
+    start, and a network that trains on the CPU is far slower than they are. An accelerator needs about one worker per
+    core.
 
     Args:
-        read: returns a photo's bytes; thread-safe, and pickles if there are workers.
-        workers: processes, of about 400 MB each; 0 for none.
+        read: Function that returns a photo's bytes; thread-safe, and picklable if there are workers.
+        workers: Number of processes, of about 400 MB each; 0 for none.
     """
 
     def __init__(self, read: Read, workers: int = 0) -> None:
@@ -64,22 +65,24 @@ class PhotoLoader:
         self._processes = WorkerProcesses(workers, _prepare, read) if workers else None
 
     def load(self, batches: Iterable[Batch]) -> Iterator[Tensor]:
-        """Each batch in turn: uint8 `[k, 3, side, side]`, contiguous. Close the iterator if it is left early.
+        """Yield a tensor for each batch, uint8 `[k, 3, side, side]`, contiguous.
+
+        Close the iterator if it is left early.
 
         Raises:
-            UnreadablePhotoError: a photo that vanished, changed or broke since it was hashed; names it.
-            WorkerError: a worker died.
+            UnreadablePhotoError: A photo vanished, changed or broke after it was hashed; the message names it.
+            WorkerError: A worker died.
         """
         if self._processes is None:
             with closing(prefetch(self._begun, batches, AHEAD, AHEAD)) as begun:
                 for batch, parts in begun:
-                    yield _finished(batch, parts)  # here: threads share torch's random numbers
+                    yield _finished(batch, parts)  # in this thread: torch's random state is shared
         else:
             with closing(prefetch(self._divided, batches, AHEAD, AHEAD)) as loaded:
                 yield from loaded
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         if self._processes is not None:
             self._processes.close()
 
@@ -95,7 +98,7 @@ class PhotoLoader:
         return batch, _parts(batch, self._read)
 
     def _divided(self, batch: Batch) -> Tensor:
-        """Load a batch with all workers: each takes an equal share."""
+        """Load a batch with all workers, each an equal share."""
         import torch
 
         processes, count = self._processes, len(batch.samples)
@@ -108,7 +111,7 @@ class PhotoLoader:
         return torch.from_numpy(np.concatenate([processes.result(share).numpy() for share in begun]))
 
 
-_read_here: Read  # in a worker: how it reads photos
+_read_here: Read  # set in worker processes
 
 
 def _prepare(read: Read) -> None:

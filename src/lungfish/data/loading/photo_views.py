@@ -1,4 +1,4 @@
-"""What a network sees of a photo: the plain view, or one that is fresh in every epoch."""
+"""Views of a photo for a network: plain, or augmented afresh in every epoch."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from lungfish.runtime.preprocessing import Preprocessing
 
 
 class View(Protocol):
-    """From a photo to a square of RGB pixels, in two steps. Pickles."""
+    """Makes a square of RGB pixels from a photo, in two steps. Picklable."""
 
     @property
     def side_px(self) -> int:
-        """Of the square."""
+        """Side of the square."""
         ...
 
     def part(self, data: bytes, sha256: str, /) -> Image.Image:
-        """The first step and most of the work, on any thread. Raises `UnreadablePhotoError`."""
+        """Do the first step, with most of the work, in any thread. Raises `UnreadablePhotoError`."""
         ...
 
     def finish(self, part: Image.Image, sha256: str, /) -> Image.Image:
-        """The second step; may borrow torch's random numbers, so not on two threads of a process at once."""
+        """Do the second step. It may use torch's random state, so not in two threads of a process at once."""
         ...
 
 
 @dataclass(frozen=True)
 class PlainView:
-    """What the artifact sees."""
+    """The view of inference."""
 
     preprocess: Preprocessing
 
@@ -50,13 +50,13 @@ class PlainView:
 
 @dataclass(frozen=True)
 class FreshView:
-    """One epoch's view. What it shows of a photo follows from these fields and the photo's content.
+    """The view of one epoch. It depends only on these fields and the photo's content.
 
     Args:
-        preprocess: its resolution and interpolation.
-        augmentation: how far views may differ from the photos.
-        seed: of the run.
-        epoch: its number.
+        preprocess: Preprocessing whose resolution and interpolation are used.
+        augmentation: Limits of the augmentation.
+        seed: Seed of the run.
+        epoch: Number of the epoch.
     """
 
     preprocess: Preprocessing
@@ -70,7 +70,7 @@ class FreshView:
 
     def part(self, data: bytes, sha256: str, /) -> Image.Image:
         image = decode(data, self.augmentation.draft_px(self.preprocess))
-        rng = view_rng(self.seed, f"fresh {sha256}", self.epoch)  # other parts than those of cached views
+        rng = view_rng(self.seed, f"fresh {sha256}", self.epoch)  # different crops than those of cached views
         return Image.fromarray(augmented(image, self.preprocess, self.augmentation, rng))
 
     def finish(self, part: Image.Image, sha256: str, /) -> Image.Image:

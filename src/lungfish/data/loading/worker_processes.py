@@ -1,4 +1,4 @@
-"""Processes that work for this one, and end with it."""
+"""Run functions in worker processes that end with this process."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ R = TypeVar("R")
 class WorkerProcesses:
     """A pool of processes, started at once. Functions, arguments and results are pickled; tensors go by shared memory.
 
-    Each takes about 400 MB of memory, which is what torch and torchvision take, and computes on one thread.
+    Each process takes about 400 MB of memory, for torch and torchvision, and computes with one thread.
 
     Args:
-        count: how many, at least 1.
-        prepare: called once in each with `argument`, before all else.
-        argument: see `prepare`.
+        count: Number of processes, at least 1.
+        prepare: Function that each process calls first, with `argument`.
+        argument: Argument of `prepare`.
     """
 
     def __init__(self, count: int, prepare: Callable[[T], None], argument: T) -> None:
-        import torch.multiprocessing  # teaches pickle to share tensors
+        import torch.multiprocessing  # makes pickle share tensors
 
         arguments = (prepare, argument, cache_limit_gb())
         self._pool = ProcessPoolExecutor(count, torch.multiprocessing.get_context("spawn"), _start, arguments)
@@ -43,17 +43,17 @@ class WorkerProcesses:
         self.count = count
 
     def submit(self, function: Callable[[T], R], argument: T) -> Future[R]:
-        """Begin work on the next free process. Raises `WorkerError`."""
+        """Start work in the next free process. Raises `WorkerError`."""
         with _deaths_named():
             return self._pool.submit(function, argument)
 
     def result(self, future: Future[R]) -> R:
-        """Wait for what was begun; an error is raised as it was there. Raises `WorkerError`: a process died."""
+        """Wait for a result, or raise the error of the function. Raises `WorkerError` if a process died."""
         with _deaths_named():
             return future.result()
 
     def close(self) -> None:
-        """Let each finish what it is at, and end it."""
+        """Let the processes finish their current work, and end them."""
         self._pool.shutdown(cancel_futures=True)
 
 
@@ -70,9 +70,9 @@ def _deaths_named() -> Iterator[None]:
 
 @contextmanager
 def _main_left_alone() -> Iterator[None]:
-    """Keep new processes from running the caller's script once more: they need nothing of it.
+    """Keep new processes from running the caller's script, which they do not need.
 
-    Otherwise a script that trains without asking for `__name__ == "__main__"` would train in each of them.
+    Otherwise a script that trains without checking `__name__ == "__main__"` would train in each of them.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -84,7 +84,7 @@ def _main_left_alone() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Processes started within do not hear Ctrl-C, not even while they start; here it is heard afterwards."""
+    """Make processes started in the block ignore Ctrl-C, even while they start; this process handles it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -98,7 +98,7 @@ def _interrupts_held() -> Iterator[None]:
 def _start(prepare: Callable[[T], None], argument: T, cache_gb: float | None) -> None:
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     limit_cache(cache_gb)

@@ -1,1 +1,1 @@
-"""One look at every photo: what it shows, its features, its copies and scenes."""
+"""Scan photos: decode them, compute features, and find copies and scenes."""

@@ -1,4 +1,4 @@
-"""When a photo was taken, as its EXIF says."""
+"""Read from EXIF when a photo was taken."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 
 from PIL import ExifTags, Image
 
-HEAD_BYTES = 1 << 16  # JPEG and HEIC name EXIF near the beginning; other files are not searched
+HEAD_BYTES = 1 << 16  # JPEG and HEIC have EXIF near the beginning; the rest is not searched
 FORMAT = "%Y:%m:%d %H:%M:%S"
 
 
 def capture_time(data: bytes) -> int | None:
-    """Return the seconds of EXIF's DateTimeOriginal, or None if a photo has none that can be read.
+    """Return EXIF's DateTimeOriginal in seconds, or None if it is missing or malformed.
 
-    The camera's clock counts, without a time zone: only differences between photos of one camera mean something.
+    It is the camera's clock without a time zone, so only differences between photos of one camera are meaningful.
 
     Args:
-        data: The file's bytes. They may come from anyone.
+        data: Bytes of the file, untrusted.
     """
     if b"Exif" not in data[:HEAD_BYTES]:
         return None
@@ -30,7 +30,7 @@ def capture_time(data: bytes) -> int | None:
 
 
 def seconds(text: str, form: str) -> int | None:
-    """Return a written time as whole seconds, or None if it is none."""
+    """Return a time as whole seconds, or None if the text is not one."""
     try:
         return int(datetime.strptime(text, form).replace(tzinfo=UTC).timestamp())
     except ValueError:

@@ -1,6 +1,6 @@
-"""One streaming pass over all photos: read, hash, decode, inspect, run the frozen trunk; what is known is reused.
+"""Scan all photos in one streaming pass: read, hash, decode, inspect, run the frozen trunk. Cached results are reused.
 
-Memory holds the records and features, and a few chunks of photos however many photos there are.
+Memory holds the records, the features, and a few chunks of photos, however many photos there are.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from lungfish.runtime.preprocessing import Preprocessing
 
 CHUNK_PHOTOS = 16
 LOOK_AHEAD = 4  # chunks in flight per worker
-FLUSH_EVERY_S = 2.0  # what a kill may lose
+FLUSH_EVERY_S = 2.0  # work that a kill can lose, at most
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A photo that decodes, what was seen, and when it was taken: seconds of the camera's clock; None if not known."""
+    """A readable photo, its inspection, and its capture time in seconds of the camera's clock; None if unknown."""
 
     photo: Photo
     seen: Inspection
@@ -44,16 +44,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Examined:
-    """All photos after the pass.
+    """All photos after the scan.
 
     Args:
-        records: readable photos, sorted by name.
-        features: float32 `[m, width]`, one row per readable photo that needed features.
+        records: Readable photos, sorted by name.
+        features: float32 `[m, width]`, a row for each readable photo that needed features.
         feature_rows: int64 `[len(records)]`, each photo's row in `features`; -1 for none.
-        skipped: files set aside while listing, then those that could not be read or decoded.
-        decoded: how many photos had to be decoded.
-        embedded: how many photos had to go through the trunk.
-        warnings: of the listing and of the cache.
+        skipped: Files skipped while listing, then photos that could not be read or decoded.
+        decoded: Number of photos that had to be decoded.
+        embedded: Number of photos that had to go through the trunk.
+        warnings: Warnings of the listing and of the cache.
     """
 
     records: tuple[Record, ...]
@@ -67,11 +67,11 @@ class Examined:
 
 @dataclass(frozen=True)
 class ExamineOptions:
-    """How to run the pass.
+    """Options of the scan.
 
     Args:
-        needs_features: which photos go through the trunk; all by default.
-        workers: threads; as many as physical cores that this process may use if 0.
+        needs_features: Function that selects the photos that go through the trunk; all by default.
+        workers: Number of threads; 0 for the number of physical cores available to this process.
         progress: Receives every chunk of photos; its stop token is checked after each.
     """
 
@@ -83,35 +83,33 @@ class ExamineOptions:
 def examine(
     photos: PhotoSet, preprocess: Preprocessing, trunk: Trunk | None = None, options: ExamineOptions | None = None
 ) -> Examined:
-    """Look at every photo once and compute its features; both are cached by content.
+    """Scan every photo once and compute its features; both are cached by content.
 
-    Ctrl-C or an error keeps what is done: the next run goes on from there.
+    After Ctrl-C or an error, finished work is kept, and the next run continues from there.
 
     Args:
-        photos: what a source lists.
-        preprocess: the resize rule, part of the cache key.
-        trunk: the frozen network; None to inspect only.
-        options: which photos need features, threads, progress.
+        photos: Photos as the source lists them.
+        preprocess: Preprocessing of the pixels, part of the cache key.
+        trunk: Frozen network; None to inspect only.
+        options: Photos that need features, threads, progress.
 
     Raises:
         MissingExtraError: imagehash is not installed.
-        StoppedError: the caller asked for it.
+        StoppedError: The caller asked to stop.
     """
     options = options or ExamineOptions()
-    budget_bytes()  # an error now, not when the work is done
+    budget_bytes()  # fail now rather than after the work
     examiner = _Examiner(photos, preprocess, trunk)
-    wanted = [trunk is not None and options.needs_features(photo) for photo in photos.photos]
-    tally = _Tally(photos, sum(wanted), trunk.width if trunk else 0)
+    embeds = [trunk is not None and options.needs_features(photo) for photo in photos.photos]
+    tally = _Tally(photos, sum(embeds), trunk.width if trunk else 0)
     workers = options.workers or physical_cores()
     try:
         with (
-            options.progress.task("photos", len(wanted)) as advance,
-            closing(
-                prefetch(examiner.look, _chunks(wanted), workers, LOOK_AHEAD * workers, examiner.stop)
-            ) as looked_at,
+            options.progress.task("photos", len(embeds)) as advance,
+            closing(prefetch(examiner.look, _chunks(embeds), workers, LOOK_AHEAD * workers, examiner.stop)) as results,
         ):
             flushed = time.monotonic()
-            for looks in looked_at:
+            for looks in results:
                 tally.take(looks)
                 advance(len(looks))
                 options.progress.stop.check()
@@ -132,7 +130,7 @@ class _Chunk:
 
 @dataclass(slots=True)
 class _Look:
-    """What came of one photo: an inspection or a reason; features if they were wanted."""
+    """Result of one photo: an inspection or the reason for none, and features if requested."""
 
     index: int
     seen: Inspection | None = None
@@ -143,16 +141,16 @@ class _Look:
     embedded: bool = False
 
 
-def _chunks(wanted: Sequence[bool]) -> Iterator[_Chunk]:
-    """Photos that need features first, then the others, so that the trunk's batches are full."""
+def _chunks(embeds: Sequence[bool]) -> Iterator[_Chunk]:
+    """Yield photos that need features first, so that the batches of the trunk are full."""
     for wants_features in (True, False):
-        indices = [i for i, wants in enumerate(wanted) if wants is wants_features]
+        indices = [i for i, wants in enumerate(embeds) if wants is wants_features]
         for start in range(0, len(indices), CHUNK_PHOTOS):
             yield _Chunk(indices[start : start + CHUNK_PHOTOS], wants_features)
 
 
 class _Examiner:
-    """The work on one chunk, done in any thread; its results go to the caches at once."""
+    """Scans chunks in any thread; results go to the caches at once."""
 
     def __init__(self, photos: PhotoSet, preprocess: Preprocessing, trunk: Trunk | None) -> None:
         self.photos = photos
@@ -183,12 +181,12 @@ class _Examiner:
         return looks
 
     def flush(self) -> None:
-        """Write what is new to disk. A store that cannot be written is one warning: the run goes on without it."""
+        """Write new results to disk. If a store cannot be written, warn once and continue without it."""
         for store in self._stores():
             try:
                 store.flush()
             except StorageError as error:
-                # without the path: warnings go into reports, which travel
+                # without the path, as reports are shared
                 cause = error.__cause__
                 reason = (cause.strerror if isinstance(cause, OSError) else None) or "cannot be written"
                 self.warnings.append(f"{store.folder.parent.name} are not cached: {reason}")
@@ -197,7 +195,7 @@ class _Examiner:
         return [self._inspections.store, *([self._features] if self._features is not None else [])]
 
     def _look_at(self, look: _Look, wants_features: bool) -> NDArray[np.uint8] | None:
-        """Fill in what the caches or the pixels tell; returns the pixels if the trunk must see them."""
+        """Fill in a result from the caches or the pixels; return the pixels if they must go through the trunk."""
         data = self.photos.read(self.photos.photos[look.index])
         sha256 = sha256_bytes(data)
         look.taken = capture_time(data)
@@ -225,7 +223,7 @@ class _Examiner:
 
 
 class _Tally:
-    """Collects the looks, which come in chunks, into arrays in the order of the photos."""
+    """Collects the results, which come in chunks, into arrays in the order of the photos."""
 
     def __init__(self, photos: PhotoSet, features: int, width: int) -> None:
         self._photos = photos

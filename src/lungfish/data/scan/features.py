@@ -1,4 +1,4 @@
-"""Features of a frozen trunk, computed once per photo content and kept on disk."""
+"""Cache the features of a frozen trunk on disk, by photo content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 class Trunk(Protocol):
     """A frozen network up to its features. Called from several threads at once.
 
-    A row must not depend on the other rows of its batch: the same photo gets the same bits in any company.
+    A row must not depend on the other rows of its batch: a photo has the same bits in every batch.
     """
 
     @property
@@ -32,16 +32,16 @@ class Trunk(Protocol):
         ...
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
-        """uint8 `[n, height, width, 3]` to float32 `[n, width]`."""
+        """Compute uint8 `[n, height, width, 3]` to float32 `[n, width]`."""
         ...
 
 
 def features_folder(trunk: Trunk, preprocess: Preprocessing) -> Path:
-    """Where features of this trunk under this resize rule and this decoder are kept."""
+    """Return the cache folder for features of this trunk, with this preprocessing and this decoder."""
     key = sha256_json({"trunk": trunk.key, "pillow": PIL.__version__, "preprocess": preprocess.to_json()})
     return cache_folder() / "features" / key
 
 
 def open_features(trunk: Trunk, preprocess: Preprocessing) -> RowStore:
-    """The feature cache: SHA-256 of a photo's bytes to float32 `[trunk.width]`."""
+    """Return the feature cache: SHA-256 of a photo's bytes to float32 `[trunk.width]`."""
     return RowStore(features_folder(trunk, preprocess), np.dtype(("<f4", (trunk.width,))))

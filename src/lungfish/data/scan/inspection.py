@@ -1,4 +1,4 @@
-"""What one look at a photo's pixels tells: that it decodes, and two signatures to find its copies by."""
+"""Inspect a decoded photo: compute two signatures that find its copies."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lungfish.core.hashing import sha256_json
 from lungfish.data.scan.row_store import RowStore
 from lungfish.runtime.preprocessing import Preprocessing
 
-# Raise it when a field below is computed differently, or a photo is refused that was read before: older cache entries
-# are then left alone.
+# Increase if a field below is computed differently, or if photos are refused that were read before; older cache
+# entries are then ignored.
 VERSION = 4
 SIGNATURE_SIDE = 8
 _importing = threading.Lock()
@@ -31,9 +31,9 @@ class Inspection:
     """A photo that decodes.
 
     Args:
-        sha256: hash of the file's bytes, hex.
+        sha256: SHA-256 of the file's bytes, in hexadecimal.
         phash: 64-bit perceptual hash of the preprocessed picture.
-        signature: the preprocessed picture at 8 x 8, uint8 `[8, 8, 3]`.
+        signature: Preprocessed picture at 8 x 8, uint8 `[8, 8, 3]`.
     """
 
     sha256: str
@@ -42,11 +42,11 @@ class Inspection:
 
 
 def inspect(sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
-    """Describe a photo.
+    """Return the inspection of a photo.
 
     Args:
-        sha256: hash of the file's bytes, hex.
-        pixels: the preprocessed picture, uint8 `[resolution, resolution, 3]`.
+        sha256: SHA-256 of the file's bytes, in hexadecimal.
+        pixels: Preprocessed picture, uint8 `[resolution, resolution, 3]`.
 
     Raises:
         MissingExtraError: imagehash is not installed.
@@ -57,8 +57,8 @@ def inspect(sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """The 64-bit DCT hash of `imagehash.phash`, as an integer. Raises `MissingExtraError`."""
-    with _importing:  # many threads get here at once, and scipy is imported in pieces
+    """Return the 64-bit DCT hash of `imagehash.phash` as an integer. Raises `MissingExtraError`."""
+    with _importing:  # threads arrive here at once, and importing scipy is not thread-safe
         try:
             import imagehash
             import scipy.fftpack  # noqa: F401 (imagehash imports it on use)
@@ -69,8 +69,10 @@ def perceptual_hash(image: Image.Image) -> int:
 
 
 class InspectionCache:
-    """Inspections by content, kept on disk for one resize rule. Photos that fail are not kept: they fail fast, and an
-    installed extra or a newer Pillow may read them."""
+    """Inspections by content, on disk, for one preprocessing.
+
+    Failures are not cached: they fail fast, and an installed extra or a newer Pillow may read the photos.
+    """
 
     def __init__(self, preprocess: Preprocessing) -> None:
         self.store = RowStore(inspections_folder(preprocess), ROW)
@@ -84,6 +86,6 @@ class InspectionCache:
 
 
 def inspections_folder(preprocess: Preprocessing) -> Path:
-    """Where inspections made with this resize rule and this decoder are kept."""
+    """Return the cache folder for inspections with this preprocessing and this decoder."""
     key = sha256_json({"version": VERSION, "pillow": PIL.__version__, "preprocess": preprocess.to_json()})
     return cache_folder() / "inspections" / key

@@ -1,9 +1,9 @@
-"""Photos that are copies of each other: the same file, or the same picture encoded, resized or brightened again.
+"""Find copies among photos: the same file, or the same picture encoded, resized or brightened again.
 
 Candidates are pairs whose 64-bit perceptual hashes differ in at most `MAX_DISTANCE` bits. They are found without
-comparing all pairs: each of 28 tables is sorted by two of the hash's eight bytes, and photos that share two bytes meet,
-as all pairs do up to 6 bits and most up to 10. Most candidates are merely alike (a coat on a white background, another
-handwritten 7); only those whose tiny thumbnails agree cell by cell, up to brightness, are copies.
+comparing all pairs: each of 28 tables is sorted by two of the hash's eight bytes, and photos that share two bytes are
+compared, which covers all pairs up to 6 bits and most up to 10. Most candidates are merely similar (a coat on a white
+background, another handwritten 7); copies are those whose tiny thumbnails agree cell by cell, up to brightness.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 from lungfish.data.scan.inspection import Inspection
 
 MAX_DISTANCE = 10
-# In a table of very common hashes (blank pictures), each photo meets at most this many neighbors.
+# Where many hashes are alike (blank pictures), each photo is compared with at most this many neighbors.
 MAX_NEIGHBORS = 256
 # Limits on thumbnails after brightness is fitted. Measured on clothing-small, CIFAR-10 and the handwritten digits:
 # copies differ by at most 10 levels in 99 % of cases (24 for 32-pixel pictures), other pairs by 31 or more.
 MAX_CELL_DIFFERENCE = 24.0
 MAX_RELATIVE_RMS = 0.2
 GAIN_RANGE = (0.85, 1.18)
-LEAST_CONTRAST = 2.0  # levels; below it a picture is blank and only an equal one is its copy
+LEAST_CONTRAST = 2.0  # levels; below it a picture is blank, and only an equal one is its copy
 PAIRS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Which photos are copies.
+    """Copies among photos.
 
     Args:
         pairs: int64 `[m, 2]`, first index below second; enough pairs to connect every group.
-        groups: int64 `[n]`, the smallest index of each photo's group; its own index if it has no copy.
+        groups: int64 `[n]`, the smallest index of each photo's group; the photo's own index if it has no copy.
     """
 
     pairs: NDArray[np.int64]
@@ -46,7 +46,7 @@ def find_near_duplicates(photos: Sequence[Inspection]) -> NearDuplicates:
     """Group the copies among `photos`. Time grows as n log n, memory as n.
 
     Args:
-        photos: inspections made with one resize rule.
+        photos: Inspections with the same preprocessing.
     """
     first: dict[str, int] = {}
     exact = [(first.setdefault(photo.sha256, i), i) for i, photo in enumerate(photos)]
@@ -56,19 +56,20 @@ def find_near_duplicates(photos: Sequence[Inspection]) -> NearDuplicates:
         hashes = np.array([photos[i].phash for i in distinct], np.uint64)
         signatures = np.stack([photos[i].signature for i in distinct]).reshape(len(distinct), -1)
         pairs += [
-            distinct[found[are_copies(signatures[found[:, 0]], signatures[found[:, 1]])]] for found in _batches(hashes)
+            distinct[batch[are_copies(signatures[batch[:, 0]], signatures[batch[:, 1]])]] for batch in _batches(hashes)
         ]
     together = np.unique(np.concatenate(pairs), axis=0)
     return NearDuplicates(together, join(len(photos), together))
 
 
 def are_copies(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether thumbnails show the same picture: equal up to one brightness and contrast for the whole picture.
+    """Return whether thumbnails show the same picture: equal up to the brightness and contrast of the whole picture.
 
-    A blank picture has no contrast to tell it by: its brightness must be the other's.
+    Blank pictures, which have no contrast to compare, must have the same brightness.
 
     Args:
-        a, b: uint8 `[n, values]`.
+        a: uint8 `[n, values]`.
+        b: uint8 `[n, values]`.
 
     Returns:
         bool `[n]`.
@@ -87,7 +88,7 @@ def are_copies(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def join(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Connected groups: int64 `[count]`, the smallest index of each group."""
+    """Return the connected groups, int64 `[count]`: the smallest index of each item's group."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -98,14 +99,14 @@ def join(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _batches(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Candidate pairs, each once per table at most, in batches of bounded size."""
+    """Yield candidate pairs, at most once per table, in batches of bounded size."""
     for candidates in _candidates(hashes):
         for start in range(0, len(candidates), PAIRS_AT_ONCE):
             yield candidates[start : start + PAIRS_AT_ONCE]
 
 
 def _candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Pairs `[m, 2]` of indices whose hashes are close."""
+    """Yield pairs `[m, 2]` of indices whose hashes are close."""
     by_hash = np.argsort(hashes, kind="stable")
     ordered = hashes[by_hash]
     for table, (low, high) in enumerate(combinations(range(8), 2)):
@@ -119,7 +120,7 @@ def _candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
             if not len(near):
                 break
             different = np.bitwise_count(values[near] ^ values[near + step])
-            # equal hashes are neighbors in every table: the first is enough
+            # equal hashes are neighbors in every table; the first table is enough
             close = near[(different <= MAX_DISTANCE) & ((different > 0) | (table == 0))]
             if len(close):
                 yield np.sort(np.stack([order[close], order[close + step]], axis=1), axis=1)

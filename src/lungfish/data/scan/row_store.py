@@ -1,8 +1,8 @@
-"""Rows of one numpy type on disk, keyed by the content they were computed from.
+"""Store rows of one numpy type on disk, keyed by the content they were computed from.
 
-A store is a folder of chunk files. A chunk is an `.npy` array whose file name is the SHA-256 of its bytes, so it proves
-itself: a torn or altered chunk is ignored, deleted, and its rows are made again. Chunks are never changed, only added
-and merged; any number of processes may do so at once.
+A store is a folder of chunk files. A chunk is an `.npy` array named after the SHA-256 of its bytes: a damaged chunk is
+detected, deleted, and its rows are computed again. Chunks are never changed, only added and merged; any number of
+processes may do so at once.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from lungfish.core.errors import StorageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_bytes, sha256_file
 
-# Small chunks are merged when there are this many; a merged one is soon large enough to stay.
+# Number of small chunks that are merged; a merged chunk is soon large enough not to be merged again.
 MERGE_AT = 64
 LARGE_BYTES = 32 << 20
 _CHUNK = re.compile(r"[0-9a-f]{64}\.npy")
 
 
 class RowStore:
-    """A mapping from SHA-256 (hex) to one row, kept under `folder`. Thread-safe.
+    """A mapping from SHA-256 (hexadecimal) to one row, stored in `folder`. Thread-safe.
 
     Args:
-        folder: made when the first rows are flushed.
-        dtype: type of one row; a structured type is fine.
+        folder: Folder of the store; created when the first rows are flushed.
+        dtype: Type of one row, possibly structured.
     """
 
     def __init__(self, folder: Path, dtype: DTypeLike) -> None:
@@ -42,34 +42,34 @@ class RowStore:
         self._places: dict[bytes, tuple[int, int]] = {}  # content to chunk and position
         self._pending: dict[bytes, object] = {}
         self._writable = True
-        self._lock = threading.Lock()  # of what is pending; the rest does not change after loading
+        self._lock = threading.Lock()  # protects pending rows; the rest does not change after loading
         self._load()
 
     def __len__(self) -> int:
         return len(self._places)
 
     def get(self, sha256: str) -> NDArray[np.void] | None:
-        """The row of one content (read-only), or None."""
+        """Return the row of a content (read-only), or None."""
         place = self._places.get(bytes.fromhex(sha256))
         return None if place is None else self._chunks[place[0]][place[1]]["row"]
 
     def add(self, sha256: str, row: object) -> None:
-        """Remember a row until the next `flush`; after one has failed, do nothing."""
+        """Keep a row for the next `flush`. Does nothing after a failed one."""
         key = bytes.fromhex(sha256)
         if self._writable and key not in self._places:
             with self._lock:
                 self._pending[key] = row
 
     def flush(self) -> None:
-        """Write what was added since the last flush as one chunk; merge small chunks when there are many.
+        """Write the rows added since the last flush as one chunk, and merge small chunks if there are many.
 
         Raises:
-            StorageError: disk full, read-only or forbidden; these rows and all later ones are given up, for a cache
-                must not grow memory.
+            StorageError: The disk is full, read-only or forbidden. These rows and all later ones are dropped, to save
+                memory.
         """
         with self._lock:
             pending, self._pending = self._pending, {}
-        if not pending or not self._writable:  # some were added while the last flush failed
+        if not pending or not self._writable:  # rows may be added while a flush fails
             return
         rows = np.empty(len(pending), self._dtype)
         rows["sha256"] = np.frombuffer(b"".join(pending), np.uint8).reshape(-1, 32)
@@ -91,7 +91,7 @@ class RowStore:
             os.utime(self.folder)  # the least recently used folders are pruned first
 
     def _files(self) -> list[Path]:
-        with contextlib.suppress(OSError):  # a folder above may not be entered
+        with contextlib.suppress(OSError):  # a parent folder may be forbidden
             return sorted(file for file in self.folder.glob("*.npy") if _CHUNK.fullmatch(file.name))
         return []
 
@@ -102,7 +102,7 @@ class RowStore:
                 if rows.dtype == self._dtype and rows.ndim == 1:
                     return rows
         except (OSError, ValueError):
-            return None  # merged away by another process this moment: at worst its rows are computed again
+            return None  # just merged by another process: at worst its rows are computed again
         _unlink(file)
         return None
 
@@ -126,7 +126,7 @@ class RowStore:
         if len(small) < MERGE_AT:
             return
         chunks = [rows for file in small if (rows := self._read(file)) is not None]
-        if not chunks:  # another process has merged all of them this moment
+        if not chunks:  # another process has just merged them
             return
         rows = np.concatenate(chunks)
         _, first = np.unique(rows["sha256"], axis=0, return_index=True)
@@ -139,10 +139,10 @@ class RowStore:
 def _bytes(file: Path) -> int:
     try:
         return file.stat().st_size
-    except FileNotFoundError:  # merged away by another process
+    except FileNotFoundError:  # merged by another process
         return LARGE_BYTES
 
 
 def _unlink(file: Path) -> None:
-    with contextlib.suppress(OSError):  # Windows, while another process reads it: rows are doubled, not lost
+    with contextlib.suppress(OSError):  # Windows, if another process reads it: rows are duplicated, not lost
         file.unlink()

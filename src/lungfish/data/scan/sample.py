@@ -1,4 +1,4 @@
-"""Features of some photos only, for sets with more of them than a head on features can make use of."""
+"""Compute features of a sample of photos, for datasets larger than a head can use."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from lungfish.runtime.preprocessing import Preprocessing
 def sample_by_class(
     records: Sequence[Record], positions: NDArray[np.int64], size: int, least: int
 ) -> NDArray[np.int64]:
-    """About `size` of some photos, each class in proportion; all of them if they are no more.
+    """Return about `size` of some photos, each class in proportion; all of them if there are no more.
 
-    Of each class those with the smallest content hashes are taken: a fixed choice that neither names nor the order of a
-    source can bias.
+    Of each class, the photos with the smallest content hashes are taken: a fixed choice that depends neither on names
+    nor on the order of the source.
 
     Args:
-        records: readable photos.
-        positions: int64 `[n]`, in `records`, of those to choose from.
-        size: how many to take.
-        least: of each class, should its share be less.
+        records: Readable photos.
+        positions: int64 `[n]`, positions in `records` to choose from.
+        size: Number of photos to return.
+        least: Least number of photos of each class, even beyond its share.
 
     Returns:
         int64 `[m]`, rising.
@@ -51,15 +51,18 @@ def embed_sample(
     trunk: Trunk,
     progress: Progress,
 ) -> Examined:
-    """The same, with the features of some photos, which are read again.
+    """Return `examined` with the features of some photos, which are read again.
 
     Args:
-        examined: of `photos`, without features.
-        positions: int64 `[m]`, rising, in its records.
-        photos, preprocess, trunk, progress: as for `examine`.
+        examined: Photos without features.
+        positions: int64 `[m]`, rising, positions in its records.
+        photos: As for `examine`.
+        preprocess: As for `examine`.
+        trunk: As for `examine`.
+        progress: As for `examine`.
 
     Raises:
-        UnreadablePhotoError: a photo that could be read before cannot be now.
+        UnreadablePhotoError: A photo is no longer readable.
     """
     chosen = tuple(examined.records[i].photo for i in positions)
     sample = examine(

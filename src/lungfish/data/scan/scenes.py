@@ -1,8 +1,8 @@
-"""Scenes: photos of one class that were taken of the same thing at the same place, found without labels.
+"""Find scenes without labels: photos of one class that show the same thing at the same place.
 
-Photos that follow each other by name or time are of one scene if they are also near in features; photos without any
-order, only if they look almost the same. Features come from one fixed network, whatever network is trained, so that
-splits do not depend on it. Decision 0019 says how the limits were measured.
+Consecutive photos, by name or time, belong to one scene if their features are also near; photos without an order, only
+if they look almost the same. The features come from one fixed network, so that splits do not depend on the network that
+is trained. Decision 0019 describes how the limits were measured.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.scan.sequences import consecutive_pairs
 from lungfish.runtime.preprocessing import Preprocessing
 
-# Cosine similarities. Two views of one photo (60 % of its area or more, turned by 10 degrees, a fifth darker) reach
+# Cosine similarities. Two views of one photo (at least 60 % of its area, rotated by 10 degrees, a fifth darker) reach
 # 0.77 in 95 % of cases; photos of two classes in under 0.1 %, of one class in 0.2 % (objects) to 1.4 % (clothes).
 NEAR = 0.75
-STRICTER = 0.32  # share of NEAR's distance that photos without any order may have: 0.92
-LOOSER = 1.6  # the same for the mean over two parts of one scene: 0.6
-UNRELATED = 1e-3  # share of the pairs across classes that may be nearer than NEAR, else NEAR is raised
-LEAST_UNRELATED = 4  # pairs: a few labels are wrong
+STRICTER = 0.32  # largest share of NEAR's distance for photos without an order: 0.92
+LOOSER = 1.6  # the same for the mean between two parts of a scene: 0.6
+UNRELATED = 1e-3  # share of pairs across classes above NEAR, beyond which NEAR is raised
+LEAST_UNRELATED = 4  # pairs to allow in any case, as a few labels are wrong
 UNRELATED_PHOTOS = 1000
-ALIKE = 0.9  # correlation of thumbnails, below which photos without any order are not looked at
-MOST_ALIKE = 8  # other photos that each photo is held against
+ALIKE = 0.9  # correlation of thumbnails below which photos without an order are not compared
+MOST_ALIKE = 8  # other photos that each photo is compared with
 AT_ONCE = 1000
-MAX_SCENE = 2000  # photos; the distances between all of them are held in memory
+MAX_SCENE = 2000  # photos, as all distances between them are in memory
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """The fixed network that tells whether photos are near, and the resize rule before it."""
+    """The fixed network that compares photos, and its preprocessing."""
 
     trunk: Trunk
     preprocess: Preprocessing
@@ -43,12 +43,12 @@ class Descriptor:
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """What was found.
+    """Scenes of a dataset.
 
     Args:
         pairs: int64 `[m, 2]`, every photo of a scene with the scene's first; first index below second.
-        in_sequence: how many photos follow another one by name or time.
-        unknown: why scenes cannot be known, in words; empty if they were looked for.
+        in_sequence: Number of photos that follow another one by name or time.
+        unknown: Why the scenes are unknown; empty if they were searched for.
     """
 
     pairs: NDArray[np.int64]
@@ -57,13 +57,13 @@ class Scenes:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Photos of each scene, the largest first."""
+        """Number of photos in each scene, the largest first."""
         _, members = np.unique(self.pairs[:, 0], return_counts=True)
         return tuple(sorted((members + 1).tolist(), reverse=True))
 
 
 def no_scenes(unknown: str) -> Scenes:
-    """None, because they cannot be known."""
+    """Return no scenes, because they are unknown."""
     return Scenes(np.empty((0, 2), np.int64), 0, unknown)
 
 
@@ -72,13 +72,13 @@ def find_scenes(
     copies: NearDuplicates,
     describe: Callable[[NDArray[np.int64]], NDArray[np.float32] | None],
 ) -> Scenes:
-    """Find the photos that belong together. Copies count as one photo.
+    """Find the photos that belong to one scene. Copies count as one photo.
 
     Args:
-        records: readable photos, sorted by name.
-        copies: near-duplicates among them.
-        describe: from int64 `[m]`, rising positions in `records`, to float32 `[m, width]`, their descriptors. Only
-            asked for photos that may be of a scene with another one; None if they cannot be had.
+        records: Readable photos, sorted by name.
+        copies: Near-duplicates among them.
+        describe: Function from rising positions in `records`, int64 `[m]`, to descriptors, float32 `[m, width]`, or
+            None if they are unavailable. Called only for photos that may be in a scene with another one.
     """
     sequence = consecutive_pairs(records)
     sequence = sequence[copies.groups[sequence[:, 0]] != copies.groups[sequence[:, 1]]]
@@ -103,12 +103,12 @@ def find_scenes(
 
 
 def _scaled(near: float, share: float) -> float:
-    """The similarity at a share of the distance that `near` allows."""
+    """Return the similarity at a share of the distance that `near` allows."""
     return 1 - share * (1 - near)
 
 
 def _alike_pairs(records: Sequence[Record], distinct: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs of photos of one class whose thumbnails resemble each other most: int64 `[m, 2]`."""
+    """Return the pairs of photos of one class whose thumbnails are most alike, int64 `[m, 2]`."""
     labels = np.array([records[i].photo.label for i in distinct], np.int64)
     pairs = [np.empty((0, 2), np.int64)]
     for label in np.unique(labels):
@@ -128,10 +128,10 @@ def _alike_pairs(records: Sequence[Record], distinct: NDArray[np.int64]) -> NDAr
 
 
 def _near_limit(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """`NEAR`, or what hardly any two photos of different classes reach: digits on white are alike without a scene."""
+    """Return `NEAR`, or a limit that few pairs across classes reach: digits on white are alike without a scene."""
     step = max(1, len(vectors) // UNRELATED_PHOTOS)
-    some, of = vectors[::step], labels[::step]
-    similar = (some @ some.T)[np.triu(of[:, None] != of[None], k=1)]
+    sample, classes = vectors[::step], labels[::step]
+    similar = (sample @ sample.T)[np.triu(classes[:, None] != classes[None], k=1)]
     beyond = max(LEAST_UNRELATED, int(UNRELATED * len(similar)))
     if len(similar) <= beyond:
         return NEAR
@@ -145,7 +145,7 @@ def _similar(pairs: NDArray[np.int64], vectors: NDArray[np.float32], limit: floa
 
 
 def _parts(vectors: NDArray[np.float32], links: NDArray[np.int64], least: float) -> list[list[int]]:
-    """Linked photos, cut where two parts are on average too far apart: a chain of small steps is no scene."""
+    """Return groups of linked photos, cut where two parts are too far apart on average: a chain is no scene."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -157,10 +157,10 @@ def _parts(vectors: NDArray[np.float32], links: NDArray[np.int64], least: float)
     parts: list[list[int]] = []
     order = np.argsort(component, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):
-        for some in np.split(members, range(MAX_SCENE, len(members), MAX_SCENE)):
-            if len(some) < 2:
+        for chunk in np.split(members, range(MAX_SCENE, len(members), MAX_SCENE)):
+            if len(chunk) < 2:
                 continue
-            tree = linkage(pdist(vectors[some].astype(np.float64), "cosine"), "average")
+            tree = linkage(pdist(vectors[chunk].astype(np.float64), "cosine"), "average")
             cluster = fcluster(tree, 1 - least, "distance")
-            parts += [some[cluster == number].tolist() for number in np.unique(cluster)]
+            parts += [chunk[cluster == number].tolist() for number in np.unique(cluster)]
     return [part for part in parts if len(part) > 1]

@@ -1,4 +1,4 @@
-"""Photos that follow each other, by the numbers in their names or by the times at which they were taken."""
+"""Find consecutive photos, by the numbers in their names or by their capture times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lungfish.data.scan.examination import Record
 
 MAX_NUMBER_GAP = 3
 MAX_TIME_GAP_S = 60
-REACH = 3  # places along a sequence: one odd photo in a burst does not end it
+REACH = 3  # next photos to compare, so that one odd photo does not end a burst
 _NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$")
 _STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[-_T]?(\d{6})(?=\D|\d{3}(?!\d)|$)")
 
@@ -22,9 +22,9 @@ _STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[-_T]?(\d{6})(?=\D|\d{3}(?!\d)|$)")
 def consecutive_pairs(records: Sequence[Record]) -> NDArray[np.int64]:
     """Return the pairs of photos of one class and folder that follow each other closely.
 
-    Names follow each other if they are the same but for their last number, and these differ by `MAX_NUMBER_GAP` at
-    most; times (of EXIF, else in the name, as in `IMG_20200131_101500.jpg`), if they differ by `MAX_TIME_GAP_S` at
-    most. Names that a source made up for the rows of a table say nothing.
+    Names are consecutive if they differ only in their last number, by at most `MAX_NUMBER_GAP`. Times (from EXIF, else
+    from the name, as in `IMG_20200131_101500.jpg`) are consecutive if they differ by at most `MAX_TIME_GAP_S`. Names
+    that a source made up for rows of a table are ignored.
 
     Returns:
         int64 `[m, 2]`, first index below second, sorted, each pair once.
@@ -50,12 +50,12 @@ def consecutive_pairs(records: Sequence[Record]) -> NDArray[np.int64]:
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Return a sort key by which `a9` comes before `a10`."""
+    """Return a sort key that puts `a9` before `a10`."""
     return [(part.isdecimal(), int(part[-15:]) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _place(record: Record) -> tuple[str, str]:
-    """Folder and stem; the folders of a given split count as one."""
+    """Return folder and stem; the folders of a given split count as one."""
     folder, _, file = record.photo.name.rpartition("/")
     if record.photo.split is not None:
         folder = folder.partition("/")[2]

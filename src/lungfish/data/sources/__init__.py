@@ -1,4 +1,4 @@
-"""Where photos come from: folders, tables, Parquet and tar shards, here or at an address, and the Hugging Face hub."""
+"""Open photos from folders, tables, Parquet and tar shards, local or remote, and from the Hugging Face hub."""
 
 from lungfish.data.sources.assembly import OneClassError as OneClassError
 from lungfish.data.sources.opening import local_path as local_path

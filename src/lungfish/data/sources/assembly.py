@@ -1,4 +1,4 @@
-"""From listed rows to a `PhotoSet`: class names checked, classes indexed, photos sorted."""
+"""Assemble listed rows into a `PhotoSet`: check class names, index classes, sort photos."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lungfish.core.names import plural, printable
 from lungfish.data.photos import Photo, PhotoSet, SkippedFile
 from lungfish.runtime.manifest import MAX_LABEL_CHARACTERS
 
-# A row takes about 300 bytes, its photo some of them again: 2 GB. ImageNet-1k has 1.3 million photos, Places365 1.8.
+# A row takes about 300 bytes, and its photo some more: 2 GB in all. ImageNet-1k has 1.3 million photos, Places365 1.8.
 MAX_PHOTOS = 5_000_000
-# Characters of the different labels, groups, splits and paths of a table: 50 for each of as many photos.
+# Characters of the distinct labels, groups, splits and paths of a table: 50 for each of `MAX_PHOTOS`.
 MAX_TEXT_CHARACTERS = 50 * MAX_PHOTOS
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
@@ -24,8 +24,8 @@ class OneClassError(PhotosError):
     """Photos of a single class.
 
     Args:
-        photos: what was listed; measuring a classifier needs no second class.
-        hint: the next thing to do.
+        photos: Listed photos; measuring a classifier needs no second class.
+        hint: What to do next.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class OneClassError(PhotosError):
 
 @dataclass(slots=True)
 class ListedPhoto:
-    """One photo as a source lists it, its class still a name."""
+    """A photo as a source lists it, with the name of its class."""
 
     name: str
     label: str
@@ -56,16 +56,16 @@ class Listing:
 
 
 def assemble(listing: Listing, reader: Callable[[Photo], bytes], order: Sequence[str] = ()) -> PhotoSet:
-    """The photos of `listing`, sorted by name.
+    """Return the photos of `listing`, sorted by name.
 
     Args:
-        listing: at least two classes of photos.
-        reader: returns a photo's bytes.
-        order: class names in the order of their indices; sorted names if empty. Classes without photos are dropped.
+        listing: Photos of at least two classes.
+        reader: Function that returns a photo's bytes.
+        order: Class names in the order of their indices; sorted names if empty. Classes without photos are dropped.
 
     Raises:
-        PhotosError: no photos, an empty class name, or names that differ only in case, spaces or Unicode form.
-        OneClassError: one class only.
+        PhotosError: There are no photos, a class name is empty, or names differ only in case, spaces or Unicode form.
+        OneClassError: There is only one class.
     """
     names = {row.label for row in listing.rows}
     unused = [name for name in order if name not in names]
@@ -91,10 +91,10 @@ def check_count(photos: int, where: str) -> None:
 
 
 class Texts:
-    """Each different text of a table, held once.
+    """The distinct texts of a table, each stored once.
 
     Args:
-        where: the table, for messages.
+        where: Name of the table, for messages.
     """
 
     def __init__(self, where: str) -> None:
@@ -103,10 +103,10 @@ class Texts:
         self._left = MAX_TEXT_CHARACTERS
 
     def once(self, value: Any) -> Any:
-        """The value, or the equal one that was given before.
+        """Return the equal value that was passed before, or else this one.
 
         Raises:
-            PhotosError: the different texts have more than `MAX_TEXT_CHARACTERS` together.
+            PhotosError: The distinct texts have more than `MAX_TEXT_CHARACTERS` in total.
         """
         if not isinstance(value, str | bytes):
             return value
@@ -121,17 +121,21 @@ class Texts:
 
 
 def label_text(value: object) -> str:
-    """A label of a table as text; empty if there is none: nothing, not a number, or spaces."""
-    if value is None or value != value:  # noqa: PLR0124  not a number is no label
+    """Return a label of a table as text; empty for a missing value, NaN or spaces."""
+    if value is None or value != value:  # noqa: PLR0124  NaN is no label
         return ""
     return (value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)).strip()
 
 
 def split_named(value: str, where: str) -> str | None:
-    """The side that a table's `split` column names; None if it is empty.
+    """Return the split in a table's `split` column; None if it is empty.
+
+    Args:
+        value: Value of the column.
+        where: Location of the row, for messages.
 
     Raises:
-        PhotosError: it names no side; `where` tells the row.
+        PhotosError: The value is not a split.
     """
     name = value.strip().lower()
     if name and name not in SPLIT_NAMES:
@@ -161,7 +165,7 @@ def _check_labels(labels: Sequence[str]) -> None:
 
 
 def _fault(label: str) -> str:
-    """Why `label` could not travel in labels.txt, JSON and the model's metadata; empty if it can."""
+    """Return why `label` cannot be stored in labels.txt, JSON and the model's metadata; empty if it can."""
     if len(f"{label}.".splitlines()) > 1:
         return "has more than one line"
     if len(label) > MAX_LABEL_CHARACTERS:
@@ -176,5 +180,5 @@ def _folded(label: str) -> str:
 
 
 def _shown(names: Sequence[str]) -> str:
-    # escaped, because names that differ only in Unicode form print alike
+    # escaped, as names that differ only in Unicode form look alike
     return ", ".join(printable(name) if name.isascii() else f"{printable(name)} ({name!a})" for name in names)

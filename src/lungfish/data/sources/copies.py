@@ -1,8 +1,8 @@
-"""Copies on this disk of photos that come in groups: one file for each group, in the cache, within its budget.
+"""Cache photos that are read in groups, in one file on this disk for each group.
 
-A file begins with two numbers for each photo, int64 and little-endian: where in the file its bytes start and stop. The
-start is negative if the bytes are the reason why the photo cannot be read. Files are written whole or not at all, by
-any number of processes, and may be deleted at any time; lungfish does so only when no process uses them.
+A file begins with two int64 in little-endian order for each photo: start and stop of its bytes in the file. The start
+is negative if the bytes are the reason why the photo is unreadable. Files are written whole or not at all, by any
+number of processes, and may be deleted at any time; Lungfish deletes them only when no process uses them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_json
 from lungfish.data.sources.assembly import Listing
 
-VERSION = 1  # raise it when a file would be laid out otherwise
+VERSION = 1  # increase if the layout of a file changes
 ENTRY = struct.Struct("<qq")
 
 
 @dataclass
 class Copies:
-    """The groups of one source. Thread-safe, and can be pickled.
+    """Cached groups of one source. Thread-safe and picklable.
 
     Args:
-        folder: of the files; see `plan_copies`.
-        needed_bytes: what all of them take, about.
-        room_bytes: what they may take.
+        folder: Folder of the files; see `plan_copies`.
+        needed_bytes: Approximate size of all groups.
+        room_bytes: Space available for them.
     """
 
     folder: Path
@@ -45,24 +45,24 @@ class Copies:
         self._in_use = space.in_use(self.folder)
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_in_use": None}  # whoever began the other process holds it
+        return self.__dict__ | {"_in_use": None}  # held by the parent process
 
     def read(self, group: int, position: int) -> bytes | UnreadablePhotoError | None:
-        """A photo of a group; None if there is no copy of the group."""
+        """Return a photo of a group, or None if the group is not cached."""
         try:
             with self._file(group).open("rb") as file:
                 file.seek(position * ENTRY.size)
                 start, stop = ENTRY.unpack(file.read(ENTRY.size))
                 file.seek(abs(start))
                 data = file.read(stop - abs(start))
-        except (OSError, ValueError, struct.error):  # deleted, or damaged on the disk
+        except (OSError, ValueError, struct.error):  # deleted or damaged
             return None
         if start == 0 or len(data) != stop - abs(start):
             return None
         return data if start > 0 else UnreadablePhotoError(data.decode(errors="replace"))
 
     def write(self, group: int, items: Sequence[bytes | UnreadablePhotoError]) -> None:
-        """Keep a group. Where there is no room, or nothing can be written, do nothing: a cache must not end a run."""
+        """Cache a group. Does nothing without room, or if it cannot be written: a cache must not end a run."""
         content = [item if isinstance(item, bytes) else item.message.encode() for item in items]
         stops = list(accumulate(map(len, content), initial=len(items) * ENTRY.size))
         self.room_bytes -= stops[-1]
@@ -88,13 +88,13 @@ class Copies:
 
 
 def plan_copies(identity: object, needed_bytes: int, listing: Listing, otherwise: str) -> Copies | None:
-    """Where to keep copies of a source; None if they would take more than the cache's budget or the disk has.
+    """Return the cached copies of a source; None if they would exceed the cache's budget or the disk.
 
     Args:
-        identity: a JSON value that differs where the source or its groups do.
-        needed_bytes: what the copies take, about.
-        listing: warned if there is no room.
-        otherwise: what it means that there are no copies, for the warning.
+        identity: JSON value that differs if the source or its groups differ.
+        needed_bytes: Approximate size of the copies.
+        listing: Listing that receives a warning if there is no room.
+        otherwise: Effect of having no copies, for the warning.
 
     Raises:
         UsageError: `LUNGFISH_CACHE_GB` is not a positive number.

@@ -1,4 +1,4 @@
-"""Where a source's files lie: a folder of this machine, or one elsewhere that is reached in the same way."""
+"""Access the folder of a source, on this machine or elsewhere, through one interface."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from lungfish.data.sources.tree import LINK_OUT, Tree, points_outside, read_tree
 
 
 class Directory(Protocol):
-    """A folder of files. Names are relative to it, with slashes. Can be pickled."""
+    """A folder of files. Names are relative to it, with slashes. Picklable."""
 
     def tree(self) -> Tree:
-        """All files. Raises `LungfishError`."""
+        """Return all files. Raises `LungfishError`."""
         ...
 
     def subdirectory(self, folder: str) -> Directory:
-        """A folder inside."""
+        """Return a folder inside this one."""
         ...
 
     def shown(self, name: str = "") -> str:
-        """The whole name of a file, for messages."""
+        """Return the full name of a file, for messages."""
         ...
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file that can be read anywhere. Raises `LungfishError`, also if reading it fails."""
+        """Open a seekable file. Raises `LungfishError`, also if reading fails."""
         ...
 
     def stamp(self, name: str) -> str:
-        """A text that changes when the file does. Raises `LungfishError`."""
+        """Return a text that changes if the file changes. Raises `LungfishError`."""
         ...
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
-        """The bytes from `start` to before `stop`, fewer if the file ends earlier. Raises `LungfishError`."""
+        """Return the bytes from `start` up to `stop`, fewer if the file ends earlier. Raises `LungfishError`."""
         ...
 
     def reader(self, listing: Listing) -> Callable[[Photo], bytes]:
-        """Reads photos that are files of their own; numbers the rows and warns, if need be."""
+        """Return a reader of photos in separate files. May number the rows of `listing` and add warnings."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalDirectory:
-    """A folder of this machine.
+    """A folder on this machine.
 
     Args:
-        root: the folder; may be a link.
-        follow_links: whether links may lead out of it.
+        root: Path of the folder; may be a link.
+        follow_links: Whether to follow links that lead outside it.
     """
 
     root: Path
     follow_links: bool = False
 
     def check_links(self, names: list[str]) -> None:
-        """Raise `PhotosError` if one of them is a link that leads outside the folder and is not to be followed."""
+        """Raise `PhotosError` if a name is a link that leads outside the folder and may not be followed."""
         for name in names:
             if not self.follow_links and points_outside(self.root / name, os.path.realpath(self.root)):
                 raise PhotosError(f"{self.shown(name)} is {LINK_OUT}", "Add --follow-links to read it.")
@@ -93,7 +93,7 @@ class LocalDirectory:
             file.seek(start)
             return file.read(stop - start)
 
-    def reader(self, listing: Listing) -> Callable[[Photo], bytes]:  # noqa: ARG002  files need no numbers
+    def reader(self, listing: Listing) -> Callable[[Photo], bytes]:  # noqa: ARG002  local files need no numbers
         return FileReader(self.root)
 
 

@@ -1,4 +1,4 @@
-"""Read photos that are files under one folder."""
+"""Read photos that are files in one folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of class folders, or of split folders of class folders."""
+"""Open a folder of class folders, or of split folders of class folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lungfish.data.sources.assembly import SPLIT_NAMES, ListedPhoto, Listing, On
 from lungfish.data.sources.directory import Directory
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, Tree, suffix_of, why_not_photo
 
-# Names of folders that say nothing of what is on their photos.
+# Names of folders that do not describe their photos.
 PLAIN = frozenset(
     {"images", "image", "imgs", "img", "photos", "photo", "pictures", "pics"}
     | {"jpg", "jpeg", "png", "raw", "originals", "camera", "dcim", "all"}
@@ -24,10 +24,10 @@ SHOWN = 5  # names in a warning
 
 
 def open_folder(directory: Directory, tree: Tree) -> PhotoSet:
-    """The photos of a folder whose files are listed in `tree`.
+    """Return the photos of a folder whose files are listed in `tree`.
 
     Raises:
-        PhotosError: no photos, no class folders, split folders that cannot be told apart, or unusable class names.
+        PhotosError: There are no photos or no class folders, or split folders are ambiguous, or class names unusable.
     """
     photos = tree.photos
     possible = [name for name in tree.files if "/" in name and why_not_photo(name) is None]
@@ -77,14 +77,14 @@ def _list_file(listing: Listing, name: str, splits: dict[str, str]) -> None:
 
 
 def _split_folders(directory: Directory, possible: list[str], photos: list[str]) -> dict[str, str]:
-    """Folder name to split; empty if the folders are classes.
+    """Return the split of each split folder; empty if the folders are classes.
 
-    Split folders are meant if `train` stands beside a `val` or `test`, or if nothing but split folders is there.
+    They are split folders if there is a `train` and a `val` or `test`, or if there are no other folders.
 
     Args:
-        directory: for messages.
-        possible: photos in folders, by a picture's suffix or without one.
-        photos: those with a picture's suffix; a README alone makes no folder one of photos.
+        directory: Directory, for messages.
+        possible: Files in folders that may be photos, with a picture's suffix or none.
+        photos: Files with a picture's suffix; only they count as photos of other folders, unlike a README.
     """
     tops = sorted({name.split("/")[0] for name in possible})
     found = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
@@ -92,7 +92,7 @@ def _split_folders(directory: Directory, possible: list[str], photos: list[str])
     if not found or (others and not ("train" in found.values() and len(set(found.values())) > 1)):
         return {}
     if not any(name.count("/") >= 2 for name in possible if name.split("/")[0] in found):
-        return {}  # photos lie directly in train/ and test/: then those are class names
+        return {}  # photos are directly in train/ and test/, so these are class names
     if others:
         raise PhotosError(
             f"{directory.shown()} mixes split folders ({', '.join(found)}) with other folders of photos:"
@@ -109,7 +109,7 @@ def _split_folders(directory: Directory, possible: list[str], photos: list[str])
 
 
 def _inner_classes(directory: Directory, tree: Tree, only: str) -> str:
-    """A hint: a single class folder full of folders is most likely the real folder of classes; else empty."""
+    """Return a hint if the only class folder contains several folders, which are probably the classes; else empty."""
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
     return f"Its own folders look like classes. Did you mean {directory.shown(only)}?" if len(inner) > 1 else ""
 
@@ -117,13 +117,13 @@ def _inner_classes(directory: Directory, tree: Tree, only: str) -> str:
 def _deeper_classes(rows: Sequence[ListedPhoto], depth: int) -> str:
     """Return a warning if the folders in the class folders look like classes themselves; else an empty text.
 
-    They do if every photo lies one folder deeper than its class, and these folders have names: all of them
-    (`summer/shoes`, `winter/pants`), or one that is in several classes. A date or a number (`shoes/2023`) is no such
-    name, nor is `images`.
+    They do if every photo is one folder deeper than its class, and these folders have names: all of them
+    (`summer/shoes`, `winter/pants`), or one that is in several classes. Dates, numbers (`shoes/2023`) and words like
+    `images` are not such names.
 
     Args:
         rows: Photos with their classes.
-        depth: Number of folders down to that of a class.
+        depth: Depth of the class folders, from 1.
     """
     owners: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -143,7 +143,7 @@ def _deeper_classes(rows: Sequence[ListedPhoto], depth: int) -> str:
 
 
 def _is_name(folder: str) -> bool:
-    """Whether a folder may be called after what its photos show."""
+    """Return whether the name of a folder may describe its photos."""
     if any(character.isdigit() for character in folder):
         return False
     words = re.findall(r"[^\W_]+", folder.casefold())

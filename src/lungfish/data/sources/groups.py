@@ -1,4 +1,4 @@
-"""Random access to photos that are cheap to read only in groups: the rows of a row group, the neighbors on a server."""
+"""Random access to photos that are cheap to read only in groups, such as rows of a row group or files on a server."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from lungfish.core.errors import DownloadError, LungfishError, UnreadablePhotoEr
 from lungfish.data.photos import Photo
 from lungfish.data.sources.copies import Copies
 
-# Groups held in memory: neighbors that several threads read at once, and no more.
+# Groups in memory: enough for the neighbors that several threads read at once.
 GROUPS_HELD = 3
 
-# A photo, why it cannot be read, or why it cannot be read now.
+# A photo, or why it cannot be read: permanently, or at the moment.
 Item = bytes | UnreadablePhotoError | DownloadError
 
 
 class Groups(Protocol):
-    """How a source is read. Can be pickled."""
+    """How a source reads groups. Picklable."""
 
     def find(self, row: int) -> tuple[int, int]:
-        """The group of a row, and the row's position in it."""
+        """Return the group of a row, and the row's position in it."""
         ...
 
     def load(self, group: int) -> Sequence[Item]:
-        """All photos of a group, or why one cannot be read. Called from several threads at once.
+        """Return each photo of a group, or why it cannot be read. Called from several threads at once.
 
         Raises:
-            LungfishError: none can be read now.
+            LungfishError: The group cannot be read now.
         """
         ...
 
 
 class GroupReader:
-    """Reads photos by row. Thread-safe, and can be pickled.
+    """Reads photos by row. Thread-safe and picklable.
 
-    A group is loaded when the first of its photos is asked for, and copied to the disk: from then on each of its photos
-    is read alone, in any order. The last few groups stay in memory; without copies, a photo far away costs its group.
+    A group is loaded when the first of its photos is read, and copied to the disk; after that its photos are read one
+    by one in any order. The last few groups stay in memory. Without copies, reading a photo of another group loads that
+    group.
 
     Args:
-        groups: how the source is read.
-        copies: where they are kept; None to keep none.
+        groups: How the source reads groups.
+        copies: Cached copies; None to keep none.
     """
 
     def __init__(self, groups: Groups, copies: Copies | None) -> None:
@@ -66,7 +67,7 @@ class GroupReader:
         raise UnreadablePhotoError(item.message)
 
     def _group(self, group: int) -> Sequence[Item]:
-        """All of a group, loaded by the first thread that asks while the others wait."""
+        """Return all of a group; the first thread that asks loads it while the others wait."""
         with self._lock:
             future = self._held.get(group)
             is_first = future is None
@@ -85,13 +86,13 @@ class GroupReader:
     def _load(self, group: int, future: Future[Sequence[Item]]) -> None:
         try:
             items = self.groups.load(group)
-            lasting = [item for item in items if not isinstance(item, DownloadError)]
-            if len(lasting) < len(items):
+            permanent = [item for item in items if not isinstance(item, DownloadError)]
+            if len(permanent) < len(items):
                 self._forget(group, future)
             elif self.copies:
-                self.copies.write(group, lasting)
+                self.copies.write(group, permanent)
             future.set_result(items)
-        except BaseException as error:  # noqa: BLE001  whoever waits for the group must hear of it
+        except BaseException as error:  # noqa: BLE001  threads that wait for the group must get the error
             self._forget(group, future)
             future.set_exception(error)
 

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub: downloaded once by its library `datasets`, then read from memory-mapped tables."""
+"""Read datasets of the Hugging Face hub, downloaded once by `datasets`, from memory-mapped tables."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from lungfish.runtime.decode import read_photo
 
 
 def open_hub(text: str) -> PhotoSet:
-    """The labelled photos of a data set, in the splits that it has.
+    """Return the labelled photos of a dataset, in its own splits.
 
-    The first time it is downloaded into the hub's own cache (`HF_HOME`) and unpacked there; `HF_ENDPOINT`, `HF_TOKEN`
-    and `HF_HUB_OFFLINE` are honoured. A photo's name is its split and row: `train/00012`.
+    On first use it is downloaded into the hub's own cache (`HF_HOME`) and unpacked there; `HF_ENDPOINT`, `HF_TOKEN` and
+    `HF_HUB_OFFLINE` are honored. A photo's name is its split and row: `train/00012`.
 
     Raises:
-        PhotosError: no such data set, several configurations and none named, no pictures or no labels.
-        DownloadError: the hub cannot be asked.
-        StorageError: the disk is full.
+        PhotosError: There is no such dataset; or it has several configurations and none is named, no pictures, or no
+            labels.
+        DownloadError: The hub cannot be reached.
+        StorageError: The disk is full.
         MissingExtraError: datasets is not installed.
     """
     with hub_errors(text):
@@ -41,7 +42,7 @@ def open_hub(text: str) -> PhotoSet:
 
 
 def _assemble(parts: Mapping[str, Any]) -> PhotoSet:
-    """All splits that are meant for training, validation or test and have labels."""
+    """Return the photos of all labelled splits for training, validation and testing."""
     listing = Listing()
     order: Sequence[str] = ()
     tables: list[_Table] = []
@@ -60,13 +61,13 @@ def _assemble(parts: Mapping[str, Any]) -> PhotoSet:
 
 @dataclass(frozen=True)
 class _Table:
-    """A split.
+    """A split of a dataset.
 
     Args:
-        split: its name.
-        data: a `datasets.Dataset`.
-        standard_split: train, val or test; None if it is the only split.
-        start: the number of its first row.
+        split: Name of the split.
+        data: A `datasets.Dataset`.
+        standard_split: `train`, `val` or `test`; None if it is the only split.
+        start: Number of its first row.
     """
 
     split: str
@@ -76,12 +77,12 @@ class _Table:
 
     @property
     def classes(self) -> list[str]:
-        """The names of its integer labels; empty if it holds names."""
+        """Class names of its integer labels; empty if the labels are names."""
         return list(getattr(self.data.features[self._label], "names", ()))
 
     @property
     def image(self) -> str:
-        """The column of pictures. Raises `PhotosError`."""
+        """Column of pictures. Raises `PhotosError`."""
         return self._column("image", "Image", "pictures")
 
     @property
@@ -89,8 +90,8 @@ class _Table:
         return self._column("label", "ClassLabel", "labels")
 
     def list_rows(self, listing: Listing) -> bool:
-        """Add the rows; False, and nothing added, if none has a label."""
-        self.image  # noqa: B018  an error here is clearer than one while reading
+        """Add the rows; if none has a label, add nothing and return False."""
+        self.image  # noqa: B018  raise here rather than while reading
         classes, start = self.classes, self.start
         labels = self.data.data.column(self._label).to_pylist()
         sound = [0 <= value < len(classes) if classes and value is not None else label_text(value) for value in labels]
@@ -121,7 +122,7 @@ class _Table:
 
 
 class HubReader:
-    """Reads photos by row from memory-mapped tables. Thread-safe, and can be pickled."""
+    """Reads photos by row from memory-mapped tables. Thread-safe and picklable."""
 
     def __init__(self, tables: Sequence[_Table]) -> None:
         import datasets
@@ -143,6 +144,6 @@ class HubReader:
         raise UnreadablePhotoError("the row holds no picture")
 
     def _is_cached(self, path: str) -> bool:
-        """Whether it is a file that was downloaded: a data set must not name others of this machine."""
+        """Return whether a path is a downloaded file: datasets must not read others on this machine."""
         real = os.path.realpath(path)
         return any(Path(real).is_relative_to(os.path.realpath(folder)) for folder in self._folders)

@@ -1,5 +1,6 @@
-"""What the library `datasets` is asked: which files a data set has, and to download them. No code of it is ever run:
-`datasets` does not from version 4 on, and older ones do not satisfy the extra.
+"""Find and download datasets with the library `datasets`.
+
+No code of a dataset is ever run: `datasets` does not from version 4 on, and the extra requires that.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any
 from lungfish.core.errors import DownloadError, LungfishError, PhotosError, StorageError
 from lungfish.core.extras import missing_extra
 from lungfish.core.names import printable
-from lungfish.data.sources.remote import tell_hub_nothing
+from lungfish.data.sources.remote import disable_hub_telemetry
 
 SCHEME = "hf:"
 MISSING = ("DatasetNotFoundError", "RepositoryNotFoundError", "GatedRepoError", "RevisionNotFoundError")
 LAYOUTS = ("parquet", "arrow", "imagefolder", "webdataset")
-CACHED = "cache"  # downloaded before, while the hub cannot be asked
+CACHED = "cache"  # downloaded before, and used while the hub is offline
 FORM = "hf:OWNER/NAME, hf:OWNER/NAME@REVISION, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME@REVISION:CONFIG"
 _NAME = re.compile(
     r"hf:(?P<repository>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?(:(?P<config>[\w. +=,-]+))?", re.ASCII
@@ -29,7 +30,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class HubData:
-    """`hf:OWNER/NAME[@REVISION][:CONFIG]`; empty texts for what was left out."""
+    """Parts of `hf:OWNER/NAME[@REVISION][:CONFIG]`; empty if absent."""
 
     repository: str
     revision: str = ""
@@ -37,12 +38,12 @@ class HubData:
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether a name of photos is one on the hub; `hf://` is an address, which fsspec opens."""
+    """Return whether `text` is a name on the hub; `hf://` is an address for fsspec."""
     return text.startswith(SCHEME) and not text.startswith("hf://")
 
 
 def parse_hub_name(text: str) -> HubData:
-    """Take apart a name on the hub. Raises `PhotosError`."""
+    """Parse a name on the hub. Raises `PhotosError`."""
     match = _NAME.fullmatch(text)
     if match is None or ".." in text:
         raise PhotosError(
@@ -53,11 +54,11 @@ def parse_hub_name(text: str) -> HubData:
 
 @dataclass(frozen=True)
 class FoundData:
-    """A data set on the hub.
+    """A dataset on the hub.
 
     Args:
-        address: of its files, at the commit that the hub told.
-        builder: of `datasets`, not yet downloaded.
+        address: Address of its files, at the commit that the hub returned.
+        builder: Builder of `datasets`, not yet downloaded.
     """
 
     address: str
@@ -65,7 +66,7 @@ class FoundData:
 
     @property
     def kind(self) -> str:
-        """Of its files, one of `LAYOUTS`; or `CACHED`."""
+        """Kind of its files, one of `LAYOUTS`; or `CACHED`."""
         return str(self.builder.info.builder_name)
 
     @property
@@ -74,28 +75,28 @@ class FoundData:
 
 
 def find_data(name: HubData) -> FoundData:
-    """What the hub has under a name; nothing of it is downloaded but its description.
+    """Look up a dataset on the hub; only its description is downloaded.
 
     Raises:
-        PhotosError: it holds something else than photos.
+        PhotosError: The dataset does not contain photos.
         MissingExtraError: datasets is not installed.
-        Exception: whatever the library raises; see `hub_errors`.
+        Exception: Whatever the library raises; see `hub_errors`.
     """
     try:
         import datasets
         from huggingface_hub import HfApi, constants
     except ModuleNotFoundError as error:
         raise missing_extra(error, "the Hugging Face hub's data sets", "datasets") from None
-    tell_hub_nothing()
+    disable_hub_telemetry()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    # a commit says what is trained on, and spares a question to the hub's viewer, which mirrors do not have
+    # a commit records what is trained on, and avoids a request to the hub's viewer, which mirrors lack
     revision = name.revision or None
     if not constants.is_offline_mode():
         revision = HfApi().dataset_info(name.repository, revision=revision).sha
-    # in this form, a local folder of the same name is not taken instead
+    # in this form, a local folder of the same name is not used instead
     path = f"hf://datasets/{name.repository}"
-    with _nothing_told(datasets.config):
+    with _no_telemetry(datasets.config):
         builder = datasets.load_dataset_builder(path, name.config or None, revision=revision)
     found = FoundData(f"{path}@{revision}", builder)
     if found.kind not in (*LAYOUTS, CACHED):
@@ -107,18 +108,18 @@ def find_data(name: HubData) -> FoundData:
 
 
 def download(builder: Any) -> Mapping[str, Any]:
-    """A `datasets.Dataset` for each split, downloaded into the library's cache and memory-mapped. Raises anything."""
+    """Return a memory-mapped `datasets.Dataset` per split, downloaded into the library's cache. Raises anything."""
     import datasets
 
-    with _nothing_told(datasets.config):
+    with _no_telemetry(datasets.config):
         builder.download_and_prepare()
         parts: Mapping[str, Any] = builder.as_dataset()
     return parts
 
 
 @contextmanager
-def _nothing_told(config: Any) -> Iterator[None]:
-    """`datasets` counts what is loaded, and tells the hub which frameworks are installed."""
+def _no_telemetry(config: Any) -> Iterator[None]:
+    """Keep `datasets` from counting downloads and from reporting which frameworks are installed."""
     settings = ("HF_UPDATE_DOWNLOAD_COUNTS", "TORCH_AVAILABLE", "TF_AVAILABLE", "JAX_AVAILABLE")
     before = {name: getattr(config, name) for name in settings}
     try:
@@ -132,7 +133,7 @@ def _nothing_told(config: Any) -> Iterator[None]:
 
 @contextmanager
 def hub_errors(text: str) -> Iterator[None]:
-    """Turn whatever the library raises into an error that names the data set."""
+    """Turn whatever the library raises into an error that names the dataset."""
     shown = printable(text)
     try:
         yield

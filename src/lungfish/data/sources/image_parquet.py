@@ -1,4 +1,4 @@
-"""Hugging Face image parquet: the bytes of the photos lie in the table itself."""
+"""Open Hugging Face image parquet, in which the table contains the bytes of the photos."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ MAX_FEATURES_BYTES = 8 << 20  # of JSON that names the classes: 100,000 names of
 
 
 def holds_images(directory: Directory, name: str) -> bool:
-    """Whether a Parquet file holds pictures themselves (a struct with `bytes`) and not only their paths."""
+    """Return whether a Parquet file contains pictures (a struct with `bytes`) and not only their paths."""
     with opened(directory, name) as table:
         return bool(_image_column(table.schema))
 
 
 def open_image_parquet(directory: Directory, names: Sequence[str]) -> PhotoSet:
-    """The photos in one Parquet file, or in several named after their splits (`train*`, `validation*`, `test*`).
+    """Return the photos in one Parquet file, or in several named after their splits (`train*`, `validation*`, `test*`).
 
-    A photo's name is its file's, without the suffix, and its row: `train/00012`.
+    A photo's name is that of its file, without the suffix, and its row: `train/00012`.
 
     Raises:
-        PhotosError: no images, no labels, files that disagree on the classes or are only partly named after splits.
-        StorageError: a file may not be read.
-        DownloadError: a file cannot be fetched.
+        PhotosError: There are no images or no labels, or files disagree on the classes or are only partly named after
+            splits.
+        StorageError: A file may not be read.
+        DownloadError: A file cannot be fetched.
         MissingExtraError: pyarrow is not installed.
     """
     files = sorted(names)
@@ -66,7 +67,11 @@ def open_image_parquet(directory: Directory, names: Sequence[str]) -> PhotoSet:
 
 
 def read_columns(directory: Directory, name: str, wanted: Sequence[str]) -> dict[str, list[Any]]:
-    """Those of the wanted columns that the file has, as lists; names compare in lower case. Raises `LungfishError`."""
+    """Return those of the wanted columns that exist, as lists; names are compared in lower case.
+
+    Raises:
+        LungfishError: The file cannot be read, or exceeds a limit.
+    """
     with opened(directory, name) as table:
         return table.columns(wanted)
 
@@ -76,9 +81,9 @@ class _Table:
     """A Parquet file.
 
     Args:
-        name: of the file.
-        image: the column of bytes, as pyarrow names what is inside a struct.
-        metadata: its footer.
+        name: Name of the file.
+        image: Column of bytes, in pyarrow's notation for the inside of a struct.
+        metadata: Footer of the file.
     """
 
     name: str
@@ -89,11 +94,11 @@ class _Table:
         return (self.metadata.row_group(i) for i in range(self.metadata.num_row_groups))
 
     def image_bytes(self) -> int:
-        """What all pictures take, about: with the other columns, which are small beside them."""
+        """Return the approximate size of all pictures, including the other columns, which are small in comparison."""
         return sum(_bytes(group) for group in self.groups())
 
     def check_groups(self) -> None:
-        """Raise `PhotosError` if a row group says that it takes more than `MAX_GROUP_BYTES`."""
+        """Raise `PhotosError` if the declared size of a row group exceeds `MAX_GROUP_BYTES`."""
         for number, group in enumerate(self.groups()):
             if (bytes_ := _bytes(group)) > MAX_GROUP_BYTES:
                 raise PhotosError(
@@ -104,13 +109,13 @@ class _Table:
 
 
 def _bytes(group: Any) -> int:
-    """What a row group says of itself. Of a damaged column pyarrow cannot be asked: it ends the process."""
+    """Return the declared size of a row group. Asking for a damaged column would crash pyarrow, and the process."""
     return max(int(group.total_byte_size), 0)
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """What is known of the rows of a file before they are listed."""
+    """What is known of a file before its rows are listed."""
 
     file: str
     label: str
@@ -124,10 +129,10 @@ class RowGroups:
     """The row groups of Parquet files, one after the other.
 
     Args:
-        directory: of the files.
-        tables: the files.
-        starts: int64, the first row of each group, counted over all files.
-        first_groups: the number of each file's first group, counted over all files.
+        directory: Directory of the files.
+        tables: Files.
+        starts: int64, first row of each group, counted over all files.
+        first_groups: Number of each file's first group, counted over all files.
     """
 
     directory: Directory
@@ -188,27 +193,27 @@ def _list_rows(listing: Listing, columns: dict[str, list[Any]], listed: _Listed)
 
 
 def _image_column(schema: Any) -> str:
-    """The column of pictures, as pyarrow names what holds the bytes; empty if there is none."""
+    """Return the column of pictures, in pyarrow's notation for the bytes; empty if there is none."""
     import pyarrow as pa
 
     images = {}
     for field in schema:
         is_struct = pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
-        held = field.type.field("bytes").type if is_struct else field.type
-        if pa.types.is_binary(held) or pa.types.is_large_binary(held):
+        content = field.type.field("bytes").type if is_struct else field.type
+        if pa.types.is_binary(content) or pa.types.is_large_binary(content):
             images[field.name] = f"{field.name}.bytes" if is_struct else field.name
     return images.get("image") or next(iter(images.values()), "")
 
 
 def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
-    """The label column and the class names of its integers; no names if it holds the names themselves."""
+    """Return the label column and the class names of its integers; no names if the labels are names."""
     import pyarrow as pa
 
     named = {}
     written = (schema.metadata or {}).get(b"huggingface", b"{}")
     if len(written) > MAX_FEATURES_BYTES:
         raise PhotosError(f"{printable(file)} describes its columns in {len(written):,} bytes of JSON")
-    # others may write there what they like
+    # untrusted: may be anything
     with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
         features = json.loads(written)["info"]["features"]
         named = {

@@ -1,4 +1,4 @@
-"""Choose the source that a name of photos stands for."""
+"""Choose the source for a path, an address or the name of a dataset."""
 
 from __future__ import annotations
 
@@ -30,22 +30,27 @@ FILES = (".csv", ".parquet", ".tar")
 
 
 def open_photos(photos: str | os.PathLike[str], *, follow_links: bool = False) -> PhotoSet:
-    """List photos; nothing is decoded yet.
+    """List photos, without decoding them.
 
     Args:
-        photos: a path, or the same after `file://`; an address that fsspec opens, `s3://bucket/photos`; or a data set
-            of the Hugging Face hub, `hf:OWNER/NAME[@REVISION][:CONFIG]`. At a path or an address may be a folder of
-            class folders; a folder of `train`, `val|validation|valid` and `test` folders of class folders; a CSV or
-            Parquet file with columns `image` and `label` (`split` and `group` if there); Hugging Face image parquet or
-            WebDataset tar shards: one file, a folder of files named `train*`, `validation*`, `test*`, a checkout that
-            holds such a folder, or a pattern, `train-{000000..000009}.tar`.
-        follow_links: also follow links that lead outside the folder; the path itself may always be a link.
+        photos: Path, also with `file://`; address that fsspec opens, `s3://bucket/photos`; or dataset of the Hugging
+            Face hub, `hf:OWNER/NAME[@REVISION][:CONFIG]`. A path or an address may be a folder of class folders; a
+            folder of `train`, `val|validation|valid` and `test` folders of class folders; a CSV or Parquet file with
+            columns `image` and `label` (optionally `split` and `group`); Hugging Face image parquet or WebDataset tar
+            shards: one file, a folder of files named `train*`, `validation*`, `test*`, a checkout with such a folder,
+            or a pattern, `train-{000000..000009}.tar`.
+        follow_links: Whether to follow links that lead outside the folder; the path itself may always be a link.
 
     Raises:
-        PhotosError: there is no such place, or what it holds cannot be used; the message says why.
-        StorageError: a folder or table may not be read.
-        DownloadError: something cannot be fetched, or must not be.
-        MissingExtraError: a package that the source needs is not installed.
+        PhotosError: There is no such place, or its contents cannot be used; the message says why.
+        StorageError: A folder or table may not be read.
+        DownloadError: Something cannot be fetched, or must not be.
+        MissingExtraError: A package that the source needs is not installed.
+
+    Examples:
+        >>> photos = open_photos("clothing-small")
+        >>> photos.labels[:3], len(photos.photos), photos.given_split
+        (('dress', 'hat', 'longsleeve'), 3781, True)
     """
     text = _as_path(os.fspath(photos))
     if is_hub_name(text):
@@ -60,17 +65,17 @@ def open_photos(photos: str | os.PathLike[str], *, follow_links: bool = False) -
 
 
 def local_path(photos: str | os.PathLike[str]) -> Path | None:
-    """The folder or file of this machine that `photos` names; None for a hub, an address or a pattern."""
+    """Return the local folder or file that `photos` names; None for the hub, an address or a pattern."""
     text = _as_path(os.fspath(photos))
     elsewhere = is_hub_name(text) or is_address(text) or (is_pattern(text) and not Path(text).exists())
     return None if elsewhere else Path(text)
 
 
 def short_name(photos: str | os.PathLike[str]) -> str:
-    """What photos without a `local_path` may be called: the last part of their name that means something.
+    """Return a name for photos without a `local_path`: the last meaningful part of their name.
 
     Returns:
-        A name for a file on any system, perhaps empty.
+        A file name for any system, possibly empty.
     """
     text = os.fspath(photos)
     if is_hub_name(text):
@@ -84,10 +89,10 @@ def short_name(photos: str | os.PathLike[str]) -> str:
 
 
 def _as_path(text: str) -> str:
-    """A `file:` address as the path that it is, so that what holds for paths holds for it; another name as it is.
+    """Return a `file:` address as a path, so that the same rules apply; other names unchanged.
 
     Raises:
-        PhotosError: it names a file of another machine.
+        PhotosError: The address names a file on another machine.
     """
     scheme, _, rest = text.partition("://")
     if scheme.lower() not in ("file", "local"):
@@ -98,7 +103,7 @@ def _as_path(text: str) -> str:
             f"{printable(text)} names a file on another machine, {printable(host)!r}",
             "Write file:///PATH with the whole path, or the path alone.",
         )
-    from urllib.request import url2pathname  # it imports http and email, which predict need not wait for
+    from urllib.request import url2pathname  # imports http and email, which predict does not need
 
     return url2pathname(f"/{path}")
 
@@ -107,7 +112,7 @@ def _open_path(path: Path, shown: str, follow_links: bool) -> PhotoSet:
     try:
         is_folder = path.is_dir()
         exists = path.exists()
-    except OSError as error:  # a name that is too long, a loop of links
+    except OSError as error:  # such as a name that is too long, or circular links
         raise PhotosError(f"cannot open {shown}: {os.strerror(error.errno or errno.EINVAL)}", LAYOUTS) from error
     if not exists:
         raise PhotosError(f"no such folder: {shown}", LAYOUTS)
@@ -124,7 +129,7 @@ def _open_address(address: str) -> PhotoSet:
 
 
 def _open_pattern(pattern: str, follow_links: bool) -> PhotoSet:
-    """Shards of one folder, which is what the pattern begins with."""
+    """Open shards in one folder, with which the pattern begins."""
     suffix = suffix_of(pattern)
     if suffix not in (".tar", ".parquet"):
         raise PhotosError(f"{printable(pattern)} matches neither .tar nor .parquet files", LAYOUTS)
@@ -154,7 +159,7 @@ def _open_folder(directory: Directory) -> PhotoSet:
     try:
         return open_folder(directory, tree)
     except PhotosError as error:
-        with suppress(PhotosError):  # a picture or two may lie beside shards, as a README's do
+        with suppress(PhotosError):  # shards may come with a few pictures, such as those of a README
             if tree.photos and (shards := _open_shards(directory, tree)):
                 return shards
         if links := tree.about_links():
@@ -163,7 +168,7 @@ def _open_folder(directory: Directory) -> PhotoSet:
 
 
 def _open_shards(directory: Directory, tree: Tree) -> PhotoSet | None:
-    """The photos in the shards of a folder; None if it holds none."""
+    """Return the photos in the shards of a folder; None if there are none."""
     for suffix, open_shards in ((".parquet", open_image_parquet), (".tar", open_tar_shards)):
         folder, names = shards_of(tree, suffix)
         if names:

@@ -1,6 +1,6 @@
-"""Parquet from strangers: columns read in batches, dictionaries kept as they are encoded, everything counted.
+"""Read untrusted Parquet: columns in batches, dictionaries as they are encoded, with limits on everything.
 
-A few bytes of Parquet can stand for gigabytes: a dictionary holds a value once, however many rows repeat it.
+A few bytes of Parquet can expand to gigabytes: a dictionary stores a value once, however many rows repeat it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from lungfish.core.names import printable
 from lungfish.data.sources.assembly import Texts, check_count
 from lungfish.data.sources.directory import Directory
 
-# Of the pictures of a row group, each counted as often as it occurs: they are held, and copied to the disk, together.
-# Files of the Hugging Face hub have 100 to 1000 photos in a group; its viewer takes groups of up to 300 MB.
+# Pictures of a row group, counted with repetitions, as they are in memory and copied to the disk together. Files of the
+# Hugging Face hub have 100 to 1000 photos in a group; its viewer accepts groups of up to 300 MB.
 MAX_GROUP_BYTES = 1 << 30
-TEXT_ROWS = 4096  # of a batch of labels
-PICTURE_ROWS = 64  # of a batch of pictures
+TEXT_ROWS = 4096  # rows in a batch of labels
+PICTURE_ROWS = 64  # rows in a batch of pictures
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class ParquetTable:
 
     Args:
         name: Name of the file, for error messages.
-        source: its bytes; can be read anywhere.
-        metadata: its footer.
-        schema: of its columns, in Arrow's types.
+        source: Seekable file.
+        metadata: Footer of the file.
+        schema: Arrow schema of the columns.
     """
 
     name: str
@@ -40,10 +40,11 @@ class ParquetTable:
     schema: Any
 
     def columns(self, wanted: Sequence[str]) -> dict[str, list[Any]]:
-        """Those of the wanted columns that the file has, as lists; names compare in lower case.
+        """Return those of the wanted columns that exist, as lists; names are compared in lower case.
 
         Raises:
-            PhotosError: too many rows, too much text, values that are no single text or number, or a damaged file.
+            PhotosError: There are too many rows or too much text, a value is not a single text or number, or the file
+                is damaged.
         """
         check_count(self.metadata.num_rows, printable(self.name))
         present = [column for column in self.schema.names if column.lower() in wanted]
@@ -59,14 +60,14 @@ class ParquetTable:
         return {column.lower(): each for column, each in values.items()}
 
     def pictures(self, group: int, image: str) -> list[bytes | None]:
-        """The pictures of a row group.
+        """Return the pictures of a row group.
 
         Args:
-            group: its number.
-            image: the column of bytes, as pyarrow names what is inside a struct.
+            group: Number of the row group.
+            image: Column of bytes, in pyarrow's notation for the inside of a struct.
 
         Raises:
-            UnreadablePhotoError: they take more than `MAX_GROUP_BYTES`, or the file is damaged.
+            UnreadablePhotoError: The pictures take more than `MAX_GROUP_BYTES`, or the file is damaged.
         """
         pictures: list[bytes | None] = []
         left_bytes = MAX_GROUP_BYTES
@@ -85,7 +86,7 @@ class ParquetTable:
         return pictures
 
     def _encoded(self, columns: Sequence[str]) -> Any:
-        """The file, opened so that dictionaries of these columns are kept."""
+        """Return the file, opened so that dictionaries of these columns are kept."""
         from pyarrow import parquet
 
         leaves = (self.metadata.schema.column(i) for i in range(self.metadata.num_columns))
@@ -119,10 +120,10 @@ class ParquetTable:
 
 @contextmanager
 def opened(directory: Directory, name: str, metadata: Any = None) -> Iterator[ParquetTable]:
-    """A Parquet file; `metadata` is its footer, if it was read before.
+    """Open a Parquet file; `metadata` is its footer, if it was read before.
 
     Raises:
-        PhotosError: it is none.
+        PhotosError: The file is not Parquet.
         MissingExtraError: pyarrow is not installed.
     """
     try:
@@ -140,7 +141,7 @@ def opened(directory: Directory, name: str, metadata: Any = None) -> Iterator[Pa
 
 
 def _values(array: Any) -> list[Any]:
-    """The values of an Arrow array; one that a dictionary holds once is one object, however often it occurs."""
+    """Return the values of an Arrow array; repeated values of a dictionary share one object."""
     import pyarrow as pa
 
     if not isinstance(array, pa.DictionaryArray):

@@ -1,4 +1,4 @@
-"""Photos that lie elsewhere: on a web server, or on any file system that fsspec knows, `s3://bucket/photos`, `gs://`."""
+"""Open photos on a web server, or on any file system that fsspec supports, such as `s3://bucket/photos` or `gs://`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from lungfish.data.sources.tree import Tree, is_junk
 from lungfish.data.sources.web import WebFiles
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
 
-DEEPEST = 32  # folders in folders
-MAX_FOLDERS = 100_000  # of which ImageNet-21k has 21,842; each is asked for, and a server may invent them without end
-# What file systems tell of a file that changes with its content.
+DEEPEST = 32  # nested folders
+MAX_FOLDERS = 100_000  # ImageNet-21k has 21,842; each is a request, and a server could invent them endlessly
+# Metadata of file systems that changes with the content of a file.
 VERSIONS = (
     "ETag",
     "etag",
@@ -45,17 +45,17 @@ VERSIONS = (
 
 
 def is_address(text: str) -> bool:
-    """Whether a name of photos begins as an address does; a single letter is a drive."""
+    """Return whether `text` begins like an address; a single letter is a drive."""
     scheme, separator, _ = text.partition("://")
     return bool(separator) and len(scheme) > 1
 
 
 def open_directory(address: str) -> RemoteDirectory:
-    """The folder at an address.
+    """Open the folder at an address.
 
     Raises:
-        PhotosError: no such file system, or a chain of several.
-        DownloadError: an address that must not be fetched, or no connection.
+        PhotosError: There is no such file system, or the address chains several.
+        DownloadError: The address must not be fetched, or there is no connection.
         MissingExtraError: fsspec, or the package of this file system, is not installed.
     """
     scheme = address.partition("://")[0]
@@ -71,13 +71,13 @@ def open_directory(address: str) -> RemoteDirectory:
     choose(scheme, fsspec.available_protocols(), "file system")
     with _explained(shown(address)):
         if scheme == "hf":
-            tell_hub_nothing()
+            disable_hub_telemetry()
         system, root = fsspec.core.url_to_fs(address)
     return RemoteDirectory(system, root.rstrip("/"), shown(address).rstrip("/"))
 
 
-def tell_hub_nothing() -> None:
-    """Keep huggingface_hub from telling with every request what is installed here, and who runs it."""
+def disable_hub_telemetry() -> None:
+    """Keep huggingface_hub from reporting installed packages and the user's environment with every request."""
     from huggingface_hub import constants
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
@@ -88,10 +88,10 @@ class RemoteDirectory:
     """A folder on a web server or on a file system of fsspec.
 
     Args:
-        system: `WebFiles`, or the file system; several threads may share it, and it can be pickled.
-        root: the folder, as the system calls it.
-        address: the folder, as the user calls it, without credentials.
-        listed: size and version of the files, once they are listed; -1 and empty if the system does not tell.
+        system: `WebFiles`, or the file system; shared by threads, and picklable.
+        root: Path of the folder on the system.
+        address: Address of the folder as the user gave it, without credentials.
+        listed: Size and version of the listed files; -1 and empty if unknown.
     """
 
     system: Any
@@ -108,7 +108,7 @@ class RemoteDirectory:
             folder = pending.pop()
             with _explained(self.shown(folder)):
                 found = self.system.ls(self.path(folder and folder + "/"), detail=True)
-                self.system.invalidate_cache()  # else it holds all that it ever listed
+                self.system.invalidate_cache()  # otherwise it keeps every listing in memory
             check_count(len(files) + len(found), self.shown())
             for about in found:
                 name = self._relative(about["name"])
@@ -149,7 +149,7 @@ class RemoteDirectory:
         raise item
 
     def reader(self, listing: Listing) -> Callable[[Photo], bytes]:
-        """Numbers the rows: those that lie together are read together, and kept on this disk."""
+        """Return a reader, and number the rows: photos that are stored together are fetched together and cached."""
         rows = sorted(listing.rows, key=lambda row: row.name)
         known = [self.listed.get(row.name, (-1, "")) for row in rows]
         for row, (size, _) in zip(rows, known, strict=True):
@@ -161,7 +161,7 @@ class RemoteDirectory:
             row.number = number
         names = tuple(row.name for row in listing.rows)
         sizes, versions = zip(*compress(known, is_sound), strict=True) if names else ((), ())
-        # without versions, copies would outlive what they were made of: they serve this run only
+        # without versions, copies could be outdated, so they are used in this run only
         identity = [self.shown(), sha256_json([names, versions if all(versions) else secrets.token_hex()])]
         firsts = runs(sizes)
         total = sum(max(size, 0) for size in sizes)
@@ -171,7 +171,7 @@ class RemoteDirectory:
         return GroupReader(files, copies)
 
     def path(self, name: str) -> str:
-        """A file, as the system calls it."""
+        """Return the path of a file on the system."""
         return path_of(self.system, self.root, name)
 
     def _relative(self, path: str) -> str:
@@ -180,7 +180,7 @@ class RemoteDirectory:
 
 
 def _points_up(name: str) -> bool:
-    """Whether a name, its escapes undone, is not that of something below."""
+    """Return whether a name, with escapes resolved, is not below the folder."""
     return any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name
 
 

@@ -1,4 +1,4 @@
-"""Photos that are files of their own on another machine: some neighbors at a time, and at most what is allowed."""
+"""Fetch photos that are separate files on another machine, several neighbors at a time, with a limit on their size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lungfish.data.sources.groups import Item
 from lungfish.data.sources.web import WebFiles
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
 
-TOGETHER = 32  # neighbors that are asked for at once
+TOGETHER = 32  # neighbors that are fetched at once
 TOGETHER_BYTES = 32 << 20
 TRIES = 3
 BACKOFF_S = 0.5
@@ -25,14 +25,14 @@ BACKOFF_S = 0.5
 
 @dataclass(frozen=True)
 class RemoteFiles:
-    """Photos that are files of their own, some neighbors at a time.
+    """Photos in separate files, fetched several neighbors at a time.
 
     Args:
-        system: of fsspec, or `WebFiles`.
-        root: the folder, as the system calls it.
-        names: in the order of their rows.
-        firsts: int64, the first row of each run of neighbors.
-        sizes: int64, in bytes as they were listed; -1 where they are not known.
+        system: File system of fsspec, or `WebFiles`.
+        root: Path of the folder on the system.
+        names: Names in the order of their rows.
+        firsts: int64, first row of each run of neighbors.
+        sizes: int64, listed sizes in bytes; -1 if unknown.
     """
 
     system: Any
@@ -54,26 +54,26 @@ class RemoteFiles:
         if isinstance(self.system, WebFiles):
             fetched = fetch(self.system, wanted)
         else:
-            # one byte more than there should be, so that a larger file is noticed and not read; an empty part is none
+            # one byte more than expected shows that a file is larger; empty ranges are not requested
             fetched = fetch(self.system, wanted, 0, [_most(size) + 1 for size in sizes if size])
         items = iter(fetched)
         return [_as_listed(next(items), size) if size else b"" for size in sizes]
 
 
 def runs(sizes: Sequence[int]) -> list[int]:
-    """Where runs of neighbors begin: `TOGETHER` files, or fewer if they are large."""
+    """Return the first row of each run of neighbors: `TOGETHER` files, or fewer if they are large."""
     firsts: list[int] = []
-    held = 0
+    total = 0
     for row, size in enumerate(sizes):
-        held += size
-        if not firsts or row - firsts[-1] == TOGETHER or held > TOGETHER_BYTES:
+        total += size
+        if not firsts or row - firsts[-1] == TOGETHER or total > TOGETHER_BYTES:
             firsts.append(row)
-            held = size
+            total = size
     return firsts
 
 
 def _most(size: int) -> int:
-    """The bytes that a photo may have: those that were listed, or those that any may have."""
+    """Return the largest allowed size of a photo: the listed one, or the general limit."""
     return MAX_PHOTO_BYTES if size < 0 else size
 
 
@@ -86,7 +86,7 @@ def _as_listed(item: Item, size: int) -> Item:
 def fetch(
     system: Any, paths: Sequence[str], start: int | None = None, stops: int | Sequence[int] | None = None
 ) -> list[Item]:
-    """Files, or a range of each, all at once; those that fail are tried again."""
+    """Fetch files, or a range of each, all at once; failed ones are tried again."""
     items: dict[str, Item] = {}
     stop_of = dict(zip(paths, stops, strict=True)) if isinstance(stops, Sequence) else {}
     for left in reversed(range(TRIES)):
@@ -115,7 +115,7 @@ def _item(found: object) -> Item:
 
 
 def path_of(system: Any, root: str, name: str) -> str:
-    """A file below a folder, as its system calls it: on the web with escapes."""
+    """Return the path of a file on its system; escaped on the web."""
     return f"{root}/{quote(name) if isinstance(system, WebFiles) else name}"
 
 

@@ -1,4 +1,4 @@
-"""Data sets cut into files: which files belong together, in which order, and on which side each is."""
+"""Find the files of datasets in shards: which belong together, in which order, and their splits."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from lungfish.data.sources.tree import Tree, suffix_of
 MAX_SHARDS = 100_000
 _RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
 _SPLITS = "|".join(sorted(SPLIT_NAMES, key=len, reverse=True))
-# At the beginning, or anywhere as a word of its own: imagenet1k-train-0000.tar.
+# At the beginning, or as a separate word anywhere: imagenet1k-train-0000.tar.
 _SPLIT = re.compile(rf"({_SPLITS})|.*?[-_. /]({_SPLITS})(?![^-_. /0-9])", re.IGNORECASE)
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name stands for several: `train-{000000..000009}.tar`."""
+    """Return whether a name matches several files: `train-{000000..000009}.tar`."""
     return _RANGE.search(name) is not None
 
 
 def expand(pattern: str) -> list[str]:
-    """The names that a pattern stands for, its numbers as wide as the first one is written.
+    """Return the names that a pattern matches, with numbers as wide as the first one is written.
 
     Raises:
-        PhotosError: a range that goes down, or more than `MAX_SHARDS` names.
+        PhotosError: A range decreases, or there are more than `MAX_SHARDS` names.
     """
     ranges = [(match[1], range(int(match[1]), int(match[2]) + 1)) for match in _RANGE.finditer(pattern)]
     count = prod(max(each.stop - each.start, 0) for _, each in ranges)
@@ -44,12 +44,12 @@ def expand(pattern: str) -> list[str]:
 
 
 def shards_of(tree: Tree, suffix: str) -> tuple[str, list[str]]:
-    """The folder that holds all files of that suffix, and their names below it; no names if there are none.
+    """Return the folder with all files of a suffix, and their names below it; no names if there are none.
 
-    They lie at the top, in one folder such as a checkout's `data`, or in folders named after splits.
+    They are at the top, in one folder such as a checkout's `data`, or in folders named after splits.
 
     Raises:
-        PhotosError: several other folders hold some.
+        PhotosError: They are in several other folders.
     """
     files = [name for name in tree.files if suffix_of(name) == suffix]
     top = [name for name in files if "/" not in name]
@@ -67,10 +67,10 @@ def shards_of(tree: Tree, suffix: str) -> tuple[str, list[str]]:
 
 
 def splits_of(names: Sequence[str]) -> list[str | None]:
-    """The side that each file's name or its folder's tells; none if all are on one.
+    """Return the split in the name of each file or of its folder; None for all if they have the same one.
 
     Raises:
-        PhotosError: some are named after splits and some are not.
+        PhotosError: Only some are named after splits.
     """
     splits = [_split_in(name) for name in names]
     unnamed = [printable(name) for name, split in zip(names, splits, strict=True) if split is None]

@@ -1,4 +1,4 @@
-"""A CSV or Parquet table that names image files under its own folder, with their labels."""
+"""Open a CSV or Parquet table that lists image files in its folder, with their labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lungfish.data.sources.image_parquet import read_columns
 from lungfish.data.sources.tree import suffix_of
 
 COLUMNS = ("image", "label", "split", "group")
-MAX_CSV_BYTES = 256 << 20  # 50 for each of `assembly.MAX_PHOTOS`
+MAX_CSV_BYTES = 256 << 20  # 50 bytes for each of `assembly.MAX_PHOTOS`
 MAX_ROW_CHARACTERS = 1 << 20
 TEMPLATE = "The first lines should read like this:\nimage,label\ncats/one.jpg,cat\ndogs/two.jpg,dog"
 
@@ -30,16 +30,16 @@ class PhotoTable:
 
     name: str
     columns: dict[str, list[str]]
-    first_line: int  # the number of the first row, as people count it
+    first_line: int  # number of the first row, for messages
 
 
 def open_table(directory: Directory, name: str) -> PhotoSet:
-    """The photos that a table lists; paths are relative to its folder, or absolute ones of files under it.
+    """Return the photos that a table lists; paths are relative to its folder, or absolute paths below it.
 
     Raises:
-        PhotosError: columns or values are missing, a path leaves the folder, a photo has two labels.
-        StorageError: the table may not be read.
-        DownloadError: the table cannot be fetched.
+        PhotosError: Columns or values are missing, a path leaves the folder, or a photo has two labels.
+        StorageError: The table may not be read.
+        DownloadError: The table cannot be fetched.
     """
     table = _read_parquet(directory, name) if suffix_of(name) == ".parquet" else _read_csv(directory, name)
     listing = Listing()
@@ -76,17 +76,17 @@ def _where(table: PhotoTable, i: int) -> str:
 
 
 class _Paths:
-    """Paths of a table, held under its folder; on this machine links are resolved, and files must be there."""
+    """Paths of a table, which must stay in its folder. On this machine links are resolved, and files must exist."""
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
         self.root = directory.root if isinstance(directory, LocalDirectory) else None
         self.real_root = self.root.resolve() if self.root else None
         self.follow_links = isinstance(directory, LocalDirectory) and directory.follow_links
-        self.inside: dict[str, bool] = {}  # folder to whether it is under the root
+        self.inside: dict[str, bool] = {}  # by folder: whether it is below the root
 
     def relative(self, image: str, where: str) -> str:
-        """`image` as a normal relative POSIX name."""
+        """Return `image` as a normalized relative POSIX name."""
         subdirectory = self._below_root(image)
         posix = PurePosixPath(os.path.normpath(subdirectory).replace(os.sep, "/")) if subdirectory else PurePosixPath()
         if not posix.parts or "\0" in image:
@@ -102,7 +102,7 @@ class _Paths:
         return str(posix)
 
     def _below_root(self, image: str) -> str:
-        """An absolute path of a file under the root as one relative to it; another path as it is."""
+        """Return an absolute path below the root as a relative one; other paths unchanged."""
         for root in (self.root, self.real_root):
             if root and Path(image).is_relative_to(root.absolute()):
                 return str(Path(image).relative_to(root.absolute()))
@@ -111,7 +111,7 @@ class _Paths:
     def is_file(self, name: str) -> bool:
         try:
             return self.root is None or (self.root / name).is_file()
-        except OSError:  # a name that is longer than any file's
+        except OSError:  # a name that is too long
             return False
 
     def _holds(self, posix: PurePosixPath) -> bool:
@@ -123,12 +123,12 @@ class _Paths:
             if folder not in self.inside:
                 self.inside[folder] = path.parent.resolve().is_relative_to(self.real_root)
             return self.inside[folder] and (not path.is_symlink() or path.resolve().is_relative_to(self.real_root))
-        except OSError:  # a name that is longer than any file's: there is no such file
+        except OSError:  # a name that is too long for a file to exist
             return True
 
 
 def is_anchored(path: str, flavour: type[PurePath] = PurePath) -> bool:
-    """Whether a path begins at a root or a drive: on Windows `D:x.jpg` is below the folder where one stands on D."""
+    """Return whether a path begins with a root or a drive, such as Windows' drive-relative `D:x.jpg`."""
     return bool(flavour(path).anchor)
 
 
@@ -150,7 +150,7 @@ def _read_csv(directory: Directory, name: str) -> PhotoTable:
 def _parse_csv(name: str, data: bytes) -> PhotoTable:
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
     header = text.readline(MAX_ROW_CHARACTERS)
-    delimiter = max(",;\t", key=header.count)  # spreadsheets of many countries write semicolons
+    delimiter = max(",;\t", key=header.count)  # spreadsheets in many countries write semicolons
     text.seek(0)
     lines = _Lines(text)
     rows = (row for row in csv.reader(lines, delimiter=delimiter) if row)
@@ -170,7 +170,7 @@ def _parse_csv(name: str, data: bytes) -> PhotoTable:
 
 
 class _Lines:
-    """The lines of a CSV, which holds a whole row in memory, however many lines and values it has."""
+    """The lines of a CSV, with a limit on the length of a row, which is in memory as a whole."""
 
     def __init__(self, text: TextIO) -> None:
         self._text = text
@@ -193,7 +193,7 @@ class _Lines:
 
 
 def _bad_byte(data: bytes) -> int:
-    """Where bytes stop to be UTF-8."""
+    """Return the position of the first byte that is not UTF-8."""
     try:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

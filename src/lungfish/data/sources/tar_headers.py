@@ -1,7 +1,7 @@
-"""The headers of a tar from strangers: plain files, their names and places, read in one pass of bounded steps.
+"""Read the headers of an untrusted tar: names and positions of plain files, in one pass of bounded steps.
 
-`tarfile` reads each block; what stands between blocks is read here, since `tarfile` searches extended headers with
-patterns that take hours on a megabyte of digits (`hdrcharset` in Python 3.11), and applies global ones to every member.
+`tarfile` parses each block. Headers are combined here, since `tarfile` searches extended headers with patterns that
+take hours on a megabyte of digits (`hdrcharset` in Python 3.11), and applies global ones to every member.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import BinaryIO
 from lungfish.core.names import printable
 
 MAX_MEMBERS = 5_000_000
-MAX_HEADER_BYTES = 1 << 20  # of an extended header, which may hold attributes of a file that are none of ours
-MAX_NAME_BYTES = 4096  # the longest path that Linux takes
+MAX_HEADER_BYTES = 1 << 20  # of an extended header, which may have attributes that we ignore
+MAX_NAME_BYTES = 4096  # longest path on Linux
 MAX_HEADERS = 8  # before one member: a long name, a long link, an extended header
 _BLOCK = tarfile.BLOCKSIZE
 _EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 
 
 class DamagedTarError(Exception):
-    """What is wrong with a tar."""
+    """A tar is damaged; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Member:
     """A plain file in a tar.
 
     Args:
-        name: as the tar spells it.
-        start: where its bytes begin.
-        size: how many they are.
+        name: Name as written in the tar.
+        start: Position of its first byte.
+        size: Size in bytes.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Member:
 
 
 def members(file: BinaryIO, bytes_: int) -> Iterator[Member]:
-    """The plain files of a tar, one at a time; links, devices and sparse files are passed over.
+    """Yield the plain files of a tar; links, devices and sparse files are skipped.
 
     Args:
-        file: the tar; may be moved between two members.
-        bytes_: its size.
+        file: The tar; its position may be changed between two members.
+        bytes_: Size of the tar.
 
     Raises:
-        DamagedTarError: what follows is no header, or says what cannot be.
+        DamagedTarError: A header is missing or contradictory.
     """
     offset = 0
     for _ in range(MAX_MEMBERS):
@@ -66,10 +66,10 @@ def members(file: BinaryIO, bytes_: int) -> Iterator[Member]:
 
 
 def _next_header(file: BinaryIO, offset: int, bytes_: int) -> tuple[Member, bool, int] | None:
-    """A member, whether it is a plain file, and where the next header is; None at the end."""
+    """Return a member, whether it is a plain file, and the position of the next header; None at the end."""
     long_name = ""
     records: dict[bytes, bytes] = {}
-    is_announced = False  # by a header of its own
+    is_announced = False  # whether a separate header came before it
     for _ in range(MAX_HEADERS):
         file.seek(offset)
         info = _header(file.read(_BLOCK), offset, is_announced=is_announced)
@@ -92,7 +92,7 @@ def _next_header(file: BinaryIO, offset: int, bytes_: int) -> tuple[Member, bool
 
 
 def _header(block: bytes, offset: int, *, is_announced: bool) -> tarfile.TarInfo | None:
-    """A header; None for the end of the tar: zeros, or the end of the file."""
+    """Return a header; None at the end of the tar, which is zeros or the end of the file."""
     if not is_announced and not block.strip(b"\0") and len(block) in (0, _BLOCK):
         return None
     try:
@@ -122,7 +122,7 @@ def _member(
 
 
 def _skip_sparse_map(file: BinaryIO, offset: int) -> int:
-    """Where the data of an old GNU sparse file begin: behind as many blocks as say that another follows."""
+    """Return the start of the data of an old GNU sparse file, after the blocks of its map."""
     file.seek(offset - _BLOCK)
     is_extended = file.read(_BLOCK)[482:483] not in (b"", b"\0")
     while is_extended:
@@ -139,7 +139,7 @@ def _payload(file: BinaryIO, info: tarfile.TarInfo, most: int) -> bytes:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """Keys and values of an extended header: `LENGTH KEY=VALUE` and a line end, the length that of all of it."""
+    """Return the keys and values of an extended header: lines of `LENGTH KEY=VALUE`, LENGTH being that of the line."""
     found: dict[bytes, bytes] = {}
     at = 0
     while at < len(data):

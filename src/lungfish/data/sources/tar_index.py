@@ -1,6 +1,6 @@
-"""What a WebDataset shard holds: a tar read once, of which only names, labels and offsets are kept.
+"""Index a WebDataset shard: names, labels and offsets of a tar that is read once.
 
-Members of one stem that follow each other are one sample: `0001.jpg`, `0001.cls`. Nothing is ever unpickled or run.
+Consecutive members with the same stem are one sample: `0001.jpg`, `0001.cls`. Nothing is ever unpickled or executed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from lungfish.data.sources.tar_headers import DamagedTarError, Member, members
 from lungfish.data.sources.tree import PHOTO_SUFFIXES, is_junk
 from lungfish.runtime.decode import MAX_PHOTO_BYTES
 
-VERSION = 2  # raise it when a shard would be read otherwise
-LABELS = ("cls", "json", "txt")  # the first that is there counts
+VERSION = 2  # increase if the index of a shard changes
+LABELS = ("cls", "json", "txt")  # the first that exists counts
 MAX_LABEL_BYTES = 1 << 16
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _STEM = re.compile(r"((?:.*/)?[^/.][^/.]*)\.([^/]+)", re.DOTALL)
@@ -33,12 +33,13 @@ _STEM = re.compile(r"((?:.*/)?[^/.][^/.]*)\.([^/]+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ShardSample:
-    """A labelled picture inside a tar.
+    """A labelled picture in a tar.
 
     Args:
-        name: of the picture, as the tar spells it.
-        label: as its label member spells it.
-        start, stop: where its bytes are.
+        name: Name of the picture, as written in the tar.
+        label: Label, as written in its label member.
+        start: Position of its first byte.
+        stop: Position after its last byte.
     """
 
     name: str
@@ -49,17 +50,17 @@ class ShardSample:
 
 @dataclass
 class Shard:
-    """A tar's samples in its order, and what was set aside, by the tar's own names; an empty name is the tar itself."""
+    """Samples of a tar in its order, and skipped members, with the tar's own names; an empty name is the tar itself."""
 
     samples: list[ShardSample] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
 
 
 def read_shard(directory: Directory, name: str) -> Shard:
-    """The samples of a shard; from the cache if it was read before. A tar that breaks off keeps what came before.
+    """Return the samples of a shard, from the cache if it was read before. A truncated tar keeps its first samples.
 
     Raises:
-        LungfishError: it cannot be opened.
+        LungfishError: The shard cannot be opened.
     """
     key = sha256_json([VERSION, directory.stamp(name)])
     index = cache_folder() / "shards" / f"{key[:32]}.json"
@@ -68,19 +69,19 @@ def read_shard(directory: Directory, name: str) -> Shard:
         space.touch(index)
         return Shard([ShardSample(*row) for row in rows["samples"]], [SkippedFile(*row) for row in rows["skipped"]])
     except (OSError, ValueError, TypeError, KeyError):
-        pass  # not there, or damaged
+        pass  # missing or damaged
     with directory.open(name) as file:
         shard = _index(file)
     samples = [[each.name, each.label, each.start, each.stop] for each in shard.samples]
     skipped = [[each.file, each.reason] for each in shard.skipped]
-    with contextlib.suppress(StorageError):  # then it is read again the next time
+    with contextlib.suppress(StorageError):  # without a cache it is read again next time
         write_atomic(index, json.dumps({"samples": samples, "skipped": skipped}))
     return shard
 
 
 @dataclass
 class _Parts:
-    """The members of one sample so far."""
+    """Members of the current sample so far."""
 
     stem: str
     pictures: int = 0
@@ -129,7 +130,7 @@ def _add(parts: _Parts, member: Member, extension: str, file: BinaryIO) -> None:
 
 
 def _label(extension: str, data: bytes) -> str:
-    """The class that a label member names; empty if it names none."""
+    """Return the class in a label member; empty if there is none."""
     try:
         text = data.decode().strip()
         if extension != "json":
@@ -143,7 +144,7 @@ def _label(extension: str, data: bytes) -> str:
 
 
 def _finish(shard: Shard, parts: _Parts) -> None:
-    """Add a sample, or say why it is none. A stem without a picture is not a photo, and not worth a word."""
+    """Add a sample, or the reason why it is skipped. Stems without a picture are ignored silently."""
     if not parts.pictures:
         return
     name, start, size = parts.picture

@@ -1,4 +1,4 @@
-"""WebDataset: tar shards whose members are read at random, each by the bytes that are its own."""
+"""Open WebDataset tar shards, whose members are read at random by their offsets."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from lungfish.data.sources.shards import splits_of
 from lungfish.data.sources.tar_index import read_shard
 from lungfish.runtime.prefetch import prefetch
 
-SHARDS_AT_ONCE = 8  # while they are listed
-RUN_BYTES = 8 << 20  # of neighbors that are fetched at once
+SHARDS_AT_ONCE = 8  # shards that are indexed at once
+RUN_BYTES = 8 << 20  # neighbors that are fetched at once
 
 
 def open_tar_shards(directory: Directory, names: Sequence[str]) -> PhotoSet:
-    """The photos in tar files, on the sides that their names begin with (`train*`, `validation*`, `test*`).
+    """Return the photos in tar files, in the splits that their names contain (`train*`, `validation*`, `test*`).
 
-    A photo's name is its shard's, without the suffix, and its member's: `train-000001/0042.jpg`.
+    A photo's name is that of its shard, without the suffix, and of its member: `train-000001/0042.jpg`.
 
     Raises:
-        PhotosError: no labelled photos, or shards only partly named after splits.
-        StorageError: a shard may not be read.
-        DownloadError: a shard cannot be fetched.
+        PhotosError: There are no labelled photos, or shards are only partly named after splits.
+        StorageError: A shard may not be read.
+        DownloadError: A shard cannot be fetched.
     """
     files = sorted(names)
     listing = Listing()
     owners, starts, stops = array("q"), array("q"), array("q")
-    labels: dict[str, str] = {}  # one text for each class, however many photos it has
+    labels: dict[str, str] = {}  # one object per class, shared by its photos
     shards = prefetch(partial(read_shard, directory), files, SHARDS_AT_ONCE, SHARDS_AT_ONCE)
     for number, (file, split, shard) in enumerate(zip(files, splits_of(files), shards, strict=True)):
         check_count(len(listing.rows) + len(shard.samples), directory.shown())
@@ -66,13 +66,14 @@ def open_tar_shards(directory: Directory, names: Sequence[str]) -> PhotoSet:
 
 @dataclass(frozen=True)
 class Members:
-    """Reads members of tar files. Thread-safe, and can be pickled.
+    """Reads members of tar files. Thread-safe and picklable.
 
     Args:
-        directory: of the files.
-        files: the tars.
-        owners: int64, the tar of each photo.
-        starts, stops: int64, where its bytes are.
+        directory: Directory of the files.
+        files: Names of the tars.
+        owners: int64, tar of each photo.
+        starts: int64, position of each photo's first byte.
+        stops: int64, position after each photo's last byte.
     """
 
     directory: Directory
@@ -95,11 +96,11 @@ class Members:
 
 @dataclass(frozen=True)
 class Runs:
-    """Neighbors in a tar that is elsewhere, fetched together.
+    """Runs of neighbors in remote tars, each fetched as a whole.
 
     Args:
-        members: the photos.
-        firsts: int64, the first photo of each run.
+        members: Photos.
+        firsts: int64, first photo of each run.
     """
 
     members: Members
@@ -137,7 +138,7 @@ def _fetching(members: Members, listing: Listing) -> Callable[[Photo], bytes]:
 
 
 def _firsts(members: Members) -> NDArray[np.int64]:
-    """Where runs begin: at a new tar, or where a run would grow beyond `RUN_BYTES`."""
+    """Return the first photo of each run; a run ends with its tar, or before it exceeds `RUN_BYTES`."""
     firsts: list[int] = []
     for row, (owner, stop) in enumerate(zip(members.owners, members.stops, strict=True)):
         if not firsts or owner != members.owners[firsts[-1]] or stop - members.starts[firsts[-1]] > RUN_BYTES:
@@ -146,5 +147,5 @@ def _firsts(members: Members) -> NDArray[np.int64]:
 
 
 def _numeric_order(labels: Iterable[str]) -> list[str]:
-    """Numbers in the order of their values: then a class's index is its number, if none is missing."""
+    """Return numeric labels sorted by value, so that a class's index is its number if none is missing; else empty."""
     return sorted(labels, key=lambda text: (int(text), text)) if all(text.isdecimal() for text in labels) else []

@@ -1,4 +1,4 @@
-"""All files under a folder: every real folder entered once, junk left out."""
+"""List all files in a folder: enter every real folder once, and leave out junk."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lungfish.runtime.decode import EXTRA_SUFFIXES, SUFFIXES
 
 PHOTO_SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
 LINK_OUT = "a link that leads outside the folder"
-SHOWN = 5  # names of links
+SHOWN = 5  # links in a message
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir"})
-# Files that stand beside photos and are plainly none: ignored without a word. Any other suffix is skipped and named.
+# Common files next to photos, ignored silently. Files with other suffixes are skipped and reported.
 COMPANION_SUFFIXES = frozenset(
     {".txt", ".md", ".rst", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".log"}
     | {
@@ -41,12 +41,12 @@ COMPANION_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class Tree:
-    """Relative POSIX names under a folder, sorted.
+    """Relative POSIX names in a folder, sorted.
 
     Args:
-        files: all files but junk and hidden ones.
-        folders: all folders entered.
-        skipped: links that lead nowhere, back or out of the folder, and things that are no files.
+        files: All files but junk and hidden ones.
+        folders: All folders entered.
+        skipped: Links that are broken, circular or lead outside the folder, and entries that are not files.
     """
 
     files: tuple[str, ...]
@@ -55,11 +55,11 @@ class Tree:
 
     @property
     def links_out(self) -> list[str]:
-        """Links that were not followed because they lead out of the folder."""
+        """Links that were not followed because they lead outside the folder."""
         return [each.file for each in self.skipped if each.reason == LINK_OUT]
 
     def about_links(self) -> str:
-        """What to say of those; empty if there are none."""
+        """Return a message about those links; empty if there are none."""
         if not (links := self.links_out):
             return ""
         shown = [*map(printable, links[:SHOWN]), *(["..."] if len(links) > SHOWN else [])]
@@ -69,20 +69,22 @@ class Tree:
 
     @property
     def photos(self) -> list[str]:
-        """Files whose suffix is a picture's."""
+        """Files with the suffix of a picture."""
         return [name for name in self.files if suffix_of(name) in PHOTO_SUFFIXES]
 
 
 def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
-    """Walk `root`, which may be a link itself. Real folders come before links to folders, and none is entered twice,
-    so that a loop of links ends and no photo counts twice because of a linked folder.
+    """List the files in `root`, which may be a link itself.
+
+    Real folders come before links to folders, and none is entered twice, so that circular links end and no photo counts
+    twice because of a linked folder.
 
     Args:
-        root: the folder.
-        follow_links: also follow links that lead outside it.
+        root: Folder to list.
+        follow_links: Whether to follow links that lead outside it.
 
     Raises:
-        StorageError: a folder may not be read; names it.
+        StorageError: A folder may not be read; the message names it.
     """
     files: list[str] = []
     folders: list[str] = []
@@ -116,7 +118,7 @@ def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder of this name is hidden or made by an operating system."""
+    """Return whether a file or folder of this name is hidden or made by an operating system."""
     return name.startswith(".") or name.casefold() in JUNK
 
 
@@ -125,7 +127,7 @@ def suffix_of(name: str) -> str:
 
 
 def why_not_photo(name: str) -> str | None:
-    """None for a name that may be a photo's (a picture's suffix, or none at all), else the reason; empty if plain."""
+    """Return None if a file may be a photo by its suffix; else the reason, empty for common companions of photos."""
     suffix = suffix_of(name)
     if not suffix or suffix in PHOTO_SUFFIXES:
         return None
@@ -141,7 +143,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """`folder`, `file`, or why it is neither."""
+    """Return `folder`, `file`, or why it is neither."""
     try:
         if entry.is_dir():
             return "folder"
@@ -153,7 +155,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def points_outside(entry: os.DirEntry[str] | Path, real_root: str) -> bool:
-    """Whether it is a link, or a junction of Windows, to something that is not below the root."""
+    """Return whether an entry is a link, or a junction on Windows, to something outside the root."""
     is_link = entry.is_symlink() or (os.name == "nt" and bool(getattr(os.lstat(entry), "st_reparse_tag", 0)))
     return is_link and not Path(os.path.realpath(entry)).is_relative_to(real_root)
 
@@ -167,7 +169,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def unreadable_folder(path: Path, error: OSError) -> StorageError:
-    """The error for a folder or table that the operating system does not let us read."""
+    """Return the error for a folder or table that may not be read."""
     reason = error.strerror or str(error)
     return StorageError(
         f"cannot read {printable(str(path))}: {reason}", "Change its permissions, or move it elsewhere."

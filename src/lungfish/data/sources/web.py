@@ -1,5 +1,6 @@
-"""Folders of a web server, as fsspec would offer them, by our own checked requests: each address that a redirect leads
-to is checked, no answer is read beyond what is allowed, and none may trickle.
+"""Access folders on a web server with the methods of fsspec, through our own checked requests.
+
+Every address is checked, also after redirects; responses have a limit on their size, and must not trickle.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from httpx2 import Response
 
 CONNECTIONS = 8  # at once
-BLOCK_BYTES = 1 << 20  # of a table or a tar, by which it is read
-# Of the list of one folder. A link takes 50 bytes or more: 300,000 files.
+BLOCK_BYTES = 1 << 20  # buffer for reading a table or a tar
+# Page that lists one folder. A link takes 50 bytes or more: 300,000 files.
 MAX_LISTING_BYTES = 16 << 20
 # Total size of the photos fetched in one go: 32 photos of 32 MiB, where the listing gives no sizes.
 MAX_TOGETHER_BYTES = 1 << 30
-# Of a file that the server does not give out in parts: it is held in memory while it is read.
+# File whose server does not send parts, so that it is in memory as a whole.
 MAX_WHOLE_BYTES = MAX_PHOTO_BYTES
 MAX_TAG_CHARACTERS = 4096
 _LINK = re.compile(r"""\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
@@ -39,7 +40,7 @@ _GONE = (404, 410)
 
 @dataclass(frozen=True)
 class WebFiles:
-    """Files below the address that the user gave. Thread-safe, and can be pickled; the methods are those of fsspec."""
+    """Files below the address that the user gave. Thread-safe and picklable; the methods are those of fsspec."""
 
     def ls(self, path: str, detail: bool = True) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the entries that a directory page links to; it gives no sizes."""
@@ -52,10 +53,10 @@ class WebFiles:
         return [{"name": name, "size": None, "type": "directory" if name.endswith("/") else "file"} for name in names]
 
     def invalidate_cache(self) -> None:
-        """Nothing is held."""
+        """Do nothing, as nothing is cached."""
 
     def info(self, path: str) -> dict[str, Any]:
-        """Size and version of a file."""
+        """Return size and version of a file."""
         with Connection() as connection, self._answer(connection, path, (0, 1)) as response:
             return {"name": path, "type": "file", "size": _total(response)} | {
                 key: response.headers[name]
@@ -64,7 +65,7 @@ class WebFiles:
             }
 
     def open(self, path: str, mode: str = "rb") -> BinaryIO:
-        """A file that can be read anywhere."""
+        """Open a seekable file."""
         assert mode == "rb"
         with Connection() as connection, self._answer(connection, path, (0, BLOCK_BYTES)) as response:
             total = _total(response)
@@ -81,7 +82,7 @@ class WebFiles:
         return io.BytesIO(whole)
 
     def read_photo(self, connection: Connection, path: str, take: Callable[[int], None]) -> bytes:
-        """A whole file. Raises `UnreadablePhotoError` if it is larger than a photo can be; `take` may raise, too."""
+        """Return a whole file. Raises `UnreadablePhotoError` if it is too large for a photo; `take` may raise too."""
         with self._answer(connection, path) as response:
             data = read_steadily(response, MAX_PHOTO_BYTES, take)
         if len(data) > MAX_PHOTO_BYTES:
@@ -89,7 +90,7 @@ class WebFiles:
         return data
 
     def read_part(self, connection: Connection, path: str, start: int, stop: int) -> bytes:
-        """The bytes from `start` to before `stop`, fewer if the file ends earlier."""
+        """Return the bytes from `start` up to `stop`, fewer if the file ends earlier."""
         with self._answer(connection, path, (start, stop)) as response:
             if response.status_code == 416 or start == stop:
                 return b""
@@ -99,7 +100,7 @@ class WebFiles:
             return read_steadily(response, stop - start)[: stop - start]
 
     def cat_ranges(self, paths: Sequence[str], starts: Any, ends: Any, on_error: str = "return") -> list[Any]:
-        """Files, or the same part of each, several at a time; in place of one that cannot be had, why."""
+        """Return files, or the same part of each, several at a time; in place of failed ones, their errors."""
         assert on_error == "return"
         room = _Room(MAX_TOGETHER_BYTES)
         found: list[Any] = [None] * len(paths)
@@ -122,8 +123,8 @@ class WebFiles:
 
     @contextmanager
     def _answer(self, connection: Connection, path: str, wanted: tuple[int, int] | None = None) -> Iterator[Response]:
-        """A sound answer: 200, or 206 or 416 where a part is wanted, from its first byte to before its last."""
-        headers = {"Accept-Encoding": "identity"}  # what is read is what is counted
+        """Open a valid response: 200, or 206 or 416 for a part, from the first byte to before the last of `wanted`."""
+        headers = {"Accept-Encoding": "identity"}  # uncompressed, as limits apply to the bytes read
         if wanted:
             headers["Range"] = f"bytes={wanted[0]}-{max(wanted[1] - 1, wanted[0])}"
         with connection.get(Route(path, chosen=True), headers) as response:
@@ -178,7 +179,7 @@ class _Ranges(io.RawIOBase):
 
 
 class _Room:
-    """Bytes that several threads may still take together."""
+    """A limit on the bytes that several threads use together."""
 
     def __init__(self, bytes_: int) -> None:
         self._left, self._lock = bytes_, threading.Lock()
@@ -194,15 +195,15 @@ class _Room:
 
 
 def _links(page: str, base: str) -> Iterator[str]:
-    """The addresses that a page links to, without those that hold a query, which sort lists."""
-    for piece in page.split("<")[1:]:  # one pass: patterns over the whole of a hostile page may take hours
+    """Yield the addresses that a page links to, without those with a query, which sort the list."""
+    for piece in page.split("<")[1:]:  # one pass, as patterns over a whole hostile page may take hours
         if piece[:1] in "aA" and piece[1:2].isspace():
             found = _LINK.search(piece[:MAX_TAG_CHARACTERS].partition(">")[0])
             if found:
                 link = html.unescape(found[1] or found[2] or found[3] or "").partition("#")[0]
                 try:
                     url = urljoin(base, link)
-                except ValueError:  # no address
+                except ValueError:  # not an address
                     continue
                 if "?" not in url:
                     yield url

@@ -1,1 +1,1 @@
-"""Which photo trains, validates or tests, and what is wrong with the photos."""
+"""Assign photos to train, val and test, and find problems with them."""

@@ -1,4 +1,4 @@
-"""Which photos train, validate and test: given splits kept, others decided by content, copies and scenes together."""
+"""Assign photos to splits: keep given splits, and decide the others by content, with copies and scenes together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from lungfish.data.split.review import (
 )
 from lungfish.data.split.units import Units, most_common_split, units_of
 
-# Shares of the space of content hashes; the rest trains.
+# Shares of the space of content hashes; the rest is train.
 TEST_SHARE = 0.1
 VAL_SHARE = 0.1
 
@@ -44,33 +44,33 @@ def assign_splits(
     *,
     stop: bool = True,
 ) -> Assignment:
-    """Put every photo on a side.
+    """Assign every photo to a split.
 
-    A saved side stands first, then a given one. The other photos are decided by thresholds on their content hash (about
-    80/10/10), so that adding photos moves none of them; copies of a photo, and photos of its group or scene, follow the
-    first of them by name. If `val` or `test` was not given, it is carved from `train` in the same way. A class that
-    would have nothing on an open side, or by its scenes far too little, gets what has the smallest hash moved there. If
-    a class has too few scenes for that, it is divided within its scenes, with a warning.
+    A saved split comes first, then a given one. The other photos are decided by thresholds on their content hash (about
+    80/10/10), so that added photos move none of the others; copies of a photo, and photos of its group or scene, follow
+    the first of them by name. If `val` or `test` was not given, it is taken from `train` in the same way. If a class
+    has no photos in an open split, or far too few because of its scenes, the units with the smallest hashes are moved
+    there. If a class has too few scenes for that, its scenes are divided, with a warning.
 
     Args:
-        records: readable photos, sorted by name.
-        labels: class names.
-        copies: from `find_near_duplicates`, over the same records.
-        saved: an earlier assignment to keep.
-        scenes: from `find_scenes`, over the same records; None for none.
-        stop: whether the first problem is raised; else all are collected, and the sides are only a sketch.
+        records: Readable photos, sorted by name.
+        labels: Class names.
+        copies: Copies from `find_near_duplicates`, over the same records.
+        saved: Earlier assignment to keep.
+        scenes: Scenes from `find_scenes`, over the same records; None for none.
+        stop: Whether to raise the first problem; otherwise all are collected, and the splits are provisional.
 
     Raises:
-        PhotosError: a class has too few distinct photos, or is validated or tested but never trained; or the saved
-            sides leave no photo to validate or test.
+        PhotosError: A class has too few distinct photos, or is in val or test but never in train; or the saved split
+            leaves no val or test photos.
     """
     problems: list[Problem] = []
 
-    def note(found: list[Problem]) -> None:
+    def note(new: list[Problem]) -> None:
         if stop:
-            stop_for(found)
-        told = {label for problem in problems for label in problem.classes}
-        problems.extend(each for each in found if not each.classes or not told.issuperset(each.classes))
+            stop_for(new)
+        known = {label for problem in problems for label in problem.classes}
+        problems.extend(each for each in new if not each.classes or not known.issuperset(each.classes))
 
     pairs = (scenes or no_scenes("")).pairs
     strict = _Plan(records, labels, units_of(records, copies, pairs[:0]), saved)
@@ -89,7 +89,7 @@ def assign_splits(
         plan.even_out()
     note(plan.fill(must=saved is None))
     if saved is not None:
-        note(plan.untrained())  # what was saved may leave nothing free to train a class on
+        note(plan.untrained())  # again: a saved split may leave a class without training photos
         note(plan.saved_gaps())
     concerned = {label for problem in problems for label in problem.classes}
     leaks = tuple(pair for pair in photo_pairs(records, copies, plan.splits) if pair.leaks)
@@ -109,7 +109,7 @@ def assign_splits(
 
 
 class _Plan:
-    """Sides in the making."""
+    """An assignment in progress."""
 
     def __init__(
         self, records: Sequence[Record], labels: Sequence[str], units: Units, saved: SavedSplit | None
@@ -134,7 +134,7 @@ class _Plan:
         return self.records[i].photo.label
 
     def untrained(self) -> list[Problem]:
-        """The classes that are validated or tested but not trained, nor may yet be; at most one problem."""
+        """Return at most one problem: the classes in val or test that cannot be in train."""
         trained = {self.label_of(i) for i, split in enumerate(self.splits) if split in ("", "train")}
         untrained = {self.label_of(i) for i in range(len(self.records))} - trained
         if not untrained:
@@ -145,7 +145,7 @@ class _Plan:
         return [Problem("untrained", message, names, stops=True, fix=fix)]
 
     def too_small(self) -> list[Problem]:
-        """The classes with too few free units for the open sides they do not stand on yet; a saved one may miss any."""
+        """Return the classes with too few free units for the open splits that lack them, except saved classes."""
         covered = {(self.label_of(i), split) for i, split in enumerate(self.splits) if split}
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
@@ -168,7 +168,7 @@ class _Plan:
         return small
 
     def _what_it_has(self, label: int, units: int) -> str:
-        """How many photos of a class can still be put on a side, and why no more can."""
+        """Return how many photos of a class can still be assigned, and why no more can."""
         mine = {i for i, record in enumerate(self.records) if record.photo.label == label}
         standing = sum(bool(self.splits[i]) for i in mine)
         tied = len(mine) - standing - sum(i in mine for unit in self.free for i in unit)
@@ -195,7 +195,7 @@ class _Plan:
                     self._join(i, standing)
 
     def _join(self, i: int, standing: Sequence[int]) -> None:
-        """Put a photo where those are that it is tied to most; those of one scene may be on several sides."""
+        """Assign a photo to the split of those that it is tied to most; those of one scene may be in several splits."""
         partners, only_scene = self.units.partners(i, standing)
         splits = [self.splits[j] for j in partners]
         split = most_common_split(splits) if only_scene else splits[0]
@@ -205,7 +205,7 @@ class _Plan:
             self.bridges.append((self.records[i].photo.name, split))
 
     def even_out(self) -> set[int]:
-        """As `even_out_class`, for all classes with scenes but those that are saved; returns those where it failed."""
+        """Call `even_out_class` for all classes with scenes but saved ones, and return those where it failed."""
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         covered = {(self.label_of(i), self.splits[i]) for i, why in enumerate(self.reasons) if why == "given"}
         failed = set[int]()
@@ -227,13 +227,13 @@ class _Plan:
         return failed
 
     def fill(self, *, must: bool) -> list[Problem]:
-        """Move free units so that every class has one on every open side.
+        """Move free units so that every class has one in every open split.
 
         Args:
-            must: whether to do so for every side; else a class whose photos do not suffice is trained above all.
+            must: Whether every split needs one; otherwise a class with too few photos gets training photos first.
 
         Returns:
-            The classes for which that cannot be done though it `must`.
+            A problem for each class for which this is impossible, if `must` is set.
         """
         tied = {}
         count = Counter((label, split) for unit in self.units.members for label, split in self._covers(unit))
@@ -262,7 +262,7 @@ class _Plan:
         )
 
     def saved_gaps(self) -> list[Problem]:
-        """An earlier assignment may come from other photos: some must be left to validate and to test."""
+        """Return a problem for val and test if they have no photos: a saved split may come from other photos."""
         fix = "Run with --split none, or give the photos.csv of a bundle made from these photos."
         return [
             Problem(
@@ -288,8 +288,7 @@ class _Plan:
         return {(self.label_of(i), self.splits[i]) for i in unit}
 
     def _spare(self, label: int, count: Counter[tuple[int, str]], *, at_any_cost: bool) -> list[int] | None:
-        """The free unit of a class that can leave its side without emptying it, or at any cost: of the fullest side,
-        with the smallest hash."""
+        """Return the unit to move: of the fullest split, by smallest hash, emptying no split unless `at_any_cost`."""
         spare = [
             unit
             for unit in self.free

@@ -1,4 +1,4 @@
-"""Which photo is in which split, and why."""
+"""The split of each photo, and why."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ TOGETHER = "with a copy, group or scene"
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Sides of all readable photos.
+    """Splits of all readable photos.
 
     Args:
         splits: `train`, `val` or `test` for each record.
-        reasons: why, for each record: `given`, `saved`, `content hash`, `in halves`, `with NAME` (a copy, of one group
-            or of one scene), or `class needs it`.
-        units: int64 `[n]`; photos with one number are copies, of one group or of one scene, and are decided together.
-        leaks: copies on different sides, because the sides were given or saved; reported, not moved.
-        warnings: what a person should know.
-        problems: because of which the job must not go on; none unless they were collected.
+        reasons: Reason for each record: `given`, `saved`, `content hash`, `in halves`, `with NAME` (a copy, or of the
+            same group or scene), or `class needs it`.
+        units: int64 `[n]`; photos with one number are copies, of one group or of one scene, and are assigned together.
+        leaks: Copies in different splits, because the splits were given or saved; reported, not moved.
+        warnings: Warnings for the user.
+        problems: Problems that must stop the job; empty unless they were collected.
     """
 
     splits: tuple[str, ...]
@@ -45,6 +45,6 @@ class Assignment:
 
     @property
     def how(self) -> dict[str, int]:
-        """How many photos were `given`, `saved`, decided by `content hash`, and put `with a copy, group or scene`."""
+        """Number of photos assigned in each way: `given`, `saved`, `content hash`, `with a copy, group or scene`."""
         counted = Counter(HOW.get(reason, TOGETHER) for reason in self.reasons)
         return {how: counted[how] for how in (*dict.fromkeys(HOW.values()), TOGETHER) if counted[how]}

@@ -1,4 +1,4 @@
-"""Shares of a class that is divided by whole scenes: neither far too few nor far too many photos in a split."""
+"""Balance a class that is divided by whole scenes: neither far too few nor far too many photos in a split."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Of the photos of a class that are free to be divided.
+# Shares of the photos of a class that can be assigned freely.
 LEAST_SHARE = 0.04
-MOST_SHARE = 0.25  # four scenes of one size are enough: two train
+MOST_SHARE = 0.25  # enough for four scenes of one size, two of them in train
 LEAST_TRAIN_SHARE = 0.5
 
 
@@ -17,8 +17,8 @@ class Piece:
     """A unit of one class.
 
     Args:
-        share: The number in [0, 1) by which it was divided, from a content hash.
-        split: Where it is.
+        share: Number in [0, 1) from a content hash, by which the unit was assigned.
+        split: Split of the unit.
         unit: Indices of the photos.
     """
 
@@ -32,19 +32,19 @@ class Piece:
 
 
 def fraction(sha256: str) -> float:
-    """A content hash as a number in [0, 1)."""
+    """Return a content hash as a number in [0, 1)."""
     return int(sha256[:12], 16) / 16**12
 
 
 def even_out_class(pieces: Sequence[Piece], open_splits: Sequence[str]) -> bool:
-    """Move pieces of one class between `train` and the other open splits, as few as are needed; in place.
+    """Move as few pieces of one class as necessary between `train` and the other open splits, in place.
 
     Args:
         pieces: All free units of the class.
         open_splits: `val` or `test` or both.
 
     Returns:
-        Whether every split has enough photos now.
+        Whether every split now has enough photos.
     """
     total = sum(piece.size for piece in pieces)
     least, most = max(1, math.ceil(LEAST_SHARE * total)), MOST_SHARE * total

@@ -1,7 +1,8 @@
-"""Class names that are probably slips of the pen: `t-shrit` with 3 photos beside `t-shirt` with 300.
+"""Find class names that are probably typos: `t-shrit` with 3 photos next to `t-shirt` with 300.
 
-Only one slip is looked for, and only in a class that is small against its match, because many true pairs of classes
-differ in one letter: `class1` and `class2`, `cat` and `car`, `shirt` and `skirt`, `damage` and `damaged`.
+Only one slip is considered, and only in a class that is much smaller than its match, because the names of many true
+pairs of classes differ in one letter: `class1` and `class2`, `cat` and `car`, `shirt` and `skirt`, `damage` and
+`damaged`.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from itertools import combinations
 
 from lungfish.core.names import plural, printable
 
-SMALL = 5  # times as many photos has the class that was meant
+SMALL = 5  # least ratio of the photos of the two classes
 VOWELS = "aeiouy"
 
 
 @dataclass(frozen=True)
 class LikelyTypo:
-    """A small class whose name is one slip away from a large one's.
+    """A small class whose name is one slip away from that of a large one.
 
     Args:
-        label, count: index of the class and its photos.
-        meant, meant_count: the same of the class that was probably meant.
+        label: Index of the class.
+        count: Number of its photos.
+        meant: Index of the class that was probably meant.
+        meant_count: Number of the photos of that class.
     """
 
     label: int
@@ -33,7 +36,7 @@ class LikelyTypo:
     meant_count: int
 
     def warning(self, labels: Sequence[str]) -> str:
-        """For a person."""
+        """Return a warning for the user."""
         return (
             f"class {printable(labels[self.label])!r} has {plural(self.count, 'photo')}; is that a typo of "
             f"{printable(labels[self.meant])!r}, which has {self.meant_count:,}?"
@@ -41,11 +44,11 @@ class LikelyTypo:
 
 
 def likely_typos(labels: Sequence[str], counts: Sequence[int]) -> tuple[LikelyTypo, ...]:
-    """At most one for each class, by the largest class that it may mean. Time grows with the length of all names.
+    """Return at most one typo for each class, of the largest class that it may mean. Linear in the length of all names.
 
     Args:
-        labels: class names.
-        counts: photos of each class.
+        labels: Class names.
+        counts: Number of photos of each class.
     """
     found: dict[int, int] = {}
     for a, b in _near(labels):
@@ -58,11 +61,11 @@ def likely_typos(labels: Sequence[str], counts: Sequence[int]) -> tuple[LikelyTy
 
 
 def is_slip(a: str, b: str) -> bool:
-    """Whether two names differ as a word and its typo do: by one slip, at a place where slips happen.
+    """Return whether two names differ by one slip, at a place where slips are common.
 
-    These are letters that changed places, a letter doubled or left out, one vowel for another, separators, and an `s`
-    at the end. The first letter, digits, and words of one or two letters (`grade a`, `size xl`) are rarely mistyped but
-    often tell classes apart.
+    Slips are swapped letters, a letter doubled or left out, one vowel for another, separators, and an `s` at the end.
+    The first letter, digits, and words of one or two letters (`grade a`, `size xl`) are rarely mistyped but often
+    distinguish classes.
     """
     words_a, words_b = (re.findall(r"\w+", name.casefold().replace("_", " ")) for name in (a, b))
     short, long = sorted(("".join(words_a), "".join(words_b)), key=len)
@@ -82,19 +85,19 @@ def is_slip(a: str, b: str) -> bool:
 
 
 def _is_common(short: str, long: str, start: int, instead: str, of: str) -> bool:
-    """Whether writing one for another from `start` on is a common slip in names that are long enough to tell."""
+    """Return whether writing `instead` for `of` is a common slip in names of this length."""
     if instead == "" and len(of) == 1:
         doubled = of in (long[start - 1], long[start + 1 : start + 2])
         if start == len(short):
             return len(short) >= 3 and (of == "s" or (doubled and of != "i"))  # stage I, stage II
         return len(short) >= (5 if doubled else 6)
-    if len(instead) == len(of) == 1:  # the last letter often tells forms of a word apart
+    if len(instead) == len(of) == 1:  # the last letter often distinguishes forms of a word
         return instead in VOWELS and of in VOWELS and start + 1 < len(short) and len(short) >= 7  # shorts, shirts
     return len(instead) == 2 and instead == of[::-1] and len(short) >= 4
 
 
 def _near(labels: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of names that become the same once each has lost at most one letter: all that are one slip apart."""
+    """Yield pairs of names that are equal after each loses at most one letter: all that are one slip apart."""
     meeting: dict[str, set[int]] = defaultdict(set)
     for i, label in enumerate(labels):
         name = "".join(re.findall(r"[^\W_]+", label.casefold()))

@@ -1,4 +1,4 @@
-"""Photos to export with: one half for choices, the other to be reported."""
+"""Split the photos of an export: one half for choices, the other for reported figures."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ CHOICES = ("val", "test")
 
 
 def split_in_halves(records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates) -> Assignment:
-    """Divide the photos that a network, trained on others, is measured on.
+    """Split the photos on which a network that was trained on others is measured.
 
-    Given splits are kept if all photos have one, with `val` and `test` among them. Else all photos but those given as
-    `train` are divided into `val` and `test`: in each class by the hash of the content, every other one; copies, and
-    photos of one group, go together.
+    Given splits are kept if all photos have one, with `val` and `test` among them. Otherwise all photos but those given
+    as `train` are divided into `val` and `test`: in each class alternately, by the hash of the content. Copies and
+    photos of one group stay together.
 
     Args:
-        records: readable photos, sorted by name.
-        labels: class names.
-        copies: from `find_near_duplicates`, over the same records.
+        records: Readable photos, sorted by name.
+        labels: Class names.
+        copies: Copies from `find_near_duplicates`, over the same records.
 
     Raises:
-        PhotosError: a class has no photo to choose by, or none to test.
+        PhotosError: A class has no photo for choices, or none for testing.
     """
     given = {record.photo.split for record in records}
     units = units_of(records, copies, copies.pairs[:0])

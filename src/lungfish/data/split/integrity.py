@@ -1,4 +1,4 @@
-"""Judge the photos taken together: how many were lost, and whether a class lost all."""
+"""Check how many photos are unreadable, and whether a class has no readable photos."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ SKIPPED_SHARE = 0.05
 
 
 def check_photos(photos: PhotoSet, examined: Examined, *, stop: bool = True) -> tuple[str, ...]:
-    """Warnings about skipped files.
+    """Return warnings about skipped files.
+
+    Args:
+        photos: Photos as the source lists them.
+        examined: Photos after the scan.
+        stop: Whether to raise if a class has no readable photo.
 
     Raises:
-        PhotosError: no photo of a class is readable, and that is to `stop` the job.
+        PhotosError: No photo of a class is readable, and `stop` is set.
     """
     if stop:
         stop_for(unreadable(photos, examined))
@@ -29,7 +34,7 @@ def check_photos(photos: PhotoSet, examined: Examined, *, stop: bool = True) -> 
 
 
 def unreadable(photos: PhotoSet, examined: Examined) -> list[Problem]:
-    """The classes with photos that cannot be read, in the order of their indices; one that lost all of them stops."""
+    """Return a problem for each class with unreadable photos; it stops the job if no photo is readable."""
     reasons = {skipped.file: skipped.reason for skipped in examined.skipped}
     listed = Counter(photo.label for photo in photos.photos)
     lost: dict[int, list[Photo]] = defaultdict(list)

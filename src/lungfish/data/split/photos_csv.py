@@ -1,4 +1,4 @@
-"""`photos.csv`: which photo is on which side and why; written into a bundle, read back by `--split`."""
+"""Read and write `photos.csv`, which lists the split of each photo and why; bundles contain it, `--split` reads it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lungfish.core.files import open_regular, write_atomic
 from lungfish.core.names import printable
 from lungfish.data.photos import SPLITS
 
-# The largest file to read: a row of 200 bytes for each of a million photos. Read, it takes about five times as much.
+# Largest file: 200 bytes for each of a million photos. In memory it takes about five times as much.
 MAX_SPLIT_BYTES = 200 << 20
 HEADER = ("sha256", "file", "label", "split", "reason")
-# A spreadsheet runs a cell that begins with one of the first six. Such a text, or one that begins with an apostrophe
-# itself, is written behind an apostrophe; reading takes one apostrophe away.
+# Spreadsheets execute cells that begin with one of the first six. Texts that begin with one of them, or with an
+# apostrophe, are written with an apostrophe in front, which reading removes.
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -34,12 +34,12 @@ class SplitRow:
 
 @dataclass(frozen=True)
 class SavedSplit:
-    """An earlier assignment, found by content and name, else by content alone.
+    """An earlier assignment, looked up by content and name, else by content alone.
 
     Args:
-        by_photo: splits by content hash and name.
-        by_content: splits by content hash.
-        is_automatic: whether nobody asked for it: then a split that comes with the photos stands before it.
+        by_photo: Splits by content hash and name.
+        by_content: Splits by content hash.
+        is_automatic: Whether the user did not ask for it; a split that comes with the photos then takes precedence.
     """
 
     by_photo: dict[tuple[str, str], str]
@@ -47,12 +47,12 @@ class SavedSplit:
     is_automatic: bool = False
 
     def split(self, sha256: str, name: str) -> str | None:
-        """The side of a photo, or None if its content is new."""
+        """Return the split of a photo, or None if its content is new."""
         return self.by_photo.get((sha256, name)) or self.by_content.get(sha256)
 
 
 def write_split(path: Path, rows: Iterable[SplitRow]) -> None:
-    """Write `photos.csv`, sorted by file name. Undecodable bytes of file names are kept as they are.
+    """Write `photos.csv`, sorted by file name. Undecodable bytes of file names are preserved.
 
     Raises:
         StorageError: `path` cannot be written.
@@ -66,10 +66,10 @@ def write_split(path: Path, rows: Iterable[SplitRow]) -> None:
 
 
 def read_split(path: Path) -> list[SplitRow]:
-    """The rows of a `photos.csv`.
+    """Return the rows of a `photos.csv`.
 
     Raises:
-        UsageError: there is no such file, or it is not one.
+        UsageError: The file does not exist, or is not a `photos.csv`.
     """
     hint = "Give the photos.csv of a bundle."
     try:
@@ -94,7 +94,7 @@ def read_split(path: Path) -> list[SplitRow]:
 
 
 def saved_split(rows: Iterable[SplitRow], *, is_automatic: bool = False) -> SavedSplit:
-    """Index an earlier assignment; of photos with one content, the first stands for a new name."""
+    """Index an earlier assignment. Of photos with equal content, the first determines the split of a new name."""
     by_photo: dict[tuple[str, str], str] = {}
     by_content: dict[str, str] = {}
     for row in rows:

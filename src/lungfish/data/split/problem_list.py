@@ -1,4 +1,4 @@
-"""All problems of a job's photos in one list, those first that would stop it."""
+"""List all problems with a job's photos, those that would stop it first."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ from lungfish.data.split.problems import Problem, typos, uneven
 def list_problems(
     photos: PhotoSet, examined: Examined, assignment: Assignment, warnings: Sequence[str]
 ) -> tuple[Problem, ...]:
-    """Collect what is wrong.
+    """Return all problems.
 
     Args:
-        photos: what a source lists.
-        examined: the photos after one look at each.
-        assignment: with the problems of dividing them.
-        warnings: of the job; each is listed, unless a problem says the same.
+        photos: Photos as the source lists them.
+        examined: Photos after the scan.
+        assignment: Splits, with the problems of the assignment.
+        warnings: Warnings of the job; each is listed unless a problem has the same message.
     """
     labels, of_photos = photos.labels, np.array([record.photo.label for record in examined.records], np.int64)
-    found = [*unreadable(photos, examined), *assignment.problems, *typos(labels, of_photos), *uneven(labels, of_photos)]
-    told = {problem.message for problem in found}
-    found += [Problem("warning", warning) for warning in warnings if warning not in told]
-    return tuple(sorted(found, key=lambda problem: not problem.stops))
+    problems = [
+        *unreadable(photos, examined),
+        *assignment.problems,
+        *typos(labels, of_photos),
+        *uneven(labels, of_photos),
+    ]
+    known = {problem.message for problem in problems}
+    problems += [Problem("warning", warning) for warning in warnings if warning not in known]
+    return tuple(sorted(problems, key=lambda problem: not problem.stops))

@@ -1,4 +1,4 @@
-"""All that is wrong with the photos of a job: what would stop it, and what a person should know."""
+"""Problems with the photos of a job: those that stop it, and warnings."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.split.class_names import likely_typos
 
-IMBALANCE = 5.0  # times as many photos in the largest class as in the smallest
+IMBALANCE = 5.0  # ratio of the photos of the largest and the smallest class
 SHOWN = 10  # classes in one message
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """A problem with the photos.
 
     Args:
         kind: `unreadable`, `untrained`, `too_few`, `tied`, `saved_split`, `typo`, `uneven`, `no_threshold`, or
-            `warning` for what the job itself warns of.
-        message: what is wrong, in one line.
-        classes: names of the classes concerned; empty if it concerns all or none.
-        stops: whether the job would end because of it.
-        rule: what must hold instead, where the message does not say; the same for all problems of the kind.
-        fix: what to do.
+            `warning` for warnings of the job itself.
+        message: The problem, in one line.
+        classes: Names of the classes concerned; empty if it concerns all or none.
+        stops: Whether it stops the job.
+        rule: What must hold instead, if the message does not say; the same for all problems of the kind.
+        fix: What to do.
     """
 
     kind: str
@@ -43,10 +43,10 @@ class Problem:
 
 
 def stop_for(problems: Iterable[Problem]) -> None:
-    """Do nothing if no problem stops a job.
+    """Raise the first problem that stops a job, together with the others of its kind.
 
     Raises:
-        PhotosError: one does; says all of its kind.
+        PhotosError: There is such a problem.
     """
     stopping = [problem for problem in problems if problem.stops]
     if stopping:
@@ -68,11 +68,11 @@ def _capitalized(text: str) -> str:
 
 
 def typos(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
-    """Class names that look like another's typo.
+    """Return class names that look like a typo of another.
 
     Args:
-        labels: class names.
-        photos: int `[n]`, the class of each photo.
+        labels: Class names.
+        photos: int `[n]`, class of each photo.
     """
     counts = np.bincount(photos, minlength=len(labels)).tolist()
     return [
@@ -88,7 +88,7 @@ def typos(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
 
 
 def uneven(labels: Sequence[str], photos: NDArray[np.int64]) -> list[Problem]:
-    """At most one: how far apart the largest and the smallest class are. Arguments as for `typos`."""
+    """Return at most one problem: how much the largest and the smallest class differ. Arguments as for `typos`."""
     counts = np.bincount(photos, minlength=len(labels))
     present = np.flatnonzero(counts)
     if not len(present):

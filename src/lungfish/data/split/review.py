@@ -1,4 +1,4 @@
-"""What is wrong with sides that were given or saved: ties across them, classes in dispute, classes missing."""
+"""Review splits that were given or saved: ties across splits, contradictory labels, missing classes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from lungfish.data.split.photos_csv import SavedSplit
 
 PAIRS_SHOWN = 5
 NAMES_SHOWN = 10
-FEW_SAVED = 0.5  # of the photos: below it, the saved split is probably another folder's
+FEW_SAVED = 0.5  # share of the photos below which the saved split is probably of another folder
 
 
 @dataclass(frozen=True)
 class PhotoPair:
-    """Two photos that show the same thing, from the split to the report.
+    """Two photos that show the same thing, as listed in the report.
 
     Args:
-        file, copy: Their names, relative to the source.
-        split, copy_split: `train`, `val` or `test`.
-        exact: Whether they are the same file.
+        file: Name of the first photo, relative to the source.
+        split: `train`, `val` or `test`, of the first photo.
+        copy: Name of the second photo.
+        copy_split: Split of the second photo.
+        exact: Whether the files are identical.
     """
 
     file: str
@@ -38,7 +40,7 @@ class PhotoPair:
 
     @property
     def leaks(self) -> bool:
-        """Whether the two are in different splits, so that what was learned is also tested."""
+        """Whether the photos are in different splits, so that a training photo is also tested."""
         return self.split != self.copy_split
 
 
@@ -57,31 +59,31 @@ def photo_pairs(records: Sequence[Record], copies: NearDuplicates, splits: Seque
 
 
 def leak_warnings(leaks: Sequence[PhotoPair]) -> list[str]:
-    """At most one: how many copies are on two sides, and the first of them."""
+    """Return at most one warning: how many copies are in two splits, and the first of them."""
     return _across_warning("copies", [(leak.file, leak.split, leak.copy, leak.copy_split) for leak in leaks])
 
 
 def group_warnings(records: Sequence[Record], ties: NDArray[np.int64], splits: Sequence[str]) -> list[str]:
-    """At most one: how many photos are on another side than the first of their group.
+    """Return at most one warning: how many photos are in another split than the first of their group.
 
     Args:
-        records: all photos.
-        ties: from `group_ties`.
-        splits: the side of each photo.
+        records: All photos.
+        ties: Pairs from `group_ties`.
+        splits: Split of each photo.
     """
     across = [(records[a].photo.name, splits[a], records[b].photo.name, splits[b]) for a, b in _across(ties, splits)]
     return _across_warning("photos of one group", across)
 
 
 def group_ties(records: Sequence[Record]) -> NDArray[np.int64]:
-    """Every photo of a group with the group's first: int64 `[m, 2]`."""
+    """Return every photo of a group with the group's first, int64 `[m, 2]`."""
     first: dict[str, int] = {}
     pairs = [(first.setdefault(r.photo.group, i), i) for i, r in enumerate(records) if r.photo.group is not None]
     return np.array([pair for pair in pairs if pair[0] != pair[1]], np.int64).reshape(-1, 2)
 
 
 def label_warnings(records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates) -> list[str]:
-    """At most one: how many copies are in two classes, and the first of them."""
+    """Return at most one warning: how many copies are in two classes, and the first of them."""
     pairs = [
         (records[a].photo, records[b].photo)
         for a, b in copies.pairs.tolist()
@@ -99,12 +101,13 @@ def label_warnings(records: Sequence[Record], labels: Sequence[str], copies: Nea
 def missing_warnings(
     records: Sequence[Record], labels: Sequence[str], splits: Sequence[str], told: Collection[str] = ()
 ) -> list[str]:
-    """One for each side that lacks classes that have photos.
+    """Return a warning for each split that lacks some of the classes.
 
     Args:
-        records, labels: all photos, and the class names.
-        splits: the side of each photo.
-        told: names of classes that need no such warning.
+        records: All photos.
+        labels: Class names.
+        splits: Split of each photo.
+        told: Names of classes that need no such warning.
     """
     warnings = []
     present = {record.photo.label for record in records if labels[record.photo.label] not in told}
@@ -119,9 +122,9 @@ def missing_warnings(
 def scene_warnings(
     records: Sequence[Record], pairs: NDArray[np.int64], copies: NearDuplicates, splits: Sequence[str]
 ) -> list[str]:
-    """At most one: how many photos are on another side than the first of their scene.
+    """Return at most one warning: how many photos are in another split than the first of their scene.
 
-    A photo with a copy on that side is left out: `leak_warnings` tells of it.
+    Photos with a copy in that split are left out, as `leak_warnings` covers them.
     """
     splits_of: dict[int, set[str]] = defaultdict(set)
     for group, split in zip(copies.groups.tolist(), splits, strict=True):
@@ -135,7 +138,7 @@ def scene_warnings(
 
 
 def bridge_warnings(bridges: Sequence[tuple[str, str]]) -> list[str]:
-    """At most one: which new photos, with the split they join, are of scenes that are in two splits already."""
+    """Return at most one warning: new photos of scenes that are already in two splits, and the split they join."""
     if not bridges:
         return []
     shown = "; ".join(f"{printable(name)} (joins {split})" for name, split in bridges[:PAIRS_SHOWN])
@@ -144,7 +147,7 @@ def bridge_warnings(bridges: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def divided_warnings(labels: Sequence[str], divided: Collection[int]) -> list[str]:
-    """At most one: the classes whose scenes are in several splits."""
+    """Return at most one warning: the classes whose scenes are in several splits."""
     if not divided:
         return []
     shown = shown_names(labels, divided)
@@ -156,7 +159,7 @@ def divided_warnings(labels: Sequence[str], divided: Collection[int]) -> list[st
 def saved_warnings(
     records: Sequence[Record], splits: Sequence[str], reasons: Sequence[str], saved: SavedSplit
 ) -> list[str]:
-    """At most one: that a saved split is about other photos than these; or was not kept, as these come with one."""
+    """Return at most one warning: a saved split lists other photos, or was overridden by the split of these photos."""
     if saved.is_automatic:
         trained = [
             record.photo.name
@@ -180,7 +183,7 @@ def saved_warnings(
 
 
 def shown_names(labels: Sequence[str], indices: Collection[int]) -> str:
-    """The first class names of a set."""
+    """Return the first class names of a set as text."""
     shown = ", ".join(printable(labels[i]) for i in sorted(indices)[:NAMES_SHOWN])
     return shown if len(indices) <= NAMES_SHOWN else f"{shown} and {len(indices) - NAMES_SHOWN} more"
 

@@ -1,4 +1,4 @@
-"""What goes to one split together: copies, photos of one group, photos of one scene."""
+"""Find photos that must stay in one split: copies, photos of one group, photos of one scene."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lungfish.data.split.review import group_ties
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Photos that are decided together.
+    """Photos that are assigned together.
 
     Args:
-        members: indices of each unit, the first by name first (`a9` before `a10`).
-        levels: int64 `[n]` each, from the tightest to the widest tie; photos with one number are copies; or copies or
-            of one group; or these or of one scene.
+        members: Indices of each unit, sorted by name (`a9` before `a10`).
+        levels: int64 `[n]` each, from the tightest to the loosest tie; photos with one number are copies at the first
+            level, copies or of one group at the second, and also of one scene at the third.
     """
 
     members: tuple[list[int], ...]
@@ -30,7 +30,7 @@ class Units:
 
     @property
     def numbers(self) -> NDArray[np.int64]:
-        """int64 `[n]`, the unit of each photo."""
+        """Unit of each photo, int64 `[n]`."""
         numbers = np.empty(len(self.levels[0]), np.int64)
         for number, unit in enumerate(self.members):
             numbers[unit] = number
@@ -38,7 +38,7 @@ class Units:
 
     @property
     def in_scenes(self) -> NDArray[np.int64]:
-        """Photos that are tied to others by nothing but a scene, but for the first of each."""
+        """Photos that are tied to others only by a scene, without the first of each."""
         return np.flatnonzero(self.levels[-1] != self.levels[-2])
 
     def partners(self, i: int, others: Sequence[int]) -> tuple[list[int], bool]:
@@ -55,7 +55,7 @@ class Units:
 
 
 def units_of(records: Sequence[Record], copies: NearDuplicates, scene_pairs: NDArray[np.int64]) -> Units:
-    """Return what must stay together; with no `scene_pairs`, by copies and groups only."""
+    """Return the units; without `scene_pairs`, by copies and groups only."""
     ties = np.concatenate([copies.pairs, group_ties(records)])
     levels = [join(len(records), pairs) for pairs in (copies.pairs, ties, np.concatenate([ties, scene_pairs]))]
     members: dict[int, list[int]] = defaultdict(list)
@@ -68,5 +68,5 @@ def units_of(records: Sequence[Record], copies: NearDuplicates, scene_pairs: NDA
 
 
 def most_common_split(splits: Sequence[str]) -> str:
-    """Return the split that most of some photos are in; the first of equals."""
+    """Return the most common split; the first of equals."""
     return Counter(splits).most_common(1)[0][0]

@@ -1,1 +1,1 @@
-"""What a training job writes: artifacts, their proof, the report, and the folder that holds them."""
+"""Write the bundle of a training job: artifacts, their proof, and the report."""

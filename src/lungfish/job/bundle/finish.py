@@ -1,4 +1,4 @@
-"""The last part of a job: from the trained network to a bundle whose every figure was measured on its files."""
+"""Turn a trained network into a bundle in which every figure was measured on the exported files."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from lungfish.weights.store.record import WeightsRecord
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training hands over.
+    """The result of training.
 
     Args:
-        seed: Of the job.
-        recipe: Resolved.
-        classifier: The trained network.
-        weights: The record of the weights that training started from.
-        dataset: The photos, with the features of the pretrained trunk.
-        training: What the steps brought about.
-        head: Fitted on the pretrained trunk, with the features in `dataset`; None without pretrained weights.
-        start_head: The head that the steps started from: `head`, or that of an earlier bundle.
-        folds: The cross-validation of `head`; None if there was none.
-        outside: Whether the network was trained outside Lungfish, on photos that are not known.
+        seed: Seed of the job.
+        recipe: Resolved recipe.
+        classifier: Trained classifier.
+        weights: Record of the weights that training started from.
+        dataset: Photos, with the features of the pretrained trunk.
+        training: Result of the stages.
+        head: Head fitted on the pretrained trunk, with the features in `dataset`; None without pretrained weights.
+        start_head: Head that the stages started from: `head`, or that of an earlier bundle.
+        folds: Cross-validation of `head`; None if there was none.
+        outside: Whether the network was trained outside Lungfish, on unknown photos.
     """
 
     seed: int
@@ -58,11 +58,11 @@ def finish(trained: Trained, files: Path, target: Target, clock: Stopwatch, prog
     """Export, quantize, prove, compare with the previous bundle, and write all files of the bundle.
 
     Args:
-        trained: The network and what it was trained on.
-        files: The folder that becomes the bundle.
-        target: Where it will be.
-        clock: Of the job.
-        progress: Told of the steps.
+        trained: Result of training.
+        files: Folder that becomes the bundle.
+        target: Destination of the bundle.
+        clock: Stopwatch of the job.
+        progress: Receives the progress.
     """
     classifier, recipe, dataset = trained.classifier, trained.recipe, trained.dataset
     preprocess = classifier.preprocess

@@ -1,4 +1,4 @@
-"""Are the labels right? Those of the training and validation photos, held against what the photos look like."""
+"""Find training and validation photos whose label contradicts their content."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ PICTURES = 24
 
 
 def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed: int) -> LabelReview:
-    """Find labels that are probably wrong, with thumbnails of the most doubtful.
+    """Find labels that are probably wrong, with thumbnails of the most doubtful photos.
 
-    Test photos are left out: those whose label contradicts the answer are among the report's mistakes, and whoever
-    mends test labels by what the model says makes its figures better than they are. Of very many photos a sample is
-    looked at: a head is fitted on it five times.
+    Test photos are left out: those whose label contradicts the prediction are among the report's mistakes, and
+    correcting test labels by the model's predictions would inflate its figures. Of a large dataset only a sample is
+    checked, as a head is fitted on it five times.
 
     Args:
-        dataset: the photos and their features.
-        head: that was fitted on the features.
-        preprocess: the resize rule.
-        seed: of the job.
+        dataset: Photos and their features.
+        head: Head fitted on the features.
+        preprocess: Preprocessing of the pixels.
+        seed: Seed of the job.
 
     Raises:
-        UnreadablePhotoError: a photo that could be read before cannot be now.
+        UnreadablePhotoError: A photo is no longer readable.
     """
     embedded = dataset.embedded_indices("train", "val")
     positions = sample_by_class(dataset.examined.records, embedded, HEAD_PHOTOS, LEAST_OF_CLASS)
     try:
         suspects = find_label_errors(dataset.samples(positions), dataset.assignment.units[positions], head, seed)
     except MissingExtraError as error:
-        # not the error's own hint: it names this machine's interpreter, and reports travel
+        # not the error's own hint, which names this machine's interpreter: reports are shared
         install = "Run: pip install 'lungfish[explain]', and train again."
         return LabelReview(0, why_not=f"Labels were not checked: {error.message}. {install}")
     rows = []

@@ -1,4 +1,4 @@
-"""The worst mistakes of a job, with pictures for its report."""
+"""Collect the worst mistakes of a job, with pictures for the report."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from lungfish.job.dataset import Dataset
 
 
 def worst_mistakes(classifier: Classifier, dataset: Dataset, proof: Proof) -> tuple[Mistake, ...]:
-    """The most confident wrong answers on test photos, worst first, with thumbnails and heat maps.
+    """Return the most confident wrong predictions on test photos, worst first, with thumbnails and heat maps.
 
     Args:
-        classifier: whose artifacts answered.
-        dataset: the photos.
-        proof: the answers of the default artifact.
+        classifier: Classifier whose artifact made the predictions.
+        dataset: Photos of the job.
+        proof: Predictions of the default artifact.
 
     Raises:
-        UnreadablePhotoError: a photo that could be read before cannot be now.
+        UnreadablePhotoError: A photo is no longer readable.
     """
     labels, records = dataset.labels, dataset.records("test")
     answers = top_answers(proof.test, dataset.to_prove("test").truth)
@@ -50,7 +50,7 @@ def worst_mistakes(classifier: Classifier, dataset: Dataset, proof: Proof) -> tu
 def _heats(
     classifier: Classifier, images: Sequence[Image.Image], predicted: NDArray[np.int64]
 ) -> Sequence[bytes | None]:
-    """JPEGs of what spoke for the answers; nothing where the extra `explain` is not installed."""
+    """Return JPEG heat maps of what supports the predictions; None each if the extra `explain` is not installed."""
     from lungfish.training.grad_cam import grad_cam
 
     if not images:

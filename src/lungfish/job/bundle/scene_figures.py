@@ -1,4 +1,4 @@
-"""What scenes do to the figures of a job: cross-validated with scenes kept whole, and torn apart."""
+"""Measure how scenes affect the figures: cross-validate with scenes kept whole, and divided at random."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from lungfish.job.dataset import Dataset
 from lungfish.training.crossvalidation import each_fold
 from lungfish.training.probe import Head
 
-JUDGED = 1000  # photos; more would say the same, later
+JUDGED = 1000  # photos; more would take longer and show the same
 FOLDS = 5
-ROUGH = 1e-2  # tolerance of the fits
-LEAST_WITHIN = 0.05  # of the photos, in scenes: fewer make no difference that 1,000 photos could show
+ROUGH = 1e-2  # gradient at which the fits stop
+LEAST_WITHIN = 0.05  # share of photos in scenes; a smaller one has no effect that 1,000 photos could show
 
 
 def summarize_scenes(dataset: Dataset, head: Head | None, seed: int) -> SceneSummary:
-    """Return how many scenes there are, and what a random split would have claimed: from folds that tear scenes apart.
+    """Return the number of scenes, and the figures that a random split, which divides scenes, would have reported.
 
-    Of many photos, whole scenes are sampled; test photos of a large given split have no features and stay out.
+    Of a large dataset, whole scenes are sampled. Test photos of a large given split have no features, and are left out.
 
     Args:
-        dataset: the photos and their features.
-        head: what was fitted on the features; None without pretrained weights.
-        seed: Seed of the folds.
+        dataset: Photos and their features.
+        head: Head fitted on the features; None without pretrained weights.
+        seed: Seed for the folds.
     """
     sizes = dataset.scenes.sizes
     summary = SceneSummary(len(sizes), sum(sizes), max(sizes, default=0), dataset.scenes.unknown)
@@ -53,7 +53,7 @@ def summarize_scenes(dataset: Dataset, head: Head | None, seed: int) -> SceneSum
 
 
 def _whole_units(dataset: Dataset) -> NDArray[np.int64]:
-    """Positions of about `JUDGED` photos with features, of whole units, chosen by content; rising."""
+    """Return positions of about `JUDGED` photos with features, in whole units chosen by content; rising."""
     embedded = dataset.embedded_indices(*SPLITS)
     units, records = dataset.assignment.units[embedded], dataset.examined.records
     first: dict[int, str] = {}
@@ -61,6 +61,6 @@ def _whole_units(dataset: Dataset) -> NDArray[np.int64]:
         first[unit] = min(records[i].seen.sha256, first.get(unit, "g"))
     order = np.array(sorted(range(len(embedded)), key=lambda k: (first[int(units[k])], k)), np.int64)
     if len(order) > JUDGED:
-        cut = units[order[JUDGED]]  # its unit may be in part before the limit
+        cut = units[order[JUDGED]]  # the limit may divide this unit
         order = order[:JUDGED][units[order[:JUDGED]] != cut]
     return np.sort(embedded[order])

@@ -1,4 +1,4 @@
-"""How photos were divided, in words."""
+"""Describe in words how photos were split."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ HOW_IN_WORDS = {
 
 
 def split_sentence(how: Mapping[str, int]) -> str:
-    """How photos were divided, after "split": in words, with counts if in more than one way.
+    """Return how photos were split, as words to follow "split", with counts if in more than one way.
 
     Args:
-        how: from `Assignment.how`.
+        how: Counts from `Assignment.how`.
     """
     if len(how) == 1:
         return HOW_IN_WORDS[next(iter(how))]

@@ -1,4 +1,4 @@
-"""What is known beside the test figures: the threshold, the cross-validation, the user's own validation photos."""
+"""Compute the figures next to the test figures: the threshold, cross-validation, and given validation photos."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from lungfish.training.crossvalidation import HeldOut
 def supporting_figures(
     dataset: Dataset, proof: Proof, held_out: HeldOut | None, head_temperature: float | None, keep_known: float
 ) -> SupportingFigures:
-    """Return what is said next to the test figures.
+    """Return the supporting figures.
 
     Args:
-        dataset: the photos.
-        proof: of the default artifact.
-        held_out: answers of the cross-validation; None if there was none.
-        head_temperature: of the classifier if it is the head on the frozen trunk; None if a stage that trains further
-            was kept, of which cross-validation of the head says nothing.
-        keep_known: share of right answers that the threshold accepts.
+        dataset: Photos of the job.
+        proof: Proof of the default artifact.
+        held_out: Predictions of the cross-validation; None if there was none.
+        head_temperature: Temperature of the classifier if it is the head on the frozen trunk; None if a later stage was
+            kept, which the head's cross-validation does not measure.
+        keep_known: Share of right predictions that the threshold must accept.
     """
     val = LabelledAnswers(proof.val, dataset.to_prove("val").truth)
     crossed = folds = None

@@ -1,4 +1,4 @@
-"""What changed since the previous bundle, for the report of the next one."""
+"""Compare a job with the previous bundle, for its report."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from lungfish.runtime.answering import Reader
 
 @dataclass(frozen=True, eq=False)
 class NewAnswers:
-    """A job's test photos, and what its default artifact answered.
+    """A job's test photos, and the predictions of its default artifact.
 
     Args:
-        labels: class names of the job.
-        readers: of the test photos' bytes.
+        labels: Class names of the job.
+        readers: Functions that read the test photos.
         truth: int `[n]`, index of the true class in `labels`.
-        probabilities: float `[n, classes]`, of the default artifact.
+        probabilities: float `[n, classes]`, predictions of the default artifact.
     """
 
     labels: Sequence[str]
@@ -41,19 +41,19 @@ class NewAnswers:
 
 
 def what_changed_since(previous: Path, new: NewAnswers, progress: Progress) -> WhatChanged:
-    """Let the previous bundle's default artifact answer the new job's test photos, and compare.
+    """Predict the new job's test photos with the previous bundle's default artifact, and compare.
 
-    Photos of classes that the previous bundle does not know are left out and counted, and so are those that it was
-    trained on. The new job has trained on none of its test photos.
+    Photos of classes that the previous bundle lacks, and photos that it was trained on, are left out and counted. The
+    new job was trained on none of its test photos.
 
     Args:
-        previous: folder of the previous bundle.
-        new: the new job's test photos and answers.
-        progress: told of the pass.
+        previous: Folder of the previous bundle.
+        new: Test photos and predictions of the new job.
+        progress: Receives the progress.
 
     Raises:
-        UsageError: no such folder.
-        BundleError: it is not a sound bundle, of a newer schema, or its artifact fails.
+        UsageError: The folder does not exist.
+        BundleError: The bundle is damaged or has a newer schema, or its artifact fails.
     """
     bundle = open_bundle(previous)
     known, shared = known_photos(bundle), shared_labels(bundle.labels, new.labels)
@@ -81,7 +81,7 @@ def what_changed_since(previous: Path, new: NewAnswers, progress: Progress) -> W
 
 
 def _watched(reader: Reader, position: int, known: KnownPhotos, trained: set[int]) -> Callable[[], bytes]:
-    """The same reader; reading a photo that the bundle was trained on puts its position into `trained`."""
+    """Return a reader that adds the position to `trained` if the bundle was trained on the photo."""
 
     def read() -> bytes:
         data = reader()
@@ -98,7 +98,7 @@ def changed_since(
     """Compare the new default artifact with that of the last bundle, on the new test photos.
 
     Returns:
-        What changed, and why there is nothing to compare with, in words; either is None or empty.
+        What changed, or None; and why no comparison was possible, or an empty text.
     """
     if previous is None:
         return None, ""

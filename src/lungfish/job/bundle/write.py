@@ -1,4 +1,4 @@
-"""The second half of a job: everything that a bundle holds beside its artifacts."""
+"""Write all files of a bundle other than its artifacts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lungfish.data.split.photos_csv import write_split
 from lungfish.data.split.review import photo_pairs
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
-from lungfish.deploy.model_card import OURS, UNKNOWN, model_card, notice
+from lungfish.deploy.model_card import CHANGES, CHANGES_OUTSIDE, OURS, UNKNOWN, model_card, notice
 from lungfish.deploy.origin import origin
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.figures import figures
@@ -51,30 +51,30 @@ from lungfish.training.probe import Head, is_balanced
 from lungfish.training.recipe import TABLES, Recipe
 from lungfish.weights.store.record import WeightsRecord
 
-PACKAGES = ("lungfish", "numpy", "pillow", "scikit-learn", "scipy", "torch")  # beside those of the formats
+PACKAGES = ("lungfish", "numpy", "pillow", "scikit-learn", "scipy", "torch")  # in addition to those of the formats
 
 
 @dataclass(frozen=True, eq=False)
 class BundleContents:
-    """What a job has made when its artifacts are proven.
+    """What a job hands to the bundle writer, once its artifacts are proven.
 
     Args:
-        seed: of the job.
-        recipe: resolved.
-        weights: the card of the pretrained weights.
-        classifier: the trained network.
-        head: what was fitted on the frozen trunk, and how it was chosen; None without pretrained weights.
-        training: what came of the recipe's steps.
-        dataset: the photos.
-        rows: figures of the artifacts.
-        default: file name of the artifact to use.
-        proofs: answers of the artifacts by file name.
-        folds: answers of the cross-validation; None if there was none.
-        review: labels that may be wrong; None without a head to find them by.
-        scenes: how many there are, and what they do to the figures.
-        what_changed: since the previous bundle; None for the first one.
-        warnings: what a person should know.
-        outside: Whether the network was trained outside Lungfish, on photos that are not known.
+        seed: Seed of the job.
+        recipe: Resolved recipe.
+        weights: Record of the pretrained weights.
+        classifier: Trained classifier.
+        head: Head fitted on the frozen trunk; None without pretrained weights.
+        training: Result of the stages.
+        dataset: Photos of the job.
+        rows: Figures of the artifacts.
+        default: File name of the default artifact.
+        proofs: Proofs of the artifacts, by file name.
+        folds: Predictions of the cross-validation; None if there was none.
+        review: Labels that may be wrong; None without a head to find them.
+        scenes: Number of scenes, and their effect on the figures.
+        what_changed: Comparison with the previous bundle; None for the first one.
+        warnings: Warnings for the user.
+        outside: Whether the network was trained outside Lungfish, on unknown photos.
     """
 
     seed: int
@@ -96,31 +96,31 @@ class BundleContents:
 
     @property
     def proof(self) -> Proof:
-        """That of the default artifact."""
+        """Proof of the default artifact."""
         return self.proofs[self.default]
 
     @cached_property
     def supporting(self) -> SupportingFigures:
-        """What is known beside the test figures."""
+        """Figures that support the test figures."""
         head_ships = self.head is not None and self.training.first_block is None
         temperature = self.classifier.temperature if head_ships else None
         return supporting_figures(self.dataset, self.proof, self.folds, temperature, self.recipe.keep_known)
 
 
 def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwatch) -> None:
-    """Write every file of a bundle into `stage`, which holds the artifacts already; `bundle.json` last.
+    """Write every file of a bundle into `stage`, which already contains the artifacts; `bundle.json` last.
 
     Args:
-        stage: the folder that becomes the bundle.
-        name: of the bundle.
-        contents: what to write down.
-        clock: seconds of the steps so far go into the report.
+        stage: Folder that becomes the bundle.
+        name: Name of the bundle.
+        contents: Contents of the bundle.
+        clock: Stopwatch whose seconds so far go into the report.
     """
     classifier, dataset = contents.classifier, contents.dataset
     _write_text(stage / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
     if not contents.outside:
         _write_text(stage / "recipe.toml", contents.recipe.to_toml())
-    _write_text(stage / "NOTICE", _notice(contents.weights))
+    _write_text(stage / "NOTICE", _notice(contents))
     write_split(stage / "photos.csv", dataset.rows())
     if history := contents.training.history:
         _write_text(stage / "training.jsonl", "".join(f"{json.dumps(row)}\n" for row in history))
@@ -130,17 +130,19 @@ def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwa
     write_golden(stage, classifier.preprocess, answers)
 
     manifest = _manifest(contents)
-    record = model_card(manifest, classifier.entry, _how(contents), contents.supporting, outside=contents.outside)
-    _write_text(stage / "MODEL_CARD.md", record)
+    text = model_card(manifest, classifier.entry, _how(contents), contents.supporting, outside=contents.outside)
+    _write_text(stage / "MODEL_CARD.md", text)
     _write_text(stage / "report.html", render_report(_report(name, contents, manifest, clock)))
     manifest = replace(manifest, files=file_rows(stage, contents.rows))
     _write_text(stage / MANIFEST_NAME, manifest.to_json())
 
 
-def _notice(record: WeightsRecord) -> str:
+def _notice(contents: BundleContents) -> str:
+    record = contents.weights
     if record.entry.name == UNKNOWN_START:
         return UNKNOWN
-    return notice(record.entry, record.accepted_license) if record.entry.location else OURS
+    changes = CHANGES_OUTSIDE if contents.outside else CHANGES
+    return notice(record.entry, record.accepted_license, changes) if record.entry.location else OURS
 
 
 def _manifest(contents: BundleContents) -> Manifest:
@@ -203,7 +205,7 @@ def _report(name: str, contents: BundleContents, manifest: Manifest, clock: Stop
 
 
 def _how(contents: BundleContents) -> str:
-    """What was trained, for the model card."""
+    """Return what was trained, for the model card."""
     first, blocks = contents.training.first_block, len(contents.classifier.network.blocks)
     name = contents.weights.entry.name
     if contents.outside:

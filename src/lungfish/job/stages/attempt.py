@@ -1,4 +1,4 @@
-"""A stage of a recipe is tried: trained, compared with what was there before, and kept or undone."""
+"""Try a stage of a recipe: train, compare with the state before, and keep or undo it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Logits = NDArray[np.float32]  # [n, classes], on validation photos
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """What an attempt came to.
+    """Result of an attempt.
 
     Args:
-        result: For the job's `candidates`.
-        logits: Of the network on validation photos, if it was trained.
-        history: A JSON object for each epoch.
+        result: Entry for the job's `candidates`.
+        logits: Logits on validation photos, if the network was trained.
+        history: JSON object of each epoch.
     """
 
     result: StageResult
@@ -49,13 +49,13 @@ class Attempt:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Where a trained network ended.
+    """Where training moved the network.
 
     Args:
-        logits: On validation photos.
-        share: Of the way from the head stage.
+        logits: Logits on validation photos.
+        share: Share of the way from the head stage.
         is_last: Whether the way leads to the last epoch, not to the best one.
-        verdict: Whether it is kept.
+        verdict: Whether the stage is kept.
     """
 
     logits: Logits
@@ -68,9 +68,9 @@ class Attempts:
     """Tries one stage after the other on the same network.
 
     Args:
-        network: Holds the head stage, or its random initialization.
-        head: Fitted on the frozen trunk; None without pretrained weights.
-        context: What the stages share.
+        network: Network with the head stage, or its random initialization.
+        head: Head fitted on the frozen trunk; None without pretrained weights.
+        context: Training context.
     """
 
     def __init__(self, network: Network, head: Head | None, context: TrainingContext) -> None:
@@ -79,28 +79,28 @@ class Attempts:
         self._val = context.dataset.indices("val")
         self._few = head is not None and len(context.dataset.indices("train")) < context.recipe.few_photos
         self._judge = Judge(context, few=self._few)
-        self._ends: list[Mapping[str, Tensor]] = []  # of the runs whose weights may be averaged
+        self._ends: list[Mapping[str, Tensor]] = []  # last tensors of the runs that may be averaged
         self._trial: Gain | None = None
         self._rival = "the head"  # what the next stage is compared with
-        self._is_hopeless = False  # so few photos that training more is not worth the time, after less gained nothing
+        self._is_hopeless = False  # with few photos, a stage that trains less gained nothing
 
     def why_skip(self, stage: Stage[Any]) -> str:
-        """Return why a stage is not worth its time, in words; empty if it is."""
+        """Return why a stage is not worth its time; empty if it is."""
         if self._is_hopeless:
             return "with so few photos it is unlikely to help: the stage before it, which trains less, did not"
         return "the run before it was not kept" if stage.is_again and not self._ends else ""
 
     def attempt(self, name: str, stage: Stage[Any], plan: Plan[Any], before: Logits | None) -> Attempt:
-        """Train by one stage; what is no better is undone.
+        """Train by one stage, and undo it if it is no improvement.
 
         Args:
-            name: The stage's name.
-            stage: Holds the same network.
-            plan: What it does; has settings.
-            before: The network's logits on validation photos; None if it knows nothing yet, and any result is kept.
+            name: Name of the stage.
+            stage: Stage with the same network.
+            plan: Plan of the stage, with settings.
+            before: Logits on validation photos before the stage; None for an untrained network, which keeps any result.
 
         Raises:
-            DivergedError: The loss is not finite, and there is nothing to fall back on.
+            DivergedError: The loss is not finite, and there is no earlier result to keep.
         """
         began = time.monotonic()
         assert plan.settings
@@ -120,9 +120,9 @@ class Attempts:
         try:
             fitted = opened.train(run)
         except DivergedError as error:
-            if before is None or self._context.group.size > 1:  # the other processes may be elsewhere
+            if before is None or self._context.group.size > 1:  # other processes may not have diverged
                 raise
-            self._network.load_state_dict(start)  # what was reached before is not lost
+            self._network.load_state_dict(start)  # keep the result so far
             self._network.cpu().eval()
             row = replace(row, why=f"not kept. {sentence(error.message)}", seconds=time.monotonic() - began)
             return Attempt(row, history=_rows(name, run.noted()))
@@ -151,7 +151,7 @@ class Attempts:
         return opened.cross_fit(self._head, run) if self._head else None
 
     def _judged(self, opened: OpenStage, start: Mapping[str, Tensor], before: Logits) -> Outcome:
-        """Move the trained network to the best point on its way, and compare that with what was there before."""
+        """Move the trained network to the best point on its way, and compare it with the state before."""
         ends = [averaged(self._ends)] if len(self._ends) > 1 else [copied(self._network), self._ends[0]]
         photos = Validated(opened.val_logits, self._truth, self._context.dataset.assignment.units[self._val])
         end, share, logits = move_to_best(self._network, self._head_stage, ends, photos)
@@ -184,7 +184,7 @@ class Attempts:
 
 
 def _class_weight(context: TrainingContext) -> Tensor | None:
-    """Each class's weight in the loss, 1 on average over the photos; None if every photo weighs the same."""
+    """Return the weight of each class in the loss, 1 on average over the photos; None for equal weights."""
     import torch
 
     dataset = context.dataset
@@ -200,7 +200,7 @@ def _rows(name: str, history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
 
 
 def _in_words(fitted: FitResult, outcome: Outcome, plan: Plan[Any]) -> str:
-    """Say what came of a run, for people."""
+    """Return the outcome of a run in words."""
     kept, shorter = outcome.verdict.kept, sentence(what_is_shorter(plan, ""))
     if fitted.best_epoch is None:
         return " ".join(filter(None, ["kept." if kept else "not kept.", "There was no time for an epoch.", shorter]))

@@ -1,4 +1,4 @@
-"""Which stages of a recipe the time is enough for, how long they will take, and how to say so."""
+"""Plan which stages of a recipe fit the time, how long they take, and describe the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def list_stages(network: Network, context: TrainingContext) -> dict[str, Stage[Any]]:
-    """Return the stages of the recipe that follow gradients, in order, by name."""
+    """Return the stages of the recipe that train by gradients, in order, by name."""
     stages: dict[str, Stage[Any]] = {}
     for name, settings in context.recipe.tables.items():
         if isinstance(settings, Full):
@@ -30,22 +30,22 @@ def list_stages(network: Network, context: TrainingContext) -> dict[str, Stage[A
 
 
 def budget_of(seconds: float) -> Budget:
-    """Return a budget of so many seconds, and of half of the disk that the cache may fill."""
-    return Budget(seconds, bytes_available() // 2)  # not counted: validation photos, and what else wants a place
+    """Return a budget of so many seconds, and of half the disk space that the cache may use."""
+    return Budget(seconds, bytes_available() // 2)  # the rest is for validation photos and other files
 
 
 def plan_stages(
     stages: Mapping[str, Stage[Any]], budget: Budget, minutes: float | None
 ) -> tuple[tuple[str, ...], float]:
-    """Plan the stages one after the other, each with the time that those before it leave; change nothing.
+    """Plan the stages in order, each with the time that is left by those before it. Changes nothing.
 
     Args:
-        stages: In order, by name.
-        budget: For all of them.
-        minutes: What the whole job may take; None without a limit.
+        stages: Stages in order, by name.
+        budget: Budget for all stages.
+        minutes: Time limit of the whole job; None for no limit.
 
     Returns:
-        What will be done, in words, and the seconds that it takes.
+        A line of text for each stage, and the seconds that they take together.
     """
     lines, needed_s, first = [], 0.0, None
     for name, stage in stages.items():
@@ -56,18 +56,18 @@ def plan_stages(
         if plan.settings is not None:
             needed_s += plan.seconds
         elif not stage.is_again:
-            break  # what follows takes longer, and timing it takes time and memory
+            break  # later stages take longer, and measuring them costs time and memory
     return tuple(lines), needed_s
 
 
 def describe(name: str, plan: Plan[Any], left_s: float, minutes: float | None) -> str:
-    """Say what a stage would do with its budget.
+    """Return a line of text on what a stage would do with its budget.
 
     Args:
-        name: The stage's name.
-        plan: What it has planned.
-        left_s: The seconds that it was planned with.
-        minutes: What the whole job may take; None without a limit.
+        name: Name of the stage.
+        plan: Plan of the stage.
+        left_s: Seconds that the plan was made for.
+        minutes: Time limit of the whole job; None for no limit.
     """
     if plan.obstacle:
         return f"{name}: skipped: {plan.obstacle}"
@@ -75,19 +75,19 @@ def describe(name: str, plan: Plan[Any], left_s: float, minutes: float | None) -
         left, more = in_words(max(left_s, 0)), _more_minutes(minutes, plan.seconds - left_s)
         return f"{name}: skipped: needs at least {in_words(plan.seconds)}, {left} left; {more} would include it"
     words = f"{name}: about {in_words(plan.seconds)}{what_is_shorter(plan, ', ')}"
-    if plan.settings != plan.asked and plan.whole_seconds > left_s:  # not the disk
+    if plan.settings != plan.asked and plan.whole_seconds > left_s:  # shortened for time, not disk space
         words += f"; {_more_minutes(minutes, plan.whole_seconds - left_s)} would run all of it"
     return words
 
 
 def what_is_shorter(plan: Plan[Any], before: str) -> str:
-    """Say which settings the budget has changed, after the text that leads to it; empty if it changed none."""
+    """Return the settings that the budget changed, as text after the prefix `before`; empty if none."""
     changed = plan.changed()
     return f"{before}shortened to {', '.join(f'{value} {key}' for key, value in changed.items())}" if changed else ""
 
 
 def in_words(seconds: float) -> str:
-    """Return seconds or minutes for a person."""
+    """Return a duration as text, in seconds or minutes."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 

@@ -1,4 +1,4 @@
-"""Does tuning the last blocks help? Shown on training photos, each answered by networks that never saw its scene."""
+"""Test whether training the last blocks helps, on training photos of scenes that the network was not trained on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HALVES = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Some:
+class Subset:
     """The views of some of the photos."""
 
     whole: ViewsOfPhotos
@@ -43,15 +43,15 @@ class Some:
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Photos to tune on, and validation photos for the choices made on the way.
+    """Photos to cross-fit on, and validation photos for choices on the way.
 
     Args:
-        train: Activations at the boundary.
+        train: Activations of training photos at the boundary.
         samples: Features of the same photos.
         units: int64 `[n]`; photos of one scene share a number.
         val: Activations of validation photos.
-        val_features: Their features.
-        val_units: int64 `[m]`, their scenes.
+        val_features: Features of the validation photos.
+        val_units: int64 `[m]`, scenes of the validation photos.
     """
 
     train: LabelledViews
@@ -63,26 +63,26 @@ class Photos:
 
 
 def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: Finetune, run: Run) -> Gain | None:
-    """Fit a head on one half of the photos, tune on from it, and compare both on the other half; then the other way.
+    """Fit a head on one half of the photos, train on from it, and compare both on the other half; then swap the halves.
 
     Args:
-        network: Holds the head stage; stays as it is.
-        block: The first to train.
-        photos: To tune on.
-        head: Whose penalty and weighting are used.
-        tuning: As for all photos.
-        run: As for all photos.
+        network: Network with the head stage; not changed.
+        block: First block to train.
+        photos: Photos to cross-fit on.
+        head: Head whose penalty and class weights are used.
+        tuning: Settings of the stage.
+        run: Context of the run on all photos.
 
     Returns:
-        The fall in loss over all training photos, or over the first half if there is none; None if a class has too few
-        scenes for two halves.
+        The fall in loss over all training photos, or over the first half if it does not fall there; None if a class has
+            too few scenes for two halves.
     """
     labels, before, after = photos.train.labels, np.empty(len(photos.units)), np.empty(len(photos.units))
     answered, found = np.empty(0, np.int64), None
     halves = _halves(labels, photos.units, run.seed)
     for number, (seen, held_out) in enumerate(halves, 1):
-        some = LabelledFeatures(photos.samples.features[seen], labels[seen])
-        fitted = fit_penalty(some, head.penalty, balanced=head.balanced)
+        first = LabelledFeatures(photos.samples.features[seen], labels[seen])
+        fitted = fit_penalty(first, head.penalty, balanced=head.balanced)
         on_val = fitted.logits(photos.val_features)
         temperature = fit_temperature(on_val, photos.val.labels)
         before[held_out] = losses(fitted.logits(photos.samples.features[held_out]), labels[held_out], temperature)
@@ -90,7 +90,7 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
         tuned = deepcopy(network)
         attach(tuned, fitted, len(fitted.bias))
         start = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
-        half = LabelledViews(Some(photos.train.views, seen), labels[seen])
+        half = LabelledViews(Subset(photos.train.views, seen), labels[seen])
         alone = replace(
             run,
             name=f"{run.name}, cross-validation {number} of {HALVES}",
@@ -102,7 +102,7 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
         ends = [{name: tensor.clone() for name, tensor in tuned.state_dict().items()}, trained.last]
         answer = partial(_logits, tuned, block, photos.val, run)
         _, _, val_logits = move_to_best(tuned, start, ends, Validated(answer, photos.val.labels, photos.val_units))
-        unseen = LabelledViews(Some(photos.train.views, held_out), labels[held_out])
+        unseen = LabelledViews(Subset(photos.train.views, held_out), labels[held_out])
         temperature = fit_temperature(val_logits, photos.val.labels)
         after[held_out] = losses(_logits(tuned, block, unseen, run), labels[held_out], temperature)
         answered = np.concatenate([answered, held_out])
@@ -113,7 +113,7 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
 
 
 def _halves(labels: NDArray[np.int64], units: NDArray[np.int64], seed: int) -> list[tuple[Positions, Positions]]:
-    """Return either half of the photos with the other; none if a class cannot be in both."""
+    """Return each half of the photos together with the other; empty if a class cannot be in both."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     if min(len(set(units[labels == label])) for label in set(labels)) < HALVES:

@@ -1,4 +1,4 @@
-"""The stage `finetune`: the last blocks, trained from activations of augmented views."""
+"""The stage `finetune`: train the last blocks on activations of augmented views."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from lungfish.training.trunk import open_boundary
 if TYPE_CHECKING:
     from lungfish.nn import Network
 
-LEAST_SHARE_AGAIN = 0.75  # of the epochs of the first run: a run that learned much less makes the average worse
-SEED_STEP = 2**32  # between the seeds of two runs; those of jobs are below
+LEAST_SHARE_AGAIN = 0.75  # share of the first run's epochs; a much shorter run makes the average worse
+SEED_STEP = 2**32  # difference of the seeds of two runs; seeds of jobs are smaller
 
 
 class FinetuneStage:
-    """See `Stage`."""
+    """The first run of `finetune`. See `Stage`."""
 
     is_again = False
 
@@ -49,11 +49,11 @@ class FinetuneStage:
         self.settings = settings
         self._network, self._context = network, context
         self._train, self._val = (len(context.dataset.indices(split)) for split in ("train", "val"))
-        self._measured_s: dict[int, float] = {}  # one photo's way through the tail and back, by its first block
+        self._measured_s: dict[int, float] = {}  # per photo, forward and backward, by first block
 
     def estimate(self, budget: Budget, first: Plan[Finetune] | None = None) -> Plan[Finetune]:  # noqa: ARG002
         blocks, plain = len(self._network.blocks), replace(self.settings, views=0)
-        if (held := self._held_bytes(plain, budget)) > budget.disk_bytes:
+        if (held := self._needed_bytes(plain, budget)) > budget.disk_bytes:
             takes, room = (f"{count / 1e9:.3g} GB" for count in (held, budget.disk_bytes))
             obstacle = f"activations take {takes} even without augmented views, and {room} is free for them"
             return Plan(self.settings, None, 0.0, 0.0, blocks, obstacle)
@@ -68,41 +68,41 @@ class FinetuneStage:
         return OpenFinetune(self._network, plan, self._context)
 
     def epochs_s(self, settings: Finetune, first_block: int) -> float:
-        """Return the seconds that all epochs take; validation goes forward only, a third."""
+        """Return the seconds for all epochs; validation, without a backward pass, takes a third per photo."""
         photo_s = self._photo_s(first_block)
         return RESERVE * settings.epochs * photo_s * (self._train + self._val / 3)
 
     def _ways(self, budget: Budget) -> Iterator[Finetune]:
-        """Yield the settings with as many views as fit the disk, then fewer epochs with fewer views, then blocks."""
+        """Yield settings: as many views as fit the disk, then fewer epochs with fewer views, then fewer blocks."""
         counts = range(self.settings.views, -1, -1)
-        held = (replace(self.settings, views=views) for views in counts)
-        longest = next(each for each in held if self._held_bytes(each, budget) <= budget.disk_bytes)
+        ways = (replace(self.settings, views=views) for views in counts)
+        longest = next(each for each in ways if self._needed_bytes(each, budget) <= budget.disk_bytes)
         least = min(longest.epochs, SHORTEST_EPOCHS)
         yield longest
         for epochs in range(longest.epochs - 1, least - 1, -1):
             yield replace(longest, epochs=epochs, views=min(longest.views, max(epochs // 2, 1)))
         shortest = replace(longest, epochs=least, views=min(longest.views, max(least // 2, 1)))
         fewer_blocks = replace(shortest, tail_share=max(longest.tail_share / 2, 0.01))
-        if self._held_bytes(fewer_blocks, budget) <= budget.disk_bytes:
+        if self._needed_bytes(fewer_blocks, budget) <= budget.disk_bytes:
             yield fewer_blocks
 
     def _seconds(self, settings: Finetune, budget: Budget) -> float:
-        """Return the seconds for all views, and for all epochs."""
+        """Return the seconds for all views and all epochs."""
         block, recipe = self._boundary(settings, budget), self._context.recipe
         views_s = self._context.speed.views_s(self._train, 1 + settings.views, share_before(self._network.arch, block))
-        passes = 2 if self._train < recipe.few_photos else 1  # as long again to cross-fit
+        passes = 2 if self._train < recipe.few_photos else 1  # cross-fitting takes as long again
         return RESERVE * views_s + passes * self.epochs_s(settings, block)
 
     def _boundary(self, settings: Finetune, budget: Budget) -> int:
         views = 1 + settings.views
         return choose_boundary(self._network.arch, settings.tail_share, self._train, views, budget.disk_bytes)
 
-    def _held_bytes(self, settings: Finetune, budget: Budget) -> int:
+    def _needed_bytes(self, settings: Finetune, budget: Budget) -> int:
         block = self._boundary(settings, budget)
         return activation_bytes(self._network.arch, block, self._train, 1 + settings.views)
 
     def _photo_s(self, block: int) -> float:
-        """Return the seconds for one photo's way forward and back, in the group: measured once for each block."""
+        """Return the seconds per photo for forward and backward pass in the group, measured once for each block."""
         import torch
 
         if block not in self._measured_s:
@@ -118,13 +118,13 @@ class FinetuneStage:
 
 
 class FinetuneAgainStage:
-    """The stage `finetune` once more, in another random order: the weights of the runs are averaged. See `Stage`.
+    """A further run of `finetune` in another random order, to average the weights of the runs. See `Stage`.
 
-    The views are those of the first run, so that it takes only the time of the epochs.
+    It reuses the views of the first run, so it takes only the time of its epochs.
 
     Args:
-        first: The first run.
-        number: The number of this run, from 2.
+        first: First run.
+        number: Number of this run, from 2.
     """
 
     is_again = True
@@ -149,7 +149,7 @@ class FinetuneAgainStage:
 
 
 class OpenFinetune:
-    """See `OpenStage`."""
+    """The first run of `finetune`, opened. See `OpenStage`."""
 
     def __init__(self, network: Network, plan: Plan[Finetune], context: TrainingContext) -> None:
         assert plan.settings
@@ -183,7 +183,7 @@ class OpenFinetune:
         return logits
 
     def _labelled(self) -> tuple[LabelledViews, LabelledViews]:
-        """Return the training views, and the plain ones of validation photos."""
+        """Return the training views, and the plain views of the validation photos."""
         with main_first(self._context.group):
             return self._views(self._train, self._settings.views), self._on_val
 
@@ -211,13 +211,13 @@ class OpenFinetune:
 
 
 class _OpenAgain:
-    """See `OpenStage`."""
+    """A further run of `finetune`, opened. See `OpenStage`."""
 
     def __init__(self, first: OpenStage, seed_offset: int) -> None:
         self._first, self._seed_offset = first, seed_offset
 
     def cross_fit(self, _head: Head, _run: Run, /) -> Gain | None:
-        return None  # the first run has shown it
+        return None  # done by the first run
 
     def train(self, run: Run) -> FitResult:
         return self._first.train(replace(run, seed=run.seed + self._seed_offset))

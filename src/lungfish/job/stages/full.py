@@ -1,4 +1,4 @@
-"""The stage `full`: every layer, trained from photos that are augmented afresh in each epoch."""
+"""The stage `full`: train every layer on photos that are augmented afresh in each epoch."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from lungfish.nn import Network
 
-SAMPLE_MACS = 12_500_000_000  # of the photos that are timed: 32 through EfficientNet-Lite0, fewer through more
+SAMPLE_MACS = 12_500_000_000  # of the timed photos: 32 with EfficientNet-Lite0, fewer with larger networks
 
 
 class FullStage:
-    """See `Stage`."""
+    """The stage `full`. See `Stage`."""
 
     is_again = False
 
@@ -57,7 +57,7 @@ class FullStage:
         return OpenFull(self._network, plan, self._context)
 
     def _seconds(self, epochs: int) -> float:
-        """Return the seconds for so many epochs, the first ones at a lower resolution; validation goes forward only."""
+        """Return the seconds for so many epochs, at their resolutions; validation has no backward pass."""
         context, resolution_px = self._context, self._context.preprocess.resolution_px
         sides = sides_px(replace(self.settings, epochs=epochs), resolution_px)
         areas = sum((side / resolution_px) ** 2 for side in sides)
@@ -69,7 +69,7 @@ class FullStage:
 
     @cached_property
     def _photo_s(self) -> float:
-        """Seconds for one photo's way forward and back at the full resolution, in one process: measured once."""
+        """Seconds per photo for forward and backward pass at full resolution in one process, measured once."""
         import torch
 
         side, device = self._context.preprocess.resolution_px, self._context.group.device
@@ -83,14 +83,14 @@ class FullStage:
 
 
 class OpenFull:
-    """See `OpenStage`."""
+    """The stage `full`, opened. See `OpenStage`."""
 
     def __init__(self, network: Network, plan: Plan[Full], context: TrainingContext) -> None:
         assert plan.settings
         self._network, self._settings, self._context = network, plan.settings, context
 
     def cross_fit(self, _head: Head, _run: Run, /) -> Gain | None:
-        return None  # all layers, trained twice more, take too long
+        return None  # training all layers twice more would take too long
 
     def train(self, run: Run) -> FitResult:
         context, settings = self._context, self._settings

@@ -1,4 +1,4 @@
-"""The first stage of a job: a head, fitted on the features of a frozen trunk."""
+"""The first stage of a job: fit a head on the features of a frozen trunk."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class HeadStage:
-    """A network whose trunk is frozen, and the head that was fitted on it.
+    """A network with a frozen trunk, and the head that was fitted on it.
 
     Args:
-        network: Holds the head.
-        head: Fitted on the features in `dataset`; None without pretrained weights.
-        start: The architecture and the weights.
-        weights: The record of the weights.
-        trunk: Computes the features.
-        dataset: The photos and their features.
+        network: Network with the head attached.
+        head: Head fitted on the features in `dataset`; None without pretrained weights.
+        start: Architecture and weights.
+        weights: Record of the weights.
+        trunk: Trunk that computes the features.
+        dataset: Photos and their features.
     """
 
     network: Network
@@ -53,7 +53,7 @@ def initial_network(start: Start, seed: int) -> Network:
 
 
 def open_network(start: Start, recipe: Recipe, seed: int, fetching: FetchOptions) -> tuple[Network, WeightsRecord]:
-    """Return the network that a job starts from, and the record of its weights, which are fetched if need be."""
+    """Return the network that a job starts from, and the record of its weights; download them if necessary."""
     from lungfish.weights.load import load_network
 
     if not recipe.pretrained:
@@ -65,7 +65,7 @@ def open_network(start: Start, recipe: Recipe, seed: int, fetching: FetchOptions
 
 
 def fit_head(dataset: Dataset, recipe: Recipe, seed: int, progress: Progress) -> tuple[Head | None, HeldOut | None]:
-    """The head on the training photos, and its cross-validation; its copies of the features do not last."""
+    """Return the head fitted on the training photos, and its cross-validation; both None without pretrained weights."""
     if not recipe.pretrained:
         return None, None
     progress.say(dataset.sampled() or "Fitting the head")
@@ -75,7 +75,7 @@ def fit_head(dataset: Dataset, recipe: Recipe, seed: int, progress: Progress) ->
 
 
 def _cross_validate(dataset: Dataset, head: Head, recipe: Recipe, seed: int) -> HeldOut | None:
-    """Answers of the head's cross-validation over all photos; None with many photos, or with too few to fold."""
+    """Return the head's cross-validation over all photos; None with many photos, or too few for two folds."""
     truth, units = dataset.truth, dataset.assignment.units
     if len(dataset.photos.photos) >= recipe.cross_validate_below:
         return None

@@ -1,4 +1,4 @@
-"""Whether a stage is kept: by validation photos, and by changed views of them where those cannot decide."""
+"""Decide whether a stage is kept, by validation photos, and by changed views of them to break ties."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from lungfish.nn import Network
 
 Logits = NDArray[np.float32]  # [n, classes], on validation photos
-CLEAR = 2.0  # standard errors by which a gain on few photos must exceed nothing
+CLEAR = 2.0  # standard errors by which a gain on few photos must exceed zero
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a stage is kept, why in words, and the gain that decided."""
+    """Whether a stage is kept, why, and the gain that decided."""
 
     kept: bool
     why: str
@@ -34,13 +34,13 @@ class Verdict:
 
 
 class Judge:
-    """Compares a network with what it was before a stage.
+    """Compares a network with its state before a stage.
 
-    The number of right answers decides. If it differs by less than a standard error, the loss decides, and failing that
-    the loss on changed views. Loss does not come first: it favors less confident networks (decision 0020).
+    The number of right predictions decides. If it differs by less than a standard error, the loss decides; if that does
+    too, the loss on changed views. The loss does not come first, as it favors less confident networks (decision 0020).
 
     Args:
-        context: The photos, whose scenes count as one.
+        context: Training context; photos of one scene count together.
         few: Whether there are so few photos that a gain must be clear.
     """
 
@@ -58,12 +58,12 @@ class Judge:
         trial: Gain | None,
         rival: str,
     ) -> Verdict:
-        """Decide; the network stays as it is.
+        """Decide whether the stage is kept. The network is not changed.
 
         Args:
-            network: After the stage.
-            start: Its tensors before.
-            logits: On validation photos before and after.
+            network: Network after the stage.
+            start: Tensors before the stage.
+            logits: Logits on validation photos before and after.
             trial: What cross-validation has shown; with few photos the gain must be clear there or on validation.
             rival: What the network was before, in words.
         """
@@ -111,11 +111,15 @@ def copied(network: Network) -> dict[str, Tensor]:
 
 
 def too_small(photos: str) -> str:
-    """Say that a gain on photos, which are given in words, is not clear."""
+    """Return the words for an unclear gain.
+
+    Args:
+        photos: Photos of the comparison, in words.
+    """
     return f"its improvement is too small to tell from luck on {photos}"
 
 
 def _more_right(found: Gain) -> str:
-    """Return how many more answers are right, in words."""
+    """Return the difference in the number of right predictions, in words."""
     count = round(found.mean * found.photos)
     return f"{abs(count)} {'more' if count > 0 else 'fewer'} of {plural(found.photos, 'validation photo')} are right"

@@ -1,4 +1,4 @@
-"""The next bundle of a folder that grew: start from what the last one learned, if that validates better."""
+"""Start from the weights of the previous bundle of a growing folder, if they give a lower validation loss."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from lungfish.weights.load import load_network
 
 
 def last_weights(dataset: Dataset, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
-    """Return what the last bundle learned, as a start; None if there is nothing that this job could go on from.
+    """Return the weights of the last bundle as a start; None if this job cannot start from them.
 
-    It must be of the same network and resize rule, and trained from the weights that the job names, if it names any. It
-    must be of other photos, or of another split: the same command on the same photos makes the same bundle again.
+    The bundle must have the same network and preprocessing, and be trained from the weights that the job names, if any.
+    It must have other photos or another split: the same command on the same photos makes the same bundle again.
 
     Args:
-        dataset: The photos, and the folder of the last bundle.
-        start: Of this job.
-        job: This one.
-        recipe: Of this job.
-        progress: Told why a bundle is left alone.
+        dataset: Photos, and the folder of the last bundle.
+        start: Start of this job.
+        job: This job.
+        recipe: Recipe of this job.
+        progress: Receives a warning if a bundle is skipped.
     """
     previous = dataset.previous
     if previous is None or not recipe.tables or not recipe.pretrained:
@@ -56,19 +56,19 @@ def last_weights(dataset: Dataset, start: Start, job: Job, recipe: Recipe, progr
 
 
 def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progress) -> HeadStage | None:
-    """Fit a head on what the last bundle learned; None unless its loss on validation photos is clearly lower.
+    """Fit a head on the weights of the last bundle; return None unless its validation loss is clearly lower.
 
-    With few photos a job starts from the pretrained weights: photos that the last one was tuned on would make
-    cross-validation, which few photos need, read too high.
+    With few photos a job always starts from the pretrained weights: it needs cross-validation, whose figures would be
+    too optimistic on photos that the last network was trained on.
 
     Args:
-        last: From `last_weights`.
-        fresh: The head stage on the pretrained weights.
-        recipe: Of the job.
-        progress: Told of the outcome.
+        last: Start from `last_weights`.
+        fresh: Head stage on the pretrained weights.
+        recipe: Recipe of the job.
+        progress: Receives the outcome.
 
     Raises:
-        UnreadablePhotoError: A photo that could be read before cannot be now.
+        UnreadablePhotoError: A photo is no longer readable.
     """
     dataset = fresh.dataset
     train, val = (dataset.embedded_indices(split) for split in ("train", "val"))
@@ -82,7 +82,7 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
         progress.warn(f"Not starting from {last.entry.name}: {error.message}")
         return None
     if trunk.key == fresh.trunk.key:
-        return None  # it had trained a head alone, as this job has by now
+        return None  # the bundle has the pretrained trunk: only its head was trained
     positions = dataset.embedded_indices("train", "val")
     rule = last.preprocess
     examined = embed_sample(dataset.examined, positions, dataset.photos, rule, trunk, progress)
@@ -102,7 +102,7 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
 
 
 def _losses(fresh: HeadStage, dataset: Dataset, head: Head) -> tuple[Losses, Losses, NDArray[np.int64]]:
-    """Return the losses on validation photos of the head of `fresh` and of `head`, and the photos' scenes."""
+    """Return the losses of the head of `fresh` and of `head` on validation photos, and the photos' scenes."""
     val = dataset.embedded_indices("val")
     truth = dataset.truth[val]
     assert fresh.head

@@ -1,4 +1,4 @@
-"""The stages of a job, one after the other, as far as the time reaches and validation improves."""
+"""Run the stages of a job in order, as far as the time allows."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What came of all stages; the network holds the weights.
+    """Result of all stages; the network has the weights.
 
     Args:
-        temperature: The temperature fitted on validation photos.
-        results: One for each stage.
-        history: A JSON object for each epoch, with the name of its stage.
-        first_block: The first block that differs from the start, 0 with the stem; None if only the head does.
+        temperature: Temperature fitted on validation photos.
+        results: Result of each stage.
+        history: JSON object of each epoch, with the name of its stage.
+        first_block: First block that differs from the start, 0 with the stem; None if only the head does.
     """
 
     temperature: float
@@ -44,19 +44,19 @@ class TrainingResult:
 def run_stages(network: Network, head: Head | None, context: TrainingContext) -> TrainingResult:
     """Train the network in place by the stages of the recipe.
 
-    Each stage starts from the best weights so far; what is no better on validation photos is undone.
+    Each stage starts from the best weights so far, and is undone if it does not improve on validation photos.
 
     Args:
-        network: Holds the head that the probe has fitted, or its random initialization.
-        head: What the probe has fitted; None without a probe.
-        context: What the stages share.
+        network: Network with the fitted head, or at its random initialization.
+        head: Head of the probe; None without one.
+        context: Training context.
 
     Raises:
-        UnreadablePhotoError: A photo that could be read before cannot be now.
-        UsageError: No time for a network without weights.
+        UnreadablePhotoError: A photo is no longer readable.
+        UsageError: There is no time to train a network without weights.
         DivergedError: The loss is not finite.
         StorageError: Activations or a checkpoint cannot be written.
-        StoppedError: The caller asked for it.
+        StoppedError: The caller asked the job to stop.
     """
     dataset = context.dataset
     truth = dataset.truth[dataset.indices("val")]
@@ -88,7 +88,7 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
             results.append(StageResult(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
             if stage.is_again:
                 continue
-            break  # what follows takes longer
+            break  # later stages take longer
         attempt = attempts.attempt(name, stage, plan, reached)
         results.append(attempt.result)
         history += attempt.history
@@ -101,11 +101,11 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
 
 
 def _begin(stages: Mapping[str, Stage[Any]], context: TrainingContext) -> None:
-    """Say what is planned, and write down that the run has begun, unless it is resumed."""
+    """Show the plan, and record that the run has begun, unless it is resumed."""
     if not stages:
         return
     budget = budget_of(context.deadline - time.monotonic())
-    lines, _ = plan_stages(stages, budget, context.recipe.minutes)  # every process measures its pace
+    lines, _ = plan_stages(stages, budget, context.recipe.minutes)  # in every process, as each measures its speed
     if context.group.is_main and not context.folder.exists():
         context.progress.say(
             "\n".join(["Planned; each stage is kept only if it improves on validation photos:", *lines])
@@ -114,9 +114,9 @@ def _begin(stages: Mapping[str, Stage[Any]], context: TrainingContext) -> None:
 
 
 def _plan(name: str, stage: Stage[Any], first: Plan[Any] | None, context: TrainingContext) -> tuple[Plan[Any], str]:
-    """Return a plan for the time that is left, or that of the run that is resumed; and the reason, in words.
+    """Return a plan for the time left, or that of the resumed run, and a description of it.
 
-    The first process decides.
+    The main process decides.
     """
     plan, why = Plan(stage.settings, None, 0.0, 0.0, 0), ""
     if context.group.is_main:
@@ -133,7 +133,7 @@ def _plan(name: str, stage: Stage[Any], first: Plan[Any] | None, context: Traini
             left_s = context.deadline - time.monotonic()
             plan = stage.estimate(budget_of(left_s), first)
             why = describe(name, plan, left_s, context.recipe.minutes)
-            if plan.settings is None and context.recipe.pretrained:  # without, there is nothing to continue from
+            if plan.settings is None and context.recipe.pretrained:  # else there is nothing to resume
                 Checkpoints(context.folder / name, {**context.job, "skipped": why}).begin()
-    agreed: tuple[Plan[Any], str] = context.group.broadcast((plan, why))
-    return agreed
+    decision: tuple[Plan[Any], str] = context.group.broadcast((plan, why))
+    return decision

@@ -1,4 +1,4 @@
-"""How long the parts of a job will take on this machine, from a sample of its photos."""
+"""Estimate the time of the parts of a job on this machine, from a sample of its photos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLE_PHOTOS = 16
 ARTIFACTS = 2
-# As measured on clothing-small: relative to an answer of the exported file, for each photo, and at all events.
+# Measured on clothing-small: relative to a prediction of the exported file, per photo, and per job.
 CALIBRATION_FACTOR = 4.0
 LABELS_S = 1e-3
 FIXED_S = 14.0
@@ -29,12 +29,12 @@ FIXED_S = 14.0
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds for one photo, with all cores at work.
+    """Seconds per photo, with all cores in use.
 
     Args:
-        decode_s: from the file to pixels.
-        trunk_s: through the network as far as its features, on the fastest engine.
-        answer_s: through the exported file, which runs on the CPU.
+        decode_s: From the file to pixels.
+        trunk_s: From pixels to features, on the fastest engine.
+        answer_s: From pixels to a prediction of the exported file, which runs on the CPU.
     """
 
     decode_s: float = 0.0
@@ -42,15 +42,15 @@ class Speed:
     answer_s: float = 0.0
 
     def scan_s(self, photos: int) -> float:
-        """Looking at photos, and their features."""
+        """Return the seconds to scan photos and compute their features."""
         return photos * (self.decode_s + self.trunk_s)
 
     def views_s(self, photos: int, views: int, share: float) -> float:
-        """Activations of views, the plain one included, after a share of the trunk."""
+        """Return the seconds for the activations of views, including the plain one, after a share of the trunk."""
         return photos * (self.decode_s + views * share * self.trunk_s)
 
     def finish_s(self, dataset: Dataset, recipe: Recipe) -> float:
-        """Export, quantization, proof on validation and test photos, review of labels, and the bundle."""
+        """Return the seconds for export, quantization, proof, label review and writing the bundle."""
         counts = dataset.counts()
         proof_s = (counts["val"] + counts["test"]) * (self.decode_s + ARTIFACTS * self.answer_s)
         calibration_s = CALIBRATION_FACTOR * self.answer_s * recipe.calibration_photos
@@ -59,7 +59,7 @@ class Speed:
 
 
 def measure_speed(dataset: Dataset, start: Start, network: Network, trunk: Trunk) -> Speed:
-    """On a sample spread over all photos."""
+    """Measure the speed of this machine on a sample spread over all photos."""
     records, cores = dataset.examined.records, physical_cores()
     sample = [records[i] for i in np.linspace(0, len(records) - 1, SAMPLE_PHOTOS).astype(int)]
     began = time.perf_counter()
@@ -73,7 +73,7 @@ def measure_speed(dataset: Dataset, start: Start, network: Network, trunk: Trunk
 
 
 def _seconds(trunk: Trunk, pixels: NDArray[np.uint8]) -> float:
-    """For one photo of a batch, once the engine is warm."""
+    """Return the seconds per photo for a batch, on a warm engine."""
     trunk(pixels)
     began = time.perf_counter()
     trunk(pixels)

@@ -1,4 +1,4 @@
-"""A stage of a recipe that follows gradients: what it may use, what it plans to do with that, and how it runs."""
+"""The interface of stages that train by gradients: context, budget, plan and execution."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from lungfish.training.stage_settings import Tuning
 from lungfish.weights.entry import WeightsEntry
 
 T = TypeVar("T", bound=Tuning)
-SHORTEST_EPOCHS = 3  # of a stage that is shortened: a schedule needs room to rise and fall
-# Of the time that training is expected to take: a machine does not keep its pace, and a learning rate that has not come
-# down when the time is up has wasted what went before.
+SHORTEST_EPOCHS = 3  # of a shortened stage: the learning rate needs time to rise and fall
+# Factor on the expected training time: the speed of a machine varies, and training that is cut off before the learning
+# rate has fallen is wasted.
 RESERVE = 1.15
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingContext:
-    """What the stages of a job share.
+    """Context shared by the stages of a job.
 
     Args:
-        dataset: The photos.
-        recipe: The job's recipe.
-        entry: The weights that the network started from; says how pixels are normalized.
-        preprocess: The resize rule.
-        seed: The job's seed.
-        folder: Where the run is kept, with what it had reached if it was stopped.
-        job: What must be the same for it to resume.
-        began: When the job began, in seconds of `time.monotonic`.
-        deadline: When the last stage must end, in seconds of `time.monotonic`.
-        speed: The speed of this machine.
-        group: The processes that train together.
-        progress: Receives photos and batches.
+        dataset: Photos of the job.
+        recipe: Recipe of the job.
+        entry: Weights that the network started from; defines the normalization of the pixels.
+        preprocess: Preprocessing of the pixels.
+        seed: Seed of the job.
+        folder: Folder for the state of the run, for resuming it.
+        job: Job fingerprint, which must be the same to resume.
+        began: Start of the job, in seconds of `time.monotonic`.
+        deadline: Latest end of the last stage, in seconds of `time.monotonic`.
+        speed: Speed of this machine.
+        group: Processes that train together.
+        progress: Receives the progress over photos and batches.
     """
 
     dataset: Dataset
@@ -75,12 +75,12 @@ class Plan(Generic[T]):
     """What a stage would do with a budget.
 
     Args:
-        asked: The settings of the recipe; for a further run, those of the first.
-        settings: These settings, or shorter ones that fit the budget; None if the budget is too small for any.
-        seconds: How long these settings take; if there are none, how long the shortest would.
-        whole_seconds: How long the longest ones take that fit the disk.
-        first_block: The first block that is trained; 0 with the stem.
-        obstacle: Why no settings fit, where the reason is not time.
+        asked: Settings of the recipe; for a further run, those of the first.
+        settings: The same settings, or shorter ones that fit the budget; None if the budget is too small for any.
+        seconds: Time that these settings take; if None, the time that the shortest would take.
+        whole_seconds: Time of the longest settings that fit the disk.
+        first_block: First block that is trained; 0 with the stem.
+        obstacle: Why no settings fit, if not for lack of time.
     """
 
     asked: T
@@ -91,16 +91,16 @@ class Plan(Generic[T]):
     obstacle: str = ""
 
     def changed(self) -> dict[str, Any]:
-        """Return the settings that the budget has changed, by name; empty without settings."""
+        """Return the settings that the budget changed, by name; empty without settings."""
         return self.settings.changed_from(self.asked) if self.settings else {}
 
 
 class Stage(Protocol[T]):
-    """One way to train the network further. It holds the network, and knows the photos.
+    """One way to train the network further.
 
     Attributes:
-        settings: The settings of the recipe.
-        is_again: Whether this repeats the stage before it from the head stage; the weights of both are averaged.
+        settings: Settings of the recipe.
+        is_again: Whether this repeats the stage before it from the head stage, to average the weights of both.
     """
 
     is_again: bool
@@ -112,13 +112,13 @@ class Stage(Protocol[T]):
         """Plan what fits a budget. Changes nothing.
 
         Args:
-            budget: What may be used.
-            first: The plan of the first run, for a stage that repeats it.
+            budget: Budget of the stage.
+            first: Plan of the first run, for a stage that repeats it.
         """
         ...
 
     def open(self, plan: Plan[T]) -> OpenStage:
-        """Return what carries out a plan that has settings."""
+        """Return an object that carries out a plan with settings."""
         ...
 
 
@@ -126,9 +126,9 @@ class OpenStage(Protocol):
     """A stage that carries out its plan."""
 
     def cross_fit(self, head: Head, run: Run) -> Gain | None:
-        """Return the fall in loss from the head to this stage, on training photos that neither has seen.
+        """Return the fall in loss from the head to this stage, on training photos that neither was trained on.
 
-        The network stays as it is. None where that cannot be found out, or would take too long.
+        The network is not changed. None if this is impossible, or would take too long.
         """
         ...
 
@@ -137,5 +137,5 @@ class OpenStage(Protocol):
         ...
 
     def val_logits(self) -> NDArray[np.float32]:
-        """Return float32 `[n, classes]` of the network as it is, on the plain validation photos."""
+        """Return the network's logits on the plain validation photos, float32 `[n, classes]`."""
         ...

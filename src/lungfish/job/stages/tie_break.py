@@ -1,4 +1,4 @@
-"""Validation photos under fixed changes: what breaks a tie between two networks."""
+"""Break ties between two networks by validation photos under fixed changes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lungfish.training.paired_gain import gain, losses
 if TYPE_CHECKING:
     from lungfish.nn import Network
 
-PHOTOS = 128  # at most: each is answered under every change
-BATCH = 16  # views at once: all activations of an eager pass are held
+PHOTOS = 128  # at most, as each is predicted under every change
+BATCH = 16  # views at once; an eager pass keeps all activations in memory
 
 
 class ChangedPhotos:
-    """Changed views of a sample of the validation photos, made when they are first needed."""
+    """Changed views of a sample of the validation photos, created on first use."""
 
     def __init__(self, context: TrainingContext) -> None:
         self._context = context
@@ -50,12 +50,12 @@ class ChangedPhotos:
         return mean
 
     def gain(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
-        """Compare two networks by what `losses` returned for them."""
+        """Compare two networks by their `losses`."""
         return gain(before, after, self._context.dataset.assignment.units[self._indices])
 
     @cached_property
     def _pixels(self) -> NDArray[np.uint8]:
-        """uint8 `[photos * changes, 3, side, side]`."""
+        """Changed views, uint8 `[photos * changes, 3, side, side]`."""
         dataset, preprocess = self._context.dataset, self._context.preprocess
         photos = [dataset.examined.records[i].photo for i in self._indices]
 

@@ -9,7 +9,7 @@ import torch
 from lungfish.architecture import parse_arch
 from lungfish.evaluation.stage_result import Score
 from lungfish.job.stages import cross_fit as module
-from lungfish.job.stages.cross_fit import Photos, Some, cross_fit
+from lungfish.job.stages.cross_fit import Photos, Subset, cross_fit
 from lungfish.nn import Network, build
 from lungfish.training.finetune import LabelledViews
 from lungfish.training.loop import FitResult, Run
@@ -73,7 +73,7 @@ def test_each_half_is_answered_by_a_network_that_was_tuned_on_the_other(
         return FitResult(state, state, Score(0, 0), 0, (), "epochs")
 
     def logits(_network: Network, _block: int, some: LabelledViews, _run: Run) -> np.ndarray:
-        if isinstance(some.views, Some):
+        if isinstance(some.views, Subset):
             asked.append(set(some.views.chosen))
         return 9 * np.eye(3, dtype=np.float32)[some.labels]
 
@@ -114,6 +114,6 @@ def test_a_class_of_one_scene_cannot_be_halved(net: Network, photos: Photos) -> 
 
 def test_some_of_the_views() -> None:
     whole = Held(np.arange(12).reshape(6, 2))
-    some = Some(whole, np.array([4, 1]))
+    some = Subset(whole, np.array([4, 1]))
     assert some.views == 2
     assert some.rows(np.array([0, 1, 1]), np.array([1, 0, 1])).tolist() == [9, 2, 3]
