@@ -50,7 +50,7 @@ def deep_metadata() -> bytes:
 
 ATTACKS: dict[Callable[[], bytes], str] = {
     crowd_of_empty_tensors: "its header has 8,588,891 bytes; at most 8,388,608 are read",
-    crowd_in_a_short_header: "it holds 20,001 tensors; at most 20,000 are read",
+    crowd_in_a_short_header: "it contains 20,001 tensors; at most 20,000 are read",
     header_of_spaces: "its header has 8,388,610 bytes",
     deep_header: r"cannot read net\.safetensors",
     deep_metadata: r"cannot read net\.safetensors",

@@ -83,7 +83,7 @@ def test_a_slim_bundle(lungfish: Run, trained: Any, photo: Path, here: Path) -> 
     shutil.copytree(trained.bundle, here / "slim")
     (here / "slim" / "weights.safetensors").unlink()
     said = refused(lungfish, here, here / "slim", photo, code=3)
-    assert "holds no weights.safetensors" in said
+    assert "contains no weights.safetensors" in said
     assert "Use the full bundle." in said
 
 
