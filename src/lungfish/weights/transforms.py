@@ -54,11 +54,7 @@ def transforms(network: Network | Backbone) -> Transform:
     the wrong input still answers, only worse, without any error. The pixels are the same that `lungfish predict` and a
     bundle compute, including resize, crop and EXIF orientation.
 
-<<<<<<< HEAD
     Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than opening them with Pillow, and
-=======
-    Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than opening it with Pillow, and
->>>>>>> 19-e3
     differs slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least twice the
     required size.
 
