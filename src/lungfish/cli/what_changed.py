@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lungfish.evaluation.what_changed import WhatChanged
 
+FEW_PHOTOS = 100
+
 
 def what_changed_lines(changed: WhatChanged) -> str:
     """Return the verdict, a row for each class, and notes on both bundles; safe for a terminal."""
     from lungfish.core.columns import table
-    from lungfish.core.names import printable
+    from lungfish.core.names import plural, printable
     from lungfish.evaluation.paired import SIGNIFICANT
     from lungfish.evaluation.what_changed_text import headline, notes, p_value, signed, signed_interval
 
@@ -30,5 +32,10 @@ def what_changed_lines(changed: WhatChanged) -> str:
         lines += ["", table(rows, left=(0, 9)), ""]
         lines.append("points: new minus old; 95 % interval: Newcombe's for pairs, of the class by itself")
         lines.append("p: exact McNemar test, corrected for the number of classes (Holm)")
-        lines.append(f"a verdict takes a p of {SIGNIFICANT:g} at most, and so 6 photos lost or gained at least")
+        lines.append(f"better and worse need p ≤ {SIGNIFICANT:g}, so at least 6 photos lost or gained")
+    if changed.overall.n < FEW_PHOTOS and changed.verdict == "cannot tell":
+        lines.append(
+            f"{plural(changed.overall.n, 'photo is', 'photos are')} too few to compare by. Collect about 30 per class "
+            "that neither bundle was trained on, and give them as --photos."
+        )
     return "\n".join(lines)

@@ -159,5 +159,5 @@ def _rejection_price(rows: tuple[CoverageRow, ...]) -> str:
     wrong = everything.n - chosen.n - right
     return (
         f"On the test photos it rejects {wrong:,} of the {plural(everything.n - right_of[0], 'wrong answer')}, "
-        f"at the price of {right:,} of the {plural(right_of[0], 'right one')}."
+        f"and with them {right:,} of the {plural(right_of[0], 'right one')}."
     )

@@ -234,11 +234,14 @@ def as_items(items: Picture | Iterable[T]) -> Iterable[Picture | T]:
 
 
 def _check_folder(folder: Path) -> None:
-    shown, hint = printable(str(folder)), "lungfish train PHOTOS --out DIR makes a bundle."
+    shown, hint = printable(str(folder)), "Give the folder that lungfish train wrote."
     try:
         if folder.is_dir():
             return
-        reason = "is a file; a bundle is a folder" if folder.is_file() else "does not exist"
+        is_file = folder.is_file()
+        reason = "is a file; a bundle is a folder" if is_file else "does not exist"
+        if is_file and (folder.parent / MANIFEST_NAME).is_file():
+            hint = f"Give the folder that contains it: {printable(str(folder.parent))}"
     except OSError as error:  # the name is too long
         reason = f"cannot be opened: {error.strerror}"
     raise UsageError(f"{shown} {reason}", hint)

@@ -199,8 +199,8 @@ def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> t
     few = recipe.pretrained and len(context.dataset.indices("train")) < LEAST_TIMED
     if few and recipe.tables:
         names = ", ".join(recipe.tables)
-        minutes = f"; the whole job takes at most {recipe.minutes:g} min" if recipe.minutes else ""
-        return (f"{names}: not in the estimate, with fewer than {LEAST_TIMED} training photos{minutes}",), 0.0
+        minutes = f"; training stops in time for a job of about {recipe.minutes:g} min" if recipe.minutes else ""
+        return (f"The estimate leaves out {names}, with fewer than {LEAST_TIMED} training photos{minutes}",), 0.0
     return plan_stages(list_stages(network, context), budget_of(left_s), recipe.minutes)
 
 

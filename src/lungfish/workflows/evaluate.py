@@ -191,4 +191,4 @@ def _seen_warning(seen: int, total: int) -> Iterator[str]:
 def _unlisted_warning(own: OwnMetrics) -> Iterator[str]:
     """Warn about a bundle that was trained on photos but does not list them, such as a slim copy."""
     if own.bundle.manifest.data.counts.get("train") and not own.known.splits:
-        yield "the bundle does not list the photos that it was trained on; figures on any of them are too optimistic"
+        yield "the bundle does not list its training photos; if they are among these, figures are too optimistic"

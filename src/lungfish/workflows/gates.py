@@ -30,9 +30,9 @@ class Gates:
 
     def __post_init__(self) -> None:
         if self.min_top1 is not None and not 0 <= self.min_top1 <= 1:
-            raise UsageError(f"min_top1 is {self.min_top1}; it must be from 0 to 1", "Write 0.9 for 90 %.")
+            raise UsageError(f"--min-top1 is {self.min_top1}; allowed are shares from 0 to 1", "Write 0.9 for 90 %.")
         if self.no_class_worse and self.baseline is None:
-            raise UsageError("no_class_worse needs a baseline to compare with", "Add --baseline BUNDLE.")
+            raise UsageError("--no-class-worse needs a baseline", "Add --baseline BUNDLE.")
 
 
 def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iterator[str]:

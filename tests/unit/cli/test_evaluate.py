@@ -11,7 +11,7 @@ from lungfish.core.hashing import sha256_file
 from lungfish.data.split.photos_csv import SplitRow, read_split, write_split
 
 Run = Callable[..., Any]
-UNLISTED = "the bundle does not list the photos that it was trained on; figures on any of them are too optimistic"
+UNLISTED = "the bundle does not list its training photos; if they are among these, figures are too optimistic"
 
 
 @pytest.fixture
