@@ -33,7 +33,7 @@ def what_changed_lines(changed: WhatChanged) -> str:
         lines.append("points: new minus old; 95 % interval: Newcombe's for pairs, of the class by itself")
         lines.append("p: exact McNemar test, corrected for the number of classes (Holm)")
         lines.append(f"better and worse need p ≤ {SIGNIFICANT:g}, so at least 6 photos lost or gained")
-    if changed.overall.n < FEW_PHOTOS and changed.verdict == "cannot tell":
+    if 0 < changed.overall.n < FEW_PHOTOS and changed.verdict == "cannot tell":
         lines.append(
             f"{plural(changed.overall.n, 'photo is', 'photos are')} too few to compare by. Collect about 30 per class "
             "that neither bundle was trained on, and give them as --photos."

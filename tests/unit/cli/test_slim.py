@@ -56,7 +56,7 @@ def test_the_copy_answers_as_the_bundle_does(lungfish: Run, trained: Any, here: 
     of_bundle = [row for row in figures[0]["artifacts"] if row["file"] == "model-int8.onnx"]
     assert figures[1]["artifacts"] == of_bundle
     assert figures[1]["per_class"] == figures[0]["per_class"]
-    assert "does not list the photos that it was trained on" in figures[1]["warnings"][-1]
+    assert "does not list its training photos" in figures[1]["warnings"][-1]
 
 
 def test_it_holds_nothing_of_the_photos(lungfish: Run, trained: Any, here: Path) -> None:
