@@ -93,7 +93,7 @@ def test_photos_that_either_was_trained_on_are_left_out(
     assert (value["what_changed"]["overall"]["n"], value["warnings"]) == (2, [])
     outcome = lungfish("compare", older, color_bundle, "--photos", color_photos, "--split", "train")
     assert outcome.code == 0
-    assert "no photo is left to compare on: 2 photos of shared classes were trained on" in outcome.out
+    assert "no photo is left to compare on: 2 photos of shared classes were training photos" in outcome.out
     list_photos(older, color_photos, {"1.png": "train", "2.png": "test"})
     outcome = lungfish("compare", older, color_bundle)
     assert "on different photos, so do not compare these" in outcome.out
