@@ -88,6 +88,8 @@ _PUBLIC = {
     "train": ("lungfish.workflows.train", "train"),
     "transforms": ("lungfish.weights.transforms", "transforms"),
 }
+# what users of timm type first -> what it is here
+_OF_TIMM = {"create_model": "build", "create_transform": "transforms", "list_pretrained": "list_weights"}
 _NEEDS_TORCH = frozenset({"build", "export", "export_weights", "import_weights", "train", "transforms"})
 __all__ = [
     "Advanced",
@@ -132,7 +134,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'lungfish' has no attribute {name!r}")
+        instead = f"; use lungfish.{_OF_TIMM[name]}" if name in _OF_TIMM else ""
+        raise AttributeError(f"module 'lungfish' has no attribute {name!r}{instead}")
     module, attribute = _PUBLIC[name]
     try:
         if name in _NEEDS_TORCH and find_spec("torch") is None:

@@ -60,7 +60,9 @@ def test_each_can_be_had() -> None:
 
 
 def test_no_other_name() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'tarin'"):
+    with pytest.raises(AttributeError, match=r"no attribute 'create_model'; use lungfish\.build$"):
+        _ = lf.create_model  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute 'tarin'$"):
         _ = lf.tarin  # type: ignore[attr-defined]
 
 

@@ -106,7 +106,7 @@ def _labels(job: ExportJob) -> tuple[str, ...]:
     if not isinstance(job.network, Network):
         raise UsageError(
             f"export takes a network of lungfish.build, got {type(job.network).__name__}",
-            "Give the network itself: of DistributedDataParallel .module, of torch.compile ._orig_mod.",
+            "Pass the inner network: `ddp.module`, or `compiled._orig_mod`.",
         )
     labels, classifier = tuple(job.labels), job.network.classifier
     if isinstance(job.labels, str) or not all(isinstance(label, str) and label for label in labels):

@@ -98,7 +98,7 @@ class Preprocessing:
         if isinstance(picture, np.ndarray):
             return from_array(picture)
         raise UsageError(
-            f"cannot predict a value of type {type(picture).__name__}",
+            f"cannot read a photo from a value of type {type(picture).__name__}",
             "Pass paths, bytes of files, Pillow images, or RGB arrays, uint8 [height, width, 3].",
         )
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from lungfish.architecture import Arch, ArchLike, Flavour, to_arch
 from lungfish.core.errors import WeightsError
+from lungfish.runtime.bundle_files import read_manifest
+from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.weights.fitting import default_entry
 from lungfish.weights.load import load_pretrained
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
     from lungfish.nn import Backbone, Network
 
-CHANGES = "With num_classes=N they keep the trunk and get a new classifier; in_channels=N adapts the first convolution."
+CHANGES = (
+    "num_classes loads them whole if it is their own number of classes, else with a new classifier; "
+    "in_channels adapts the first convolution."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -64,7 +69,8 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
     `lungfish.transforms(network)` preprocesses photos as the weights expect.
 
     Args:
-        arch: An architecture's name (`mobilenet_v2:width=0.75`) or JSON file, an `Arch`, or a network to build again.
+        arch: An architecture's name (`mobilenet_v2:width=0.75`) or JSON file, an `Arch`, a network to build again, or
+            the folder of a bundle, whose network and weights it then is.
         weights: A catalogue name (`efficientnet_lite0.in1k`) or a name with a scheme (`hf:OWNER/REPO`), fetched if it
             is not cached; a bundle's folder; the path of a `.safetensors` file with our names (a bundle's
             `weights.safetensors`); or None for the authors' initialization.
@@ -105,7 +111,10 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
     """
     from lungfish import nn
 
-    base = to_arch(arch)
+    if weights is None and isinstance(arch, str | Path) and (Path(arch) / MANIFEST_NAME).is_file():
+        base, weights = Arch.from_json(read_manifest(Path(arch)).architecture), arch
+    else:
+        base = to_arch(arch)
     if pretrained and weights is None:
         weights = default_entry(base).name
     if weights is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lungfish.core.errors import UsageError
-from lungfish.core.names import plural
+from lungfish.core.errors import UnreadablePhotoError, UsageError
+from lungfish.core.names import plural, printable
 from lungfish.runtime.preprocessing import Picture, Preprocessing
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ class Transform:
         import torch
 
         rule = self.preprocessing
-        pixels = rule.pixels(rule.open(picture)).astype(np.float32)
+        try:
+            pixels = rule.pixels(rule.open(picture)).astype(np.float32)
+        except UnreadablePhotoError as error:
+            if isinstance(picture, str | Path):
+                raise UnreadablePhotoError(f"{printable(str(picture))}: {error.message}", error.hint) from None
+            raise
         normalized = (pixels - np.asarray(rule.mean, np.float32)) / np.asarray(rule.std, np.float32)
         return torch.from_numpy(np.ascontiguousarray(normalized.transpose(2, 0, 1)))
 
@@ -85,7 +91,7 @@ def transforms(network: Network | Backbone) -> Transform:
         raise UsageError(
             f"the preprocessing of this {network.arch.name} is unknown: its weights are random, or a bare file",
             "Build it with pretrained=True, or set network.preprocessing = "
-            "lungfish.runtime.preprocessing.Preprocessing(resolution_px=224, mean=(...), std=(...)).",
+            "lungfish.Preprocessing(224, mean=(...), std=(...)).",
         )
     if network.arch.in_channels != RGB:
         raise UsageError(

@@ -103,7 +103,7 @@ def test_without_num_classes_nothing_is_forgiven(small: Path) -> None:
     for other in (SMALL.replace("classes=4", "classes=5"), SMALL.replace("classes=4", "classes=4,in_channels=1")):
         with pytest.raises(WeightsError, match="misshapen") as caught:
             lf.build(other, small)
-        assert "num_classes=N" in caught.value.hint
+        assert "num_classes loads them whole" in caught.value.hint
 
 
 def test_with_num_classes_the_trunk_must_still_fit(tmp_path: Path) -> None:
@@ -190,17 +190,25 @@ def test_a_bundle_brings_its_labels(trained: Any) -> None:
         assert lf.build(arch, weights, num_classes=5).labels is None
 
 
+def test_a_bundle_alone_names_network_and_weights(trained: Any) -> None:
+    network = lf.build(trained.bundle)
+    named = lf.build(network.arch, trained.bundle, num_classes=network.num_classes)
+    assert network.labels == named.labels == lf.load(trained.bundle).labels
+    tensors = named.state_dict()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.state_dict().items())
+
+
 def test_what_is_installed_comes_before_what_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
     from lungfish.weights import fitting
 
     assert fitting.default_entry(NAMED["efficientnet_lite0"]).name == LITE0
     assert fitting.default_entry(parse_arch("efficientnet_lite0:in_channels=1,classes=5,resolution=64")).name == LITE0
-    monkeypatch.setattr(fitting, "cached", lambda entry: None)
+    monkeypatch.setattr(fitting, "local_file", lambda entry: None)
     found = fitting.default_entry(NAMED["efficientnet_b0"])
     rivals = [entry for entry in fitting.fitting_entries(NAMED["efficientnet_b0"]) if entry.license == found.license]
     assert found.license == "Apache-2.0"
     assert found.top1 == max(entry.top1 or 0 for entry in rivals)
     held = replace(found, name="held", license="NOASSERTION", top1=1.0)
-    monkeypatch.setattr(fitting, "cached", lambda entry: Path() if entry is held else None)
+    monkeypatch.setattr(fitting, "local_file", lambda entry: Path() if entry is held else None)
     monkeypatch.setattr(fitting, "catalogue", lambda: {"found": found, "held": held})
     assert fitting.default_entry(NAMED["efficientnet_b0"]) is held

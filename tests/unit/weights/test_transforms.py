@@ -85,9 +85,9 @@ def test_it_shows_its_numbers_and_travels_to_workers(network: Any) -> None:
 
 def test_what_is_no_photo(network: Any) -> None:
     transform = lf.transforms(network)
-    with pytest.raises(UnreadablePhotoError):
+    with pytest.raises(UnreadablePhotoError, match=r"^absent\.jpg: no such file"):
         transform("absent.jpg")
-    with pytest.raises(UsageError, match="cannot predict a value of type int"):
+    with pytest.raises(UsageError, match="cannot read a photo from a value of type int"):
         transform(3)  # type: ignore[arg-type]
 
 
