@@ -176,7 +176,7 @@ class Arch:
 
     @property
     def _exact(self) -> tuple[object, ...]:
-        """The values compared exactly: all but the name, with scaled and rounded numbers for the multipliers."""
+        """The values compared exactly: all but the name, with scaled and rounded sizes instead of multipliers."""
         scaled = (self.stage_widths, self.stage_depths, self.stem_width, self.head_width, self.resolution_px)
         rates = (self.dropout, self.drop_path_rate)
         return (self.table, scaled, self.native_px, *rates, self.classes, self.in_channels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FAMILIES_HERE = "Supported: mobilenet_v1, mobilenet_v2, efficientnet_b0 to b7, efficientnet_lite0 to lite4."
 
-# Prefixes of names, longer ones of a family first.
+# Prefixes of names; where one begins with another, the longer one comes first.
 TORCHVISION_FAMILIES = (
     *("alexnet", "convnext", "densenet", "efficientnet_v2", "googlenet", "inception", "maxvit", "mnasnet"),
     *("mobilenet_v3", "regnet", "resnet", "resnext", "shufflenet", "squeezenet", "swin", "vgg", "vit", "wide_resnet"),

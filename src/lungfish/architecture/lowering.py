@@ -32,7 +32,7 @@ class Op:
         kernel: Side of the convolution kernel.
         stride: Stride of the convolution.
         groups: Groups of the convolution; equal to its channels if depthwise.
-        bias: Whether the convolution has a bias; none has that is followed by a norm.
+        bias: Whether the convolution has a bias; one that is followed by a norm has none.
         function: Name of the activation.
         rate: Rate of the dropout, or of stochastic depth on the branch of an `add`.
     """
@@ -95,7 +95,7 @@ def _blocks(arch: Arch) -> Iterator[_Block]:
 
 
 def _inverted_residual(tape: _Tape, table: NetworkTable, block: _Block) -> None:
-    """Expand, filter, compress; the narrow ends are linear.
+    """Expand, filter and compress; no activation follows the compression.
 
     Source: arXiv:1801.04381, section 3.3; squeeze-and-excite as in arXiv:1905.11946.
     """
@@ -119,7 +119,7 @@ def _depthwise_separable(tape: _Tape, table: NetworkTable, block: _Block) -> Non
 
 
 def _full_convolution(tape: _Tape, table: NetworkTable, block: _Block) -> None:
-    """Filter and mix in one convolution, which a depthwise separable block replaces."""
+    """Filter and mix in a single convolution: the one that a depthwise separable block replaces."""
     tape.conv_norm_act(f"{block.name}.full", block.width, kernel=block.kernel, stride=block.stride, act=table.act)
 
 

@@ -142,4 +142,6 @@ def _read(path: Path) -> Arch:
         reason = error.strerror or type(error).__name__
     except UnicodeDecodeError:
         reason = "it is not UTF-8 text"
-    raise UsageError(f"cannot read the architecture {printable(str(path))}: {reason}", "Pass a file that scale wrote.")
+    raise UsageError(
+        f"cannot read the architecture {printable(str(path))}: {reason}", "Pass a file that lungfish scale --out wrote."
+    )

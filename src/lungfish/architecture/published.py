@@ -107,7 +107,7 @@ PUBLISHED: tuple[Published, ...] = (  # if a network has several lines, the firs
 
 
 def published_figures(network: Arch | str) -> Published | None:
-    """Return the first line of a network, or of a yardstick by its name; None if there is none."""
+    """Return the first published line of a network, or of the yardstick with that name; None if there is none."""
     return _first_lines().get(network)
 
 

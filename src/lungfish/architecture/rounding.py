@@ -14,7 +14,7 @@ _NOISE = 1e-9
 
 
 def nearest_8(channels: float) -> int:
-    """Round to the nearest multiple of 8, to at least 8, and to no more than 10 % below `channels`.
+    """Round to the nearest multiple of 8, but to at least 8 and to no more than 10 % below `channels`.
 
     Source: the authors' MobileNetV2 and EfficientNet code.
     """

@@ -25,7 +25,9 @@ MAX_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One row of the table: `depth` equal blocks, the first of which has the stride. Input channels are derived.
+    """One row of the table: `depth` equal blocks, except that only the first has the stride.
+
+    The input channels follow from the row before, or from the stem.
 
     Args:
         expand: Expansion factor of the block's hidden channels, 1 to 16.

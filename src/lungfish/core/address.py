@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from lungfish.core.errors import DownloadError
 from lungfish.core.names import printable
 
-# Networks that are not globally reachable although `ipaddress` of some supported Python calls them global: they were
-# assigned, or corrected there, later.
-# Source: IANA IPv4 and IPv6 Special-Purpose Address Registries, 2025-10; the last three are older local forms.
+# Networks that are not globally reachable, although `ipaddress` reports them as global in some supported versions of
+# Python, because they were assigned, or corrected in `ipaddress`, only later.
+# Source: IANA IPv4 and IPv6 Special-Purpose Address Registries, 2025-10; the last three are obsolete: site-local,
+# IPv4-compatible and IPv4-translated addresses.
 NOT_GLOBAL = tuple(
     map(
         ipaddress.ip_network,
@@ -23,7 +24,7 @@ NOT_GLOBAL = tuple(
         ),
     )
 )
-# Strict, so that every URL parser further down reads the same host.
+# Strict, so that every library that parses the URL later finds the same host in it.
 _FORM = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?#][!-~]*)?", re.IGNORECASE)
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)  # IPv4 as 127.1, 2130706433 or 0x7f000001
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

@@ -26,7 +26,9 @@ PIECE_BYTES = 1 << 20
 # Limit for an extended header. Python 3.11's tarfile takes quadratic time to search it: 1 ms at this size.
 LARGEST_HEADER_BYTES = 1024
 LARGEST_READ = 16 << 20  # tarfile reads the headers of a tar file into memory in one piece
-_FORBIDDEN = re.compile(r"[\x00-\x1f\\:]|[. ]$")  # backslash, drive and stream; Windows drops a dot or space at the end
+# Control characters; backslashes and colons, which Windows reads as separators, drives and streams; and a dot or space
+# at the end, which Windows drops.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\\:]|[. ]$")
 # Windows treats these as devices with any extension, and ignores spaces before the dot: `aux .txt` is the device AUX.
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _DAMAGED = (

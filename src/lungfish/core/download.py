@@ -146,7 +146,7 @@ def _accept(response: Response, remote: Remote, part: Partial) -> None:
     if status in BUSY:
         raise _TryAgainError(f"the server answered {answer}", _asked_wait_s(response))
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise DownloadError(f"the server compressed {place} although asked not to", "Download it by hand.")
+        raise DownloadError(f"the server compressed {place} although it was asked not to", "Download it by hand.")
     if status == 200:
         announced = response.headers.get("content-length")
         size = remote.bytes if announced is None else int(announced)

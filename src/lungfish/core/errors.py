@@ -10,7 +10,7 @@
     ├── UnreadablePhotoError  exit 1   one photo cannot be decoded; jobs skip and count it
     ├── CheckFailedError      exit 1   a check or measurement failed
     │   ├── BundleError                a bundle does not match its manifest
-    │   ├── ParityError                an exported model computes something else than the trained network
+    │   ├── ParityError                an exported model gives other results than the trained network
     │   └── DivergedError              training produced NaN or infinity
     ├── MachineError          exit 3   a problem of the environment or the disk
     │   ├── MissingExtraError          an optional package is not installed

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-LONG_WAIT = 0.1  # of the time: below it, nobody needs to do anything about it
+LONG_WAIT = 0.1  # share of the time spent waiting for photos; a smaller share is not worth mentioning
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ OFFLINE = ("LUNGFISH_OFFLINE", "HF_HUB_OFFLINE")
 MAX_REDIRECTS = 10
 TIMEOUT_S = 30.0  # to connect, and for each piece of the body
 ANSWER_S = 60.0  # to connect and receive the headers
-# Least average rate of a body that is read whole, after the first GRACE_S: a photo of 5 MB within 530 s.
+# Lowest average rate at which a body may arrive, not counting the first GRACE_S: a photo of 5 MB may take 530 s.
 LEAST_BYTES_PER_S = 10_000
 GRACE_S = 30.0
 

@@ -156,7 +156,7 @@ def was_staged(stage: Path) -> bool:
 
 
 def _is_ours(stage: Path) -> bool:
-    """Return whether this machine created the stage. Only locked stages are signed, so a free lock means unused."""
+    """Return whether this machine created the stage. Only locked stages are signed: one with a free lock is unused."""
     try:
         return not stage.is_symlink() and (stage / OWNER).read_text("utf-8", "replace").startswith(_signature())
     except OSError:

@@ -1,4 +1,4 @@
-"""Request a job to stop, from any thread."""
+"""Ask a job to stop, from any thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StopToken:
         self._parent, self._requested = parent, threading.Event()
 
     def stop(self) -> None:
-        """Request the job to stop, and return immediately."""
+        """Ask the job to stop, and return immediately."""
         self._requested.set()
 
     @property

@@ -30,8 +30,8 @@ class Layer:
         groups: Groups of the convolution.
         params: Trainable parameters.
         macs: Multiply-adds.
-        moved_bytes: Bytes of inputs and weights read and of output written, once each; 0 if folded into the previous
-            operation.
+        moved_bytes: Bytes of inputs and weights that are read, and of output that is written, each counted once. An
+            operation that is folded into the previous one has 0, but a norm still has the bytes of a bias.
     """
 
     name: str

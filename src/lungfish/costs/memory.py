@@ -50,8 +50,8 @@ def peak_activations(ops: Sequence[Op], streamed: Collection[str] = ()) -> Peak:
 def expansions(ops: Sequence[Op]) -> frozenset[str]:
     """Return the names of operations that MobileNetV2 streams: those on the hidden channels of inverted residuals.
 
-    Squeeze-and-excite needs the complete filtered map before compression can start, so that only the operations before
-    the filter are streamed there.
+    Squeeze-and-excite needs the complete filtered map before compression can start. In blocks that have it, only the
+    operations before the filter are therefore streamed.
 
     Source: arXiv:1801.04381, section 5.1.
     """
@@ -66,7 +66,10 @@ def expansions(ops: Sequence[Op]) -> frozenset[str]:
 
 
 def moved_elements(ops: Sequence[Op]) -> Mapping[str, int]:
-    """Return the elements that each operation reads and writes: inputs, weights and output once each; 0 if folded."""
+    """Return the number of elements that each operation reads and writes.
+
+    Inputs, weights and output count once each. Folded operations have 0, but a norm still has a bias.
+    """
     sizes = {INPUT: prod(ops[0].in_shape)} | {op.name: prod(op.out_shape) for op in ops}
     moved = {}
     for op in ops:

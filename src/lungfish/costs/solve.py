@@ -72,7 +72,7 @@ def solve(
     by: str = "phi",
     precision: Precision = "fp32",
 ) -> Solution:
-    """Scale `arch` along one axis to the largest network within a target, by its actual cost after rounding.
+    """Scale `arch` along one axis to the largest network whose actual cost, after rounding, is within a target.
 
     Exactly one of `macs`, `params` and `memory_bytes` must be given.
 
@@ -85,7 +85,7 @@ def solve(
         precision: Precision for `memory_bytes`.
 
     Raises:
-        UsageError: There is not exactly one target, it is less than 1, or the axis does not affect it.
+        UsageError: Not exactly one target is given, it is less than 1, or the axis does not affect it.
         UnknownNameError: The axis or precision is unknown.
         ArchitectureError: No network along the axis is small or large enough.
 
@@ -160,7 +160,7 @@ def _last_fitting(low: int, high: int, measured: Callable[[int], int | None], wh
     """Find, by bisection, a step within the target whose successor exceeds it."""
     while (smallest := measured(low)) is None and low < high:
         low += 1  # tiny resolutions are rounded to 0
-    assert smallest is not None, "the network itself is on every axis"
+    assert smallest is not None, "every axis contains the unscaled network"
     if smallest > target:
         raise ArchitectureError(f"cannot scale to {what}: the smallest network has {smallest:,}")
     high += 1

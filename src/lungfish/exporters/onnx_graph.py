@@ -1,7 +1,7 @@
 """Write a network as an ONNX graph with the operations and names of its lowering.
 
 Batch norm is folded into the convolutions, and the graph starts by normalizing the pixels. Every job compares the graph
-with the torch module (see `lungfish.deploy`); docs/decisions/0002 explains why this is not torch.onnx.
+with the torch module (see `lungfish.deploy`); docs/decisions/0002 explains why torch.onnx is not used.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lungfish.runtime.engines.engine import OUTPUT
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 17  # of 2022: supported by ONNX Runtime 1.12 and later, and by every converter in use
+OPSET = 17  # released in 2022; supported by ONNX Runtime 1.12 and later, and by every converter in use
 IR_VERSION = 8
-FLOAT, FLOAT16 = 1, 10  # values of onnx.TensorProto, which is imported late
+FLOAT, FLOAT16 = 1, 10  # values of onnx.TensorProto; onnx is imported only where it is used
 
 
 class OnnxExporter:
@@ -70,7 +70,7 @@ def boundary_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, 
         flavour: Padding and batch-norm epsilon.
         state: float32 arrays by torch name.
         spec: Normalization and metadata.
-        block: Index of the block after the boundary; the number of blocks means the head.
+        block: Index of the block after the boundary; the number of blocks stands for the head.
 
     Raises:
         ArchitectureError: There is no such block.
@@ -145,7 +145,7 @@ class _Graph:
         return name
 
     def normalize(self, spec: GraphSpec) -> None:
-        nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # before the cast, on bytes
+        nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # before the cast, to move bytes
         levels = self.node("Cast", [nchw], "input.float", to=FLOAT)
         mean = self.constant("input.mean", np.reshape(spec.mean, (1, 3, 1, 1)))
         scale = self.constant("input.scale", 1 / np.reshape(spec.std, (1, 3, 1, 1)))
@@ -157,7 +157,7 @@ class _Graph:
         match op.kind:
             case "conv":
                 self.at[op.name] = self._conv(op, inputs)
-            case "norm" | "dropout":  # folded into the convolution; identity at inference
+            case "norm" | "dropout":  # norm: folded into the convolution; dropout: identity at inference
                 self.at[op.name] = inputs[0]
             case "act":
                 self.at[op.name] = self._act(op, inputs)

@@ -15,7 +15,7 @@ class Level:
     """One feature map.
 
     Args:
-        stride: Ratio of the sides of the input and of the map.
+        stride: Side of the input divided by the side of the map.
         channels: Channels of the map.
         block: Index of the block that computes it; -1 is the stem.
     """
@@ -26,7 +26,7 @@ class Level:
 
 
 class Backbone(nn.Module):
-    """A module that returns the last feature map of each stride, as from `lungfish.build(..., features_only=True)`.
+    """A module that returns the last feature map of each stride; `lungfish.build(..., features_only=True)` builds it.
 
     `forward` takes the input of the network and returns a tuple, finest first, of float `[n, level.channels,
     height / level.stride, width / level.stride]`, with sides rounded up. Stem and blocks are shared with the network

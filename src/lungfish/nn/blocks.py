@@ -48,7 +48,7 @@ class DepthwiseSeparable(nn.Module):
 
 
 class FullConvolution(nn.Module):
-    """Filter and mix in one convolution, which a depthwise separable block replaces."""
+    """Filter and mix in a single convolution: the one that a depthwise separable block replaces."""
 
     def __init__(self, ops: OpTree, flavour: Flavour) -> None:
         super().__init__()

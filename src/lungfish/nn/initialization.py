@@ -27,7 +27,7 @@ def initialize(network: nn.Module, initialization: Initialization, generator: to
 
 
 def _fan_out(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
-    """Draw kernels that preserve the variance of gradients, and a classifier uniform within 1 / sqrt(classes)."""
+    """Draw kernels that preserve the variance of gradients, and classifier weights uniform in +-1 / sqrt(classes)."""
     if isinstance(module, nn.Linear):
         bound = 1 / math.sqrt(module.out_features)
         nn.init.uniform_(module.weight, -bound, bound, generator=generator)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from lungfish.architecture import Flavour, Op
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "silu": nn.SiLU}
-BN_MOMENTUM = 0.01  # weight of the new value in torch; TensorFlow's 0.99 is that of the old one
+BN_MOMENTUM = 0.01  # weight of the new value, as torch counts; TensorFlow's 0.99 is the weight of the old one
 
 
 class Conv2d(nn.Conv2d):
@@ -42,7 +42,7 @@ class Conv2d(nn.Conv2d):
 
 
 class ConvNormAct(nn.Module):
-    """Convolution, batch normalization and, unless it is linear, an activation.
+    """Convolution, batch normalization and, unless the layer is linear, an activation.
 
     If gradients are computed with frozen statistics (fine-tuning), the norm is folded into the kernel. This is the same
     function of the same parameters, up to rounding, without extra passes over the image: docs/decisions/0015.
@@ -93,7 +93,8 @@ class Dropout(nn.Module):
 
     Attributes:
         share: Index of this process's first row in the batch, and size of the batch, if several processes divide it.
-            Random numbers are then drawn for the whole batch, so that together they drop what a single process would.
+            Each process then draws random numbers for the whole batch, so that together the processes drop what a
+            single one would.
     """
 
     def __init__(self, rate: float) -> None:

@@ -35,7 +35,7 @@ class Plot:
     taken: list[Box] = field(default_factory=list)
 
     def at(self, x: float, y: float) -> Point:
-        """Return the point of a pair of values."""
+        """Return the point on the canvas for a pair of values."""
         _, top, _, bottom = self.box
         low, high = self.upwards
         return self.x(x), bottom - self.ground - (y - low) / (high - low) * (bottom - self.ground - top)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from lungfish.quantization.precision import DEFAULT_PRECISIONS, PrecisionMap
 from lungfish.quantization.weight_rounding import round_weights
 
-# At most this many of the calibration photos (`Recipe.calibration_photos`); twice as many did no better: decision 0014.
+# Largest number of calibration photos (`Recipe.calibration_photos`) used for rounding; twice as many gave no better
+# result: decision 0014.
 ROUNDING_PHOTOS = 32
 CALIBRATION_BATCH = 8
-# Operators to quantize; normalization and softmax stay in floats.
+# Operators to quantize; normalization and softmax stay in FP32.
 INTEGER_OPERATORS = ("Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm")
 
 
@@ -34,7 +35,7 @@ def quantize_int8(
         source: Path of the FP32 graph.
         target: Path of the file to write.
         pixels: Training photos, uint8 `[n, resolution, resolution, 3]`.
-        precisions: Precision of each layer; `fp32` layers stay in floats.
+        precisions: Precision of each layer; `fp32` layers are not quantized.
     """
     import onnx
     from onnxruntime import quantization
@@ -82,7 +83,7 @@ class _Batches:
 
 @contextmanager
 def _quiet_root_logger() -> Iterator[None]:
-    """Suppress the quantizer's advice, on the root logger, to preprocess the graph, which our graphs do not need."""
+    """Suppress the quantizer's advice on the root logger to preprocess the graph, which our graphs do not need."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

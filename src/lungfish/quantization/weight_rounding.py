@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import onnx
 
 LARGEST = 64  # 7-bit weights on the grid of onnxruntime's `reduce_range`: -64 to 64, with the largest weight at an end
-GRID_SIDE = 7  # of the grid of positions sampled in each photo
+GRID_SIDE = 7  # positions along each side of the grid sampled in each photo
 MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since memory grows with the square
-DAMPING = 0.01  # share of the mean diagonal, which makes the matrix invertible if inputs are always 0
+DAMPING = 0.01  # this share of the mean diagonal is added, so that the matrix is invertible even if inputs are always 0
 BLOCK_INPUTS = 32  # inputs whose errors are propagated to the rest in one matrix product, for speed
 TINY = np.finfo(np.float32).tiny
 BATCH_PIXELS = 8 * 224 * 224  # small, since the inputs of all layers are in memory at once
@@ -132,7 +132,7 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
 
 
 def _inverse_root(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return, for positive definite matrices `[n, side, side]`, the upper triangular `u` with `u.T @ u` the inverse."""
+    """Return the upper triangular `u` for which `u.T @ u` is the inverse of positive definite `[n, side, side]`."""
     from scipy.linalg.lapack import dtrtri
 
     upper = np.linalg.cholesky(matrices[:, ::-1, ::-1])[:, ::-1, ::-1]  # upper @ upper.T is the matrix

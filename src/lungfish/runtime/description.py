@@ -8,7 +8,7 @@ from typing import Any
 from lungfish.runtime.engines.engine import INPUT, OUTPUT
 from lungfish.runtime.preprocessing import Preprocessing
 
-WEIGHTS_NAME = "weights.safetensors"  # the float network, before the temperature
+WEIGHTS_NAME = "weights.safetensors"  # the float network; its logits are not divided by the temperature
 
 
 def describe_models(preprocess: Preprocessing, classes: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from PIL import Image
 from lungfish.core.errors import UnreadablePhotoError
 from lungfish.runtime.photo_limits import end_of_scans
 
-# libjpeg's value for missing coefficients, the middle of the range; Pillow inverts CMYK.
+# Where coefficients are missing, libjpeg writes 128, the middle of the range; Pillow inverts CMYK, which gives 127.
 GRAY = (127, 128)
 # Bytes that decode to something other than gray, first alone, then after each of the eight restart markers.
 _NOISE = np.random.default_rng(0).integers(0, 255, 512, np.uint8).tobytes()

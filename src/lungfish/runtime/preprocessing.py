@@ -72,7 +72,7 @@ class Preprocessing:
 
     @property
     def draft_px(self) -> int:
-        """Least shorter side of a JPEG decoded at reduced scale: twice `resize_px`, so that the resize averages."""
+        """Minimum shorter side of a JPEG decoded at reduced scale: twice `resize_px`, so the resize still averages."""
         return 2 * self.resize_px
 
     def decode(self, data: bytes) -> Image.Image:

@@ -132,7 +132,7 @@ def _is_bfloat16(tuning: Full, device: str) -> bool:
 
 
 def _is_compiled(tuning: Full, arch: Arch, train: FreshPhotos, run: Run) -> bool:
-    """Return whether to compile. Depends only on what a resumed run shares, as compiling changes the bits."""
+    """Return whether to compile. A resumed run gets the same answer, since compiling changes the bits."""
     if tuning.compile != "auto":
         return tuning.compile == "always"
     macs = 3 * cost(arch).macs * tuning.epochs * len(train.labels)

@@ -138,7 +138,7 @@ def join_group() -> Iterator[Group]:
         yield single_process()
         return
     device = _device(int(os.environ.get("LOCAL_RANK", "0")))
-    device = "cpu" if device == "mps" else device  # no backend connects several
+    device = "cpu" if device == "mps" else device  # no backend of torch.distributed connects several MPS processes
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)

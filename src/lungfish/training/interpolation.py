@@ -18,7 +18,8 @@ from lungfish.training.paired_gain import gain, mistakes
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Shares of the way. Less than half was never best on test photos of another place, however low its loss: decision 0020.
+# Shares of the way from start to end. On test photos from another place, less than half was never best, however low its
+# validation loss: decision 0020.
 SHARES = (0.5, 0.75, 1.0)
 
 
@@ -66,9 +67,9 @@ def move_to_best(
 ) -> tuple[int, float, NDArray[np.float32]]:
     """Move a network to the best point between `start` and one of the ends.
 
-    The best point is the longest-trained of those whose error rate is within one standard error of the lowest. Losses
-    do not decide: a few photos with doubtful labels weigh more in them the more confident a network is, so they favor
-    early epochs and short moves, which are right less often on test photos (decision 0020).
+    The best point is the longest-trained of those whose error rate is within one standard error of the lowest. The loss
+    is not used: the more confident a network is, the more a few photos with doubtful labels add to its loss. The loss
+    therefore favors early epochs and short moves, which are right less often on test photos (decision 0020).
 
     Args:
         network: Network on the CPU, changed in place.

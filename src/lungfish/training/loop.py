@@ -199,7 +199,7 @@ def _context(
 
     model = run.group.wrap(network)
     if run.compiled:
-        # a graph for each shape: a dynamic one, compiled later on, would compute other bits after a resume
+        # one graph per shape: a dynamic one would be compiled at another step after a resume, and give other bits
         model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
     weight = run.class_weight
     return StepContext(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# Share of the highest learning rate below which patience may end a run: a higher one hides progress.
+# Patience may end a run only once the learning rate is below this share of the highest; a higher rate hides progress.
 LOW_SHARE = 0.1
 
 

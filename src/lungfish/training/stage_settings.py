@@ -12,8 +12,8 @@ from lungfish.core.names import choose
 # Fewer photos get more epochs, so that every dataset takes about as many steps. Measured in docs/decisions/0020.
 PHOTOS_SHOWN = 24_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
-# More epochs get stronger augmentation and train more layers: strong augmentation keeps many epochs from overfitting,
-# but few epochs from fitting at all. Measured in docs/decisions/0020.
+# More epochs get stronger augmentation and train more layers. Over many epochs, strong augmentation prevents
+# overfitting; in few epochs, it prevents the network from fitting at all. Measured in docs/decisions/0020.
 FITTING = -1.0  # open: replaced by a value that suits the number of epochs
 FEW_EPOCHS, MANY_EPOCHS = 8, 16
 MIN_AREA = (0.35, 0.12)  # with few epochs, and with many

@@ -107,7 +107,7 @@ class BoundaryTrunk:
         self.key = sha256_json([sha256_bytes(graph), runtime_name()])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
-        """Compute uint8 `[n, height, width, 3]` to float16 `[n, *shape]`. Raises `DivergedError` on overflow."""
+        """Compute float16 `[n, *shape]` from uint8 `[n, height, width, 3]`. Raises `DivergedError` on overflow."""
         try:
             return self._engine.run(pixels)
         except BundleError as error:
@@ -133,7 +133,7 @@ class TorchBoundaryTrunk:
         self.key = sha256_json([sha256_bytes(graph), f"torch {torch.__version__} {device}"])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
-        """Compute uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
+        """Compute float16 `[n, *shape]` from uint8 `[n, height, width, 3]`."""
         # always the same number of rows, so that the kernels, and the bits, do not depend on the other photos
         padded = np.zeros((-(-len(pixels) // ROWS) * ROWS, *pixels.shape[1:]), np.uint8)
         padded[: len(pixels)] = pixels

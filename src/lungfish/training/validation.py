@@ -23,8 +23,8 @@ Inputs = Callable[[Sequence[NDArray[np.int64]]], Iterator["Tensor"]]
 class Validation:
     """Scores a network.
 
-    The loss is that at the best temperature: label smoothing makes a network underconfident, which does no harm, as the
-    bundle gets a temperature anyway.
+    The loss is computed at the best temperature. Label smoothing makes a network underconfident; this does no harm,
+    since a temperature is fitted for the bundle anyway.
 
     Args:
         inputs: Function that yields the inputs of each chunk of positions, preprocessed as for inference.

@@ -1,4 +1,7 @@
-"""EfficientNet-Lite: EfficientNet for integer hardware, without squeeze-and-excite, with ReLU6 and fixed ends."""
+"""EfficientNet-Lite: EfficientNet for integer hardware, with ReLU6 and without squeeze-and-excite.
+
+Stem, head, and the depth of the first and last row are the same in all variants.
+"""
 
 from __future__ import annotations
 

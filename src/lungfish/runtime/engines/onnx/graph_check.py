@@ -15,7 +15,7 @@ from lungfish.runtime.engines.onnx.message import OnnxFile, RefusedError, parse_
 from lungfish.runtime.engines.onnx.operators import ITEM_BYTES, MAX_RANK, OPERATORS, Attributes, Operator, Value
 
 MAX_MODEL_BYTES = 2**31 - 1  # protobuf's own limit
-MAX_NODES = 10_000  # onnxruntime opens as many in a second; EfficientNet-B7 in INT8 has 2,534
+MAX_NODES = 10_000  # onnxruntime takes a second to open that many; EfficientNet-B7 in INT8 has 2,534
 MAX_LIVE_BYTES = 2**31  # activations live at once; EfficientNet-B7 at 600 px needs 0.2 GB per photo
 MAX_MULTIPLY_ADDS = 2**40  # per batch; EfficientNet-B7 at 600 px has 3e11
 OPSETS = ((b"", 17),)  # domain and version
@@ -80,7 +80,8 @@ class _Check:
         for tensor, raw_bytes in zip(graph.initializer, self._raw_bytes, strict=True):
             self._add(tensor.name, _initializer(tensor, raw_bytes))
         live_bytes = self._infer_nodes()
-        inner = [info for info in graph.value_info if info.name in self._values]  # the quantizer leaves stale ones
+        # the quantizer leaves behind entries for values that no longer exist
+        inner = [info for info in graph.value_info if info.name in self._values]
         for info in (*graph.output, *inner):
             if self._values.get(info.name) != self._declared(info):
                 raise RefusedError(f"declares another type or shape for {_shown(info.name)} than it computes")

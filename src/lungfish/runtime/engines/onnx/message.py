@@ -1,8 +1,9 @@
 """Parse ONNX files as protobuf messages that have only the fields that our exporters write.
 
-The data of tensors are cut out; the rest is parsed, serialized again and compared. If both are equal, byte for byte,
-onnxruntime reads the same graph that is checked here. If the same graph was encoded differently, it is serialized
-again. Unknown fields, which protobuf preserves, and fields of a wrong wire type are refused.
+The data of tensors is cut out. The rest is parsed, serialized again and compared with the original bytes. If they are
+identical, onnxruntime reads the very graph that is checked here. If the same graph was only encoded differently,
+onnxruntime gets the newly serialized one. Unknown fields, which protobuf preserves, and fields of a wrong wire type are
+refused.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _SCHEMA = {
     "Dimension": {"dim_value": (1, "?int64"), "dim_param": (2, "?bytes")},
 }
 _PACKED = ("float_data", "int32_data")
-# Messages for unsupported fields of ONNX that users may meet, as the end of a sentence about the model.
+# Messages about unsupported ONNX fields that users' files may contain; each completes a sentence: "the model ...".
 _REFUSED = {
     ("Model", 20): "contains training steps",
     ("Model", 25): "defines custom operators",
@@ -75,7 +76,7 @@ _BULK_TAGS = {"Model": 0x3A, "Graph": 0x2A, "Tensor": 0x4A}
 
 
 class RefusedError(Exception):
-    """The reason to refuse a file, as the end of a sentence about the model."""
+    """The reason for refusing a file, which completes the sentence `the model ...`."""
 
 
 @dataclass(frozen=True, eq=False)
