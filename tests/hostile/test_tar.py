@@ -73,13 +73,13 @@ ATTACKS = {
     "a name for all": (a_name_for_all_members(1 << 19), ""),
     "headers before headers": (headers_before_headers(3000), "more than 8 headers for one member"),
     "a long name": (extended(record("path", "a" * 5000)) + file("9.jpg", b"x"), "a name of 5,000 characters"),
-    "a longer name": (header("x", 5000, tarfile.GNUTYPE_LONGNAME) + bytes(5120), "a header of an absurd size"),
-    "an endless header": (header("x", 1 << 40, tarfile.XHDTYPE), "a header of an absurd size"),
-    "an endless global header": (header("x", 1 << 40, tarfile.XGLTYPE), "a header of an absurd size"),
-    "a size of many digits": (extended(record("size", "9" * 5000)) + file("9.jpg", b"x"), "a size that is no number"),
+    "a longer name": (header("x", 5000, tarfile.GNUTYPE_LONGNAME) + bytes(5120), "a header that is too large"),
+    "an endless header": (header("x", 1 << 40, tarfile.XHDTYPE), "a header that is too large"),
+    "an endless global header": (header("x", 1 << 40, tarfile.XGLTYPE), "a header that is too large"),
+    "a size of many digits": (extended(record("size", "9" * 5000)) + file("9.jpg", b"x"), "a size that is not a number"),
     "a size beyond the end": (extended(record("size", "9" * 15)) + file("9.jpg", b"x"), "ends behind the end"),
     "a negative size": (header("9.jpg", -(1 << 40)), "ends behind the end|absurd|no header"),
-    "a record without a key": (extended(b"9 abcdef\n") + file("9.jpg", b"x"), "an extended header that is none"),
+    "a record without a key": (extended(b"9 abcdef\n") + file("9.jpg", b"x"), "an invalid extended header"),
 }
 
 

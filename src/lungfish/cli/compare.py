@@ -34,7 +34,7 @@ def compare(  # noqa: PLR0913  one parameter for each option
         bool, typer.Option("--follow-links", help="Also follow links that lead outside the photo folder.")
     ] = False,
     latency: Annotated[
-        bool, typer.Option("--latency", help="Networks: measure latency here, batch 1. For bundles it always is.")
+        bool, typer.Option("--latency", help="Networks: measure latency here, batch 1; always done for bundles.")
     ] = False,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the runtime.  [default: as many as physical cores]")

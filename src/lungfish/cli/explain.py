@@ -18,7 +18,7 @@ def explain(
     label: Annotated[str | None, typer.Option(help="Class to explain.  [default: the predicted one]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show which parts of a photo speak for a class.
+    """Show which parts of a photo support a class.
 
     Prints file, label and probability of the bundle's default artifact, separated by tabs. The picture is a Grad-CAM
     heat map, for that label or for --label, of the float network that the artifact was made from.

@@ -24,5 +24,5 @@ def print_error(error: LungfishError, *, as_json: bool) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line for the user, not for the next program."""
+    """Print a line on stderr, for the user; stdout is for the next program."""
     print(text, file=sys.stderr, flush=True)

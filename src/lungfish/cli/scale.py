@@ -35,7 +35,7 @@ def scale(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Make a network larger or smaller.
 
-    By factors, or to the largest within one target.
+    Give factors, or one target for the largest network that meets it.
     """
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable

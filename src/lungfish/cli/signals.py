@@ -1,8 +1,8 @@
 """End a command within seconds of Ctrl-C or SIGTERM, whatever it is computing.
 
-Python's handlers run between two steps of the main thread. A kernel that does not return, or a thread pool that waits
-for one, blocks them. C also writes the signal's number to a socket immediately; a thread that reads it gives the
-command some time to end by itself, and then ends the process.
+Python's signal handlers run only between two instructions of its main thread, so a kernel that does not return, or a
+thread pool that waits for one, blocks them. The interpreter's C code, however, also writes the signal's number to a
+socket immediately. A thread that reads it gives the command some time to end by itself, and then ends the process.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
 
 
 def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> str:
-    """Return what the user wants to know first."""
+    """Return the summary that is printed after a training job, as text."""
     import shlex
 
     from lungfish.core.columns import table

@@ -1,1 +1,1 @@
-"""Photos in: sources, inspection, near-duplicates, splits, and features from a trunk that is only a callable here."""
+"""Read, inspect and split labelled photos, find copies, and compute features with a trunk passed in as a callable."""

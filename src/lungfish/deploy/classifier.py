@@ -39,11 +39,11 @@ class Classifier:
     entry: WeightsEntry
 
     def state(self) -> State:
-        """Return the network's own tensors, unfolded and without the temperature."""
+        """Return the network's tensors as trained, with neither batch normalization nor the temperature folded in."""
         return network_state(self.network)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute with torch the reference for the artifacts; uint8 `[n, height, width, 3]` to `[n, classes]`."""
+        """Compute the reference for the artifacts with torch: uint8 `[n, height, width, 3]` to `[n, classes]`."""
         import torch
 
         with torch.inference_mode():
@@ -60,8 +60,8 @@ class Classifier:
         return write_artifact(Exportable(self.network.arch, self.network.flavour, state, spec), folder, stem)
 
     def write_safetensors(self, path: Path) -> None:
-        """Write the unfolded floats, by their torch names."""
+        """Write the tensors of `state`, which are floats, by their torch names."""
         from safetensors.numpy import save
 
-        # its own save_file hides the operating system's errors
+        # save_file of safetensors hides the operating system's errors
         path.write_bytes(save({name: np.asarray(tensor, order="C") for name, tensor in self.state().items()}))

@@ -22,7 +22,7 @@ are, was not stated when it was exported. If it started from published weights, 
 APART = """\
 The test photos were not used to train or choose the model. If `report.html` warns of copies or groups in different
 splits, the model has seen some of them all the same, and the figures are too optimistic. A cross-validation figure, if
-shown, is over all photos, test photos included, and of other models."""
+shown, is over all photos, test photos included, and was measured on other models than this one."""
 NOT_CHECKED = """\
 Lungfish does not know the photos that the model was trained on, so it could not check whether these test photos, or
 copies of them, are among them. If some are, the figures are too optimistic."""
@@ -84,7 +84,7 @@ measured on `{default.file}` itself.{_notes(manifest, supporting)}
 
 ## License
 
-{_derived(entry)}Your photos and labels are yours.
+{_derived(entry)}Your photos and labels remain your own.
 """
 
 
@@ -117,7 +117,7 @@ def _notes(manifest: Manifest, supporting: SupportingFigures) -> str:
 
 def _limit(entry: WeightsEntry) -> str:
     data = plain(entry.training_data)
-    return f"- Pretraining data: {data}. What that data lacks or distorts, the network does too.\n" if data else ""
+    return f"- Pretraining data: {data}. The network inherits whatever that data lacks or distorts.\n" if data else ""
 
 
 def _derived(entry: WeightsEntry) -> str:

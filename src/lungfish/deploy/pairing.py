@@ -21,7 +21,7 @@ def shared_labels(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
 
 
 def against(old: Bundle, new_labels: Sequence[str], unlisted: Sequence[Bundle]) -> Against:
-    """Return what is known about a comparison before any photo is answered.
+    """Return what is known about a comparison before the bundles predict any photo.
 
     Args:
         old: The old bundle.

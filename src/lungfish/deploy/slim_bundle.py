@@ -51,7 +51,7 @@ def _slim_manifest(bundle: Bundle, artifact: str | None) -> Manifest:
         default=row.file,
         files={name: file for name, file in files.items() if (bundle.folder / name).exists()},
         data=replace(manifest.data, splits=splits),
-        # figures of the default artifact; those of another one are in its row
+        # these are figures of the default artifact; those of another artifact are in its row
         test=manifest.test if is_default else {},
         val=manifest.val if is_default else {},
     )

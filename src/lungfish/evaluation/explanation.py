@@ -93,7 +93,7 @@ def _picture(figure: Figure, place: tuple[float, float, float, float], image: Im
 def _text(figure: Figure, at: tuple[float, float], text: str, width: float, **style: Any) -> None:
     """Draw one line, cut to `width`."""
     shown = printable(text)[:MOST_CHARACTERS]
-    drawn = figure.text(*at, shown, parse_math=False, **({"color": INK} | style))  # a $ is a $
+    drawn = figure.text(*at, shown, parse_math=False, **({"color": INK} | style))  # a $ must not start a formula
     while drawn.get_window_extent().width > width * figure.bbox.width:
         shown = shown[:-1]
         drawn.set_text(f"{shown}…")

@@ -170,7 +170,7 @@ def wilson_share(share: float, n: int) -> tuple[float, float]:
     z2 = Z95**2
     center = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 * sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    # the bounds meet 0 and 1 exactly at the ends; rounding must not cross them
+    # for these shares a bound is exactly 0 or 1, which rounding could overstep
     low = 0.0 if share == 0 else center - half
     high = 1.0 if share == 1 else center + half
     return (low, high)

@@ -137,7 +137,7 @@ def _correlation(pairs: Pairs) -> float:
 
 
 def holm(p_values: Sequence[float], smallest: Sequence[float]) -> list[float]:
-    """Correct p-values for multiple testing: without true differences, at most one family of tests in twenty shows any.
+    """Correct p-values for multiple testing: without true differences, at most 5 % of families of tests show any.
 
     A test that could not have been significant for any outcome is not counted, because it adds no risk.
 

@@ -97,9 +97,9 @@ class SceneSummary:
         photos: Number of photos in scenes.
         largest: Number of photos in the largest scene.
         unknown: Why scenes are unknown; empty if they were searched for.
-        in_sequence: Photos whose names or times show which one was taken before or after them.
+        in_sequence: Number of photos whose names or times show which photo was taken just before or after them.
         top1: Top-1 of the head in cross-validation that keeps scenes in one fold; None if not measured.
-        random_top1: The same with folds that tear scenes apart, like a random split.
+        random_top1: The same with folds that divide scenes, as a random split does.
         judged: Number of photos in that cross-validation.
     """
 

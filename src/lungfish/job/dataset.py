@@ -35,7 +35,8 @@ from lungfish.training.descriptor import open_descriptor
 from lungfish.training.probe import LabelledFeatures
 from lungfish.weights.entry import WeightsEntry
 
-# Features of a million photos and their copies take 20 GB, and a fit on them hours; on these it takes minutes.
+# Largest number of photos to fit a head on, which takes minutes. The features of a million photos, with the copies that
+# a fit makes of them, would take 20 GB of memory, and the fit hours.
 HEAD_PHOTOS = 50_000
 LEAST_OF_CLASS = 5  # photos in the sample, however rare the class
 

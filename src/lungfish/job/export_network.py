@@ -92,8 +92,8 @@ def export_network(job: ExportJob, progress: Progress) -> BundleResult:
         except ParityError as error:
             raise ParityError(
                 error.message,
-                f"An exported file holds the layers of {printable(network.arch.name)}: if you replaced one other than "
-                f"the classifier, undo that. Else: {error.hint}",
+                f"An exported file contains the layers of {printable(network.arch.name)}. If you replaced any of them "
+                f"except the classifier, restore the original ones. Otherwise: {error.hint}",
             ) from None
     return bundle_result(target, created, clock)
 

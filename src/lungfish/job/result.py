@@ -87,8 +87,8 @@ class TrainResult(BundleResult):
     """What `lungfish.train` returns; its JSON is that of `lungfish train`.
 
     Args:
-        previous: The latest bundle of the same name, if one stood there and `out` was not given.
-        split_from: Name of the bundle whose split was kept unasked, which may be another one.
+        previous: The latest earlier bundle of the same name; None if there was none, or if `out` was given.
+        split_from: Name of the bundle whose split was reused automatically, which need not be `previous`.
         recipe: Name of the recipe.
         cross_validation: Top-1 of each fold of the head's cross-validation; empty if there was none.
         cross_validated: The same over all photos; its `ships` says whether what ships is such a head.

@@ -27,7 +27,7 @@ from lungfish.runtime.measure import versions
 from lungfish.training.checkpoint import JOB, check_same_job, read_job
 from lungfish.training.recipe import Recipe
 
-PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # whose versions affect the bits
+PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision")  # whose versions can change results
 
 
 def job_fingerprint(

@@ -82,7 +82,7 @@ def compare_bundles(
     Raises:
         UsageError: A folder does not exist, or the photos do not have the split.
         BundleError: One of them is damaged, or of a newer schema.
-        PhotosError: Neither bundle knows a class, both share none, or no photo can be read.
+        PhotosError: Neither bundle knows a class of the photos, they share none of them, or no photo can be read.
     """
     progress, timing = progress or Progress(), timing or Timing()
     pair = (open_one_of_two(old), open_one_of_two(new))

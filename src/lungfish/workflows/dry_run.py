@@ -53,8 +53,8 @@ class JobPlan:
         warnings: Messages for the user.
         problems: Everything wrong with the photos, starting with what would stop the job; includes `warnings`.
         cached: Number of photos whose features are cached from an earlier run; None if the job would stop first.
-        steps: Stages after the probe with their estimated times, in words, preceded by what the head is fitted on if
-            not on all training photos.
+        steps: Stages after the probe with their estimated times, in words. Lines before them say, if it applies, that
+            weights would be downloaded, and that the head is fitted on only some of the training photos.
         estimate_seconds: Estimated time of the job on this machine; with few training photos, without the stages after
             the head; None if the job would stop.
     """
@@ -107,7 +107,7 @@ class JobPlan:
 
 
 def _problem_table(problems: Sequence[Problem]) -> list[str]:
-    """List the problems, and after those of the same kind what to do. A class with too few photos is named once."""
+    """List the problems, each kind followed by what to do about it. A class with too few photos is named once."""
     if not problems:
         return ["No problems found."]
     too_small = {label for each in problems if each.kind == "too_few" for label in each.classes}

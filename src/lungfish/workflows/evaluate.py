@@ -41,7 +41,7 @@ class Evaluation:
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
         per_class: Figures of each class, in the order of `labels`.
         skipped: Photos that could not be read.
-        seen_in_training: Number of photos that the bundle was trained on, by content; figures on them read high.
+        seen_in_training: Number of photos that the bundle was trained on, by content; their figures are too high.
         warnings: Messages for the user.
         baseline: Figures of the baseline's default artifact, on photos of the classes that both bundles know.
         what_changed: Comparison of both default artifacts photo by photo, on photos that neither was trained on.

@@ -41,8 +41,8 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
         out: Folder for the bundle, which must not exist and must not be among the photos.
         photos: Labelled photos of each class, as for `lungfish.train`. If they are split into `val` and `test`, INT8
             and the threshold for "none of these" are chosen on `val`, and figures are reported on `test`; otherwise one
-            half of each class serves for each. INT8 is calibrated on photos given as `train`, if any, else on the first
-            half.
+            half of each class is `val` and the other `test`. INT8 is calibrated on photos given as `train`, if any,
+            else on `val`.
         preprocessing: How photos were resized and normalized in training; `network.preprocessing` if None, or what the
             `weights` expect.
         weights: Name of the weights that training started from, `efficientnet_lite0.in1k`: their license goes into the
@@ -60,7 +60,7 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
         PhotosError: The classes of the photos are not those of `labels`, or a class has too few photos.
         WeightsError: The network does not match its architecture or contains values that are not finite; or the weights
             are not on this machine.
-        ParityError: The exported file computes something else than the network.
+        ParityError: The exported file does not compute the same as the network.
         MachineError: Packages or disk prevent the export.
 
     Examples:

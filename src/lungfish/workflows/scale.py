@@ -23,9 +23,9 @@ class Scaling:
         width: Factor of every width.
         depth: Factor of every depth.
         resolution: Side of the input, in pixels.
-        macs: Maximum of multiply-adds.
-        params: Maximum of parameters.
-        memory_mb: Maximum of activations held at once in fp32, in millions of bytes.
+        macs: Largest number of multiply-adds.
+        params: Largest number of parameters.
+        memory_mb: Largest size of the fp32 activations held at once, in millions of bytes.
         by: What is varied to meet a target: `phi`, `width` or `resolution`.
     """
 

@@ -45,7 +45,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
     Raises:
         UsageError: A name or option is invalid, or the output must not be written.
         PhotosError: The photos cannot be used as they are.
-        ParityError: The exported file computes something else than the network.
+        ParityError: The exported file does not compute the same as the network.
         MachineError: Weights, packages or disk prevent the job.
         StoppedError: `stop` was called; the same call resumes the job.
 

@@ -15,13 +15,13 @@ def fetch(
     accept_license: Annotated[
         str | None, typer.Option(metavar="ID", help="Accept this license, which is not permissive.")
     ] = None,
-    arch: Annotated[str | None, typer.Option(help="The network, if the file does not say.")] = None,
+    arch: Annotated[str | None, typer.Option(help="The network, if the file does not state it.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network, only what is on this machine.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fetch a set of weights into the cache.
 
-    The license is checked first, and then that the file is the published one.
+    Checks the license first, and then verifies that the file is the published one.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr

@@ -41,7 +41,7 @@ def _published(shown: Shown) -> dict[str, str]:
     counted = f": {cost.params:,} parameters, {cost.macs:,} multiply-adds" if cost else ""
     return {
         "name": entry.name,
-        "network": entry.arch + counted or "only its file says",
+        "network": entry.arch + counted or "stated only in its file",
         "top-1": f"{entry.top1:g} % ({entry.top1_source})" if entry.top1 else "",
         "license": entry.license + ("" if shown.permissive else f"; to fetch it: --accept-license {entry.license}"),
         "license source": entry.license_source,

@@ -22,10 +22,11 @@ from lungfish.runtime.preprocessing import Preprocessing
 # Cosine similarities. Two views of one photo (at least 60 % of its area, rotated by 10 degrees, a fifth darker) reach
 # 0.77 in 95 % of cases; photos of two classes in under 0.1 %, of one class in 0.2 % (objects) to 1.4 % (clothes).
 NEAR = 0.75
-STRICTER = 0.32  # largest share of NEAR's distance for photos without an order: 0.92
-LOOSER = 1.6  # the same for the mean between two parts of a scene: 0.6
-UNRELATED = 1e-3  # share of pairs across classes above NEAR, beyond which NEAR is raised
-LEAST_UNRELATED = 4  # pairs to allow in any case, as a few labels are wrong
+# Multiples of the distance 1 - NEAR, with the similarity that results.
+STRICTER = 0.32  # 0.92: limit for photos without an order
+LOOSER = 1.6  # 0.6: limit for the mean similarity between two parts of a scene
+UNRELATED = 1e-3  # NEAR is raised if a larger share of the pairs across classes reaches it
+LEAST_UNRELATED = 4  # number of such pairs that is always allowed, as a few labels are wrong
 UNRELATED_PHOTOS = 1000
 ALIKE = 0.9  # correlation of thumbnails below which photos without an order are not compared
 MOST_ALIKE = 8  # other photos that each photo is compared with
@@ -128,7 +129,7 @@ def _alike_pairs(records: Sequence[Record], distinct: NDArray[np.int64]) -> NDAr
 
 
 def _near_limit(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Return `NEAR`, or a limit that few pairs across classes reach: digits on white are alike without a scene."""
+    """Return `NEAR`, or a higher limit where too many pairs across classes reach it, such as digits on white."""
     step = max(1, len(vectors) // UNRELATED_PHOTOS)
     sample, classes = vectors[::step], labels[::step]
     similar = (sample @ sample.T)[np.triu(classes[:, None] != classes[None], k=1)]
@@ -145,7 +146,7 @@ def _similar(pairs: NDArray[np.int64], vectors: NDArray[np.float32], limit: floa
 
 
 def _parts(vectors: NDArray[np.float32], links: NDArray[np.int64], least: float) -> list[list[int]]:
-    """Return groups of linked photos, cut where two parts are too far apart on average: a chain is no scene."""
+    """Return groups of linked photos, split where two parts differ too much on average, to break up long chains."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

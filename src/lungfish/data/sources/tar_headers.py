@@ -57,7 +57,7 @@ def members(file: BinaryIO, bytes_: int) -> Iterator[Member]:
             return
         member, is_plain, offset = header
         if member.size < 0 or member.start + member.size > bytes_:
-            raise DamagedTarError(f"{printable(member.name[:80])} ends behind the end of the file")
+            raise DamagedTarError(f"{printable(member.name[:80])} ends past the end of the file")
         if is_plain:
             yield member
         if offset > bytes_:
@@ -87,7 +87,7 @@ def _next_header(file: BinaryIO, offset: int, bytes_: int) -> tuple[Member, bool
         is_announced |= info.type != tarfile.XGLTYPE
         offset += _whole_blocks(info.size)
         if info.size < 0 or offset > bytes_:
-            raise DamagedTarError("a header of an absurd size")
+            raise DamagedTarError("a header that is too large")
     raise DamagedTarError(f"more than {MAX_HEADERS} headers for one member")
 
 
@@ -107,7 +107,7 @@ def _member(
     size = info.size
     if b"size" in records:
         if not records[b"size"].isdigit() or len(records[b"size"]) > 20:
-            raise DamagedTarError("a size that is no number")
+            raise DamagedTarError("a size that is not a number")
         size = int(records[b"size"])
     path = records.get(b"path")
     name = long_name or info.name if path is None else _text(path).rstrip("/")
@@ -134,7 +134,7 @@ def _skip_sparse_map(file: BinaryIO, offset: int) -> int:
 
 def _payload(file: BinaryIO, info: tarfile.TarInfo, most: int) -> bytes:
     if not 0 <= info.size <= most:
-        raise DamagedTarError("a header of an absurd size")
+        raise DamagedTarError("a header that is too large")
     return file.read(info.size)
 
 
@@ -149,7 +149,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         stop = at + int(digits)
         key, equals, value = data[at + len(digits) + 1 : stop - 1].partition(b"=")
         if not equals:
-            raise DamagedTarError("an extended header that is none")
+            raise DamagedTarError("an invalid extended header")
         found[key] = value
         at = stop
     return found

@@ -111,7 +111,7 @@ def _index(file: BinaryIO) -> Shard:
         _finish(shard, parts)
     except (DamagedTarError, ValueError, OverflowError) as error:
         _finish(shard, parts)
-        reason = f"damaged behind {len(shard.samples):,} samples: {printable(str(error))}"
+        reason = f"damaged after {len(shard.samples):,} samples: {printable(str(error))}"
         shard.skipped.append(SkippedFile("", reason))
     return shard
 

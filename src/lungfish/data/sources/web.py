@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 8  # at once
 BLOCK_BYTES = 1 << 20  # buffer for reading a table or a tar
-# Page that lists one folder. A link takes 50 bytes or more: 300,000 files.
+# Limit on a page that lists one folder. A link takes at least 50 bytes, so about 300,000 files fit.
 MAX_LISTING_BYTES = 16 << 20
 # Total size of the photos fetched in one go: 32 photos of 32 MiB, where the listing gives no sizes.
 MAX_TOGETHER_BYTES = 1 << 30
-# File whose server does not send parts, so that it is in memory as a whole.
+# Limit on a file that must be held in memory as a whole, because its server does not send parts.
 MAX_WHOLE_BYTES = MAX_PHOTO_BYTES
 MAX_TAG_CHARACTERS = 4096
 _LINK = re.compile(r"""\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)

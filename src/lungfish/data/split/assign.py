@@ -195,7 +195,7 @@ class _Plan:
                     self._join(i, standing)
 
     def _join(self, i: int, standing: Sequence[int]) -> None:
-        """Assign a photo to the split of those that it is tied to most; those of one scene may be in several splits."""
+        """Assign a photo to the split of those most closely tied to it; if only by a scene, to the most common one."""
         partners, only_scene = self.units.partners(i, standing)
         splits = [self.splits[j] for j in partners]
         split = most_common_split(splits) if only_scene else splits[0]
@@ -288,7 +288,11 @@ class _Plan:
         return {(self.label_of(i), self.splits[i]) for i in unit}
 
     def _spare(self, label: int, count: Counter[tuple[int, str]], *, at_any_cost: bool) -> list[int] | None:
-        """Return the unit to move: of the fullest split, by smallest hash, emptying no split unless `at_any_cost`."""
+        """Return the unit of a class to move to another split; None if there is none.
+
+        It is in the split with the most photos of the class, and has the smallest hash there. No split may lose its
+        last photo of a class, unless `at_any_cost` is set.
+        """
         spare = [
             unit
             for unit in self.free

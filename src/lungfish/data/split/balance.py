@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Shares of the photos of a class that can be assigned freely.
+# Limits on a split's share of a class, counting only photos that can be assigned freely.
 LEAST_SHARE = 0.04
-MOST_SHARE = 0.25  # enough for four scenes of one size, two of them in train
+MOST_SHARE = 0.25  # so that of four scenes of equal size, two are in train and one each in val and test
 LEAST_TRAIN_SHARE = 0.5
 
 

@@ -16,7 +16,7 @@ CHOICES = ("val", "test")
 
 
 def split_in_halves(records: Sequence[Record], labels: Sequence[str], copies: NearDuplicates) -> Assignment:
-    """Split the photos on which a network that was trained on others is measured.
+    """Split the photos of an export into `val` and `test`; its network was trained on other photos.
 
     Given splits are kept if all photos have one, with `val` and `test` among them. Otherwise all photos but those given
     as `train` are divided into `val` and `test`: in each class alternately, by the hash of the content. Copies and

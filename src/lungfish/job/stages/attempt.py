@@ -53,8 +53,9 @@ class Outcome:
 
     Args:
         logits: Logits on validation photos.
-        share: Share of the way from the head stage.
-        is_last: Whether the way leads to the last epoch, not to the best one.
+        share: How far the weights moved from the head stage to the trained ones; 1 is the full way.
+        is_last: Whether these trained weights are those of the last epoch (of several runs averaged, if there are
+            several), not those of the best epoch.
         verdict: Whether the stage is kept.
     """
 
@@ -151,7 +152,7 @@ class Attempts:
         return opened.cross_fit(self._head, run) if self._head else None
 
     def _judged(self, opened: OpenStage, start: Mapping[str, Tensor], before: Logits) -> Outcome:
-        """Move the trained network to the best point on its way, and compare it with the state before."""
+        """Choose the best weights between the head stage and the trained network, and compare with the state before."""
         ends = [averaged(self._ends)] if len(self._ends) > 1 else [copied(self._network), self._ends[0]]
         photos = Validated(opened.val_logits, self._truth, self._context.dataset.assignment.units[self._val])
         end, share, logits = move_to_best(self._network, self._head_stage, ends, photos)

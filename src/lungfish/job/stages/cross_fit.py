@@ -63,7 +63,7 @@ class Photos:
 
 
 def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: Finetune, run: Run) -> Gain | None:
-    """Fit a head on one half of the photos, train on from it, and compare both on the other half; then swap the halves.
+    """Fit a head on one half of the photos, train the network further, and compare both on the other half; then swap.
 
     Args:
         network: Network with the head stage; not changed.

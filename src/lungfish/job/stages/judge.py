@@ -36,8 +36,9 @@ class Verdict:
 class Judge:
     """Compares a network with its state before a stage.
 
-    The number of right predictions decides. If it differs by less than a standard error, the loss decides; if that does
-    too, the loss on changed views. The loss does not come first, as it favors less confident networks (decision 0020).
+    The number of right predictions decides, unless the difference is at most one standard error. Then the loss decides
+    and, if its difference is that small too, the loss on changed views. The loss does not come first, because it favors
+    less confident networks (decision 0020).
 
     Args:
         context: Training context; photos of one scene count together.

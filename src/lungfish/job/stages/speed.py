@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 SAMPLE_PHOTOS = 16
 ARTIFACTS = 2
-# Measured on clothing-small: relative to a prediction of the exported file, per photo, and per job.
-CALIBRATION_FACTOR = 4.0
-LABELS_S = 1e-3
-FIXED_S = 14.0
+# Measured on clothing-small.
+CALIBRATION_FACTOR = 4.0  # calibration with a photo, relative to a prediction of the exported file
+LABELS_S = 1e-3  # label review, per photo
+FIXED_S = 14.0  # fixed part, per job
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ class Stage(Protocol[T]):
 
     Attributes:
         settings: Settings of the recipe.
-        is_again: Whether this repeats the stage before it from the head stage, to average the weights of both.
+        is_again: Whether this trains once more from the head stage, like the stage before it, so that the weights of
+            both runs can be averaged.
     """
 
     is_again: bool

@@ -86,7 +86,7 @@ def file_of(record: WeightsRecord) -> Path:
 
 
 def record_of(entry: WeightsEntry, store: Store | None = None) -> WeightsRecord | None:
-    """Return the stored record, if it describes the file that the entry means: names alone may be reused."""
+    """Return the stored record; None if it describes another file than the entry, as a name may be reused."""
     record = (store or Store()).record(entry.name)
     return record if record is not None and _is_same(entry, record.entry) else None
 

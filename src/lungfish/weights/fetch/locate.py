@@ -36,7 +36,7 @@ def place(entry: WeightsEntry) -> Path:
 
 
 def locate(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bool) -> tuple[Candidate, WeightsEntry]:
-    """Find or download the file of an entry; only a file that is already stored lies in the store.
+    """Find or download the file of an entry. It is not added to the store, but may be there already.
 
     The caller holds the lock of the weights.
 

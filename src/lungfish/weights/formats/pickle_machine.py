@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 MAX_PICKLE_BYTES = 16 << 20  # 20,000 tensors take 4 MB; one rare character makes a string four times as large
-MAX_OPCODES = 1_000_000  # 20,000 tensors take 36 each; as many empty dicts take 140 MB, and less than a second
+MAX_OPCODES = 1_000_000  # 20,000 tensors need 36 each; a million empty dicts take 140 MB and less than a second
 MAX_NAME_BYTES = 200  # of a module or function
 LARGEST_KEY = 2**60  # smaller integers hash to themselves; larger ones can be chosen to collide
 

@@ -1,7 +1,7 @@
 """Read PyTorch's zip format: `NAME/data.pkl`, and `NAME/data/KEY` for each storage, uncompressed.
 
-`zipfile` reads the archive's directory, once. An archive with two directories, which different readers could see
-differently, therefore has only one here.
+`zipfile` reads the archive's directory once, and everything here uses that reading. An archive with two directories, of
+which different readers may use different ones, therefore cannot show two different contents.
 
 Source: `torch.serialization._load` of torch 2.14.
 """

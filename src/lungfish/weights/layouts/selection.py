@@ -14,7 +14,7 @@ class Selection:
     """The tensor names of a checkpoint, classified.
 
     Args:
-        names: For each name that a layout may know, the name in the checkpoint of the tensor used for it.
+        names: Names of the selected tensors in the checkpoint, by the names under which a layout looks them up.
         averages: Number of selected tensors that are moving averages.
         ignored: Names of tensors that are not part of a network.
     """

@@ -16,7 +16,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 _MOBILENET = re.compile(r"mobilenetv([12])_(\d{3})")
 _EFFICIENTNET = re.compile(r"(tf_)?(efficientnet_(?:b[0-7]|lite[0-4]))")
 _HARMLESS = frozenset({"num_classes", "drop_rate", "drop_path_rate"})  # arguments that do not change the outputs
-_USUAL = {"in_chans": 3, "global_pool": "avg"}  # arguments that do not change them at these values
+_USUAL = {"in_chans": 3, "global_pool": "avg"}  # values at which these arguments do not change them either
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read_timm_config(config: Any, where: str) -> TimmModel:
         if unknown:
             raise UsageError(
                 f"{where} builds its {timm_name} with {', '.join(map(printable, unknown))}: "
-                "no supported network is built so",
+                "no supported network has these arguments",
                 "Choose weights from the catalogue: lungfish weights list",
             )
         name = _arch(base, rows)

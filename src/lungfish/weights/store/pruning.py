@@ -62,8 +62,8 @@ def _old_records(store: Store, unused_days: float | None) -> list[Path]:
 def _unreferenced(store: Store) -> Iterator[Path]:
     """Yield files that no weights refer to, and leftovers of killed processes, whose names begin with a dot.
 
-    Files that processes write without a lock must be older than a day. A record of a newer version counts too, under
-    whatever key it stores a hash.
+    Files that processes write without a lock must be older than a day. A hash counts
+    as referenced wherever it occurs in a record, since records of newer versions may have other keys.
     """
     records = [file.read_text("utf-8", "replace") for file in (store.folder / "records").glob("[!.]*.json")]
     referenced = {sha256 for record in records for sha256 in re.findall(r"\b[0-9a-f]{64}\b", record)}

@@ -48,7 +48,7 @@ def licenses(path: str | Path) -> Attribution:
     if row is None or not file.is_file():
         raise BundleError(
             f"the bundle holds no {NOTICE}, which must be shipped with it",
-            "Copy it from the bundle that this one was made of, or make that again: lungfish train PHOTOS",
+            "Copy it from the bundle that this one was made from, or train that bundle again: lungfish train PHOTOS",
         )
     if row.bytes > MAX_NOTICE_BYTES:
         raise BundleError(f"{NOTICE} has {row.bytes:,} bytes; at most {MAX_NOTICE_BYTES:,} are read")

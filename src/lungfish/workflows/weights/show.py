@@ -52,7 +52,7 @@ class Shown:
 
 
 def show(name: str) -> Shown:
-    """Return what the catalogue, or else the named service, and the stored records know.
+    """Return what the stored records state, and the catalogue or else the service in the name.
 
     Raises:
         UnknownNameError: No weights have that name.

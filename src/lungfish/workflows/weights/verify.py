@@ -82,7 +82,7 @@ class Compared:
         ours: Our logits, `[n, classes]`, or those of the recorded classes.
         theirs: The reference's logits, of the same shape.
         first: Our top class of each picture, `[n]`.
-        agrees: Whether it is the reference's, `[n]`.
+        agrees: Whether our top class of each picture is also the reference's, `[n]`.
         truth: ImageNet class of each picture, if its name gives it.
     """
 
