@@ -70,7 +70,7 @@ def damaged(
         (edited, r"model\.onnx was altered: its SHA-256 is not the one in bundle\.json\nCopy"),
         (outside, r"bundle\.json.*'\.\./model\.onnx'; it must be a plain file name inside the bundle\nCopy"),
         (external, r"the model stores tensors in other files.*\n"),
-        (newer, r"bundle\.json has schema 2; this lungfish reads up to 1\nUpgrade lungfish: pip install"),
+        (newer, r"bundle\.json has schema 2; this version of lungfish reads up to 1\nUpgrade lungfish: pip install"),
         (unknown, r"unknown architecture resnet_900: .*\nIf a newer lungfish made the bundle, upgrade"),
     ],
     indirect=["damaged"],

@@ -56,7 +56,7 @@ def test_force_on_a_folder_that_is_no_bundle(
 def test_a_file_in_the_way(train_refused: Refusal, digits: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     words = train_refused(digits, "--out", tmp_path / "file" / "bundle", code=3)
-    assert re.match(r"cannot write .*file.bundle: Not a directory\nChoose a place", words)
+    assert re.match(r"cannot write .*file.bundle: Not a directory\nChoose a writable folder", words)
 
 
 def test_a_read_only_place(
@@ -66,7 +66,9 @@ def test_a_read_only_place(
     with untouched(tmp_path):
         ended = command("train", digits, "--out", tmp_path / "locked" / "bundle", cache=cache, prelude=obey_permissions)
     assert ended.code == 3
-    assert re.fullmatch(r"error: cannot write .*locked/bundle: Permission denied\nChoose a place.*\n", ended.err)
+    assert re.fullmatch(
+        r"error: cannot write .*locked/bundle: Permission denied\nChoose a writable folder.*\n", ended.err
+    )
     assert [path.name for path in cache.iterdir()] == [MARKER]  # found out before any work was done
 
 

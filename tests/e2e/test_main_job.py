@@ -34,7 +34,7 @@ KEYS = {  # of the contract in docs and scripts: more may come, none may go
     "dry run": "dry_run bundle arch weights recipe classes counts skipped leaks warnings problems cached"
     " estimate_seconds",
 }
-STEPS = "Fitting the head|Exporting and quantizing"
+STEPS = "Fitting the head|probe: .* validation photos right, .*|Exporting and quantizing"
 COUNTS = r"(photos|Measuring the artifacts|Evaluating): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"
 
 
@@ -270,7 +270,7 @@ def test_a_dry_run_in_words(trained: Any, lungfish: Run, tmp_path: Path) -> None
     assert "skipped: train/1/broken.jpg: not a picture" in ended.out
     assert "test/0/copy.png (test)" in ended.out
     assert ended.out.count("train/0/0000.png") == 1  # told once
-    assert re.search(r"^about \d+ s on this machine, into .*bundle$", ended.out, re.MULTILINE)
+    assert re.search(r"^takes about \d+ s on this machine\nwrites .*bundle$", ended.out, re.MULTILINE)
     assert not (tmp_path / "bundle").exists()
 
 

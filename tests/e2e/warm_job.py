@@ -23,8 +23,11 @@ from lungfish.core.cache import FOLDER
 # The probe is made bad on purpose: epochs improve on it, so that their weights are what comes out.
 SHARED = "few_photos = 0\ncross_validate_below = 0\ncalibration_photos = 8\npenalties = [1e6]\n"
 TAIL = "tail_share = 0.8\n"  # most of the blocks of the tiny network; by default it would be its head alone
-FINETUNE = SHARED + "[finetune]\nviews = 3\nflips = false\nepochs = 5\nbatch = 8\nlearning_rate = 3e-4\n" + TAIL
-FULL = SHARED + "[full]\nflips = false\nepochs = 4\nbatch = 8\nlearning_rate = 1e-3\npolicy = 'trivial'\nmixup = 0.2\n"
+FINETUNE = SHARED + "[finetune]\nviews = 3\nflips = false\nepochs = 5\nbatch_size = 8\nlearning_rate = 3e-4\n" + TAIL
+FULL = (
+    SHARED
+    + "[full]\nflips = false\nepochs = 4\nbatch_size = 8\nlearning_rate = 1e-3\npolicy = 'trivial'\nmixup = 0.2\n"
+)
 MODEL_FILES = ("weights.safetensors", "model.onnx", "model-int8.onnx")
 IMPORTS = [
     "lungfish.workflows.train",

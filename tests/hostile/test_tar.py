@@ -76,7 +76,10 @@ ATTACKS = {
     "a longer name": (header("x", 5000, tarfile.GNUTYPE_LONGNAME) + bytes(5120), "a header that is too large"),
     "an endless header": (header("x", 1 << 40, tarfile.XHDTYPE), "a header that is too large"),
     "an endless global header": (header("x", 1 << 40, tarfile.XGLTYPE), "a header that is too large"),
-    "a size of many digits": (extended(record("size", "9" * 5000)) + file("9.jpg", b"x"), "a size that is not a number"),
+    "a size of many digits": (
+        extended(record("size", "9" * 5000)) + file("9.jpg", b"x"),
+        "a size that is not a number",
+    ),
     "a size beyond the end": (extended(record("size", "9" * 15)) + file("9.jpg", b"x"), "ends behind the end"),
     "a negative size": (header("9.jpg", -(1 << 40)), "ends behind the end|absurd|no header"),
     "a record without a key": (extended(b"9 abcdef\n") + file("9.jpg", b"x"), "an invalid extended header"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lungfish.architecture import Arch
-from lungfish.core.errors import ParityError, PhotosError, UsageError
+from lungfish.core.errors import ParityError, PhotosError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
@@ -127,10 +128,15 @@ def _labels(job: ExportJob) -> tuple[str, ...]:
 
 def _record(job: ExportJob) -> WeightsRecord:
     """Return the record of the weights that training started from; its license was accepted before."""
-    name = job.weights or getattr(job.network, "weights", None)
-    if name is None:
-        return WeightsRecord(UNKNOWN, "")
-    return WeightsRecord(INITIAL, "") if name == RANDOM else fetch(resolve(name), FetchOptions(offline=True))
+    if job.weights == RANDOM:
+        return WeightsRecord(INITIAL, "")
+    if job.weights:
+        return fetch(resolve(job.weights), FetchOptions(offline=True))
+    name = getattr(job.network, "weights", None)
+    if name:
+        with contextlib.suppress(UsageError, WeightsError):  # a bare file of weights states no license
+            return fetch(resolve(name), FetchOptions(offline=True))
+    return WeightsRecord(UNKNOWN, "")
 
 
 def _copied(network: Network, classes: int) -> Network:

@@ -95,7 +95,8 @@ def _describe(network: Network, entry: WeightsEntry) -> None:
     network.weights = entry.name
     network.preprocessing = entry.preprocessing(network.arch.resolution_px)
     if entry.name.startswith("bundle:"):
-        network.labels = read_manifest(Path(entry.location.removeprefix(FILE)).parent).labels
+        folder = Path(entry.location.removeprefix(FILE)).parent
+        network.weights, network.labels = str(folder), read_manifest(folder).labels
     else:
         network.labels = _imagenet_labels(network)
 

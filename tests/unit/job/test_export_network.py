@@ -48,7 +48,7 @@ def test_arguments_that_do_not_fit(export: Callable[..., Any], network: Network)
         export(labels=("red", "blue"))
     with pytest.raises(UsageError, match=r"not known\nGive it: preprocessing=lungfish\.Preprocessing"):
         export(preprocessing=None)
-    with pytest.raises(UsageError, match="no set of weights is called"):
+    with pytest.raises(UsageError, match="unknown set of weights"):
         export(weights="efficientnet_lite0.in1")
     network.classifier = torch.nn.Sequential(network.classifier)  # type: ignore[assignment]
     with pytest.raises(UsageError, match="classifier is a Sequential"):
@@ -78,7 +78,7 @@ def test_the_bundle_goes_beside_the_photos(export: Callable[..., Any], color_pho
     (tmp_path / "there").mkdir()
     with pytest.raises(OutputError, match="exists"):
         export(out=tmp_path / "there")
-    with pytest.raises(OutputError, match="is no bundle"):
+    with pytest.raises(OutputError, match="is not a bundle"):
         export(out=tmp_path / "there", force=True)
 
 

@@ -50,5 +50,5 @@ def test_what_ends_leaves_other_jobs(target: Path) -> None:
 
 
 def test_two_at_once_are_refused(target: Path) -> None:
-    with only_run(target), pytest.raises(OutputError, match="another process is making"), only_run(target):
+    with only_run(target), pytest.raises(OutputError, match="another process is writing"), only_run(target):
         pass

@@ -37,7 +37,7 @@ def test_weights_of_another_network() -> None:
         WeightsError, match=r"lite0\.in1k is of efficientnet_lite0, not of efficientnet_lite1"
     ) as caught:
         choose_start("efficientnet_lite1", "efficientnet_lite0.in1k")
-    assert "Leave --arch out" in caught.value.hint
+    assert "Omit --arch" in caught.value.hint
 
 
 def test_weights_that_are_known_but_not_here() -> None:
