@@ -58,7 +58,8 @@ def test_without_time_it_stays_at_the_probe(train: Any, tmp_path: Path) -> None:
 
 
 def test_full_trains_the_stem_too(train: Any, tmp_path: Path) -> None:
-    text = 'name = "own"\nfew_photos = 0\n[full]\nepochs = 2\nbatch_size = 16\nmixup = 0.2\ncutmix = 1.0\npolicy = "trivial"\n'
+    full = 'epochs = 2\nbatch_size = 16\nmixup = 0.2\ncutmix = 1.0\npolicy = "trivial"\n'
+    text = f'name = "own"\nfew_photos = 0\n[full]\n{full}'
     result = train("--recipe", recipe_file(tmp_path, text))
     assert [row["stage"] for row in result["epochs"]] == ["full", "full"]
     assert {"loss", "top1", "val_loss", "val_top1", "learning_rate", "images_per_s", "data_wait"} <= set(

@@ -101,6 +101,6 @@ def test_an_address_is_no_link_where_bare_ones_are() -> None:
 
 def test_usual_names_read_as_they_are() -> None:
     text = card(how="A logistic head on the frozen trunk of hf:timm/mobilenetv2_100.ra_in1k")
-    assert "trunk of hf:timm/mobilenetv2_100.ra_in1k; 8 training" in text
+    assert "trunk of hf:timm/mobilenetv2_100.ra_in1k; 8 photos to train" in text
     assert "# efficientnet_lite0, 2 classes" in text
     assert "derive from efficientnet_lite0.in1k (Apache-2.0)" in text

@@ -80,8 +80,8 @@ ATTACKS = {
         extended(record("size", "9" * 5000)) + file("9.jpg", b"x"),
         "a size that is not a number",
     ),
-    "a size beyond the end": (extended(record("size", "9" * 15)) + file("9.jpg", b"x"), "ends behind the end"),
-    "a negative size": (header("9.jpg", -(1 << 40)), "ends behind the end|absurd|no header"),
+    "a size beyond the end": (extended(record("size", "9" * 15)) + file("9.jpg", b"x"), "ends past the end"),
+    "a negative size": (header("9.jpg", -(1 << 40)), "ends past the end|too large|no header"),
     "a record without a key": (extended(b"9 abcdef\n") + file("9.jpg", b"x"), "an invalid extended header"),
 }
 
