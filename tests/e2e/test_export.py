@@ -76,10 +76,10 @@ def test_export(tiny: Path, write_digits: Callable[..., Path], tmp_path: Path, l
     report = html.unescape((bundle.folder / "report.html").read_text(encoding="utf-8"))
     card = " ".join((bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8").split())
     assert "whether these photos, or copies of them, were among its training photos was not checked" in report
-    assert "Learned on train" not in report
-    assert "are not known to Lungfish" in card
+    assert "learns from training photos" not in report
+    assert "Lungfish does not know the photos" in card
     assert "recipe.toml" not in card
-    assert "was not said" in (bundle.folder / "NOTICE").read_text(encoding="utf-8")
+    assert "was not stated" in (bundle.folder / "NOTICE").read_text(encoding="utf-8")
 
     evaluated = lungfish("evaluate", bundle.folder, photos, "--split", "test", "--json").json
     assert {row["file"]: row["top1"] for row in evaluated["artifacts"]} == {
