@@ -79,7 +79,7 @@ def test_export(tiny: Path, write_digits: Callable[..., Path], tmp_path: Path, l
     assert "learns from training photos" not in report
     assert "Lungfish does not know the photos" in card
     assert "recipe.toml" not in card
-    assert "was not stated" in (bundle.folder / "NOTICE").read_text(encoding="utf-8")
+    assert "bundle tiny, trained from random" in (bundle.folder / "NOTICE").read_text(encoding="utf-8")
 
     evaluated = lungfish("evaluate", bundle.folder, photos, "--split", "test", "--json").json
     assert {row["file"]: row["top1"] for row in evaluated["artifacts"]} == {

@@ -31,5 +31,5 @@ def test_where_it_cannot_be_known(report: Report) -> None:
     assert "was not measured" in said(report, SceneSummary(2, 4, 2))
     assert "None was found." in said(report, SceneSummary(0, 0, 0, in_sequence=30))
     unknown = said(report, SceneSummary(0, 0, 0, "scenes are not searched for among more than 50,000 photos"))
-    assert "is not known: scenes are not searched for among more than 50,000 photos." in unknown
+    assert "are not known: scenes are not searched for among more than 50,000 photos." in unknown
     assert said(report, None) == ""
