@@ -26,9 +26,9 @@ def test_one_folder_as_all_three_sides_is_told_everywhere(trained: Any, lungfish
     bundle = tmp_path / "bundle"
     options = ("--out", bundle, "--weights", trained.weights, "--recipe", "probe", "--json")
     ended = lungfish("train", tmp_path / "photos", *options)
-    told = [warning for warning in ended.json["warnings"] if "different splits" in warning]
-    assert len(told) == 1
-    assert "pairs of copies are in different splits, so the figures are too optimistic: " in told[0]
+    reported = [warning for warning in ended.json["warnings"] if "different splits" in warning]
+    assert len(reported) == 1
+    assert "pairs of copies are in different splits, so the figures are too optimistic: " in reported[0]
     page = html.unescape((bundle / "report.html").read_text(encoding="utf-8"))
     assert page.count("so the figures are too optimistic") == 1
     assert "split as given with the photos." in page

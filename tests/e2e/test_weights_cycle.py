@@ -112,8 +112,8 @@ def test_converted_by_hand_it_is_the_same(fetched: Any, lungfish: Run, tmp_path:
     with safe_open(kept, "pt") as ours, safe_open(out, "pt") as byhand:
         assert set(ours.keys()) == set(byhand.keys())
         assert all(torch.equal(ours.get_tensor(name), byhand.get_tensor(name)) for name in ours.keys())  # noqa: SIM118
-        told = {key for key, text in ours.metadata().items() if byhand.metadata().get(key) != text}
-    assert told == {"name", "location"}
+        origin = {key for key, text in ours.metadata().items() if byhand.metadata().get(key) != text}
+    assert origin == {"name", "location"}
 
 
 def test_it_computes_what_timm_computes(fetched: Any, lungfish: Run, photos: Path) -> None:
@@ -139,12 +139,12 @@ def test_a_classifier_tells_what_it_stands_on(fetched: Any, lungfish: Run, photo
     arguments = ("train", photos, "--recipe", "probe", "--arch", f"{ARCH},resolution=64")
     ended = lungfish(*arguments, "--weights", NAME, "--out", tmp_path / "first")
     assert ended.code == 0, ended.err
-    told = json.loads((tmp_path / "first" / "bundle.json").read_text(encoding="utf-8"))["weights"]
-    card = told["record"]
-    assert (told["name"], told["license"], told["sha256"]) == (NAME, LICENSE, fetched["sha256"])
-    assert (card["accepted_license"], card["converted_sha256"]) == (LICENSE, fetched["converted_sha256"])
-    assert card["entry"]["license_source"] == f"model card of https://huggingface.co/{REPOSITORY}"
-    assert card["verified"]["top1_agreement"] == 1.0
+    origin = json.loads((tmp_path / "first" / "bundle.json").read_text(encoding="utf-8"))["weights"]
+    record = origin["record"]
+    assert (origin["name"], origin["license"], origin["sha256"]) == (NAME, LICENSE, fetched["sha256"])
+    assert (record["accepted_license"], record["converted_sha256"]) == (LICENSE, fetched["converted_sha256"])
+    assert record["entry"]["license_source"] == f"model card of https://huggingface.co/{REPOSITORY}"
+    assert record["verified"]["top1_agreement"] == 1.0
 
     again = lungfish(*arguments, "--weights", tmp_path / "first", "--out", tmp_path / "second")
     assert again.code == 0, again.err  # the license was accepted before
@@ -211,7 +211,7 @@ def test_a_first_run_reads_pixels_as_those_after_it(
         arguments = ("--recipe", "probe", "--arch", f"{ARCH},resolution=64", "--weights", name, "--out", out)
         ended = lungfish("train", photos, *arguments)
         assert ended.code == 0, ended.err
-        card = json.loads((out / "bundle.json").read_text(encoding="utf-8"))["weights"]["record"]
-        created.append((card["entry"]["normalization"], sha256_file(out / "weights.safetensors")))
+        record = json.loads((out / "bundle.json").read_text(encoding="utf-8"))["weights"]["record"]
+        created.append((record["entry"]["normalization"], sha256_file(out / "weights.safetensors")))
     assert created[0] == created[1]
     assert created[0][0]["mean"] == pytest.approx([123.675, 116.28, 103.53])

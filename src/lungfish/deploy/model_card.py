@@ -150,12 +150,12 @@ def notice(entry: WeightsEntry, accepted_license: str = "", changes: str = CHANG
         "Trained on:": entry.training_data,
         "Changes:": changes,
     }
-    told = "\n".join(f"  {key:<11} {printable(text)}" for key, text in rows.items() if text)
+    lines = "\n".join(f"  {key:<11} {printable(text)}" for key, text in rows.items() if text)
     copyright_line = f"  {printable(entry.copyright)}\n" if entry.copyright else ""
     return f"""This classifier contains weights derived from:
 
   {printable(entry.name)}
-{copyright_line}{told}
+{copyright_line}{lines}
 
 {_license_text(entry.license)}"""
 

@@ -1,4 +1,4 @@
-"""Compare an old with a new classifier, overall and by class: better, worse or cannot tell."""
+"""Compare an old and a new classifier, overall and per class, with a verdict: better, worse or undecided."""
 
 from __future__ import annotations
 

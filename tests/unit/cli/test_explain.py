@@ -10,15 +10,8 @@ from PIL import Image
 
 import lungfish as lf
 
+pytestmark = pytest.mark.usefixtures("here")
 Run = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @pytest.fixture

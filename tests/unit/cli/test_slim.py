@@ -13,16 +13,9 @@ from lungfish.core.errors import BundleError, OutputError
 from lungfish.runtime.bundle_files import check_files
 from lungfish.workflows import slim as workflow
 
+pytestmark = pytest.mark.usefixtures("here")
 Run = Callable[..., Any]
 SLIM = ["bundle.json", "model-int8.onnx", "labels.txt", "NOTICE"]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @contextmanager

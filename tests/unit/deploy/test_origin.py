@@ -18,14 +18,14 @@ RECORD = WeightsRecord(
 
 
 def test_the_card_is_told_whole() -> None:
-    told = origin(RECORD)
-    assert (told.name, told.source, told.license, told.sha256) == (
+    stored = origin(RECORD)
+    assert (stored.name, stored.source, stored.license, stored.sha256) == (
         ENTRY.name,
         ENTRY.source,
         ENTRY.license,
         ENTRY.sha256,
     )
-    assert WeightsRecord.from_json(told.record) == RECORD
+    assert WeightsRecord.from_json(stored.record) == RECORD
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_the_card_is_told_whole() -> None:
     ],
 )
 def test_folders_stay_here(field: str, value: str, kept: str) -> None:
-    told = origin(replace(RECORD, entry=replace(ENTRY, **{field: value})))
-    assert told.record["entry"][field] == kept
-    assert "secret" not in json.dumps(told.record)
+    stored = origin(replace(RECORD, entry=replace(ENTRY, **{field: value})))
+    assert stored.record["entry"][field] == kept
+    assert "secret" not in json.dumps(stored.record)
 
 
 def test_a_bundle_of_this_machine(tmp_path: Path) -> None:

@@ -345,10 +345,10 @@ def test_what_a_threshold_was_chosen_on(report):
 
 
 def test_given_validation_photos_are_reported_on(report):
-    told = "Of your 400 validation photos it gets"
-    assert told not in Page(render_report(report)).text
+    notice = "Of your 400 validation photos it gets"
+    assert notice not in Page(render_report(report)).text
     assert (
-        told in Page(render_report(replace(report, supporting=replace(report.supporting, given_val=report.val)))).text
+        notice in Page(render_report(replace(report, supporting=replace(report.supporting, given_val=report.val)))).text
     )
 
 

@@ -113,16 +113,16 @@ def no_json(folder: Path) -> None:
     (folder / "bundle.json").write_text("{")
 
 
-@pytest.mark.parametrize(("spoil", "told"), [(damage, "photos.csv"), (newer, "schema"), (no_json, "JSON")])
+@pytest.mark.parametrize(("spoil", "logged"), [(damage, "photos.csv"), (newer, "schema"), (no_json, "JSON")])
 def test_a_bundle_that_cannot_be_read_is_left_alone(
-    tmp_path: Path, bundle: Write, spoil: Callable[[Path], None], told: str
+    tmp_path: Path, bundle: Write, spoil: Callable[[Path], None], logged: str
 ) -> None:
     bundle("first", range(6))
     spoil(bundle("second", range(10)))
     name, (warning,) = chosen(Target(tmp_path / "new", previous=tmp_path / "second"), range(10))
     assert name == "first", "an older one serves"
     assert warning.startswith("the split of second is not kept: ")
-    assert told in warning
+    assert logged in warning
     assert str(tmp_path) not in warning, "warnings travel with the report"
     assert "\n" not in warning
 

@@ -81,13 +81,13 @@ def test_a_job_is_known_by_what_its_weights_hold(
 ) -> None:
     """Two files of one network, whose hashes nobody has published; told before anything is trained."""
     photos = write_digits(tmp_path / "digits", count=6)
-    told = []
+    received = []
 
     class Told(BaseException):
         pass
 
     def tell(*arguments: Any) -> None:
-        told.append(job_fingerprint(*arguments))
+        received.append(job_fingerprint(*arguments))
         raise Told
 
     monkeypatch.setattr(module, "job_fingerprint", tell)
@@ -99,6 +99,6 @@ def test_a_job_is_known_by_what_its_weights_hold(
         fetch(resolve(job(**names))[0].entry, FetchOptions(accept_license="NOASSERTION"))
         with pytest.raises(Told):
             train(photos, tmp_path / "bundle", **names)
-    assert told[0] == told[2]
-    assert told[0]["weights"] == sha256_file(tmp_path / "0.pth")
-    assert told[1] == told[0] | {"weights": sha256_file(tmp_path / "1.pth")}
+    assert received[0] == received[2]
+    assert received[0]["weights"] == sha256_file(tmp_path / "0.pth")
+    assert received[1] == received[0] | {"weights": sha256_file(tmp_path / "1.pth")}

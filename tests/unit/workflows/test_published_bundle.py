@@ -35,15 +35,15 @@ class Told(Progress):
 
 
 def test_it_is_exported_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told()
-    folder = published_bundle(LITE0, told)
+    progress_log = Told()
+    folder = published_bundle(LITE0, progress_log)
     assert folder.parent == cache / "bundles"
-    assert told.lines == [f"Exporting {LITE0}, once"]
+    assert progress_log.lines == [f"Exporting {LITE0}, once"]
     before = (folder / "bundle.json").read_bytes()
     monkeypatch.setattr(module, "_write", lambda *_: pytest.fail("exported again"))
-    assert published_bundle(LITE0, told) == folder
+    assert published_bundle(LITE0, progress_log) == folder
     assert (folder / "bundle.json").read_bytes() == before
-    assert len(told.lines) == 1
+    assert len(progress_log.lines) == 1
 
 
 def test_it_is_a_sound_bundle_with_imagenets_names() -> None:

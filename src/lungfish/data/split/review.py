@@ -99,7 +99,7 @@ def label_warnings(records: Sequence[Record], labels: Sequence[str], copies: Nea
 
 
 def missing_warnings(
-    records: Sequence[Record], labels: Sequence[str], splits: Sequence[str], told: Collection[str] = ()
+    records: Sequence[Record], labels: Sequence[str], splits: Sequence[str], concerned: Collection[str] = ()
 ) -> list[str]:
     """Return a warning for each split that lacks some of the classes.
 
@@ -107,10 +107,10 @@ def missing_warnings(
         records: All photos.
         labels: Class names.
         splits: Split of each photo.
-        told: Names of classes that need no such warning.
+        concerned: Names of classes that need no such warning.
     """
     warnings = []
-    present = {record.photo.label for record in records if labels[record.photo.label] not in told}
+    present = {record.photo.label for record in records if labels[record.photo.label] not in concerned}
     for wanted in SPLITS:
         there = {record.photo.label for record, split in zip(records, splits, strict=True) if split == wanted}
         missing = present - there

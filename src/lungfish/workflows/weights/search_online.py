@@ -55,7 +55,7 @@ def _on_hub(text: str) -> list[WeightsRow]:
     return [
         WeightsRow(
             name=f"hf:{model.repository}",
-            source=_told_by_hub(model),
+            source=_hub_source(model),
             license=model.license,
             url=model.url,
             stars=model.likes,
@@ -66,7 +66,7 @@ def _on_hub(text: str) -> list[WeightsRow]:
     ]
 
 
-def _told_by_hub(model: HubModel) -> str:
+def _hub_source(model: HubModel) -> str:
     library = f", {model.library}" if model.library else ""
     return f"Hugging Face hub{library}" + (
         "" if model.downloads is None else f", {model.downloads:,} downloads a month"

@@ -7,9 +7,10 @@ import pytest
 
 from lungfish.core.errors import PhotosError
 from lungfish.data.scan.near_duplicates import NearDuplicates, find_near_duplicates, join
-from lungfish.data.split.assign import TEST_SHARE, assign_splits
+from lungfish.data.split.assign import assign_splits
 from lungfish.data.split.balance import fraction
 from lungfish.data.split.photos_csv import SplitRow, saved_split
+from lungfish.data.split.plan import TEST_SHARE
 from lungfish.data.split.review import PhotoPair
 
 LABELS = ("cat", "dog")
@@ -309,12 +310,12 @@ def test_a_class_whose_saved_photo_validates_is_trained_on_its_new_one(many, rec
         assign_splits([*known, record("x/new", 0)], LABELS, copies(6, (0, 5)), saved_split(rows))
 
 
-@pytest.mark.parametrize(("known", "told"), [(0, "none of 40 photos"), (8, "8 of 40 photos")])
-def test_a_saved_split_of_other_photos_is_warned_of(many, known, told):
+@pytest.mark.parametrize(("known", "warned"), [(0, "none of 40 photos"), (8, "8 of 40 photos")])
+def test_a_saved_split_of_other_photos_is_warned_of(many, known, warned):
     records = many(20)
     rows = rows_of(records[:known], (["train", "val", "test", "train"] * 10)[:known])
     assigned = assign_splits(records, LABELS, copies(40), saved_split(rows))
-    assert assigned.warnings == (f"the saved split lists {told}; the others are newly split",)
+    assert assigned.warnings == (f"the saved split lists {warned}; the others are newly split",)
     assert set(assigned.splits) == {"train", "val", "test"}
 
 

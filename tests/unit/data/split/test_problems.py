@@ -102,7 +102,9 @@ def test_typos_are_told_only_of_classes_with_photos():
     assert typos(labels, np.array([0] * 20)) == typos(labels, np.array([], np.int64)) == []
 
 
-@pytest.mark.parametrize(("counts", "told"), [((10, 50), True), ((10, 49), False), ((0, 50), False), ((0, 0), False)])
-def test_uneven_classes(counts, told):
+@pytest.mark.parametrize(
+    ("counts", "reported"), [((10, 50), True), ((10, 49), False), ((0, 50), False), ((0, 0), False)]
+)
+def test_uneven_classes(counts, reported):
     found = uneven(("a", "b"), np.repeat(np.arange(2), counts))
-    assert [each.message for each in found] == ["the classes are uneven: 50 photos of 'b', 10 of 'a'"] * told
+    assert [each.message for each in found] == ["the classes are uneven: 50 photos of 'b', 10 of 'a'"] * reported

@@ -247,17 +247,17 @@ def test_caches_of_other_programs_come_first(
     ]
     folder.mkdir(parents=True)
     (folder / "w.pth").write_bytes(b"another file of that name")
-    wanted, told = replace(entry, converter=library, sha256=HASH), Told()
-    assert fetch(wanted, FetchOptions(progress=told)).origin == entry.location
-    assert told.lines[0].startswith("skipped ")
-    assert "cache: the file of mine.v1 has SHA-256" in told.lines[0]
+    wanted, progress_log = replace(entry, converter=library, sha256=HASH), Told()
+    assert fetch(wanted, FetchOptions(progress=progress_log)).origin == entry.location
+    assert progress_log.lines[0].startswith("skipped ")
+    assert "cache: the file of mine.v1 has SHA-256" in progress_log.lines[0]
     (folder / "w.pth").write_bytes(DATA)
     Store().record_file(entry.name).unlink()
     stored_files()[0].unlink()
     no_socket(monkeypatch)
-    record = fetch(wanted, FetchOptions(progress=told))
+    record = fetch(wanted, FetchOptions(progress=progress_log))
     assert record.origin == {"torchvision": "torch's cache", "keras": "Keras's cache"}[library]
-    assert record.origin in told.lines[-1]
+    assert record.origin in progress_log.lines[-1]
     assert file_of(record).is_relative_to(Store().folder)
     assert (folder / "w.pth").exists()
 

@@ -75,8 +75,8 @@ def test_a_service_that_stays_busy(server: Any, reply: Any) -> None:
 def test_a_rate_limit_says_how_long(
     server: Any, reply: Any, naps: list[float], status: int, headers: dict[str, str], seconds: int
 ) -> None:
-    told = {key: str(int(time.time()) + 60) if value == "in a minute" else value for key, value in headers.items()}
-    server.answer("/api", reply(status, headers=told))
+    message = {key: str(int(time.time()) + 60) if value == "in a minute" else value for key, value in headers.items()}
+    server.answer("/api", reply(status, headers=message))
     with pytest.raises(DownloadError, match=r"accepts no requests for \d+ s: its rate limit") as caught:
         ask(server.url)
     assert abs(int(caught.value.message.partition("for ")[2].partition(" s")[0]) - seconds) <= 1
