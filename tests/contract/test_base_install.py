@@ -1,6 +1,7 @@
 """The base install, without torch and what else training needs, reads photos and runs bundles."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_slim(fresh_python: Fresh, color_bundle: Path, tmp_path: Path) -> None:
 
 def test_doctor_says_what_is_not_installed(fresh_python: Fresh) -> None:
     outcome = fresh_python(COMMAND, "doctor", base_install=True)
-    assert f"needed to train: {sys.executable} -m pip install 'lungfish[train]'" in outcome["out"]
+    assert f"needed to train: {sys.executable} -m pip install " in outcome["out"]
 
 
 NETWORKS = (
@@ -117,6 +118,7 @@ def test_licenses_of_a_bundle(
     assert not set(train_modules) & set(fresh_python(COMMAND, *arguments)["modules"])
 
 
+TRAIN = r"pip install .*\[train\]"  # from wherever Lungfish was installed
 FETCHING = (
     ("weights", "fetch", "mobilenet_v2.ra_in1k"),
     ("weights", "search", "lite0", "--online"),
@@ -127,14 +129,14 @@ FETCHING = (
 @pytest.mark.parametrize("arguments", FETCHING, ids=" ".join)
 def test_fetching_names_its_extra(fresh_python: Fresh, arguments: tuple[str, ...]) -> None:
     code = COMMAND.replace("redirect_stdout(out)", "redirect_stdout(out), contextlib.redirect_stderr(out)")
-    assert "pip install 'lungfish[train]'" in fresh_python(code, *arguments, base_install=True)["out"]
+    assert re.search(TRAIN, fresh_python(code, *arguments, base_install=True)["out"])
 
 
 def test_latency_and_yardsticks_name_their_extras(fresh_python: Fresh) -> None:
     for more, extra in (("--latency", "train"), ("torchvision:resnet50", "train,compare")):
         outcome = fresh_python(COMMAND, "compare", "mobilenet_v1", more, "--json", base_install=True)
         assert outcome["code"] == 3
-        assert f"pip install 'lungfish[{extra}]'" in outcome["out"]
+        assert re.search(rf"pip install .*\[{extra}\]", outcome["out"])
 
 
 def test_explaining_names_its_extras(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:
@@ -142,7 +144,7 @@ def test_explaining_names_its_extras(fresh_python: Fresh, color_bundle: Path, co
         COMMAND, "explain", color_bundle, color_photos / "red" / "0.png", "--json", base_install=True
     )
     assert outcome["code"] == 3
-    assert "pip install 'lungfish[train,explain]'" in outcome["out"]
+    assert re.search(r"pip install .*\[train,explain\]", outcome["out"])
 
 
 def test_python(fresh_python: Fresh, color_bundle: Path, color_photos: Path) -> None:
@@ -166,7 +168,7 @@ for name in ("efficientnet_lite0.in1k", "no/such/bundle"):
         result.append(str(error))
 """
     weights, gone = fresh_python(code, base_install=True)
-    assert "pip install 'lungfish[train]'" in weights
+    assert re.search(TRAIN, weights)
     assert "no/such/bundle" in gone
 
 
@@ -217,7 +219,7 @@ def test_training_names_its_extra(fresh_python: Fresh, color_photos: Path) -> No
     outcome = fresh_python(COMMAND, "train", color_photos, "--json", base_install=True)
     assert outcome["code"] == 3
     assert '"missing_extra"' in outcome["out"]
-    assert "pip install 'lungfish[train]'" in outcome["out"]
+    assert re.search(TRAIN, outcome["out"])
     code = """
 import lungfish as lf
 try:

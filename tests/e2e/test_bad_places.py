@@ -31,12 +31,13 @@ def test_out_in_or_around_the_photos(
     train_refused: Refusal, digits: Path, tmp_path: Path, out: str, words: str, options: tuple[str, ...]
 ) -> None:
     message = train_refused(digits, "--out", tmp_path / out, *options)
-    assert re.match(rf"--out .* {words} \(.*digits\)\nChoose a folder beside them, for example --out", message)
+    expected = rf"the output folder .* {words} \(.*digits\)\nChoose a folder beside them, for example \.\./my-bundle"
+    assert re.match(expected, message)
 
 
 def test_an_existing_bundle_stays_without_force(train_refused: Refusal, digits: Path, color_bundle: Path) -> None:
     words = train_refused(digits, "--out", color_bundle)
-    assert re.match(r".*color-bundle exists\nChoose another --out, or add --force", words)
+    assert re.match(r".*color-bundle exists\nChoose another output folder, or .* --force", words)
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"schema": 1, "labels": ["a", "b"]}'])
@@ -48,7 +49,7 @@ def test_force_on_a_folder_that_is_no_bundle(
     if content is not None:
         (tmp_path / "thesis" / "bundle.json").write_text(content)
     assert re.match(
-        r".*thesis is not a bundle: --force replaces only .* that holds a valid bundle\.json\nChoose another --out",
+        r".*thesis is not a bundle: only .* holds a valid bundle\.json can be replaced\nChoose another output folder",
         train_refused(digits, "--out", tmp_path / "thesis", "--force"),
     )
 

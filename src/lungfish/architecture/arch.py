@@ -119,6 +119,12 @@ class Arch:
 
     def with_classes(self, classes: int) -> Arch:
         """Return the architecture with another number of classes."""
+        if classes == 0:  # timm's way to ask for features
+            raise ArchitectureError(
+                "the number of classes is 0; it must be at least 1",
+                "For pooled features, keep the classifier and call network.features(x); for feature maps, build with "
+                "features_only=True.",
+            )
         return replace(self, classes=classes)
 
     def with_in_channels(self, in_channels: int) -> Arch:

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from lungfish.core.errors import MissingExtraError
 
 
-def install_command(packages: str) -> str:
-    """Return the shell command that installs `packages` for this interpreter.
+def install_command(*arguments: str) -> str:
+    """Return the shell command that runs `pip install` with `arguments` for this interpreter.
 
     It contains a path of this machine: show it, but do not store it.
 
     Args:
-        packages: Arguments for pip, quoted for a shell: `timm`, `'lungfish[train]'`.
+        arguments: Arguments of pip: `timm`, `lungfish[train]`. They are quoted for a shell.
     """
-    python = sys.executable or "python"
-    quoted = subprocess.list2cmdline([python]) if sys.platform == "win32" else shlex.quote(python)
-    return f"{quoted} -m pip install {packages}"
+    command = [sys.executable or "python", "-m", "pip", "install", *arguments]
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
 def install_extra(extra: str) -> str:
-    """Return the shell command that installs an extra, or several separated by commas."""
-    return install_command(f"'lungfish[{extra}]'")
+    """Return the shell command that installs an extra, or several separated by commas.
+
+    It installs from where Lungfish itself was installed: a clone, a wheel, a git URL or an index.
+    """
+    return install_command(*_requirement(extra))
+
+
+def _requirement(extra: str) -> list[str]:
+    """Return pip's arguments for Lungfish with an extra. Source: PEP 610, `direct_url.json`."""
+    try:
+        recorded = distribution("lungfish").read_text("direct_url.json")
+    except PackageNotFoundError:  # run from its source, without an install
+        recorded = None
+    if recorded is None:
+        return [f"lungfish[{extra}]"]
+    origin = json.loads(recorded)
+    url = origin["url"]
+    if origin.get("dir_info", {}).get("editable"):
+        return ["-e", f"{url2pathname(urlsplit(url).path)}[{extra}]"]
+    if "vcs_info" in origin:
+        url = f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"
+    return [f"lungfish[{extra}] @ {url}"]
 
 
 def missing_extra(

@@ -123,7 +123,7 @@ def _only_target(**targets: float | None) -> tuple[str, int]:
         names = " and ".join(given) or "none"
         raise UsageError(f"expected one target of {', '.join(targets)}; got {names}", "For example macs=600e6.")
     ((name, value),) = given.items()
-    if not (math.isfinite(value) and value >= 1):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < math.inf:
         raise UsageError(f"{name} is {value!r}; it must be a number of at least 1", f"For example {name}=1e6.")
     return name, int(value)
 

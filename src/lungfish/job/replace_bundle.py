@@ -66,21 +66,21 @@ def check_replaceable(folder: Path, name: Path | None = None) -> Manifest:
     """
     shown = printable(str(name or folder))
     if folder.is_symlink():
-        raise OutputError(f"{shown} is a link: --force replaces only a folder", "Choose the folder that it leads to.")
+        raise OutputError(f"{shown} is a link: only a folder can be replaced", "Choose the folder that it leads to.")
     try:
         manifest = read_manifest(folder)
         foreign = foreign_files(folder, manifest)
     except BundleError:
         raise OutputError(
-            f"{shown} is not a bundle: --force replaces only a folder that holds a valid {MANIFEST_NAME}",
-            "Choose another --out, or move that folder away.",
+            f"{shown} is not a bundle: only a folder that holds a valid {MANIFEST_NAME} can be replaced",
+            "Choose another output folder, or move that folder away.",
         ) from None
     if foreign:
         more = f" and {plural(len(foreign) - SHOWN, 'other')}" if len(foreign) > SHOWN else ""
         raise OutputError(
             f"{shown} contains files that its {MANIFEST_NAME} does not list, or that have changed since: "
             f"{', '.join(map(printable, foreign[:SHOWN]))}{more}",
-            "--force replaces only what belongs to the bundle: move your own files away, or choose another --out.",
+            "Only files of the bundle are replaced: move your own files away, or choose another output folder.",
         )
     return manifest
 

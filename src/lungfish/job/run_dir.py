@@ -97,7 +97,7 @@ def only_run(target: Path) -> Iterator[None]:
         if not held:
             raise OutputError(
                 f"another process is writing {printable(str(target))}",
-                "Wait until it ends, or choose another --out.",
+                "Wait until it ends, or choose another output folder.",
             )
         yield
 

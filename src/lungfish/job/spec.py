@@ -72,8 +72,13 @@ class Job:
     def __post_init__(self) -> None:
         if self.cache_gb is not None and not self.cache_gb > 0:
             raise UsageError(f"cache_gb is {self.cache_gb}; it must be a positive number", "Leave it out for 10 GB.")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"seed is {self.seed}; allowed are whole numbers from 0 to {2**32 - 1}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed is {self.seed!r}; allowed are whole numbers from 0 to {2**32 - 1}")
+        if not isinstance(self.arch, str | None):
+            raise UsageError(
+                f"arch is a value of type {type(self.arch).__name__}; training takes the name of an architecture",
+                "For example 'mobilenet_v2:width=0.75', or the path of a file that lungfish scale --out wrote.",
+            )
 
 
 OPTIONS = {each.name: each.metadata["help"] for each in fields(Job)}

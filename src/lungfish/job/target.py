@@ -90,7 +90,7 @@ def choose_slim_target(bundle: Path, out: Path | None) -> Target:
 
 
 def _absolute(out: Path | None, default: str) -> Path:
-    path = expanded(out, "--out") if out is not None else Path(default)
+    path = expanded(out, "the output folder") if out is not None else Path(default)
     return _real(path) if ".." in path.parts else path.absolute()
 
 
@@ -111,8 +111,8 @@ def _named(folder: Path, *, force: bool | None = None) -> Target:
     if not stands(folder):
         return Target(folder)
     if not force:
-        instead = "" if force is None else ", or add --force to replace a bundle"
-        raise OutputError(f"{printable(str(folder))} exists", f"Choose another --out{instead}.")
+        instead = "" if force is None else ", or replace a bundle with --force (in Python: force=True)"
+        raise OutputError(f"{printable(str(folder))} exists", f"Choose another output folder{instead}.")
     manifest = check_replaceable(folder)
     _check_not_open(folder, [*listed_files(manifest), MANIFEST_NAME])
     return Target(folder, Identity.of(folder))
@@ -142,7 +142,7 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
             raise OutputError(
                 f"{printable(name)} in {printable(str(folder))} cannot be replaced: another program has it open, or "
                 "you may not change that folder",
-                "Close that program, or choose another --out.",
+                "Close that program, or choose another output folder.",
             ) from None
 
 
@@ -152,8 +152,8 @@ def _check_apart(source: Path, target: Path, place: Path, what: Literal["photos"
         same, it = ("the folder of the photos", "them") if what == "photos" else ("the bundle itself", "it")
         relation = same if place == source else f"{'inside' if inside else 'around'} the {what}"
         raise OutputError(
-            f"--out {printable(str(target))} is {relation} ({printable(str(source))})",
-            f"Choose a folder beside {it}, for example --out ../my-bundle.",
+            f"the output folder {printable(str(target))} is {relation} ({printable(str(source))})",
+            f"Choose a folder beside {it}, for example ../my-bundle.",
         )
 
 

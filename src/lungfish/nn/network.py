@@ -106,11 +106,6 @@ class Network(nn.Module):
         Raises:
             ArchitectureError: `num_classes` is not a positive whole number.
         """
-        if num_classes == 0:
-            raise ArchitectureError(
-                "num_classes is 0; it must be at least 1",
-                "For pooled features, call network.features(x) or forward_head(x, pre_logits=True).",
-            )
         old, self.arch = self.classifier.weight, self.arch.with_classes(num_classes)
         self.classifier = nn.Linear(self.arch.head_width, num_classes)
         generator = None if seed is None else torch.Generator().manual_seed(seed)

@@ -229,7 +229,7 @@ def _formats(data: bytes) -> list[str]:
 def _not_a_picture(data: bytes) -> str:
     if _is_iso_media(data):
         is_video = data[8:].startswith(VIDEO_BRANDS)
-        return "a video, not a photo" if is_video else "HEIC or AVIF needs an extra: pip install 'lungfish[heif]'"
+        return "a video, not a photo" if is_video else "HEIC or AVIF needs pillow-heif: pip install pillow-heif"
     return "not a picture (JPEG, PNG, WebP, BMP, GIF or TIFF)"
 
 

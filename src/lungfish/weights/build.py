@@ -94,6 +94,7 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
 
     Raises:
         UnknownNameError: The network or weights do not exist; the hint lists close matches.
+        ArchitectureError: The number of classes or channels is out of range.
         LicenseError: Their license was not accepted.
         UsageError: The file does not exist.
         MachineError: They cannot be fetched, or a required package is not installed.

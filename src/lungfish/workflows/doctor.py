@@ -77,7 +77,7 @@ def examine() -> Diagnosis:
         *(f"{name} is not installed: {install_command(name)}" for name in required["base"] if not packages[name]),
         *(problem for name, tried in engines.items() for problem in _broken(name, tried, packages)),
         *(
-            f"Pillow cannot read {name}: {install_command('--force-reinstall pillow')}"
+            f"Pillow cannot read {name}: {install_command('--force-reinstall', 'pillow')}"
             for name in FORMATS
             if not formats[name]
         ),

@@ -103,6 +103,7 @@ def test_it_starts_from_any_network() -> None:
             UsageError,
             "expected one target of macs, params, memory_bytes; got macs and params",
         ),
+        ({"macs": "150M"}, UsageError, "macs is '150M'; it must be a number of at least 1"),
         ({"macs": 0}, UsageError, "macs is 0; it must be a number of at least 1"),
         ({"macs": -5.0}, UsageError, "macs is -5.0; it must be a number of at least 1"),
         ({"params": float("nan")}, UsageError, "params is nan; it must be a number of at least 1"),

@@ -57,7 +57,7 @@ def test_photos_that_are_at_no_path(photos: Path, name: str, bundle: str) -> Non
 
 def test_the_name_of_the_folder_one_stands_in(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
-    with pytest.raises(OutputError, match=r"inside the photos .*\n.*--out \.\./my-bundle"):
+    with pytest.raises(OutputError, match=r"inside the photos .*\n.*for example \.\./my-bundle"):
         choose_target(Path(), None, force=False)
 
 
@@ -80,7 +80,7 @@ def test_nothing_is_made_yet(photos: Path, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("force", [False, True])
 def test_never_in_or_around_the_photos(photos: Path, tmp_path: Path, out: str, relation: str, force: bool) -> None:
-    with pytest.raises(OutputError, match=rf"--out .* {relation} \(.*shoes\)\n"):
+    with pytest.raises(OutputError, match=rf"the output folder .* {relation} \(.*shoes\)\n"):
         choose_target(photos, tmp_path / out, force=force)
 
 
@@ -109,12 +109,13 @@ def test_around_a_table_and_on_it(photos: Path) -> None:
 def test_what_stands_there_stays(photos: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    with pytest.raises(OutputError, match=r"bundle exists\nChoose another --out, or add --force"):
+    words = r"bundle exists\nChoose another output folder, or .* --force \(in Python: force=True\)"
+    with pytest.raises(OutputError, match=words):
         choose_target(photos, bundle, force=False)
     for content in (None, "", "{}", '{"schema": 1}'):
         if content is not None:
             (bundle / "bundle.json").write_text(content)
-        with pytest.raises(OutputError, match=r"is not a bundle: --force replaces only .* valid bundle\.json"):
+        with pytest.raises(OutputError, match=r"is not a bundle: only .* valid bundle\.json can be replaced"):
             choose_target(photos, bundle, force=True)
     assert (bundle / "bundle.json").read_text() == content
     shutil.rmtree(bundle)
@@ -147,14 +148,14 @@ def test_the_first_free_name(photos: Path, write_color_bundle: Callable[..., Pat
 
 def test_force_replaces_no_link(photos: Path, color_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(color_bundle)
-    with pytest.raises(OutputError, match=r"link is a link: --force replaces only a folder"):
+    with pytest.raises(OutputError, match=r"link is a link: only a folder can be replaced"):
         choose_target(photos, tmp_path / "link", force=True)
 
 
 def test_force_replaces_only_what_belongs_to_the_bundle(photos: Path, color_bundle: Path) -> None:
     for number in range(5):
         (color_bundle / f"note{number}").write_text("mine")
-    words = r"color-bundle contains files .*: note\d, note\d, note\d and 2 others\n--force replaces only what"
+    words = r"color-bundle contains files .*: note\d, note\d, note\d and 2 others\nOnly files of the bundle are"
     with pytest.raises(OutputError, match=words):
         choose_target(photos, color_bundle, force=True)
 
@@ -215,7 +216,7 @@ def test_a_bundle_that_lacks_optional_files_may_be_replaced(photos: Path, color_
 
 
 def test_a_home_that_nobody_has(photos: Path) -> None:
-    with pytest.raises(UsageError, match=r"--out is '~nouser/x'; that user has no home folder"):
+    with pytest.raises(UsageError, match=r"the output folder is '~nouser/x'; that user has no home folder"):
         choose_target(photos, Path("~nouser/x"), force=False)
     folder = photos.rename(photos.with_name("~nouser"))
     assert choose_target(folder, None, force=False).folder == Path.cwd() / "~nouser-bundle"

@@ -228,4 +228,6 @@ def test_a_classifier_of_no_classes(num_classes: int) -> None:
     with pytest.raises(ArchitectureError, match=f"classes is {num_classes};") as caught:
         network.reset_classifier(num_classes)
     assert network.num_classes == 1000
-    assert ("pre_logits=True" in caught.value.hint) == (num_classes == 0)
+    assert ("call network.features(x)" in caught.value.hint) == (num_classes == 0)
+    with pytest.raises(ArchitectureError, match=f"classes is {num_classes};"):
+        network.arch.with_classes(num_classes)

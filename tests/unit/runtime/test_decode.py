@@ -167,7 +167,7 @@ def test_too_many_pixels_are_refused_from_the_header(side: int) -> None:
     [
         (b"", "empty file"),
         (b"this is text", "not a picture"),
-        (b"\0\0\0\x20ftypheic\0\0\0\0" + b"\0" * 100, r"lungfish\[heif\]|broken|not a picture"),
+        (b"\0\0\0\x20ftypheic\0\0\0\0" + b"\0" * 100, r"needs pillow-heif|broken|not a picture"),
         (encoded(gradient(64, 64), "JPEG")[:700], "broken or truncated"),
         (encoded(gradient(64, 64), "PNG")[:100], "broken or truncated"),
         (encoded(gradient(64, 64), "WEBP")[:100], "broken or truncated|not a picture"),

@@ -180,7 +180,7 @@ def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
     if recorded is None:
         raise MissingExtraError(
             f"nothing to compare {entry.name} with: its library is not installed, and no logits are recorded",
-            f"Run: {install_command('timm torchvision')}, or tensorflow-cpu for Keras.",
+            f"Run: {install_command('timm', 'torchvision')}, or tensorflow-cpu for Keras.",
         )
     preprocess = entry.preprocessing(network.arch.resolution_px)
     logits = _on_pixels(partial(_logits, network), entry)(golden_pixels(preprocess))
