@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import isclose, prod
 from typing import Any
 
@@ -46,7 +46,7 @@ class Arch:
     """
 
     name: str
-    table: NetworkTable
+    table: NetworkTable = field(repr=False)
     width: float = 1.0
     depth: float = 1.0
     native_px: int = 224

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def scale(  # noqa: PLR0913  one parameter for each option
     arch: Annotated[str, typer.Argument(metavar="ARCH", help="Name of a network, or an architecture's JSON file.")],
-    phi: Annotated[float | None, typer.Option(help="Compound coefficient: about 2 ** PHI times the work.")] = None,
+    phi: Annotated[
+        float | None, typer.Option(help="Compound coefficient: 1, 2, 3 for about 2, 4, 8 times the work.")
+    ] = None,
     width: Annotated[float | None, typer.Option(help="Width factor.")] = None,
     depth: Annotated[float | None, typer.Option(help="Depth factor.")] = None,
     resolution: Annotated[int | None, typer.Option(metavar="PIXELS", help="Input resolution.")] = None,
