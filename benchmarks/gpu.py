@@ -44,7 +44,8 @@ from lungfish.architecture import parse_arch
 from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
-from lungfish.data.scan.examination import Record, examine
+from lungfish.data.scan.examination import examine
+from lungfish.data.scan.examined import Record
 from lungfish.data.sources import open_photos
 from lungfish.evaluation.stage_result import Score
 from lungfish.job.start import INITIAL

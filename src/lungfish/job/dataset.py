@@ -15,7 +15,8 @@ from lungfish.core.hashing import sha256_json
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.photos import SPLITS, Photo, PhotoSet
-from lungfish.data.scan.examination import Examined, ExamineOptions, Record, examine
+from lungfish.data.scan.examination import ExamineOptions, examine
+from lungfish.data.scan.examined import Examined, Record
 from lungfish.data.scan.features import Trunk
 from lungfish.data.scan.near_duplicates import NearDuplicates, find_near_duplicates
 from lungfish.data.scan.sample import embed_sample, sample_by_class

@@ -11,8 +11,8 @@ from lungfish.core.cache import advice_on_cache, cache_limit
 from lungfish.core.errors import UsageError
 from lungfish.core.progress import Progress
 from lungfish.deploy.classifier import Classifier
+from lungfish.job.bundle.contents import BundleContents
 from lungfish.job.bundle.finish import Trained, bundle_result, finish
-from lungfish.job.bundle.write import BundleContents
 from lungfish.job.dataset import Dataset
 from lungfish.job.prepare import choose, prepare
 from lungfish.job.replace_bundle import staged_bundle

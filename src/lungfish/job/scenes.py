@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lungfish.core.progress import Progress
 from lungfish.data.photos import PhotoSet
-from lungfish.data.scan.examination import Examined
+from lungfish.data.scan.examined import Examined
 from lungfish.data.scan.features import Trunk
 from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.scan.sample import embed_sample

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lungfish.data.photos import Photo
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.scan.inspection import Inspection
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

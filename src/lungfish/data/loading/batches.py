@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.loader import Batch, HashedPhoto, PhotoLoader
 from lungfish.data.loading.photo_views import FreshView, PlainView
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.runtime.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ from lungfish.core.cache import budget_bytes, cache_folder
 from lungfish.core.errors import StorageError, UnreadablePhotoError
 from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress
-from lungfish.data.photos import Photo, PhotoSet, SkippedFile
+from lungfish.data.photos import Photo, PhotoSet
 from lungfish.data.scan.capture_time import capture_time
+from lungfish.data.scan.examined import Examined, PhotoResult, Tally
 from lungfish.data.scan.features import Trunk, open_features
-from lungfish.data.scan.inspection import Inspection, InspectionCache, inspect
+from lungfish.data.scan.inspection import InspectionCache, inspect
 from lungfish.data.scan.row_store import RowStore
 from lungfish.runtime.cores import physical_cores
 from lungfish.runtime.prefetch import prefetch
@@ -31,38 +32,6 @@ from lungfish.runtime.preprocessing import Preprocessing
 CHUNK_PHOTOS = 16
 LOOK_AHEAD = 4  # chunks in flight per worker
 FLUSH_EVERY_S = 2.0  # work that a kill can lose, at most
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A readable photo, its inspection, and its capture time in seconds of the camera's clock; None if unknown."""
-
-    photo: Photo
-    seen: Inspection
-    taken: int | None = None
-
-
-@dataclass(frozen=True)
-class Examined:
-    """All photos after the scan.
-
-    Args:
-        records: Readable photos, sorted by name.
-        features: float32 `[m, width]`, a row for each readable photo that needed features.
-        feature_rows: int64 `[len(records)]`, each photo's row in `features`; -1 for none.
-        skipped: Files skipped while listing, then photos that could not be read or decoded.
-        decoded: Number of photos that had to be decoded.
-        embedded: Number of photos that had to go through the trunk.
-        warnings: Warnings of the listing and of the cache.
-    """
-
-    records: tuple[Record, ...]
-    features: NDArray[np.float32]
-    feature_rows: NDArray[np.int64]
-    skipped: tuple[SkippedFile, ...]
-    decoded: int
-    embedded: int
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,17 +70,17 @@ def examine(
     budget_bytes()  # fail now rather than after the work
     examiner = _Examiner(photos, preprocess, trunk)
     embeds = [trunk is not None and options.needs_features(photo) for photo in photos.photos]
-    tally = _Tally(photos, sum(embeds), trunk.width if trunk else 0)
+    tally = Tally(photos, sum(embeds), trunk.width if trunk else 0)
     workers = options.workers or physical_cores()
     try:
         with (
             options.progress.task("photos", len(embeds)) as advance,
-            closing(prefetch(examiner.look, _chunks(embeds), workers, LOOK_AHEAD * workers, examiner.stop)) as results,
+            closing(prefetch(examiner.scan, _chunks(embeds), workers, LOOK_AHEAD * workers, examiner.stop)) as results,
         ):
             flushed = time.monotonic()
-            for looks in results:
-                tally.take(looks)
-                advance(len(looks))
+            for done in results:
+                tally.add(done)
+                advance(len(done))
                 options.progress.stop.check()
                 if time.monotonic() - flushed > FLUSH_EVERY_S:
                     examiner.flush()
@@ -126,19 +95,6 @@ def examine(
 class _Chunk:
     indices: Sequence[int]
     wants_features: bool
-
-
-@dataclass(slots=True)
-class _Look:
-    """Result of one photo: an inspection or the reason for none, and features if requested."""
-
-    index: int
-    seen: Inspection | None = None
-    taken: int | None = None
-    reason: str = ""
-    feature: NDArray[np.float32] | None = None
-    decoded: bool = False
-    embedded: bool = False
 
 
 def _chunks(embeds: Sequence[bool]) -> Iterator[_Chunk]:
@@ -162,23 +118,23 @@ class _Examiner:
         self._features = open_features(trunk, preprocess) if trunk else None
         self._in_use = [space.in_use(store.folder) for store in self._stores()]
 
-    def look(self, chunk: _Chunk) -> list[_Look]:
-        looks: list[_Look] = []
-        to_embed: list[tuple[_Look, str, NDArray[np.uint8]]] = []
+    def scan(self, chunk: _Chunk) -> list[PhotoResult]:
+        results: list[PhotoResult] = []
+        to_embed: list[tuple[PhotoResult, str, NDArray[np.uint8]]] = []
         for index in chunk.indices:
             if self.stop.is_set():
                 return []
-            look = _Look(index)
+            result = PhotoResult(index)
             try:
-                pixels = self._look_at(look, chunk.wants_features)
+                pixels = self._scan_photo(result, chunk.wants_features)
             except UnreadablePhotoError as error:
-                look.reason = error.message
+                result.reason = error.message
             else:
-                if pixels is not None and look.seen is not None:
-                    to_embed.append((look, look.seen.sha256, pixels))
-            looks.append(look)
+                if pixels is not None and result.seen is not None:
+                    to_embed.append((result, result.seen.sha256, pixels))
+            results.append(result)
         self._embed(to_embed)
-        return looks
+        return results
 
     def flush(self) -> None:
         """Write new results to disk. If a store cannot be written, warn once and continue without it."""
@@ -194,73 +150,29 @@ class _Examiner:
     def _stores(self) -> list[RowStore]:
         return [self._inspections.store, *([self._features] if self._features is not None else [])]
 
-    def _look_at(self, look: _Look, wants_features: bool) -> NDArray[np.uint8] | None:
+    def _scan_photo(self, result: PhotoResult, wants_features: bool) -> NDArray[np.uint8] | None:
         """Fill in a result from the caches or the pixels; return the pixels if they must go through the trunk."""
-        data = self.photos.read(self.photos.photos[look.index])
+        data = self.photos.read(self.photos.photos[result.index])
         sha256 = sha256_bytes(data)
-        look.taken = capture_time(data)
-        look.seen = self._inspections.get(sha256)
+        result.taken = capture_time(data)
+        result.seen = self._inspections.get(sha256)
         if wants_features and self._features is not None:
             row = self._features.get(sha256)
-            look.feature = None if row is None else np.asarray(row, np.float32)
-        must_embed = wants_features and look.feature is None
-        if look.seen is not None and not must_embed:
+            result.feature = None if row is None else np.asarray(row, np.float32)
+        must_embed = wants_features and result.feature is None
+        if result.seen is not None and not must_embed:
             return None
         pixels = self.preprocess.pixels(self.preprocess.decode(data))
-        look.decoded = True
-        if look.seen is None:
-            look.seen = inspect(sha256, pixels)
-            self._inspections.add(look.seen)
+        result.decoded = True
+        if result.seen is None:
+            result.seen = inspect(sha256, pixels)
+            self._inspections.add(result.seen)
         return pixels if must_embed else None
 
-    def _embed(self, looks: Sequence[tuple[_Look, str, NDArray[np.uint8]]]) -> None:
-        if not looks or self.trunk is None or self._features is None:
+    def _embed(self, missing: Sequence[tuple[PhotoResult, str, NDArray[np.uint8]]]) -> None:
+        if not missing or self.trunk is None or self._features is None:
             return
-        features = self.trunk(np.stack([pixels for _, _, pixels in looks]))
-        for (look, sha256, _), feature in zip(looks, features, strict=True):
-            look.feature, look.embedded = feature, True
+        features = self.trunk(np.stack([pixels for _, _, pixels in missing]))
+        for (result, sha256, _), feature in zip(missing, features, strict=True):
+            result.feature, result.embedded = feature, True
             self._features.add(sha256, feature)
-
-
-class _Tally:
-    """Collects the results, which come in chunks, into arrays in the order of the photos."""
-
-    def __init__(self, photos: PhotoSet, features: int, width: int) -> None:
-        self._photos = photos
-        self._seen: list[Inspection | None] = [None] * len(photos.photos)
-        self._taken: dict[int, int] = {}
-        self._reasons: dict[int, str] = {}
-        self._features = np.empty((features, width), np.float32)
-        self._rows = np.full(len(photos.photos), -1, np.int64)
-        self._filled = self._decoded = self._embedded = 0
-
-    def take(self, looks: Sequence[_Look]) -> None:
-        for look in looks:
-            self._seen[look.index] = look.seen
-            if look.taken is not None:
-                self._taken[look.index] = look.taken
-            self._decoded += look.decoded
-            self._embedded += look.embedded
-            if look.reason:
-                self._reasons[look.index] = look.reason
-            if look.feature is not None:
-                self._features[self._filled] = look.feature
-                self._rows[look.index] = self._filled
-                self._filled += 1
-
-    def result(self, warnings: Sequence[str]) -> Examined:
-        photos = self._photos.photos
-        readable = [i for i, seen in enumerate(self._seen) if seen is not None]
-        records = tuple(
-            Record(photos[i], seen, self._taken.get(i)) for i in readable if (seen := self._seen[i]) is not None
-        )
-        unreadable = tuple(SkippedFile(photos[i].name, self._reasons[i]) for i in sorted(self._reasons))
-        return Examined(
-            records,
-            self._features[: self._filled],
-            self._rows[readable],
-            self._photos.skipped + unreadable,
-            self._decoded,
-            self._embedded,
-            self._photos.warnings + tuple(warnings),
-        )

@@ -13,7 +13,8 @@ from lungfish.core.errors import UnreadablePhotoError
 from lungfish.core.names import printable
 from lungfish.core.progress import Progress
 from lungfish.data.photos import PhotoSet
-from lungfish.data.scan.examination import Examined, ExamineOptions, Record, examine
+from lungfish.data.scan.examination import ExamineOptions, examine
+from lungfish.data.scan.examined import Examined, Record
 from lungfish.data.scan.features import Trunk
 from lungfish.runtime.preprocessing import Preprocessing
 

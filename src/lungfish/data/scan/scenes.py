@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.scan.features import Trunk
 from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.scan.sequences import consecutive_pairs

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.scan.capture_time import seconds
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 
 MAX_NUMBER_GAP = 3
 MAX_TIME_GAP_S = 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.scan.scenes import Scenes, no_scenes
 from lungfish.data.split.assignment import Assignment

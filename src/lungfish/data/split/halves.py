@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.split.assignment import HALVES, Assignment
 from lungfish.data.split.review import group_ties, group_warnings, label_warnings, leak_warnings, photo_pairs

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import Photo, PhotoSet
-from lungfish.data.scan.examination import Examined
+from lungfish.data.scan.examined import Examined
 from lungfish.data.split.problems import Problem, stop_for
 
 SKIPPED_SHARE = 0.05

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.split.balance import Piece, even_out_class, fraction
 from lungfish.data.split.class_names import likely_typos
 from lungfish.data.split.photos_csv import SavedSplit

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lungfish.data.photos import PhotoSet
-from lungfish.data.scan.examination import Examined
+from lungfish.data.scan.examined import Examined
 from lungfish.data.split.assignment import Assignment
 from lungfish.data.split.integrity import unreadable
 from lungfish.data.split.problems import Problem, typos, uneven

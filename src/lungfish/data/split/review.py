@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lungfish.core.names import plural, printable
 from lungfish.data.photos import SPLITS
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.scan.near_duplicates import NearDuplicates
 from lungfish.data.split.photos_csv import SavedSplit
 

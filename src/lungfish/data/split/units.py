@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.scan.near_duplicates import NearDuplicates, join
 from lungfish.data.scan.sequences import natural_key
 from lungfish.data.split.review import group_ties

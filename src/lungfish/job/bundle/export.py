@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.data.photos import Photo
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels
 from lungfish.deploy.proof import check_parity

@@ -8,11 +8,12 @@ from pathlib import Path
 from lungfish.core.progress import Progress
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import artifact_rows, choose_default, prove
+from lungfish.job.bundle.contents import BundleContents
 from lungfish.job.bundle.export import export_artifacts
 from lungfish.job.bundle.labels import review_labels
 from lungfish.job.bundle.scene_figures import summarize_scenes
 from lungfish.job.bundle.what_changed import changed_since
-from lungfish.job.bundle.write import BundleContents, write_bundle
+from lungfish.job.bundle.write import write_bundle
 from lungfish.job.dataset import Dataset
 from lungfish.job.result import BundleResult
 from lungfish.job.stages.run import TrainingResult

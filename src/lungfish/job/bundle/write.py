@@ -3,108 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lungfish.core.version import __version__
 from lungfish.data.split.photos_csv import write_split
 from lungfish.data.split.review import photo_pairs
-from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.golden import golden_pixels, write_golden
 from lungfish.deploy.model_card import CHANGES, CHANGES_OUTSIDE, OURS, UNKNOWN, model_card, notice
 from lungfish.deploy.origin import origin
-from lungfish.deploy.proof import Proof
 from lungfish.evaluation.figures import figures
 from lungfish.evaluation.rejection import coverage_table
 from lungfish.evaluation.report import render_report
-from lungfish.evaluation.report_data import (
-    ClassCount,
-    Epoch,
-    LabelReview,
-    PhotosSummary,
-    Report,
-    SceneSummary,
-    TrainingSummary,
-)
-from lungfish.evaluation.supporting_figures import SupportingFigures
-from lungfish.evaluation.what_changed import WhatChanged
+from lungfish.evaluation.report_data import ClassCount, Epoch, PhotosSummary, Report, TrainingSummary
 from lungfish.exporters.table import format_packages
+from lungfish.job.bundle.contents import BundleContents
 from lungfish.job.bundle.mistakes import worst_mistakes
 from lungfish.job.bundle.split_text import split_sentence
-from lungfish.job.bundle.supporting_figures import supporting_figures
 from lungfish.job.dataset import Dataset
-from lungfish.job.stages.run import TrainingResult
 from lungfish.job.start import UNKNOWN_START
 from lungfish.job.stopwatch import Stopwatch
-from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.bundle_files import file_rows, read_artifact
 from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.engines.table import open_engine
 from lungfish.runtime.manifest import MANIFEST_NAME, DataSummary, FlavourRow, Manifest
 from lungfish.runtime.measure import machine, versions
-from lungfish.training.crossvalidation import HeldOut
-from lungfish.training.probe import Head, is_balanced
-from lungfish.training.recipe import TABLES, Recipe
-from lungfish.weights.store.record import WeightsRecord
+from lungfish.training.probe import is_balanced
+from lungfish.training.recipe import TABLES
 
 PACKAGES = ("lungfish", "numpy", "pillow", "scikit-learn", "scipy", "torch")  # in addition to those of the formats
-
-
-@dataclass(frozen=True, eq=False)
-class BundleContents:
-    """What a job hands to the bundle writer, once its artifacts are proven.
-
-    Args:
-        seed: Seed of the job.
-        recipe: Resolved recipe.
-        weights: Record of the pretrained weights.
-        classifier: Trained classifier.
-        head: Head fitted on the frozen trunk; None without pretrained weights.
-        training: Result of the stages.
-        dataset: Photos of the job.
-        rows: Figures of the artifacts.
-        default: File name of the default artifact.
-        proofs: Proofs of the artifacts, by file name.
-        folds: Predictions of the cross-validation; None if there was none.
-        review: Labels that may be wrong; None without a head to find them.
-        scenes: Number of scenes, and their effect on the figures.
-        what_changed: Comparison with the previous bundle; None for the first one.
-        warnings: Warnings for the user.
-        outside: Whether the network was trained outside Lungfish, on unknown photos.
-    """
-
-    seed: int
-    recipe: Recipe
-    weights: WeightsRecord
-    classifier: Classifier
-    head: Head | None
-    training: TrainingResult
-    dataset: Dataset
-    rows: tuple[ArtifactRow, ...]
-    default: str
-    proofs: Mapping[str, Proof]
-    folds: HeldOut | None
-    review: LabelReview | None
-    scenes: SceneSummary
-    what_changed: WhatChanged | None
-    warnings: tuple[str, ...]
-    outside: bool = False
-
-    @property
-    def proof(self) -> Proof:
-        """Proof of the default artifact."""
-        return self.proofs[self.default]
-
-    @cached_property
-    def supporting(self) -> SupportingFigures:
-        """Figures that support the test figures."""
-        head_ships = self.head is not None and self.training.first_block is None
-        temperature = self.classifier.temperature if head_ships else None
-        return supporting_figures(self.dataset, self.proof, self.folds, temperature, self.recipe.keep_known)
 
 
 def write_bundle(stage: Path, name: str, contents: BundleContents, clock: Stopwatch) -> None:

@@ -11,7 +11,7 @@ from lungfish.data.augment.fresh import FreshAugmentation
 from lungfish.data.loading.batches import PhotoBatches, plain_batches
 from lungfish.data.loading.loader import PhotoLoader
 from lungfish.data.photos import Photo
-from lungfish.data.scan.examination import Record
+from lungfish.data.scan.examined import Record
 from lungfish.data.scan.inspection import Inspection
 from lungfish.data.sources.files import FileReader
 from lungfish.runtime.decode import decode

@@ -7,7 +7,8 @@ import pytest
 
 from lungfish.core.errors import PhotosError
 from lungfish.data.photos import PhotoSet
-from lungfish.data.scan.examination import Examined, examine
+from lungfish.data.scan.examination import examine
+from lungfish.data.scan.examined import Examined
 from lungfish.data.scan.near_duplicates import find_near_duplicates
 from lungfish.data.sources import open_photos
 from lungfish.data.split.assign import assign_splits
