@@ -52,25 +52,25 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing what training needs; PyTorch is large, this takes a few minutes."
+	@echo "Installing what training needs."
 	$(BIN)/python $(PIP) --editable '.[train]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing what training and the tests need; PyTorch is large, this takes a few minutes."
-	$(BIN)/python $(PIP) --editable '.[train,dev]'
+	$(BIN)/python $(PIP) --editable '.[torch,parquet,dev]'
 	@touch $@ $(VENV)/.train
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/python $(PIP) --editable '.[train,dev,bench]'
+	$(BIN)/python $(PIP) --editable '.[torch,parquet,dev,bench]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.train
-	$(BIN)/python $(PIP) --editable '.[train,docs]'
+	$(BIN)/python $(PIP) --editable '.[torch,docs]'
 	@touch $@
 
 $(VENV)/.parity: $(VENV)/.dev
-	$(BIN)/python $(PIP) --editable '.[train,dev,parity]'
+	$(BIN)/python $(PIP) --editable '.[torch,parquet,dev,parity]'
 	@touch $@
 
 # The base install, without torch: tests/contract shows that it predicts.

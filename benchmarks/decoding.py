@@ -31,7 +31,7 @@ from lungfish.runtime.engines.engine import Engine
 from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.load import load_network
+from lungfish.weights.load import load_weights
 
 HERE = Path(__file__).parent
 WEIGHTS = "efficientnet_lite0.in1k"
@@ -67,7 +67,7 @@ def main() -> None:
 def open_network(folder: Path) -> tuple[Engine, Preprocessing]:
     entry = find_entry(WEIGHTS)
     assert entry is not None
-    network = load_network(entry)
+    network = load_weights(entry)
     preprocess = entry.preprocessing(network.arch.resolution_px)
     labels = tuple(str(index) for index in range(network.arch.classes))
     return Classifier(network, 1.0, labels, preprocess, entry).write(folder).open(threads=1), preprocess

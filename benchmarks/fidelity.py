@@ -22,7 +22,7 @@ from lungfish.quantization.int8 import quantize_int8
 from lungfish.runtime.answering import answer_photos
 from lungfish.runtime.measure import machine, versions
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.load import load_network
+from lungfish.weights.load import from_network, load_network
 
 HERE = Path(__file__).parent
 NAMES = ("efficientnet_lite0.in1k",)
@@ -47,7 +47,7 @@ def measure(name: str, paths: list[Path]) -> list[dict[str, Any]]:
     network = load_network(entry)
     preprocess = entry.preprocessing(network.arch.resolution_px)
     labels = tuple(str(index) for index in range(network.arch.classes))
-    classifier = Classifier(network, 1.0, labels, preprocess, entry)
+    classifier = Classifier(from_network(network), 1.0, labels, preprocess, entry)
     truth = np.array([int(path.name.partition("_")[0]) for path in paths])
     with tempfile.TemporaryDirectory() as folder:
         fp32 = classifier.write(Path(folder))

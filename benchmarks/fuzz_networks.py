@@ -26,12 +26,15 @@ def graphs(data: Path) -> dict[str, bytes]:
     from lungfish.job.start import INITIAL
     from lungfish.quantization.int8 import quantize_int8
     from lungfish.runtime.preprocessing import Preprocessing
+    from lungfish.weights.load import from_network
 
     pixels = np.stack([np.asarray(photo.resize((32, 32))) for photo in photos(data)])
     with tempfile.TemporaryDirectory() as folder:
         for stem, name in (("model", ARCH), ("richer", RICHER)):
             network = nn.build(parse_arch(name), INITIAL.flavour, seed=0).eval()
-            Classifier(network, 1.0, LABELS, Preprocessing(32, 0.875, "bicubic"), INITIAL).write(Path(folder), stem)
+            Classifier(from_network(network), 1.0, LABELS, Preprocessing(32, 0.875, "bicubic"), INITIAL).write(
+                Path(folder), stem
+            )
         model, int8, richer = (Path(folder, name) for name in ("model.onnx", "int8.onnx", "richer.onnx"))
         quantize_int8(model, int8, pixels)
         return {path.name: path.read_bytes() for path in (model, int8, richer)}

@@ -28,7 +28,7 @@ from lungfish.runtime.measure import machine, versions
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.trunk import OnnxTrunk, normalized
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.load import load_network
+from lungfish.weights.load import from_network, load_network
 
 HERE = Path(__file__).parent
 JOBS, ROUNDS, STARTS = 3, 7, 7
@@ -96,7 +96,7 @@ def measure_features(photos: Path) -> dict[str, Any]:
     pixels = np.stack([preprocess.pixels(preprocess.decode(path.read_bytes())) for path in files])
     batches = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
 
-    trunk = OnnxTrunk(network, entry)
+    trunk = OnnxTrunk(from_network(network), entry)
     network = network.to(memory_format=torch.channels_last)
 
     def ours() -> NDArray[np.float32]:

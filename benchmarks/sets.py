@@ -25,7 +25,7 @@ from lungfish.job.dataset import DatasetOptions, prepare_dataset
 from lungfish.training.descriptor import open_descriptor
 from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.load import load_network
+from lungfish.weights.load import load_weights
 
 SETS = ("clothing", "trashnet-0", "trashnet-1", "trashnet-2", "cifar-shift")
 TEST_SHARE = 0.25  # of trashnet's scenes
@@ -87,7 +87,7 @@ def _make_cifar(table: Path, folder: Path) -> None:
     bytes_of = rows.column("image")
     entry = find_entry("efficientnet_lite2.in1k")
     assert entry
-    trunk = OnnxTrunk(load_network(entry, parse_arch(f"efficientnet_lite2:resolution={LITE2_PX}")), entry)
+    trunk = OnnxTrunk(load_weights(entry, parse_arch(f"efficientnet_lite2:resolution={LITE2_PX}")), entry)
     rng = np.random.default_rng(0)
     for label in np.unique(labels):
         pool = np.flatnonzero(labels == label)[:CIFAR_POOL]

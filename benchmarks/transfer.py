@@ -206,7 +206,7 @@ def measure_waiting(data: Path, work: Path) -> dict[str, Any]:
     recipe, photos = work / "full.toml", data / "clothing-small" / "validation"
     rows = {}
     for policy in ("none", "trivial"):
-        text = f'name = "waiting"\n[full]\nepochs = 3\nfirst_side = 1.0\npolicy = "{policy}"\n'
+        text = f'name = "waiting"\n[full]\nepochs = 3\ninitial_resolution_scale = 1.0\npolicy = "{policy}"\n'
         recipe.write_text(text, encoding="utf-8")
         rows[policy] = job(photos, work / policy, "--recipe", recipe)["epochs"][-1]  # the first ones warm up
     torch.set_num_threads(THREADS)

@@ -90,7 +90,7 @@ _PUBLIC = {
 }
 # what users of timm type first -> what it is here
 _OF_TIMM = {"create_model": "build", "create_transform": "transforms", "list_pretrained": "list_weights"}
-_NEEDS_TORCH = frozenset({"build", "export", "export_weights", "import_weights", "train", "transforms"})
+_NEEDS_TORCH = frozenset({"build", "export", "export_weights", "import_weights", "transforms"})
 __all__ = [
     "Advanced",
     "Arch",

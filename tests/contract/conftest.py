@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 # What only the extras bring. The base install has none of it.
 TRAIN_MODULES = (
-    *("captum", "cleanlab", "matplotlib"),
+    *("cleanlab", "matplotlib"),
     *("torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow", "imagehash"),
     *("safetensors", "httpx2", "huggingface_hub", "filelock"),
 )
@@ -28,11 +28,12 @@ sys.meta_path.insert(0, Block())
 
 @pytest.fixture
 def fresh_python(tmp_path: Path) -> Callable[..., Any]:
-    """Run code in a fresh interpreter, without the train extra if asked; return what it leaves in `result`."""
+    """Run code in a fresh interpreter, without some packages if asked; return what it leaves in `result`."""
 
-    def run(code: str, *arguments: object, base_install: bool = False) -> Any:
+    def run(code: str, *arguments: object, base_install: bool = False, blocked: Collection[str] = ()) -> Any:
         out = tmp_path / "result.json"
-        program = BLOCK.format(blocked=set(TRAIN_MODULES)) if base_install else ""
+        blocked = set(TRAIN_MODULES) if base_install else set(blocked)
+        program = BLOCK.format(blocked=blocked) if blocked else ""
         program += f"{code}\nimport json, pathlib\npathlib.Path({str(out)!r}).write_text(json.dumps(result))"
         command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -71,7 +71,7 @@ def test_slim(fresh_python: Fresh, color_bundle: Path, tmp_path: Path) -> None:
 
 def test_doctor_says_what_is_not_installed(fresh_python: Fresh) -> None:
     outcome = fresh_python(COMMAND, "doctor", base_install=True)
-    assert f"needed to train: {sys.executable} -m pip install " in outcome["out"]
+    assert f"needed to fine-tune: {sys.executable} -m pip install " in outcome["out"]
 
 
 NETWORKS = (
@@ -133,7 +133,7 @@ def test_fetching_names_its_extra(fresh_python: Fresh, arguments: tuple[str, ...
 
 
 def test_latency_and_yardsticks_name_their_extras(fresh_python: Fresh) -> None:
-    for more, extra in (("--latency", "train"), ("torchvision:resnet50", "train,compare")):
+    for more, extra in (("--latency", "torch"), ("torchvision:resnet50", "torch,compare")):
         outcome = fresh_python(COMMAND, "compare", "mobilenet_v1", more, "--json", base_install=True)
         assert outcome["code"] == 3
         assert re.search(rf"pip install .*\[{extra}\]", outcome["out"])

@@ -37,7 +37,6 @@ IMPORTS = [
     "onnx",
     "onnxruntime",
     "sklearn.linear_model",
-    "captum.attr",
     "cleanlab",
 ]
 COMMAND = """

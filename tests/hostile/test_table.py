@@ -20,6 +20,7 @@ PARSERS = re.compile(
 )
 # They read what Lungfish has written into its own cache or ships with, or what the user has written for it.
 OWN = {
+    "core/extras.py": "where Lungfish was installed from, which pip has written",
     "core/own_files.py": "lists of unpacked files, in the cache",
     "core/partial.py": "records of downloads, in the cache",
     "data/loading/growing_array.py": "activations, in the cache",

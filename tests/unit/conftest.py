@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from lungfish.architecture import parse_arch
 from lungfish.core.progress import Progress
@@ -20,7 +19,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.probe import Head, fit_penalty
 from lungfish.training.trunk import open_trunk
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.load import load_network
+from lungfish.weights.load import from_network, load_weights
 
 LABELS = ("boot", "glove <i>", "größe")
 SWAPPED = ("0/one-of-1.png", "2/one-of-0.png")
@@ -50,15 +49,12 @@ def embedded(write_digits: Callable[..., Path], tmp_path: Path) -> Embedded:
     entry = find_entry("efficientnet_lite0.in1k")
     assert entry is not None
     start = Start(parse_arch("efficientnet_lite0:resolution=64"), entry)
-    network = load_network(entry, start.arch)
+    network = load_weights(entry, start.arch)
     photos = open_photos(tmp_path / "digits")
     dataset = prepare_dataset(photos, start.preprocess, open_trunk(network, entry), DatasetOptions(), Progress())
     head = fit_penalty(dataset.samples(dataset.indices("train")), 0.1, balanced=False)
-    network.classifier = torch.nn.Linear(network.classifier.in_features, 3)
-    with torch.no_grad():
-        network.classifier.weight.copy_(torch.from_numpy(head.weight))
-        network.classifier.bias.copy_(torch.from_numpy(head.bias))
-    return Embedded(dataset, Classifier(network.eval(), 1.0, dataset.labels, start.preprocess, entry), head)
+    network = network.with_classifier(head.weight, head.bias)
+    return Embedded(dataset, Classifier(network, 1.0, dataset.labels, start.preprocess, entry), head)
 
 
 @pytest.fixture
@@ -74,9 +70,9 @@ def classifier() -> Classifier:
     """
     entry = find_entry("efficientnet_lite0.in1k")
     arch = parse_arch("efficientnet_lite0:width=0.2,depth=0.3,resolution=64,classes=3")
-    network = build(arch, entry.flavour, seed=0).eval()
+    network = build(arch, entry.flavour, seed=0)
     network.classifier.weight.data *= 20
-    return Classifier(network, 2.0, LABELS, Preprocessing(64), entry)
+    return Classifier(from_network(network), 2.0, LABELS, Preprocessing(64), entry)
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ def explain(
 ) -> None:
     """Show which parts of a photo support a class.
 
-    Prints file, label and probability of the bundle's default artifact, separated by tabs. The picture is a Grad-CAM
-    heat map, for that label or for --label, of the float network that the artifact was made from.
+    Prints file, label and probability of the bundle's default artifact, separated by tabs. The picture is a class
+    activation map, for that label or for --label, of the float network that the artifact was made from.
     """
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable

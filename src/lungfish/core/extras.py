@@ -50,9 +50,10 @@ def _requirement(extra: str) -> list[str]:
     return [f"lungfish[{extra}] @ {url}"]
 
 
-def missing_extra(
-    error: ModuleNotFoundError, what: str, extra: str = "train"
-) -> MissingExtraError | ModuleNotFoundError:
+EXTRAS = {"torch": "torch", "torchvision": "torch", "pyarrow": "parquet"}  # of packages; `train` has the others
+
+
+def missing_extra(error: ModuleNotFoundError, what: str, extra: str = "") -> MissingExtraError | ModuleNotFoundError:
     """Return the error to raise after a failed import: it names the extra to install.
 
     A missing module of Lungfish itself is a bug, so `error` is then returned unchanged.
@@ -60,9 +61,10 @@ def missing_extra(
     Args:
         error: The import error.
         what: What needs the package, as the subject of the message.
-        extra: The extra that installs the package.
+        extra: The extra that installs the package; that of `EXTRAS` if empty.
     """
     package = (error.name or "").partition(".")[0]
     if package in ("", "lungfish"):
         return error
-    return MissingExtraError(f"{what} needs {package}, which is not installed", f"Run: {install_extra(extra)}")
+    command = install_extra(extra or EXTRAS.get(package, "train"))
+    return MissingExtraError(f"{what} needs {package}, which is not installed", f"Run: {command}")

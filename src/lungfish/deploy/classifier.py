@@ -9,59 +9,55 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.deploy.referee import reference_logits
 from lungfish.exporters.artifact import Artifact, write_artifact
-from lungfish.exporters.exporter import Exportable, GraphSpec, State
+from lungfish.exporters.exporter import Exportable, GraphSpec
 from lungfish.runtime.metadata import graph_metadata
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.training.trunk import network_state, normalized
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.formats.safetensors import safetensors_bytes
+from lungfish.weights.network_weights import NetworkWeights
 
 if TYPE_CHECKING:
-    from lungfish.nn import Network
+    from torch import nn
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A trained network, in eval mode on the CPU.
+    """A trained network.
 
     Args:
-        network: Network with the classifier for `labels`.
+        network: Network with the classifier for `labels`, neither batch normalization nor temperature folded in.
         temperature: Divisor of its logits.
         labels: Labels in class order.
         preprocess: Resize rule.
         entry: Weights that it started from; defines how pixels are normalized.
+        module: The torch network to compare the artifacts with, if somebody else made it; built from `network` if None.
     """
 
-    network: Network
+    network: NetworkWeights
     temperature: float
     labels: tuple[str, ...]
     preprocess: Preprocessing
     entry: WeightsEntry
-
-    def state(self) -> State:
-        """Return the network's tensors as trained, with neither batch normalization nor the temperature folded in."""
-        return network_state(self.network)
+    module: nn.Module | None = None
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute the reference for the artifacts with torch: uint8 `[n, height, width, 3]` to `[n, classes]`."""
-        import torch
+        """Compute the reference for the artifacts: uint8 `[n, height, width, 3]` to float32 `[n, classes]`."""
+        from scipy.special import softmax
 
-        with torch.inference_mode():
-            logits = self.network(normalized(torch.from_numpy(pixels), self.entry))
-            result: NDArray[np.float32] = (logits / self.temperature).softmax(dim=1).numpy()
-        return result
+        logits = reference_logits(self.network, self.entry, pixels, self.module)
+        probabilities: NDArray[np.float32] = softmax(logits / np.float32(self.temperature), axis=1)
+        return probabilities
 
     def write(self, folder: Path, stem: str = "model") -> Artifact:
         """Write the FP32 artifact: uint8 pixels to probabilities, with the temperature folded into the classifier."""
-        state = dict(self.state())
+        state = dict(self.network.arrays)
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = state[name] / np.float32(self.temperature)
         spec = GraphSpec(self.entry.mean, self.entry.std, graph_metadata(self.labels, self.preprocess))
         return write_artifact(Exportable(self.network.arch, self.network.flavour, state, spec), folder, stem)
 
     def write_safetensors(self, path: Path) -> None:
-        """Write the tensors of `state`, which are floats, by their torch names."""
-        from safetensors.numpy import save
-
-        # save_file of safetensors hides the operating system's errors
-        path.write_bytes(save({name: np.asarray(tensor, order="C") for name, tensor in self.state().items()}))
+        """Write the arrays of the network by our names."""
+        path.write_bytes(safetensors_bytes(self.network.arrays))  # save_file hides the operating system's errors

@@ -65,7 +65,7 @@ def explanation_png(pixels: NDArray[np.uint8], heat: NDArray[np.float32], said: 
         _panel(figure, LEFT, f"what the network sees of {said.file}", Image.fromarray(pixels))
         _panel(figure, RIGHT, f"where it finds “{said.marked}”{other}", overlay(pixels, heat))
         _text(figure, (LEFT, 0.068), f"Answer of {said.artifact}.", WIDTH, color=SOFT)
-        source = f"Marked by Grad-CAM of the float network, {rows} × {columns} places."
+        source = f"Class activation map of the float network, {rows} × {columns} places."
         _text(figure, (LEFT, 0.026), source, WIDTH, color=SOFT)
         _legend(figure)
         figure.savefig(buffer, format="png", metadata={"Software": None})

@@ -18,6 +18,7 @@ from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
 from lungfish.core.errors import ArchitectureError
 from lungfish.exporters.exporter import Exportable, GraphSpec, State
 from lungfish.runtime.engines.engine import OUTPUT
+from lungfish.runtime.engines.onnx.engine import CLASS_MAPS
 
 if TYPE_CHECKING:
     import onnx
@@ -82,15 +83,31 @@ def boundary_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, 
     return _emit(arch, flavour, state, spec, _End("activations", last, "Cast", {"to": FLOAT16}, FLOAT16))
 
 
+def class_map_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec) -> onnx.ModelProto:
+    """Return the graph from uint8 `image` `[batch, height, width, 3]` to float32 `class_maps`.
+
+    The maps, `[batch, classes, rows, columns]`, are what each position of the last feature map adds to each logit: the
+    classifier is applied to every position, before the average over them. For the arguments, see `classifier_graph`.
+    """
+    pool = next(op for op in lower(arch) if op.name == "pool")
+    _, rows, columns = pool.in_shape
+    kernel = state["classifier.weight"][:, :, None, None] / (rows * columns)
+    return _emit(arch, flavour, state, spec, _End(CLASS_MAPS, pool.inputs[0], "Conv", kernel=kernel))
+
+
 @dataclass(frozen=True)
 class _End:
-    """The end of a graph: a final node, named `output`, after the last operation whose name begins with `until`."""
+    """The end of a graph: a final node, named `output`, after the last operation whose name begins with `until`.
+
+    A convolution has a `kernel`, `[channels, channels before, 1, 1]`.
+    """
 
     output: str
     until: str
     node: str
     attributes: Mapping[str, int] = field(default_factory=dict)
     dtype: int = FLOAT
+    kernel: NDArray[Any] | None = None
 
 
 def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, end: _End) -> onnx.ModelProto:
@@ -103,7 +120,11 @@ def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, end: _End
     graph.normalize(spec)
     for op in ops:
         graph.emit(op)
-    graph.node(end.node, [graph.at[ops[-1].name]], end.output, **end.attributes)
+    inputs, shape = [graph.at[ops[-1].name]], ops[-1].out_shape
+    if end.kernel is not None:
+        inputs.append(graph.constant(f"{end.output}.weight", end.kernel))
+        shape = (len(end.kernel), *shape[1:])
+    graph.node(end.node, inputs, end.output, **end.attributes)
 
     side = arch.resolution_px
     model = helper.make_model(
@@ -111,7 +132,7 @@ def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, end: _End
             graph.nodes,
             arch.name.partition(":")[0],
             [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", side, side, arch.in_channels])],
-            [helper.make_tensor_value_info(end.output, end.dtype, ["batch", *ops[-1].out_shape])],
+            [helper.make_tensor_value_info(end.output, end.dtype, ["batch", *shape])],
             graph.initializers,
         ),
         producer_name="lungfish",

@@ -13,7 +13,6 @@ import numpy as np
 
 from lungfish.architecture import Arch
 from lungfish.core.errors import ParityError, PhotosError, UsageError, WeightsError
-from lungfish.core.hashing import sha256_bytes
 from lungfish.core.names import plural, printable
 from lungfish.core.progress import Progress
 from lungfish.data.photos import PhotoSet
@@ -34,9 +33,10 @@ from lungfish.job.stopwatch import Stopwatch
 from lungfish.job.target import choose_target
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.recipe import Recipe
-from lungfish.training.trunk import network_state
-from lungfish.weights.convert.fit import check_fit
+from lungfish.weights.convert.exchange import plain_arrays
+from lungfish.weights.convert.fit import strictly
 from lungfish.weights.fetch.fetch import FetchOptions, fetch
+from lungfish.weights.network_weights import NetworkWeights
 from lungfish.weights.resolve.names import resolve
 from lungfish.weights.store.record import WeightsRecord
 
@@ -70,12 +70,12 @@ def export_network(job: ExportJob, progress: Progress) -> BundleResult:
     clock = Stopwatch()
     labels = _labels(job)
     record = _record(job)
-    network = _copied(job.network, len(labels))
-    preprocess = _preprocessing(job, record, network)
-    network.arch = _at_resolution(network, preprocess)
+    network = _weights(job.network, len(labels))
+    preprocess = _preprocessing(job, record, network.arch)
+    network = network.at_resolution(preprocess.resolution_px)
     record = _completed(record, network, preprocess)
     target = choose_target(job.photos, job.out, force=job.force)
-    classifier = Classifier(network, 1.0, labels, preprocess, record.entry)
+    classifier = Classifier(network, 1.0, labels, preprocess, record.entry, _copied(job.network))
     with clock.phase("photos"):
         dataset = _scan(_labelled(job, labels), preprocess, progress)
     trained = Trained(
@@ -84,7 +84,7 @@ def export_network(job: ExportJob, progress: Progress) -> BundleResult:
         classifier=classifier,
         weights=record,
         dataset=dataset,
-        training=TrainingResult(classifier.temperature, (), (), None),
+        training=TrainingResult(network, classifier.temperature, (), (), None),
         outside=True,
     )
     with staged_bundle(target.folder, target.replaced, progress) as files:
@@ -139,23 +139,20 @@ def _record(job: ExportJob) -> WeightsRecord:
     return WeightsRecord(UNKNOWN, "")
 
 
-def _copied(network: Network, classes: int) -> Network:
-    """Return a copy in float32 and eval mode on the CPU; the caller's network is not changed."""
+def _weights(network: Network, classes: int) -> NetworkWeights:
+    """Return copies of the network's weights in float32."""
+    arch = network.arch.with_classes(classes)
+    return NetworkWeights(arch, network.flavour, strictly(arch, plain_arrays(network.state_dict())))
+
+
+def _copied(network: Network) -> Network:
+    """Return a copy in float32 and eval mode on the CPU, with layers that were replaced; `network` is not changed."""
     import torch
 
-    from lungfish.nn import Network
-
-    copy = deepcopy(network).to("cpu", torch.float32).eval().requires_grad_(False)
-    copy.arch = copy.arch.with_classes(classes)
-    with torch.device("meta"):
-        whole = Network(copy.arch, copy.flavour).state_dict()
-    expected = {name: tuple(tensor.shape) for name, tensor in whole.items()}
-    counters = [name for name in expected if name.endswith(".num_batches_tracked")]
-    check_fit(copy.arch.name, copy.state_dict(), expected, counters)
-    return copy
+    return deepcopy(network).to("cpu", torch.float32).eval().requires_grad_(False)
 
 
-def _preprocessing(job: ExportJob, record: WeightsRecord, network: Network) -> Preprocessing:
+def _preprocessing(job: ExportJob, record: WeightsRecord, arch: Arch) -> Preprocessing:
     """Return the preprocessing in training: as given, else of the network, else of the named weights."""
     known = job.preprocessing or getattr(job.network, "preprocessing", None)
     if isinstance(known, Preprocessing):
@@ -163,7 +160,7 @@ def _preprocessing(job: ExportJob, record: WeightsRecord, network: Network) -> P
     if known is not None:
         raise UsageError(f"preprocessing is {known!r}; it must be a lungfish.Preprocessing")
     if record.entry.location:
-        return record.entry.preprocessing(network.arch.resolution_px)
+        return record.entry.preprocessing(arch.resolution_px)
     raise UsageError(
         "how photos were resized and normalized in training is not known",
         "Give it: preprocessing=lungfish.Preprocessing(224, mean=(127, 127, 127), std=(128, 128, 128)), with pixels "
@@ -171,17 +168,11 @@ def _preprocessing(job: ExportJob, record: WeightsRecord, network: Network) -> P
     )
 
 
-def _at_resolution(network: Network, preprocess: Preprocessing) -> Arch:
-    arch, resolution_px = network.arch, preprocess.resolution_px
-    return arch if resolution_px == arch.resolution_px else arch.scale(resolution=resolution_px)
-
-
-def _completed(record: WeightsRecord, network: Network, preprocess: Preprocessing) -> WeightsRecord:
+def _completed(record: WeightsRecord, network: NetworkWeights, preprocess: Preprocessing) -> WeightsRecord:
     """Return the record with the bundle's preprocessing and, for weights without a file, hash and network."""
     entry = record.entry.with_preprocessing(preprocess)
     if not entry.location:
-        state = b"".join(np.ascontiguousarray(each).data for each in network_state(network).values())
-        entry = replace(entry, arch=network.arch.name, flavour=network.flavour, sha256=sha256_bytes(state))
+        entry = replace(entry, arch=network.arch.name, flavour=network.flavour, sha256=network.sha256())
     return replace(record, entry=entry)
 
 

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from lungfish.core.errors import DownloadError, UsageError
-from lungfish.core.extras import missing_extra
+from lungfish.core.extras import install_extra, missing_extra
 from lungfish.core.progress import Progress
 from lungfish.data.photos import PhotoSet
 from lungfish.data.scan.features import Trunk
 from lungfish.data.sources import open_photos
 from lungfish.job.dataset import Dataset, dataset_options, prepare_dataset
-from lungfish.job.spec import Job
+from lungfish.job.spec import DEFAULT_RECIPE, Job
 from lungfish.job.stages.head import HeadStage, initial_network, open_network
 from lungfish.job.start import Start, choose_start, initial_start
 from lungfish.job.target import Target, choose_target
-from lungfish.training.attach import attach
 from lungfish.training.probe import Head
 from lungfish.training.recipe import Recipe, read_recipe, with_limits
+from lungfish.training.torch_install import has_torch
 from lungfish.training.trunk import open_trunk
 from lungfish.weights.fetch.fetch import FetchOptions
+from lungfish.weights.network_weights import NetworkWeights
 from lungfish.weights.store.record import WeightsRecord
-
-if TYPE_CHECKING:
-    from lungfish.nn import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +33,14 @@ class Choices:
         recipe: Recipe with the given limits.
         photos: Photos as their source lists them.
         target: Destination of the bundle.
+        advice: What PyTorch would add to the job; empty if it is installed, or would add nothing.
     """
 
     start: Start
     recipe: Recipe
     photos: PhotoSet
     target: Target
+    advice: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ class Prepared:
 
     start: Start
     recipe: Recipe
-    network: Network
+    network: NetworkWeights
     weights: WeightsRecord | None
     trunk: Trunk
     dataset: Dataset
@@ -68,22 +66,35 @@ class Prepared:
     def head_stage(self, head: Head | None) -> HeadStage:
         """Return the network with a head that was fitted on its features, or with a new one for None."""
         assert self.weights
-        attach(self.network, head, len(self.dataset.labels))
-        return HeadStage(self.network, head, self.start, self.weights, self.trunk, self.dataset)
+        network = self.with_head(head)
+        return HeadStage(network, head, self.start, self.weights, self.trunk, self.dataset)
+
+    def with_head(self, head: Head | None) -> NetworkWeights:
+        """Return the network with the head as its classifier, or with a classifier of zeros for None."""
+        if head is None:
+            return self.network.with_new_classifier(len(self.dataset.labels))
+        return self.network.with_classifier(head.weight, head.bias)
 
 
 def resolve(job: Job) -> tuple[Start, Recipe]:
-    """Return the architecture, weights and recipe that a job names.
+    """Return the architecture, weights and recipe that a job names; `auto` without the stages that need torch if it is
+    not installed.
 
     Raises:
         UnknownNameError: One of the names is unknown.
         UsageError: Weights were given with a recipe that uses none, or a limit is out of range.
         WeightsError: No weights fit the architecture.
-        MissingExtraError: The base install cannot train.
+        MissingExtraError: A package is not installed: the base install cannot train, or the recipe needs torch.
     """
-    if find_spec("torch") is None:
-        raise missing_extra(ModuleNotFoundError("No module named 'torch'", name="torch"), "training")
+    try:
+        import safetensors  # noqa: F401  quick to import, and missing from the base install
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "training") from None
     recipe = with_limits(read_recipe(job.recipe), job.epochs, job.minutes)
+    if recipe.tables and not has_torch():
+        if job.recipe != DEFAULT_RECIPE or job.epochs:
+            raise missing_extra(ModuleNotFoundError(name="torch"), f"the recipe {recipe.name}")
+        recipe = recipe.without_tables()
     if recipe.pretrained:
         return choose_start(job.arch, job.weights), recipe
     if job.weights:
@@ -102,7 +113,18 @@ def choose(job: Job) -> Choices:
     """
     start, recipe = resolve(job)
     photos = open_photos(job.photos, follow_links=job.follow_links)
-    return Choices(start, recipe, photos, choose_target(job.photos, job.out, force=job.force))
+    target = choose_target(job.photos, job.out, force=job.force)
+    return Choices(start, recipe, photos, target, _advice_on_torch(job, recipe))
+
+
+def _advice_on_torch(job: Job, recipe: Recipe) -> str:
+    left_out = [name for name in read_recipe(job.recipe).tables if name not in recipe.tables]
+    if not left_out:
+        return ""
+    return (
+        f"Fitting the head only: {' and '.join(left_out)} need PyTorch, and up to {recipe.minutes:g} minutes. "
+        f"To add them, run: {install_extra('torch')}"
+    )
 
 
 def prepare(job: Job, choices: Choices, progress: Progress, *, dry: bool = False) -> Prepared:

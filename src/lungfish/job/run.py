@@ -47,7 +47,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
     with join_group() as group, only_run(target.folder) if group.is_main and recipe.tables else nullcontext():
         progress = progress if group.is_main else progress.muted()
         _check_group(group, recipe)
-        if line := target.to_say():
+        for line in filter(None, (target.to_say(), choices.advice)):
             progress.say(line)
         for advice in filter(None, (advice_on_cache(), advice_on_restarts())):
             progress.warn(advice)
@@ -76,7 +76,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
         result = None
         if group.is_main:
             start, labels = stage.start, dataset.labels
-            classifier = Classifier(stage.network, training.temperature, labels, start.preprocess, start.entry)
+            classifier = Classifier(training.network, training.temperature, labels, start.preprocess, start.entry)
             trained = Trained(job.seed, recipe, classifier, stage.weights, dataset, training, head, stage.head, folds)
             with staged_bundle(target.folder, target.replaced, progress) as files:
                 contents = finish(trained, files, target, clock, progress)

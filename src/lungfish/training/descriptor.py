@@ -10,7 +10,7 @@ from lungfish.training.trunk import OnnxTrunk
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.fetch import local_file
-from lungfish.weights.load import load_network
+from lungfish.weights.load import load_weights
 
 NAME = "efficientnet_lite0.in1k"  # ships with the training install
 
@@ -38,6 +38,6 @@ def open_descriptor(trunk: Trunk | None = None, entry: WeightsEntry | None = Non
     try:
         if local_file(packaged) is None:
             return None
-        return Descriptor(OnnxTrunk(load_network(packaged, arch), packaged), preprocess)
+        return Descriptor(OnnxTrunk(load_weights(packaged, arch), packaged), preprocess)
     except LungfishError:  # the file is damaged, or a package is missing
         return None

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.training.torch_install import has_torch
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -130,13 +132,13 @@ def advice_on_restarts() -> str:
 @contextmanager
 def join_group() -> Iterator[Group]:
     """Join the group that `torchrun` started this process in, or make a group of one."""
-    import torch
-    from torch import distributed
-
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield single_process()
         return
+    import torch
+    from torch import distributed
+
     device = _device(int(os.environ.get("LOCAL_RANK", "0")))
     device = "cpu" if device == "mps" else device  # no backend of torch.distributed connects several MPS processes
     if device.startswith("cuda"):
@@ -159,6 +161,8 @@ def main_first(group: Group) -> Iterator[None]:
 
 
 def _device(local_rank: int) -> str:
+    if not has_torch():
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():

@@ -43,7 +43,7 @@ def find_label_errors(
         from cleanlab.filter import find_label_issues
         from cleanlab.rank import get_label_quality_scores
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "the search for wrong labels", "explain") from None
+        raise missing_extra(error, "the search for wrong labels") from None
     from scipy.special import softmax
 
     judged = np.flatnonzero(_groups_of_class(samples, groups)[samples.labels] >= FOLDS)

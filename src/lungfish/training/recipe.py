@@ -101,6 +101,10 @@ class Recipe(Settings):
         steps: dict[str, Finetune | Full | None] = {"finetune": self.finetune, "full": self.full}
         return {name: step for name, step in steps.items() if step}
 
+    def without_tables(self) -> Recipe:
+        """Return the recipe with the head only."""
+        return replace(self, finetune=None, full=None)
+
     def for_photos(self, photos: int) -> Recipe:
         """Return the recipe with schedules for that many training photos."""
         finetune = self.finetune and self.finetune.for_photos(photos)

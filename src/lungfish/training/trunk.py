@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,24 +12,25 @@ from lungfish.core.hashing import sha256_bytes, sha256_json
 from lungfish.exporters.exporter import GraphSpec
 from lungfish.exporters.onnx_graph import boundary_graph, trunk_graph
 from lungfish.runtime.engines.onnx.engine import ACTIVATIONS, OnnxEngine, runtime_name
+from lungfish.training.torch_install import has_torch
 from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.load import to_network
+from lungfish.weights.network_weights import NetworkWeights
 
 if TYPE_CHECKING:
     import torch
 
     from lungfish.data.loading.activations import FrozenPart
     from lungfish.data.scan.features import Trunk
-    from lungfish.nn import Network
-
 
 ROWS = 32  # rows per call of an accelerator
 
 
-def open_trunk(network: Network, entry: WeightsEntry) -> Trunk:
+def open_trunk(network: NetworkWeights, entry: WeightsEntry) -> Trunk:
     """Return the network up to its classifier as a function of uint8 pixels.
 
     Args:
-        network: Network in eval mode, with the weights of `entry`.
+        network: Network with the weights of `entry`.
         entry: Weights; defines the normalization of the pixels.
     """
     device = _accelerator()
@@ -43,7 +43,7 @@ class OnnxTrunk:
     On two cores this is 10 to 25 % faster than two threads within each call, and photos are decoded meanwhile.
     """
 
-    def __init__(self, network: Network, entry: WeightsEntry) -> None:
+    def __init__(self, network: NetworkWeights, entry: WeightsEntry) -> None:
         graph = _trunk_bytes(network, entry)
         self._engine = OnnxEngine(graph, threads=1, output="features")
         self.width = self._engine.classes
@@ -57,12 +57,12 @@ class OnnxTrunk:
 class TorchTrunk:
     """A trunk as a torch module on an accelerator, in float32."""
 
-    def __init__(self, network: Network, entry: WeightsEntry, device: str) -> None:
+    def __init__(self, network: NetworkWeights, entry: WeightsEntry, device: str) -> None:
         import torch
 
-        self._network = deepcopy(network).to(device).to(memory_format=torch.channels_last)
+        self._network = to_network(network).to(device).to(memory_format=torch.channels_last)
         self._device, self._entry = device, entry
-        self.width = network.classifier.in_features
+        self.width = network.arch.head_width
         self.key = sha256_json([sha256_bytes(_trunk_bytes(network, entry)), f"torch {torch.__version__} {device}"])
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
@@ -74,11 +74,11 @@ class TorchTrunk:
         return features
 
 
-def open_boundary(network: Network, entry: WeightsEntry, block: int) -> FrozenPart:
-    """Return a snapshot of the network up to the input of a block, as a function of uint8 pixels.
+def open_boundary(network: NetworkWeights, entry: WeightsEntry, block: int) -> FrozenPart:
+    """Return the network up to the input of a block, as a function of uint8 pixels.
 
     Args:
-        network: Network with the weights; not changed.
+        network: Network with the weights.
         entry: Origin of the weights; defines the normalization of the pixels.
         block: Index of the first block that is not frozen; the number of blocks if all are.
 
@@ -99,7 +99,7 @@ class BoundaryTrunk:
         shape: Channels, height and width of the output for one photo.
     """
 
-    def __init__(self, network: Network, entry: WeightsEntry, block: int) -> None:
+    def __init__(self, network: NetworkWeights, entry: WeightsEntry, block: int) -> None:
         graph = _boundary_bytes(network, entry, block)
         self._engine = OnnxEngine(graph, threads=1, output=ACTIVATIONS)
         channels, height, width = self._engine.shape
@@ -120,12 +120,13 @@ class BoundaryTrunk:
 class TorchBoundaryTrunk:
     """The frozen part on an accelerator, computed in float32; same attributes as `BoundaryTrunk`."""
 
-    def __init__(self, network: Network, entry: WeightsEntry, block: int, device: str) -> None:
+    def __init__(self, network: NetworkWeights, entry: WeightsEntry, block: int, device: str) -> None:
         import torch
 
         graph = _boundary_bytes(network, entry, block)
-        part = torch.nn.Sequential(network.stem, *network.blocks[:block])
-        self._part = deepcopy(part).eval().to(device).to(memory_format=torch.channels_last)
+        whole = to_network(network)
+        part = torch.nn.Sequential(whole.stem, *whole.blocks[:block])
+        self._part = part.to(device).to(memory_format=torch.channels_last)
         self._device, self._entry = device, entry
         side = network.arch.resolution_px
         channels, height, width = self._run(np.zeros((1, side, side, 3), np.uint8)).shape[1:]
@@ -148,23 +149,18 @@ class TorchBoundaryTrunk:
             return x_nchw.half().cpu().numpy()
 
 
-def _trunk_bytes(network: Network, entry: WeightsEntry) -> bytes:
+def _trunk_bytes(network: NetworkWeights, entry: WeightsEntry) -> bytes:
     """Return the network up to its classifier as ONNX, which determines its results."""
     spec = GraphSpec(entry.mean, entry.std)
-    model = trunk_graph(network.arch, network.flavour, network_state(network), spec)
+    model = trunk_graph(network.arch, network.flavour, network.arrays, spec)
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _boundary_bytes(network: Network, entry: WeightsEntry, block: int) -> bytes:
+def _boundary_bytes(network: NetworkWeights, entry: WeightsEntry, block: int) -> bytes:
     """Return the frozen part as ONNX, which determines its results."""
     spec = GraphSpec(entry.mean, entry.std)
-    model = boundary_graph(network.arch, network.flavour, network_state(network), spec, block)
+    model = boundary_graph(network.arch, network.flavour, network.arrays, spec, block)
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def network_state(network: Network) -> dict[str, NDArray[np.float32]]:
-    """Return the network's tensors as numpy arrays on the CPU, by their torch names."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
 
 
 def normalized(pixels: torch.Tensor, entry: WeightsEntry) -> torch.Tensor:
@@ -177,6 +173,9 @@ def normalized(pixels: torch.Tensor, entry: WeightsEntry) -> torch.Tensor:
 
 
 def _accelerator() -> str | None:
+    """Return torch's device for a GPU; None if there is none, or no torch."""
+    if not has_torch():
+        return None
     import torch
 
     if torch.cuda.is_available():

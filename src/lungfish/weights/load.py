@@ -1,9 +1,10 @@
-"""Load pretrained weights into a network."""
+"""Load pretrained weights, as numpy arrays or as a torch network."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ from lungfish.runtime.bundle_files import read_manifest
 from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.weights.convert.exchange import fill
-from lungfish.weights.convert.fit import check_fit
+from lungfish.weights.convert.exchange import convert_arrays
+from lungfish.weights.convert.fit import strictly
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.checksum import verify_checksum
 from lungfish.weights.fetch.converted import converted_file
@@ -25,14 +26,13 @@ from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.formats.safetensors import read_safetensors
 from lungfish.weights.imagenet import imagenet_names
 from lungfish.weights.layouts.detection import OURS
+from lungfish.weights.network_weights import NetworkWeights
 from lungfish.weights.resolve.completion import HEADER_ERRORS, arch_name, header_preprocessing
 from lungfish.weights.resolve.local import bundle_entry
 from lungfish.weights.resolve.names import resolve
 from lungfish.weights.scheme import FILE, split_scheme
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from lungfish.nn import Network
 
 
@@ -48,21 +48,18 @@ def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *,
     Raises:
         WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors.
     """
-    from lungfish.nn import Network
-
     if str(weights).endswith(".safetensors") and not split_scheme(str(weights))[0]:
         return _from_file(arch, Path(weights), flavour, any_classes=any_classes)
     named = arch_name(arch) if split_scheme(str(weights))[0] else None
     entry = fetch(resolve(str(weights), named)).entry
     own = arch.with_classes(parse_arch(entry.arch).classes) if any_classes else arch
-    network = Network(own, flavour or entry.flavour)
-    _fill(network, entry)
+    network = to_network(replace(_read(entry, own), flavour=flavour or entry.flavour))
     _describe(network, entry)
-    return network.eval()
+    return network
 
 
-def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
-    """Return the network of an entry, in eval mode, with its original classifier.
+def load_weights(entry: WeightsEntry, arch: Arch | None = None) -> NetworkWeights:
+    """Return the weights of an entry, with its original classifier.
 
     Args:
         entry: Weights that are on this machine.
@@ -72,22 +69,40 @@ def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
         MissingExtraError: The package that contains or reads the file is not installed.
         WeightsError: The file is missing, is not the published one, or does not fit `arch`.
     """
-    from lungfish.nn import Network
-
     own = parse_arch(entry.arch)
-    network = Network((arch or own).with_classes(own.classes), entry.flavour)
-    _fill(network, entry)
+    return _read(entry, (arch or own).with_classes(own.classes))
+
+
+def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
+    """Return what `load_weights` returns as a torch network, in eval mode."""
+    return to_network(load_weights(entry, arch))
+
+
+def to_network(weights: NetworkWeights) -> Network:
+    """Return a torch network with these weights, in eval mode."""
+    from lungfish.nn import Network, set_arrays
+
+    network = Network(weights.arch, weights.flavour)
+    set_arrays(network, weights.arrays)
     return network.eval()
 
 
-def _fill(network: Network, entry: WeightsEntry) -> None:
-    """Copy the weights in, from the converted file if there is one, else through the key map."""
+def from_network(network: Network) -> NetworkWeights:
+    """Return copies of the weights of a torch network."""
+    from lungfish.nn import get_arrays
+
+    return NetworkWeights(network.arch, network.flavour, get_arrays(network))
+
+
+def _read(entry: WeightsEntry, arch: Arch) -> NetworkWeights:
+    """Read the weights from the converted file if there is one, else through the key map."""
     converted = converted_file(entry)
     path = converted or local_file(entry) or _missing(entry)
     if converted or entry.converter == OURS:
-        load_strictly(network, read_safetensors(path)[0])
+        arrays = strictly(arch, read_safetensors(path)[0])
     else:
-        fill(network, read_checkpoint(path, network.arch, entry.converter), entry.converter)
+        arrays = convert_arrays(arch, read_checkpoint(path, arch, entry.converter), entry.converter).arrays
+    return NetworkWeights(arch, entry.flavour, arrays)
 
 
 def _describe(network: Network, entry: WeightsEntry) -> None:
@@ -116,15 +131,13 @@ def _missing(entry: WeightsEntry) -> Path:
 
 
 def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: bool) -> Network:
-    from lungfish.nn import Network
-
     if not path.is_file():
         raise UsageError(f"there is no file {printable(str(path))}")
     state, metadata = read_safetensors(path)
-    bias = state.get("classifier.bias")
-    own = arch.with_classes(len(bias)) if any_classes and bias is not None and bias.ndim == 1 else arch
-    network = Network(own, flavour or _stored_flavour(path, metadata))
-    load_strictly(network, state)
+    classes = getattr(state.get("classifier.bias"), "shape", ())
+    own = arch.with_classes(*classes) if any_classes and len(classes) == 1 else arch
+    arrays = strictly(own, state)
+    network = to_network(NetworkWeights(own, flavour or _stored_flavour(path, metadata), arrays))
     network.weights = printable(path.name)
     if "mean" in metadata:
         network.preprocessing = _stored_preprocessing(path, metadata, network.arch.resolution_px)
@@ -132,7 +145,7 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: 
     elif path.name == WEIGHTS_NAME and (path.parent / MANIFEST_NAME).is_file():
         with contextlib.suppress(WeightsError):  # an old or edited bundle may not state them
             _describe(network, bundle_entry(str(path.parent)))
-    return network.eval()
+    return network
 
 
 def _stored_preprocessing(path: Path, metadata: Mapping[str, str], resolution_px: int) -> Preprocessing:
@@ -140,23 +153,6 @@ def _stored_preprocessing(path: Path, metadata: Mapping[str, str], resolution_px
         return header_preprocessing(metadata, resolution_px)
     except HEADER_ERRORS as error:
         raise WeightsError(f"the preprocessing of {printable(path.name)} cannot be used: {in_short(error)}") from None
-
-
-def load_strictly(network: Network, state: Mapping[str, Tensor]) -> None:
-    """Copy `state`, which uses our names, into `network`. Every tensor must be used, and every parameter filled.
-
-    Raises:
-        WeightsError: Tensors are missing, unexpected or misshapen; lists them.
-    """
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    counters = [name for name in expected if name.endswith(".num_batches_tracked")]
-    # early bundles wrote the counters as arrays of one element
-    state = {
-        name: tensor.reshape(()) if name in counters and tensor.numel() == 1 else tensor
-        for name, tensor in state.items()
-    }
-    check_fit(network.arch.name, state, expected, counters)
-    network.load_state_dict(network.state_dict() | state)
 
 
 def _stored_flavour(path: Path, metadata: Mapping[str, str]) -> Flavour:

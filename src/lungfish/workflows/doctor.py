@@ -70,7 +70,7 @@ def examine() -> Diagnosis:
     required = _required()
     packages = {name: _version(name) for names in required.values() for name in names}
     engines = {row.package: _tried(row.devices, "not installed") for row in ENGINES.values()}
-    torch = _tried(_torch_devices, f"not installed; needed to train: {install_extra('train')}")
+    torch = _tried(_torch_devices, f"not installed; needed to fine-tune: {install_extra('torch')}")
     formats = {name: _reads(name) for name in FORMATS + EXTRA_FORMATS}
     cache = _cache()
     problems = (
@@ -105,7 +105,7 @@ def examine() -> Diagnosis:
 
 def _required() -> dict[str, list[str]]:
     """Return the required packages by extra, `base` for those always required, as declared by the installation."""
-    required: dict[str, list[str]] = {"base": [], "train": [], "heif": []}
+    required: dict[str, list[str]] = {"base": [], "train": [], "torch": [], "parquet": [], "heif": []}
     lines = metadata.requires("lungfish") if _version("lungfish") else None  # empty in a bare source tree
     for line in lines or []:
         name = re.match(r"[\w.-]+", line)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lungfish.core.cache import cache_limit
 from lungfish.core.names import plural, printable
@@ -28,12 +28,10 @@ from lungfish.job.spec import Job
 from lungfish.job.stages.budget import budget_of, list_stages, plan_stages
 from lungfish.job.stages.speed import measure_speed
 from lungfish.job.stages.stage import TrainingContext
-from lungfish.training.attach import attach
 from lungfish.training.group import single_process
 from lungfish.weights.entry import WeightsEntry
-
-if TYPE_CHECKING:
-    from lungfish.nn import Network
+from lungfish.weights.load import to_network
+from lungfish.weights.network_weights import NetworkWeights
 
 SKIPPED_SHOWN = 20
 LEAST_TIMED = 500  # training photos; with fewer, timing a step takes longer than it is worth
@@ -147,7 +145,10 @@ def _plan(job: Job, progress: Progress) -> JobPlan:
         steps=(),
         estimate_seconds=None,
     )
-    return plan if plan.stops else _timed(plan, job, prepared, progress)
+    if plan.stops:
+        return plan
+    timed = _timed(plan, job, prepared, progress)
+    return replace(timed, steps=(*filter(None, (choices.advice,)), *timed.steps))
 
 
 def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> JobPlan:
@@ -169,7 +170,6 @@ def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> J
     before = [_download(start.entry)] if prepared.weights is None else []
     if recipe.pretrained and (sampled := dataset.sampled()):
         before.append(sampled)
-    attach(prepared.network, None, len(dataset.labels))
     context = TrainingContext(
         dataset=dataset,
         recipe=recipe,
@@ -184,7 +184,7 @@ def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> J
         group=single_process(),
         progress=progress,
     )
-    steps, steps_s = _plan_stages(prepared.network, context, 60 * (recipe.minutes or math.inf) - head_s)
+    steps, steps_s = _plan_stages(prepared.with_head(None), context, 60 * (recipe.minutes or math.inf) - head_s)
     return replace(plan, cached=cached, steps=(*before, *steps), estimate_seconds=round(head_s + steps_s, 1))
 
 
@@ -193,7 +193,7 @@ def _download(entry: WeightsEntry) -> str:
     return f"{printable(entry.name)}{size} would be downloaded first; the estimate does not include that"
 
 
-def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> tuple[tuple[str, ...], float]:
+def _plan_stages(network: NetworkWeights, context: TrainingContext, left_s: float) -> tuple[tuple[str, ...], float]:
     """Return the stages after the head, in words, and their seconds; with few photos they are not timed."""
     recipe = context.recipe
     few = recipe.pretrained and len(context.dataset.indices("train")) < LEAST_TIMED
@@ -201,7 +201,7 @@ def _plan_stages(network: Network, context: TrainingContext, left_s: float) -> t
         names = ", ".join(recipe.tables)
         minutes = f"; training stops in time for a job of about {recipe.minutes:g} min" if recipe.minutes else ""
         return (f"The estimate leaves out {names}, with fewer than {LEAST_TIMED} training photos{minutes}",), 0.0
-    return plan_stages(list_stages(network, context), budget_of(left_s), recipe.minutes)
+    return plan_stages(list_stages(to_network(network), context), budget_of(left_s), recipe.minutes)
 
 
 def _problems(dataset: Dataset) -> tuple[Problem, ...]:

@@ -1,8 +1,9 @@
-"""Draw where on a photo the network finds a class, with Grad-CAM."""
+"""Draw where on a photo the network finds a class, with a class activation map."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def explain(
         BundleError: The bundle is damaged.
         UnreadablePhotoError: The photo cannot be read.
         WeightsError: The bundle does not contain its weights.
-        MissingExtraError: torch or captum is not installed.
+        MissingExtraError: onnx or matplotlib is not installed.
         StorageError: The picture cannot be written.
 
     Example:
@@ -76,8 +77,8 @@ def explain(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     asked = None if label is None else opened.labels.index(choose(label, opened.labels, "class of this bundle"))
     _check_packages()
-    from lungfish.training.grad_cam import grad_cam
-    from lungfish.weights.load import load_network
+    from lungfish.deploy.class_maps import class_maps
+    from lungfish.weights.load import load_weights
     from lungfish.weights.resolve.local import bundle_entry
 
     entry = bundle_entry(str(opened.folder))
@@ -86,7 +87,7 @@ def explain(
     probabilities = opened.probabilities(pixels)[0]
     answer = int(probabilities.argmax())
     marked = answer if asked is None else asked
-    heat = grad_cam(load_network(entry), entry, pixels, np.array([marked]))[0]
+    heat = class_maps(load_weights(entry), entry, pixels, np.array([marked]))[0]
     said = ExplainedAnswer(
         file=image.name,
         label=opened.labels[answer],
@@ -100,11 +101,12 @@ def explain(
 
 
 def _check_packages() -> None:
-    """Check both packages at once, to report both at once."""
+    """Check all packages before any work, to report both extras at once."""
     try:
-        import captum.attr  # noqa: F401  it imports torch
+        for package in ("matplotlib", "onnx", "safetensors"):
+            import_module(package)
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "Grad-CAM", "train,explain") from None
+        raise missing_extra(error, "explaining an answer", "train,explain") from None
 
 
 def _check_picture(path: Path, image: Path) -> Path:

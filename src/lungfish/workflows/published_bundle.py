@@ -89,9 +89,9 @@ def _write(stage: Path, record: WeightsRecord, labels: tuple[str, ...]) -> None:
     from lungfish.deploy.golden import golden_pixels, write_golden
     from lungfish.deploy.model_card import notice
     from lungfish.deploy.proof import check_parity
-    from lungfish.weights.load import load_network
+    from lungfish.weights.load import load_weights
 
-    entry, network = record.entry, load_network(record.entry)
+    entry, network = record.entry, load_weights(record.entry)
     preprocess = entry.preprocessing(network.arch.resolution_px)
     classifier = Classifier(network, 1.0, labels, preprocess, entry)
     artifact = classifier.write(stage)

@@ -58,7 +58,7 @@ def test_an_unknown_name_gets_the_close_ones(name: str, hint: str) -> None:
             "mobilenet_v2 scaled by resolution=8: resolution_px is 8; it must be a whole number from",
         ),
         ("mobilenet_v2:phi=1e9", "phi is 1000000000.0; it must be a number from -100 to 100"),
-        ("mobilenet_v2:classes=0", "classes is 0; it must be a whole number from"),
+        ("mobilenet_v2:classes=0", "the number of classes is 0; it must be at least 1"),
         ("mobilenet_v2:in_channels=0", "in_channels is 0; it must be a whole number from"),
         ("mobilenet_v2:in_channels=gray", "in_channels is 'gray'; it must be a whole number"),
     ],

@@ -96,10 +96,12 @@ def test_a_picture_that_must_not_be_written(
     assert words in refused(lungfish, here, trained.bundle, photo, "--out", out, code=2)
 
 
-def test_without_captum(lungfish: Run, trained: Any, photo: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
+def test_without_matplotlib(
+    lungfish: Run, trained: Any, photo: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = refused(lungfish, here, trained.bundle, photo, code=3)
-    assert "Grad-CAM needs captum" in said
+    assert "explaining an answer needs matplotlib" in said
     assert re.search(r"pip install .*\[train,explain\]", said)
 
 

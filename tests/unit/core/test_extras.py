@@ -16,9 +16,9 @@ def test_the_hint_installs_where_this_interpreter_looks(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(sys, "executable", "/my envs/bin/python")
     monkeypatch.setattr(extras, "distribution", installed(None))
-    error = missing_extra(ModuleNotFoundError(name="torch.nn"), "training")
+    error = missing_extra(ModuleNotFoundError(name="sklearn.linear_model"), "training")
     assert isinstance(error, MissingExtraError)
-    assert error.message == "training needs torch, which is not installed"
+    assert error.message == "training needs sklearn, which is not installed"
     command = error.hint.removeprefix("Run: ")
     assert shlex.split(command) == ["/my envs/bin/python", "-m", "pip", "install", "lungfish[train]"]
 

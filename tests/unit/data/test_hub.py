@@ -262,4 +262,4 @@ def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match="needs datasets") as error:
         open_photos("hf:owner/name")
-    assert "lungfish[datasets]" in error.value.hint
+    assert "[datasets]" in error.value.hint

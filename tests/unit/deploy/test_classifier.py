@@ -9,13 +9,14 @@ from safetensors.numpy import load_file
 from lungfish.deploy.classifier import Classifier
 from lungfish.runtime.metadata import check_metadata
 from lungfish.training.trunk import normalized
+from lungfish.weights.load import to_network
 
 
 def test_the_file_computes_the_softmax_of_the_logits_divided_by_the_temperature(
     classifier: Classifier, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     with torch.inference_mode():
-        logits = classifier.network(normalized(torch.from_numpy(pixels), classifier.entry))
+        logits = to_network(classifier.network)(normalized(torch.from_numpy(pixels), classifier.entry))
     assert np.ptp(logits.numpy()) > 0.5
     for temperature in (0.5, 2.0):
         other = replace(classifier, temperature=temperature)
@@ -52,9 +53,9 @@ def test_the_same_bytes_twice(classifier: Classifier, tmp_path: Path) -> None:
 
 def test_safetensors_hold_the_unfolded_floats(classifier: Classifier, tmp_path: Path) -> None:
     classifier.write_safetensors(tmp_path / "weights.safetensors")
-    saved, network = load_file(tmp_path / "weights.safetensors"), classifier.network.state_dict()
+    saved, network = load_file(tmp_path / "weights.safetensors"), classifier.network.arrays
     assert set(saved) == set(network)
     assert "stem.norm.running_var" in saved
     for name, tensor in network.items():
-        np.testing.assert_array_equal(saved[name], tensor.numpy())  # the temperature is not in the classifier
+        np.testing.assert_array_equal(saved[name], tensor)  # the temperature is not in the classifier
         assert saved[name].shape == tuple(tensor.shape), name

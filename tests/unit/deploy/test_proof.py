@@ -78,7 +78,7 @@ def test_an_altered_weight_fails(
 
 def test_the_reason_names_file_value_and_limit(classifier: Classifier, pixels: np.ndarray, tmp_path: Path) -> None:
     artifact = classifier.write(tmp_path)
-    classifier.network.classifier.bias.data[0] += 1
+    classifier.network.arrays["classifier.bias"][0] += 1
     with pytest.raises(
         ParityError, match=r"model\.onnx .* differ by 0\.\d+, at most 0\.0001 is allowed\n.*lungfish doctor"
     ):

@@ -247,10 +247,10 @@ def test_a_heat_map_stands_beside_its_photo(report):
     pictures = [(a["src"].partition(",")[2], a["alt"]) for tag, a in page.elements if tag == "img"]
     assert pictures == [
         (base64.b64encode(b"photo").decode(), "cat predicted as dog: a/b.jpg"),
-        (base64.b64encode(b"heat").decode(), "What spoke for dog in a/b.jpg"),
+        (base64.b64encode(b"heat").decode(), "Evidence for dog in a/b.jpg"),
     ]
-    assert "Grad-CAM" in page.text
-    assert "Grad-CAM" not in Page(render_report(report)).text  # no legend of what is not there
+    assert "class activation map" in page.text
+    assert "class activation map" not in Page(render_report(report)).text  # no legend of what is not there
 
 
 SUSPECTS = (

@@ -100,10 +100,10 @@ def test_what_is_known_of_pixels_comes_from_the_argument_the_network_or_the_weig
     named = replace(job, weights="efficientnet_lite0.in1k")
     card = module._record(named)
     assert card.entry.license == "Apache-2.0"
-    assert module._preprocessing(named, card, network).std == card.entry.std
+    assert module._preprocessing(named, card, network.arch).std == card.entry.std
     network.preprocessing = replace(PIXELS, crop_fraction=0.5)  # type: ignore[assignment]
-    assert module._preprocessing(named, card, network).crop_fraction == 0.5
-    assert module._preprocessing(replace(named, preprocessing=PIXELS), card, network) == PIXELS
+    assert module._preprocessing(named, card, network.arch).crop_fraction == 0.5
+    assert module._preprocessing(replace(named, preprocessing=PIXELS), card, network.arch) == PIXELS
     assert module._record(job).entry == UNKNOWN
     network.weights = "efficientnet_lite0.in1k"  # type: ignore[assignment]
     assert module._record(job).entry.name == "efficientnet_lite0.in1k"

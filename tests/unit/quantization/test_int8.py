@@ -17,6 +17,7 @@ from lungfish.runtime.engines.onnx.engine import OnnxEngine
 from lungfish.runtime.engines.onnx.graph_check import checked_graph
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import find_entry
+from lungfish.weights.load import from_network
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_every_family_can_be_quantized(name: str, pixels: np.ndarray, tmp_path: 
     with torch.no_grad():
         network(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 128 - 1)
     entry = find_entry("efficientnet_lite0.in1k")
-    classifier = Classifier(network.eval(), 1.0, ("a", "b", "c"), Preprocessing(64), entry)
+    classifier = Classifier(from_network(network), 1.0, ("a", "b", "c"), Preprocessing(64), entry)
     fp32, int8 = classifier.write(tmp_path).path, tmp_path / "int8.onnx"
     quantize_int8(fp32, int8, pixels)
     exact, rounded = opened(fp32).run(pixels), opened(int8).run(pixels)

@@ -8,7 +8,7 @@ from lungfish.job.start import choose_start
 from lungfish.training import descriptor as module
 from lungfish.training.descriptor import NAME, open_descriptor
 from lungfish.training.trunk import OnnxTrunk
-from lungfish.weights.load import load_network
+from lungfish.weights.load import load_weights
 
 
 def test_the_default_job_has_its_features_already() -> None:
@@ -17,7 +17,7 @@ def test_the_default_job_has_its_features_already() -> None:
     assert start.entry.name == NAME
     assert descriptor is not None
     assert descriptor.preprocess == start.preprocess
-    own = OnnxTrunk(load_network(start.entry, start.arch), start.entry)
+    own = OnnxTrunk(load_weights(start.entry, start.arch), start.entry)
     assert descriptor.trunk.key == own.key
     same = open_descriptor(own, start.entry)
     assert same is not None
@@ -26,7 +26,7 @@ def test_the_default_job_has_its_features_already() -> None:
 
 def test_another_resolution_or_other_weights_are_not_it() -> None:
     start = choose_start("efficientnet_lite0:resolution=64", None)
-    own = OnnxTrunk(load_network(start.entry, start.arch), start.entry)
+    own = OnnxTrunk(load_weights(start.entry, start.arch), start.entry)
     for entry in (start.entry, replace(start.entry, name="mine")):
         descriptor = open_descriptor(own, entry)
         assert descriptor is not None

@@ -109,5 +109,5 @@ def test_the_same_seed_finds_the_same() -> None:
 
 def test_without_cleanlab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
-    with pytest.raises(MissingExtraError, match=r"wrong labels needs cleanlab[^$]*lungfish\[explain\]"):
+    with pytest.raises(MissingExtraError, match=r"wrong labels needs cleanlab[^$]*pip install .*\[train\]"):
         find_label_errors(clouds(), np.arange(CLASSES * EACH), head(), 0)

@@ -12,7 +12,8 @@ from lungfish.architecture import NAMED, Arch, Flavour
 from lungfish.core.errors import MissingExtraError, UnknownNameError, UsageError, WeightsError
 from lungfish.nn import build
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.load import load_network, load_strictly
+from lungfish.weights.convert.fit import strictly
+from lungfish.weights.load import from_network, load_network
 
 LITE0 = find_entry("efficientnet_lite0.in1k")
 
@@ -60,31 +61,38 @@ def test_weights_of_another_network_are_refused() -> None:
     assert "expected" in caught.value.message
 
 
-def test_load_strictly_copies_every_tensor() -> None:
-    source, target = build(small(), seed=1), build(small(), seed=2)
-    load_strictly(target, source.state_dict())
-    for name, tensor in target.state_dict().items():
-        np.testing.assert_array_equal(tensor.numpy(), source.state_dict()[name].numpy())
-
-
-def test_load_strictly_lists_what_is_missing_unexpected_and_misshapen() -> None:
+def test_every_array_is_taken_in_the_order_of_torch() -> None:
     network = build(small(), seed=1)
-    state = dict(network.state_dict())
-    before = network.classifier.weight.clone()
+    arrays = strictly(small(), from_network(network).arrays)
+    assert list(arrays) == list(network.state_dict())
+    for name, tensor in network.state_dict().items():
+        np.testing.assert_array_equal(arrays[name], tensor.numpy())
+
+
+def test_halves_become_float32_and_missing_counters_0() -> None:
+    network = build(small(), seed=1)
+    found = {name: array.astype(np.float16) for name, array in from_network(network).arrays.items() if array.ndim}
+    arrays = strictly(small(), found)
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32), np.dtype(np.int64)}
+    assert arrays["stem.norm.num_batches_tracked"] == 0
+    np.testing.assert_array_equal(arrays["stem.conv.weight"], found["stem.conv.weight"])
+
+
+def test_what_is_missing_unexpected_and_misshapen_is_listed() -> None:
+    state = dict(from_network(build(small(), seed=1)).arrays)
     del state["stem.conv.weight"]
-    state["tail.conv.weight"] = torch.zeros(1)
-    state["classifier.bias"] = torch.zeros(5)
+    state["tail.conv.weight"] = np.zeros(1, np.float32)
+    state["classifier.bias"] = np.zeros(5, np.float32)
     with pytest.raises(WeightsError) as caught:
-        load_strictly(network, state)
+        strictly(small(), state)
     assert "missing stem.conv.weight; " in caught.value.message
     assert "unexpected tail.conv.weight; " in caught.value.message
     assert "misshapen classifier.bias is [5], expected [4]" in caught.value.message
-    assert torch.equal(before, network.classifier.weight)
 
 
 def test_a_long_list_of_problems_is_cut() -> None:
     with pytest.raises(WeightsError, match=r"and [0-9]+ more"):
-        load_strictly(build(small(), seed=1), {})
+        strictly(small(), {})
 
 
 def test_build_without_weights_is_the_authors_initialization() -> None:

@@ -16,6 +16,7 @@ import lungfish as lf
 from lungfish.core.errors import UnreadablePhotoError, UsageError
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.trunk import normalized
+from lungfish.weights.load import to_network
 
 
 def picture(size: tuple[int, int], mode: str = "RGB") -> Image.Image:
@@ -35,7 +36,7 @@ def jpeg(image: Image.Image, orientation: int = 1) -> bytes:
 
 @pytest.mark.parametrize("size", [(91, 120), (640, 480), (64, 64)])
 def test_the_logits_are_those_of_the_exported_file(classifier: Any, tmp_path: Path, size: tuple[int, int]) -> None:
-    network, entry = classifier.network, classifier.entry
+    network, entry = to_network(classifier.network), classifier.entry
     network.preprocessing = entry.preprocessing(64)
     engine = classifier.write(tmp_path).open()
     photo = picture(size)

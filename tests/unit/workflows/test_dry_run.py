@@ -111,6 +111,7 @@ def test_few_photos_are_not_timed(
     dataset = SimpleNamespace(indices=lambda split: np.arange(train if split == "train" else 0))
     context: Any = SimpleNamespace(recipe=RECIPES[recipe], dataset=dataset)
     network: Any = None
+    monkeypatch.setattr(module, "to_network", lambda weights: weights)
     monkeypatch.setattr(module, "list_stages", lambda *_: {})
     monkeypatch.setattr(module, "plan_stages", lambda *_: (("timed",), 7.0))
     assert module._plan_stages(network, context, 100.0) == (lines, 7.0 if lines == ("timed",) else 0.0)

@@ -36,7 +36,7 @@ def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed:
         suspects = find_label_errors(dataset.samples(positions), dataset.assignment.units[positions], head, seed)
     except MissingExtraError as error:
         # not the error's own hint, which names this machine's interpreter: reports are shared
-        install = "Install the extra explain, and train again."
+        install = "Install the extra train, and train again."
         return LabelReview(0, why_not=f"Labels were not checked: {error.message}. {install}")
     rows = []
     for rank, (index, suggested, probability) in enumerate(suspects):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungfish.core.errors import MissingExtraError
+from lungfish.deploy.class_maps import class_maps
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.answers import top_answers
@@ -47,17 +47,10 @@ def worst_mistakes(classifier: Classifier, dataset: Dataset, proof: Proof) -> tu
     )
 
 
-def _heats(
-    classifier: Classifier, images: Sequence[Image.Image], predicted: NDArray[np.int64]
-) -> Sequence[bytes | None]:
-    """Return JPEG heat maps of what supports the predictions; None each if the extra `explain` is not installed."""
-    from lungfish.training.grad_cam import grad_cam
-
+def _heats(classifier: Classifier, images: Sequence[Image.Image], predicted: NDArray[np.int64]) -> Sequence[bytes]:
+    """Return JPEG heat maps of what supports the predictions."""
     if not images:
         return ()
     pixels = np.stack([classifier.preprocess.pixels(image) for image in images])
-    try:
-        heats = grad_cam(classifier.network, classifier.entry, pixels, predicted)
-    except MissingExtraError:
-        return (None,) * len(images)
+    heats = class_maps(classifier.network, classifier.entry, pixels, predicted)
     return [thumbnail(overlay(seen, heat)) for seen, heat in zip(pixels, heats, strict=True)]

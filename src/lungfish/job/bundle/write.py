@@ -135,7 +135,7 @@ def _report(name: str, contents: BundleContents, manifest: Manifest, clock: Stop
 
 def _how(contents: BundleContents) -> str:
     """Return what was trained, for the model card."""
-    first, blocks = contents.training.first_block, len(contents.classifier.network.blocks)
+    first, blocks = contents.training.first_block, sum(contents.classifier.network.arch.stage_depths)
     name = contents.weights.entry.name
     if contents.outside:
         start = (

@@ -32,6 +32,7 @@ from lungfish.training.probe import Head
 from lungfish.training.stage_settings import Finetune
 from lungfish.training.step_time import seconds_per_photo
 from lungfish.training.trunk import open_boundary
+from lungfish.weights.load import from_network
 
 if TYPE_CHECKING:
     from lungfish.nn import Network
@@ -189,7 +190,7 @@ class OpenFinetune:
 
     @cached_property
     def _frozen(self) -> FrozenPart:
-        return open_boundary(self._network, self._context.entry, self._block)
+        return open_boundary(from_network(self._network), self._context.entry, self._block)
 
     @cached_property
     def _on_val(self) -> LabelledViews:

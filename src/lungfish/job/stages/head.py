@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lungfish.core.hashing import sha256_bytes
 from lungfish.core.progress import Progress
 from lungfish.data.scan.features import Trunk
 from lungfish.job.dataset import Dataset
@@ -15,13 +13,11 @@ from lungfish.job.start import Start
 from lungfish.training.crossvalidation import HeldOut, cross_validate
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe
-from lungfish.training.trunk import network_state
 from lungfish.weights.fetch.converted import fetch_converted
 from lungfish.weights.fetch.fetch import FetchOptions
+from lungfish.weights.load import from_network, load_weights
+from lungfish.weights.network_weights import NetworkWeights
 from lungfish.weights.store.record import WeightsRecord
-
-if TYPE_CHECKING:
-    from lungfish.nn import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +25,7 @@ class HeadStage:
     """A network with a frozen trunk, and the head that was fitted on it.
 
     Args:
-        network: Network with the head attached.
+        network: Network with the head as its classifier.
         head: Head fitted on the features in `dataset`; None without pretrained weights.
         start: Architecture and weights.
         weights: Record of the weights.
@@ -37,7 +33,7 @@ class HeadStage:
         dataset: Photos and their features.
     """
 
-    network: Network
+    network: NetworkWeights
     head: Head | None
     start: Start
     weights: WeightsRecord
@@ -45,23 +41,22 @@ class HeadStage:
     dataset: Dataset
 
 
-def initial_network(start: Start, seed: int) -> Network:
-    """Return the network at its random initialization, in eval mode."""
+def initial_network(start: Start, seed: int) -> NetworkWeights:
+    """Return the network at its random initialization, which torch draws."""
     from lungfish import nn
 
-    return nn.build(start.arch, start.entry.flavour, seed=seed).eval()
+    return from_network(nn.build(start.arch, start.entry.flavour, seed=seed))
 
 
-def open_network(start: Start, recipe: Recipe, seed: int, fetching: FetchOptions) -> tuple[Network, WeightsRecord]:
+def open_network(
+    start: Start, recipe: Recipe, seed: int, fetching: FetchOptions
+) -> tuple[NetworkWeights, WeightsRecord]:
     """Return the network that a job starts from, and the record of its weights; download them if necessary."""
-    from lungfish.weights.load import load_network
-
     if not recipe.pretrained:
         network = initial_network(start, seed)
-        drawn = sha256_bytes(b"".join(np.ascontiguousarray(each).data for each in network_state(network).values()))
-        return network, WeightsRecord(replace(start.entry, sha256=drawn), "")
+        return network, WeightsRecord(replace(start.entry, sha256=network.sha256()), "")
     record = fetch_converted(start.entry, fetching)
-    return load_network(record.entry, start.arch), record
+    return load_weights(record.entry, start.arch), record
 
 
 def fit_head(dataset: Dataset, recipe: Recipe, seed: int, progress: Progress) -> tuple[Head | None, HeldOut | None]:

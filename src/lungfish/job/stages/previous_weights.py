@@ -16,7 +16,6 @@ from lungfish.job.spec import Job
 from lungfish.job.stages.head import HeadStage
 from lungfish.job.start import Start, choose_start
 from lungfish.runtime.bundle_files import read_manifest
-from lungfish.training.attach import attach
 from lungfish.training.paired_gain import Losses, gain, losses
 from lungfish.training.probe import Head, fit_probe
 from lungfish.training.recipe import Recipe
@@ -24,7 +23,7 @@ from lungfish.training.trunk import open_trunk
 from lungfish.weights.convert.fit import same_layers
 from lungfish.weights.fetch.converted import fetch_converted
 from lungfish.weights.fetch.fetch import FetchOptions
-from lungfish.weights.load import load_network
+from lungfish.weights.load import load_weights
 
 
 def last_weights(dataset: Dataset, start: Start, job: Job, recipe: Recipe, progress: Progress) -> Start | None:
@@ -76,7 +75,7 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
         return None
     try:
         record = fetch_converted(last.entry, FetchOptions(progress=progress))
-        network = load_network(record.entry, last.arch)
+        network = load_weights(record.entry, last.arch)
         trunk = open_trunk(network, record.entry)
     except LungfishError as error:
         progress.warn(f"Not starting from {last.entry.name}: {error.message}")
@@ -97,7 +96,7 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
         progress.say(f"Not starting from {last.entry.name}: {words}")
         return None
     progress.say(f"Starting from {last.entry.name}: {words}")
-    attach(network, head, len(dataset.labels))
+    network = network.with_classifier(head.weight, head.bias)
     return HeadStage(network, head, Start(last.arch, record.entry), record, trunk, dataset)
 
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lungfish.core.errors import UsageError
 from lungfish.core.names import plural
@@ -19,35 +19,36 @@ from lungfish.training.checkpoint import Checkpoints, read_job
 from lungfish.training.probe import Head, fit_temperature
 from lungfish.training.stage_settings import Tuning
 from lungfish.training.validation import score
-
-if TYPE_CHECKING:
-    from lungfish.nn import Network
+from lungfish.weights.load import from_network, to_network
+from lungfish.weights.network_weights import NetworkWeights
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """Result of all stages; the network has the weights.
+    """Result of all stages.
 
     Args:
+        network: The trained network.
         temperature: Temperature fitted on validation photos.
         results: Result of each stage.
         history: JSON object of each epoch, with the name of its stage.
         first_block: First block that differs from the start, 0 with the stem; None if only the head does.
     """
 
+    network: NetworkWeights
     temperature: float
     results: tuple[StageResult, ...]
     history: tuple[Mapping[str, Any], ...]
     first_block: int | None
 
 
-def run_stages(network: Network, head: Head | None, context: TrainingContext) -> TrainingResult:
-    """Train the network in place by the stages of the recipe.
+def run_stages(start: NetworkWeights, head: Head | None, context: TrainingContext) -> TrainingResult:
+    """Train a network by the stages of the recipe. Only these need torch.
 
     Each stage starts from the best weights so far, and is undone if it does not improve on validation photos.
 
     Args:
-        network: Network with the fitted head, or at its random initialization.
+        start: Network with the fitted head, or at its random initialization.
         head: Head of the probe; None without one.
         context: Training context.
 
@@ -70,6 +71,10 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
         results.append(StageResult("probe", val, seconds, kept=True, why="a head on the frozen trunk"))
         right = f"{100 * val.top1:.1f} % of {plural(len(truth), 'validation photo')} right"
         context.progress.say(f"probe: {right}, with a head on the frozen trunk")
+    if not context.recipe.tables:
+        assert reached is not None
+        return TrainingResult(start, fit_temperature(reached, truth), tuple(results), (), None)
+    network = to_network(start)
     stages = list_stages(network, context)
     _begin(stages, context)
     attempts, first = Attempts(network, head, context), None
@@ -97,7 +102,8 @@ def run_stages(network: Network, head: Head | None, context: TrainingContext) ->
             reached = attempt.logits
             first_block = plan.first_block if first_block is None else min(first_block, plan.first_block)
     assert reached is not None
-    return TrainingResult(fit_temperature(reached, truth), tuple(results), tuple(history), first_block)
+    trained = from_network(network)
+    return TrainingResult(trained, fit_temperature(reached, truth), tuple(results), tuple(history), first_block)
 
 
 def _begin(stages: Mapping[str, Stage[Any]], context: TrainingContext) -> None:

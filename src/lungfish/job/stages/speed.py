@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ from lungfish.job.start import Start
 from lungfish.runtime.cores import physical_cores
 from lungfish.training.recipe import Recipe
 from lungfish.training.trunk import OnnxTrunk
-
-if TYPE_CHECKING:
-    from lungfish.nn import Network
+from lungfish.weights.network_weights import NetworkWeights
 
 SAMPLE_PHOTOS = 16
 ARTIFACTS = 2
@@ -58,7 +55,7 @@ class Speed:
         return proof_s + calibration_s + LABELS_S * reviewed + FIXED_S
 
 
-def measure_speed(dataset: Dataset, start: Start, network: Network, trunk: Trunk) -> Speed:
+def measure_speed(dataset: Dataset, start: Start, network: NetworkWeights, trunk: Trunk) -> Speed:
     """Measure the speed of this machine on a sample spread over all photos."""
     records, cores = dataset.examined.records, physical_cores()
     sample = [records[i] for i in np.linspace(0, len(records) - 1, SAMPLE_PHOTOS).astype(int)]

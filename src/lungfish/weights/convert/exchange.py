@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungfish.architecture import ArchLike, Flavour, to_arch
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.architecture import Arch, ArchLike, Flavour, to_arch
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
-from lungfish.weights.convert.fit import check_fit
+from lungfish.weights.convert.fit import check_fit, completed
 from lungfish.weights.formats.checkpoint import read_checkpoint
+from lungfish.weights.formats.stored_tensors import NoPlainTensor
 from lungfish.weights.layouts import (
     SOURCES,
     TensorSlot,
@@ -32,15 +36,17 @@ TARGETS = ("timm", "timm_tf", "torchvision")
 IMAGENET_CLASSES = 1000
 
 
-@dataclass(frozen=True)
-class Filled:
-    """How a checkpoint was used.
+@dataclass(frozen=True, eq=False)
+class ConvertedArrays:
+    """A checkpoint with our names.
 
     Args:
+        arrays: Arrays by our names, complete, in the order of `array_shapes`.
         averages: Number of tensors that are moving averages of the trained weights.
         dropped: Human-readable list of what was left out.
     """
 
+    arrays: dict[str, NDArray[Any]]
     averages: int
     dropped: tuple[str, ...]
 
@@ -73,13 +79,16 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike
         >>> lf.import_weights(theirs, "mobilenet_v2:width=0.35", source="timm_tf").preprocessing is None
         True
     """
-    from lungfish.nn import Network
+    from lungfish.nn import Network, set_arrays
 
     network_arch = to_arch(arch)
     network = Network(network_arch, find_source(source).flavour_of(network_arch))
     find_layout(source, network_arch)  # fail before reading the file
-    state = state_dict if isinstance(state_dict, Mapping) else read_checkpoint(Path(state_dict), network_arch, source)
-    fill(network, state, source)
+    if isinstance(state_dict, Mapping):
+        state: Mapping[str, object] = plain_arrays(state_dict)
+    else:
+        state = read_checkpoint(Path(state_dict), network_arch, source)
+    set_arrays(network, convert_arrays(network_arch, state, source).arrays)
     network.preprocessing = usual_preprocessing(source, network_arch)
     return network.eval()
 
@@ -119,25 +128,45 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
     return {slot.name: state[ours].detach().clone() for ours, slot in slots.items()}
 
 
-def fill(network: Network, state: Mapping[str, object], source: str) -> Filled:
-    """Copy a checkpoint of `source` into `network`.
+def plain_arrays(state_dict: Mapping[str, object]) -> dict[str, object]:
+    """Return torch tensors as arrays, bfloat16 as float32, and anything else unchanged."""
+    return {name: _plain(tensor) for name, tensor in state_dict.items()}
+
+
+def _plain(tensor: object) -> object:
+    import torch
+
+    if not isinstance(tensor, torch.Tensor):
+        return tensor
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return NoPlainTensor(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def convert_arrays(arch: Arch, state: Mapping[str, object], source: str) -> ConvertedArrays:
+    """Return a checkpoint of `source` with our names.
+
+    Args:
+        arch: Network of the checkpoint, including the number of classes.
+        state: Arrays by the source's names.
+        source: Library that wrote the checkpoint.
 
     Raises:
         UsageError: The source has no such network.
         WeightsError: Tensors are missing, unexpected, misshapen or not finite; lists them by the source's names.
     """
     library = find_source(source)
-    slots = tensor_slots(network.arch, find_layout(source, network.arch))
+    slots = tensor_slots(arch, find_layout(source, arch))
     chosen = select(state, library)
     state_by_name = {name: state[stored_name] for name, stored_name in chosen.names.items()}
     dropped = _drop_background(state_by_name, slots) if library.has_background else ()
     expected = {slot.name: slot.shape for slot in slots.values()}
-    check_fit(network.arch.name, state_by_name, expected, [slot.name for slot in slots.values() if slot.optional])
-    tensors = {
+    check_fit(arch.name, state_by_name, expected, [slot.name for slot in slots.values() if slot.optional])
+    found = {
         ours: _reordered(state_by_name[slot.name], slot) for ours, slot in slots.items() if slot.name in state_by_name
     }
-    network.load_state_dict(network.state_dict() | tensors)
-    return Filled(chosen.averages, (*dropped, *_counted(chosen.ignored)))
+    return ConvertedArrays(completed(arch, found), chosen.averages, (*dropped, *_counted(chosen.ignored)))
 
 
 def _drop_background(state_by_name: dict[str, Any], slots: Mapping[str, TensorSlot]) -> tuple[str, ...]:
@@ -163,12 +192,10 @@ def _counted(names: Collection[str]) -> list[str]:
     return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]
 
 
-def _reordered(tensor: object, slot: TensorSlot) -> Tensor:
-    """Return a stored tensor with its axes in our order."""
-    import torch
-
-    theirs: Tensor = torch.as_tensor(tensor)
-    return (theirs.permute(slot.axes) if slot.axes else theirs).reshape(slot.our_shape)
+def _reordered(array: object, slot: TensorSlot) -> NDArray[Any]:
+    """Return a stored array with its axes in our order."""
+    theirs = np.asarray(array)
+    return (theirs.transpose(slot.axes) if slot.axes else theirs).reshape(slot.our_shape)
 
 
 def _described(flavour: Flavour) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lungfish.architecture import Arch, lower
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import printable
 from lungfish.weights.formats.stored_tensors import NoPlainTensor
+from lungfish.weights.layouts.layout import COUNTER, array_shapes
 
 SHOWN = 4  # tensors listed for each kind of problem
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -47,11 +52,11 @@ def check_network(name: str, actual: Arch, requested: Arch) -> None:
 
 
 def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:
-    """Check the names, shapes and numbers of tensors against those that a network expects.
+    """Check the names, shapes and numbers of arrays against those that a network expects.
 
     Args:
         arch: Name of the network, for the message.
-        found: Tensors or arrays by name.
+        found: Arrays by name.
         expected: Expected shapes by name.
         optional: Names that may be missing: batch counters, which may be integers.
 
@@ -82,24 +87,49 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
         )
 
 
+def completed(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return every array of a network, in order: floats as float32, and batch counters, 0 where they are missing.
+
+    Args:
+        arch: The network.
+        found: Arrays by our names, of the right shapes; only counters may be missing.
+    """
+    return {
+        name: np.asarray(found.get(name, 0), np.int64 if name.endswith(COUNTER) else np.float32)
+        for name in array_shapes(arch)
+    }
+
+
+def strictly(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return every array of a network from arrays by our names, all of which must be used.
+
+    Raises:
+        WeightsError: Arrays are missing, unexpected, misshapen or not finite; lists them.
+    """
+    expected = array_shapes(arch)
+    counters = [name for name in expected if name.endswith(COUNTER)]
+    # early bundles wrote the counters as arrays of one element
+    state = {
+        name: array.reshape(()) if name in counters and getattr(array, "size", 0) == 1 else array
+        for name, array in found.items()
+    }
+    check_fit(arch.name, state, expected, counters)
+    return completed(arch, state)
+
+
 def _shape(tensor: object) -> list[int] | str:
     shape = getattr(tensor, "shape", None)
     return f"a {type(tensor).__name__}" if shape is None else list(shape)
 
 
 def _defect(tensor: object, is_count: bool) -> str:
-    """Return what is wrong with the numbers of a tensor or array, or an empty string."""
-    import torch
-
-    kind = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
+    """Return what is wrong with the numbers of an array, or an empty string."""
+    kind = str(getattr(tensor, "dtype", ""))
     if not (kind in FLOATS or (is_count and kind.lstrip("u").startswith("int"))):
         return f"is of type {kind or type(tensor).__name__}"
     if isinstance(tensor, NoPlainTensor):
         return "is not a plain tensor"
-    numbers = torch.as_tensor(tensor)
-    if numbers.layout != torch.strided or numbers.is_meta:
-        return "is not a plain tensor"
-    return "" if torch.isfinite(numbers).all() else "contains NaN or infinity"
+    return "" if np.isfinite(np.asarray(tensor)).all() else "contains NaN or infinity"
 
 
 def _listed(kind: str, problems: list[str]) -> str:

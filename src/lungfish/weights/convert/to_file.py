@@ -13,8 +13,9 @@ from lungfish.core.errors import UsageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import files_digest, sha256_bytes
 from lungfish.core.names import printable
+from lungfish.costs import cost
 from lungfish.runtime.preprocessing import Preprocessing
-from lungfish.weights.convert.exchange import fill
+from lungfish.weights.convert.exchange import convert_arrays
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.formats.checkpoint import files_of, read_checkpoint
 from lungfish.weights.formats.safetensors import safetensors_bytes
@@ -99,22 +100,20 @@ def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Pro
         MissingExtraError: The package that reads it is not installed.
         StorageError: `out` cannot be written.
     """
-    from lungfish.nn import Network
-
     if source:
         find_source(source)
     state = read_checkpoint(path, arch, source)
     source = source or detect_source(state)
     if source == OURS:
         raise UsageError(f"{printable(str(path))} already has our names", "Use it directly: --weights file:PATH.")
-    network = Network(arch, provenance.flavour or find_source(source).flavour_of(arch))
-    filled = fill(network, state, source)
+    converted = convert_arrays(arch, state, source)
     before = files_digest(files_of(path))
-    metadata = _flavour(network.flavour) | _pixels(provenance.preprocessing or usual_preprocessing(source, arch))
+    metadata = _flavour(provenance.flavour or find_source(source).flavour_of(arch))
+    metadata |= _pixels(provenance.preprocessing or usual_preprocessing(source, arch))
     metadata |= {
         "architecture": json.dumps(arch.to_json(), sort_keys=True),
-        "averages": str(filled.averages),
-        "dropped": json.dumps(filled.dropped),
+        "averages": str(converted.averages),
+        "dropped": json.dumps(converted.dropped),
         "file": printable(path.name),
         "license": provenance.license,
         "location": provenance.location,
@@ -123,13 +122,20 @@ def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Pro
         "sha256_before": before,
         "source": source,
     }
-    data = safetensors_bytes(network.state_dict(), {key: value for key, value in metadata.items() if value})
+    data = safetensors_bytes(converted.arrays, {key: value for key, value in metadata.items() if value})
     write_atomic(out, data)
     if provenance.license:
         Store().state_license(sha256_bytes(data), provenance.license)
-    params = sum(parameter.numel() for parameter in network.parameters())
     return Converted(
-        out, arch.name, source, before, sha256_bytes(data), params, filled.averages, filled.dropped, provenance.license
+        out,
+        arch.name,
+        source,
+        before,
+        sha256_bytes(data),
+        cost(arch).params,
+        converted.averages,
+        converted.dropped,
+        provenance.license,
     )
 
 

@@ -187,11 +187,16 @@ class TorchContent:
         return self._read[key]
 
 
+def bfloat16_to_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return the numbers of bit patterns of bfloat16, each the upper half of a float32."""
+    wide = bits.astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)
+
+
 def _native(raw: NDArray[Any], dtype: DType) -> NDArray[Any]:
-    if dtype.name == BFLOAT16:  # the upper half of a float32
-        bits = raw.astype(np.uint32)
-        bits <<= 16
-        return bits.view(np.float32)
+    if dtype.name == BFLOAT16:
+        return bfloat16_to_float32(raw)
     if dtype.name == "bool":
         return np.not_equal(raw.view(np.uint8), 0)
     return raw.astype(raw.dtype.newbyteorder("="), copy=False)

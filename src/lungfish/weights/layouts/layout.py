@@ -29,7 +29,8 @@ class Variable:
 Variables = Mapping[str, Mapping[str, Variable]]  # by kind of module and our tensor: ["norm"]["running_mean"]
 
 _KERNEL_AND_BIAS = {name: Variable(f".{name}") for name in ("weight", "bias")}
-_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+COUNTER = "num_batches_tracked"
+_NORM = ("weight", "bias", "running_mean", "running_var", COUNTER)
 TORCH: Variables = {
     "conv": _KERNEL_AND_BIAS,
     "depthwise": _KERNEL_AND_BIAS,
@@ -102,15 +103,13 @@ def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
     found = {}
     for op in lower(arch):
         kind = "depthwise" if op.kind == "conv" and op.groups > 1 else op.kind
-        for tensor, shape in _tensors(op):
+        for tensor, shape in op_tensors(op):
             if op.name not in modules:
                 raise UsageError(f"{arch.name} has a module {op.name}, which the other library does not have")
             variable = layout.variables[kind].get(tensor)
             if variable is not None:
                 name, before = modules[op.name] + variable.name, _stored_shape(shape, variable.axes)
-                found[f"{op.name}.{tensor}"] = TensorSlot(
-                    name, before, variable.axes, shape, tensor == "num_batches_tracked"
-                )
+                found[f"{op.name}.{tensor}"] = TensorSlot(name, before, variable.axes, shape, tensor == COUNTER)
     return found
 
 
@@ -126,7 +125,12 @@ def _stored_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(full[axes.index(axis)] for axis in range(len(axes))) if axes else shape
 
 
-def _tensors(op: Op) -> Iterator[tuple[str, Shape]]:
+def array_shapes(arch: Arch) -> dict[str, Shape]:
+    """Return the shape of every array of a network by our name, in the order of the lowering and of torch."""
+    return {f"{op.name}.{tensor}": shape for op in lower(arch) for tensor, shape in op_tensors(op)}
+
+
+def op_tensors(op: Op) -> Iterator[tuple[str, Shape]]:
     """Yield the names and shapes of the tensors of one operation, as in torch."""
     out = op.out_shape[0]
     match op.kind:
@@ -136,7 +140,7 @@ def _tensors(op: Op) -> Iterator[tuple[str, Shape]]:
             yield "weight", (out, prod(op.in_shape))
         case "norm":
             yield from ((name, (out,)) for name in ("weight", "bias", "running_mean", "running_var"))
-            yield "num_batches_tracked", ()
+            yield COUNTER, ()
     if op.bias or op.kind == "linear":
         yield "bias", (out,)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lungfish.weights.fetch.converted import fetch_converted
 from lungfish.weights.fetch.fetch import FetchOptions, file_of
-from lungfish.weights.load import load_network
+from lungfish.weights.load import load_weights
 from lungfish.weights.resolve.names import resolve
 from lungfish.weights.store.record import WeightsRecord
 from lungfish.workflows.weights.rows import entry_row
@@ -50,5 +50,5 @@ def fetch(name: str, arch: str | None, options: FetchOptions) -> Fetched:
         MachineError: The weights cannot be fetched, written or read.
     """
     record = fetch_converted(resolve(name, arch, offline=options.offline), options)
-    load_network(record.entry)  # fail now, not at first use, if the weights do not fit
+    load_weights(record.entry)  # fail now, not at first use, if the weights do not fit
     return Fetched(record, file_of(record))

@@ -82,11 +82,12 @@ def test_activations_are_those_of_the_networks_first_blocks(photos):
     from lungfish.nn import build
     from lungfish.training.trunk import BoundaryTrunk, normalized
     from lungfish.weights.catalogue import find_entry
+    from lungfish.weights.load import from_network
 
     entry = find_entry("efficientnet_lite0.in1k")
     assert entry is not None
     network = build(parse_arch("efficientnet_lite0:width=0.2,depth=0.3,resolution=32"), entry.flavour, seed=0).eval()
-    views = compute(photos, BoundaryTrunk(network, entry, 3))
+    views = compute(photos, BoundaryTrunk(from_network(network), entry, 3))
     pixels = np.stack([SMALL.pixels(SMALL.decode(data)) for data in photos])
     with torch.inference_mode():
         entering = network.blocks[:3](network.stem(normalized(torch.from_numpy(pixels), entry))).numpy()

@@ -1,5 +1,4 @@
 import io
-import sys
 from typing import Any
 
 import numpy as np
@@ -39,10 +38,3 @@ def test_the_most_certain_come_first_with_photo_and_heat(embedded: Any) -> None:
 
 def test_no_mistakes(embedded: Any) -> None:
     assert mistakes_of(embedded, {}) == ()
-
-
-def test_without_the_extra_there_are_no_heat_maps(embedded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    (mistake,) = mistakes_of(embedded, {0: 0.7})
-    assert mistake.heat_jpeg is None
-    assert mistake.thumbnail_jpeg

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -16,7 +17,7 @@ from lungfish.core.errors import UnknownNameError, UsageError, WeightsError
 from lungfish.core.hashing import sha256_file
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.convert.exchange import fill
+from lungfish.weights.convert.exchange import convert_arrays
 from lungfish.weights.convert.to_file import Converted, Provenance, convert_file
 from lungfish.weights.fetch.package import packaged_file
 from lungfish.weights.layouts import find_layout, tensor_slots
@@ -127,27 +128,28 @@ def test_our_own_files_need_no_conversion(tmp_path: Path) -> None:
         converted(tmp_path / "net.safetensors")
 
 
-def slim_state(arch: Arch, classes: int) -> dict[str, torch.Tensor]:
+def slim_state(arch: Arch, classes: int) -> dict[str, np.ndarray]:
     """As TensorFlow's checkpoints come out of their reader."""
     wider = arch.with_classes(classes)
     where = tensor_slots(wider, find_layout("slim", wider)).values()
-    return {place.name: torch.rand(place.shape) + 0.5 for place in where}
+    rng = np.random.default_rng(0)
+    return {place.name: rng.random(place.shape, np.float32) + np.float32(0.5) for place in where}
 
 
 def test_the_background_is_dropped_from_1001_classes_only() -> None:
     arch = lf.arch("mobilenet_v1:width=0.25,resolution=32")
     state = slim_state(arch, 1001)
-    network = lf.build(arch, seed=0)
-    filled = fill(network, state, "slim")
-    assert filled.dropped == ("class 0 of 1,001, the background",)
+    converted = convert_arrays(arch, state, "slim")
+    assert converted.dropped == ("class 0 of 1,001, the background",)
     kernel = state["MobilenetV1/Logits/Conv2d_1c_1x1/weights"]
-    assert torch.equal(network.classifier.weight, kernel[0, 0, :, 1:].T)
-    assert torch.equal(network.classifier.bias, state["MobilenetV1/Logits/Conv2d_1c_1x1/biases"][1:])
-    every = lf.build(arch.with_classes(1001), seed=0)
-    assert fill(every, state, "slim").dropped == ()
-    assert torch.equal(every.classifier.weight, kernel[0, 0].T)
+    np.testing.assert_array_equal(converted.arrays["classifier.weight"], kernel[0, 0, :, 1:].T)
+    bias = state["MobilenetV1/Logits/Conv2d_1c_1x1/biases"]
+    np.testing.assert_array_equal(converted.arrays["classifier.bias"], bias[1:])
+    every = convert_arrays(arch.with_classes(1001), state, "slim")
+    assert every.dropped == ()
+    np.testing.assert_array_equal(every.arrays["classifier.weight"], kernel[0, 0].T)
     with pytest.raises(WeightsError, match="misshapen"):
-        fill(lf.build(arch.with_classes(5), seed=0), slim_state(arch, 6), "slim")
+        convert_arrays(arch.with_classes(5), slim_state(arch, 6), "slim")
 
 
 def test_moving_averages_stand_in_for_weights_and_training_leaves_nothing_else() -> None:
@@ -159,15 +161,14 @@ def test_moving_averages_stand_in_for_weights_and_training_leaves_nothing_else()
         f"{stem}/RMSProp": state[stem],
         f"{gamma}/RMSProp": state[gamma],
         f"{stem}/Momentum": state[stem],
-        "global_step": torch.tensor(3),
+        "global_step": np.array(3),
     }
-    network = lf.build(arch, seed=0)
-    filled = fill(network, state | extra, "slim")
-    assert torch.equal(network.stem.conv.weight, (state[stem] + 1).permute(3, 2, 0, 1))
-    assert filled.averages == 1
-    assert filled.dropped == (f"{stem}/Momentum", "2 x RMSProp", "global_step")
+    converted = convert_arrays(arch, state | extra, "slim")
+    np.testing.assert_array_equal(converted.arrays["stem.conv.weight"], (state[stem] + 1).transpose(3, 2, 0, 1))
+    assert converted.averages == 1
+    assert converted.dropped == (f"{stem}/Momentum", "2 x RMSProp", "global_step")
     with pytest.raises(WeightsError, match="unexpected MobilenetV1/Conv2d_0/weights/Nesterov"):
-        fill(network, state | {f"{stem}/Nesterov": state[stem]}, "slim")
+        convert_arrays(arch, state | {f"{stem}/Nesterov": state[stem]}, "slim")
 
 
 def test_the_command(checkpoint: Path, lungfish: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,5 +111,5 @@ def test_files_that_hold_no_weights(tmp_path: Path) -> None:
 
 def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(MissingExtraError, match=r"needs h5py.*\n.*lungfish\[keras\]"):
+    with pytest.raises(MissingExtraError, match=r"needs h5py.*\n.*pip install .*\[keras\]"):
         read_keras(tmp_path / "weights.h5", V1)

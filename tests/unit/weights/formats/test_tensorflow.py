@@ -45,5 +45,5 @@ def test_other_sources_have_other_files(prefix: Path) -> None:
 def test_without_tensorflow(prefix: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    with pytest.raises(MissingExtraError, match=r"needs tensorflow.*\n.*pip install 'lungfish\[tf\]'"):
+    with pytest.raises(MissingExtraError, match=r"needs tensorflow.*\n.*pip install .*\[tf\]"):
         lf.import_weights(Path(f"{prefix}{ending}"), V1, source="slim")

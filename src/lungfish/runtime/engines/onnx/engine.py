@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 ACTIVATIONS = "activations"  # an output of float16 [batch, channels, height, width] instead of a float32 vector
+CLASS_MAPS = "class_maps"  # an output of float32 [batch, classes, rows, columns]
 _FATAL = 4  # onnxruntime's log level: errors are raised, so they need not be logged
 # An Identity of one uint8 (opset 13), written with onnx.helper, to test whether onnxruntime works.
 _TINY_GRAPH = (
@@ -96,7 +97,8 @@ class OnnxEngine:
             pixels: uint8 `[batch, resolution, resolution, 3]`, RGB.
 
         Returns:
-            float32 `[batch, classes]`; for `activations`, float16 `[batch, channels, height, width]`.
+            float32 `[batch, classes]`; for `activations`, float16 `[batch, channels, height, width]`; for
+            `class_maps`, float32 `[batch, classes, rows, columns]`.
 
         Raises:
             BundleError: The pixels have another type or shape, the graph fails on them, or its output is not finite.
@@ -159,7 +161,8 @@ def _dtype(output: str) -> type[np.float16 | np.float32]:
 
 def _check_contract(session: onnxruntime.InferenceSession, output: str) -> tuple[int, tuple[int, ...]]:
     """Check the inputs and outputs of a graph; return its resolution, and the shape of its output for one photo."""
-    dtype, axes = ("tensor(float16)", 3) if output == ACTIVATIONS else ("tensor(float)", 1)
+    dtype = "tensor(float16)" if output == ACTIVATIONS else "tensor(float)"
+    axes = 3 if output in (ACTIVATIONS, CLASS_MAPS) else 1
     inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
     outputs = [(node.name, node.type, node.shape) for node in session.get_outputs()]
     match inputs, outputs:

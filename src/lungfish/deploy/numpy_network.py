@@ -1,0 +1,91 @@
+"""Compute a network in numpy, one operation of its lowering after the other.
+
+It is slow and independent of every runtime: it shares the lowering and the weights with the exporters, but none of
+their folding, padding or layout. Where torch is not installed, an exported file must agree with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.architecture import INPUT, Op, lower
+from lungfish.weights.network_weights import NetworkWeights
+
+Array = NDArray[np.float32]
+
+
+def logits(network: NetworkWeights, x_nchw: Array) -> Array:
+    """Return the logits of normalized images.
+
+    Args:
+        network: Architecture and weights, batch normalization not folded.
+        x_nchw: float32 `[n, channels, height, width]`, normalized as the weights expect.
+
+    Returns:
+        float32 `[n, classes]`.
+    """
+    values = {INPUT: x_nchw}
+    for op in lower(network.arch):
+        values[op.name] = _compute(op, network, *(values[name] for name in op.inputs))
+    return values["classifier"]
+
+
+def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array:  # noqa: PLR0911  one per kind
+    """Return the output of an operation."""
+    arrays = network.arrays
+    match op.kind:
+        case "conv":
+            y = _convolve(op, network, x)
+            return y + arrays[f"{op.name}.bias"][:, None, None] if op.bias else y
+        case "norm":
+            scale, shift, mean, variance = (
+                arrays[f"{op.name}.{part}"][:, None, None] for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            return (x - mean) / np.sqrt(variance + np.float32(network.flavour.bn_eps)) * scale + shift
+        case "act":
+            return _activate(op.function, x)
+        case "add":
+            return x + others[0]
+        case "mul":
+            return x * others[0]
+        case "pool":
+            return x.mean(axis=(2, 3), keepdims=len(op.out_shape) == 3)
+        case "linear":
+            return x.reshape(len(x), -1) @ arrays[f"{op.name}.weight"].T + arrays[f"{op.name}.bias"]
+        case "dropout":  # off outside training
+            return x
+
+
+def _convolve(op: Op, network: NetworkWeights, x_nchw: Array) -> Array:
+    """Sum over the positions of the kernel: each multiplies the input, shifted by its offset."""
+    kernel, (height, width) = network.arrays[f"{op.name}.weight"], op.out_shape[1:]
+    pads = [network.flavour.pads(side, op.kernel, op.stride) for side in x_nchw.shape[2:]]
+    padded = np.pad(x_nchw, ((0, 0), (0, 0), *pads))
+    y_nchw = np.zeros((len(x_nchw), *op.out_shape), np.float32)
+    for i in range(op.kernel):
+        for j in range(op.kernel):
+            seen = padded[:, :, i : i + op.stride * height : op.stride, j : j + op.stride * width : op.stride]
+            if op.groups == 1:
+                mixed = kernel[:, :, i, j] @ seen.reshape(*seen.shape[:2], -1)  # over the channels
+                y_nchw += mixed.reshape(y_nchw.shape)
+            else:  # depthwise: one kernel for each channel
+                y_nchw += kernel[:, 0, i, j][:, None, None] * seen
+    return y_nchw
+
+
+def _activate(function: str, x: Array) -> Array:
+    match function:
+        case "relu":
+            return np.maximum(x, 0)
+        case "relu6":
+            return np.clip(x, 0, 6)
+        case "silu":
+            return x * _sigmoid(x)
+        case "sigmoid":
+            return _sigmoid(x)
+    raise AssertionError(function)
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.float32(0.5) * (np.float32(1) + np.tanh(np.float32(0.5) * x))  # no overflow

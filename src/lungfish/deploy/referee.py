@@ -1,0 +1,44 @@
+"""Compute what an exported file must agree with: the network in torch or, where that is not installed, in numpy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungfish.deploy.numpy_network import logits
+from lungfish.training.torch_install import has_torch
+from lungfish.weights.entry import WeightsEntry
+from lungfish.weights.network_weights import NetworkWeights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BATCH = 4  # photos at once in numpy, which keeps the results of all layers
+
+
+def reference_logits(
+    network: NetworkWeights, entry: WeightsEntry, pixels: NDArray[np.uint8], module: nn.Module | None = None
+) -> NDArray[np.float32]:
+    """Return the logits of a network, float32 `[n, classes]`, without any of the exporters' code.
+
+    Args:
+        network: Architecture and weights.
+        entry: Weights that the network started from; defines the normalization of the pixels.
+        pixels: uint8 `[n, height, width, 3]`.
+        module: Torch network to run instead of one that is built from `network`.
+    """
+    if not has_torch():
+        parts = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
+        mean, std = np.float32(entry.mean), np.float32(entry.std)
+        return np.concatenate([logits(network, ((part - mean) / std).transpose(0, 3, 1, 2)) for part in parts])
+    import torch
+
+    from lungfish.training.trunk import normalized
+    from lungfish.weights.load import to_network
+
+    with torch.inference_mode():
+        module = module or to_network(network)
+        computed: NDArray[np.float32] = module(normalized(torch.from_numpy(pixels), entry)).numpy()
+    return computed
