@@ -70,7 +70,7 @@ def test_a_class_with_too_few_photos(train_refused: Refusal, digits: Path) -> No
     for photo in sorted((digits / "1").iterdir())[2:]:
         photo.unlink()
     words = train_refused(digits)
-    assert words.startswith("'1' has 2 photos; 3 is the least\n")
+    assert words.startswith("'1' has 2 photos; the minimum is 3\n")
     assert "merge the class with another one" in words
 
 

@@ -221,7 +221,7 @@ def test_saved_sides_are_kept(trained: Any, cache: Path, tmp_path: Path) -> None
 def test_a_split_that_cannot_be_read(trained: Any, lungfish: Run, tmp_path: Path) -> None:
     for file, words in (
         (tmp_path / "gone.csv", "cannot read the split"),
-        (trained.bundle / "NOTICE", "no saved split"),
+        (trained.bundle / "NOTICE", "not a saved split"),
     ):
         ended = lungfish("train", trained.photos, "--out", tmp_path / "bundle", "--split", file)
         assert ended.code == 2

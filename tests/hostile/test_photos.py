@@ -126,7 +126,7 @@ def exif_of(bytes_: int) -> bytes:
 
 
 ATTACKS = {
-    "a huge tile": (tiff_with_a_huge_tile(), "tiles of 2,147,024,896 pixels together; at most 178,956,970"),
+    "a huge tile": (tiff_with_a_huge_tile(), "its tiles have 2,147,024,896 pixels in total; at most 178,956,970"),
     "tags of a BigTIFF": (bigtiff_with_many_tags(), "tags; at most 65,535"),
     "scans": (jpeg_with_scans(MAX_SCANS + 1), "more than 100 scans of 16 x 16"),
     "scans of a large picture": (

@@ -27,7 +27,7 @@ SAME = 1e-12  # relative tolerance for equal multipliers
 class Arch:
     """A network architecture: a table of rows and unrounded multipliers.
 
-    Two architectures are equal if their tables and multipliers are (to a relative 1e-12), whatever their names.
+    Two architectures are equal if all values except the name are equal, multipliers to a relative 1e-12.
 
     Args:
         name: Name for display.
@@ -42,7 +42,7 @@ class Arch:
         resolution: Multiplier of `native_px`; unless it is 1, the product is rounded to a multiple of 8.
 
     Raises:
-        ArchitectureError: A value gives no valid network; the message names it.
+        ArchitectureError: A value is invalid; the message names it.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Arch:
 
     @property
     def total_stride(self) -> int:
-        """Ratio of the sides of the input and of the last feature map."""
+        """Side of the input divided by the side of the last feature map."""
         return 2 * prod(row.stride for row in self.table.rows)
 
     @property
@@ -118,7 +118,7 @@ class Arch:
         return ROUNDINGS[self.table.rounding](channels)
 
     def with_classes(self, classes: int) -> Arch:
-        """Return the architecture with another number of classes."""
+        """Return a copy with a different number of classes."""
         if classes == 0:  # timm's way to ask for features
             raise ArchitectureError(
                 "the number of classes is 0; it must be at least 1",
@@ -128,7 +128,7 @@ class Arch:
         return replace(self, classes=classes)
 
     def with_in_channels(self, in_channels: int) -> Arch:
-        """Return the architecture with another number of input channels."""
+        """Return a copy with a different number of input channels."""
         return replace(self, in_channels=in_channels)
 
     def scale(self, *, phi: float = 0.0, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Arch:
@@ -136,8 +136,8 @@ class Arch:
 
         Args:
             phi: Compound coefficient, which multiplies depth by 1.2**phi, width by 1.1**phi, resolution by 1.15**phi.
-            width: Further factor of the width.
-            depth: Further factor of the depth.
+            width: Additional factor for the width.
+            depth: Additional factor for the depth.
             resolution: Side of the input in pixels, exactly; if None, it is scaled by phi.
 
         Raises:

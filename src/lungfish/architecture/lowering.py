@@ -24,7 +24,7 @@ class Op:
     """One operation.
 
     Args:
-        name: Dotted path, also the name of the torch module; the part before the last dot is the block.
+        name: Dotted path; if the operation has parameters, also the path of its torch module.
         kind: Kind of operation.
         inputs: Names of the operations whose outputs it reads; `INPUT` is the image.
         in_shape: Shape of the first input, without the batch.

@@ -36,7 +36,7 @@ def to_arch(network: ArchLike) -> Arch:
 
     Raises:
         UnknownNameError: The network or a key is unknown; the hint lists close matches.
-        ArchitectureError: A value gives no valid network, or the file contains none.
+        ArchitectureError: A value is invalid, or the file does not describe an architecture.
         UsageError: `network` has another type, or the file cannot be read.
 
     Example:
@@ -83,9 +83,8 @@ def parse_arch(name: str) -> Arch:
 
     Raises:
         UnknownNameError: The network or a key is unknown; the hint lists close matches.
-        ArchitectureError: A value gives no valid network, or the file contains none.
+        ArchitectureError: A value is invalid, or the file does not describe an architecture.
         UsageError: The file cannot be read.
-
     """
     if name.endswith(".json"):
         return _read(Path(name))

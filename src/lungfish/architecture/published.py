@@ -112,7 +112,7 @@ def published_figures(network: Arch | str) -> Published | None:
 
 
 def published_archs() -> tuple[Arch, ...]:
-    """Return the networks that have a line, in the order of the papers."""
+    """Return the networks with published figures, in the order of the papers."""
     return tuple(key for key in _first_lines() if isinstance(key, Arch))
 
 

@@ -14,7 +14,7 @@ _NOISE = 1e-9
 
 
 def nearest_8(channels: float) -> int:
-    """Round to the nearest multiple of 8, but to at least 8 and to no more than 10 % below `channels`.
+    """Round to the nearest multiple of 8, at least 8, or to the next one if that is more than 10 % below `channels`.
 
     Source: the authors' MobileNetV2 and EfficientNet code.
     """
@@ -23,7 +23,7 @@ def nearest_8(channels: float) -> int:
 
 
 def down(channels: float) -> int:
-    """Round down to a whole number, to at least 8.
+    """Round down to a whole number, but at least 8.
 
     Source: the authors' MobileNetV1 code.
     """

@@ -25,7 +25,7 @@ MAX_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One row of the table: `depth` equal blocks, except that only the first has the stride.
+    """One row of the table: `depth` identical blocks, except that only the first is strided.
 
     The input channels follow from the row before, or from the stem.
 

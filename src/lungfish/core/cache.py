@@ -27,7 +27,7 @@ DEFAULT_BUDGET_GB = 10.0
 FOLDER = "lungfish-cache"
 MARKER = "CACHEDIR.TAG"  # backup programs skip such folders: https://bford.info/cachedir
 SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Lungfish made this folder"
-MARKER_TEXT = SIGNATURE + b", and deletes from it what it has made.\n"
+MARKER_TEXT = SIGNATURE + b" and may delete the files that it wrote here.\n"
 _limits_gb: list[float] = []  # one for each job in this process that sets a limit
 
 

@@ -56,8 +56,8 @@ class Remote:
 def download(remote: Remote, target: Path, progress: Progress) -> str:
     """Download a file to `target`, replacing an existing one.
 
-    Only one process at a time may do so: the caller holds a lock. An interrupted download stays in `target` + `.part`,
-    and the next call resumes it.
+    The caller must hold a lock, so that only one process downloads the file. An interrupted download stays in
+    `target` + `.part`, and the next call resumes it.
 
     Args:
         remote: The file to download.
@@ -99,7 +99,7 @@ class _TryAgainError(Exception):
 
 
 class _Meter:
-    """Report the progress of a download, which a restart moves back."""
+    """Report the progress of a download, which goes back if the download restarts."""
 
     def __init__(self, progress: Progress, description: str, stack: contextlib.ExitStack) -> None:
         self._progress, self._description, self._stack = progress, description, stack
@@ -179,7 +179,7 @@ def _tag(response: Response) -> str:
 def _check_size(place: str, size: int | None, remote: Remote) -> None:
     if size is not None and remote.bytes not in (None, size):
         raise DownloadError(
-            f"{place} has {size:,} bytes, expected {remote.bytes:,}", "It is not the file of the catalogue."
+            f"{place} has {size:,} bytes, expected {remote.bytes:,}", "It is not the file listed in the catalogue."
         )
     if size is not None and size > remote.limit:
         raise DownloadError(f"{place} has {size:,} bytes; the limit is {remote.limit:,}", "Download it by hand.")

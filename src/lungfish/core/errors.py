@@ -3,21 +3,21 @@
     LungfishError
     ├── UsageError            exit 2   invalid command, call or option
     │   ├── UnknownNameError           unknown name; the hint lists close matches
-    │   ├── ArchitectureError          a row, multiplier or resolution that gives no valid network
+    │   ├── ArchitectureError          a row, multiplier or resolution is invalid
     │   ├── OutputError                an output path that must not be overwritten
     │   └── LicenseError               weights whose license must be accepted first
     ├── PhotosError           exit 2   the photos as a whole cannot be used
     ├── UnreadablePhotoError  exit 1   one photo cannot be decoded; jobs skip and count it
     ├── CheckFailedError      exit 1   a check or measurement failed
     │   ├── BundleError                a bundle does not match its manifest
-    │   ├── ParityError                an exported model gives other results than the trained network
+    │   ├── ParityError                an exported model and the trained network give different results
     │   └── DivergedError              training produced NaN or infinity
     ├── MachineError          exit 3   a problem of the environment or the disk
     │   ├── MissingExtraError          an optional package is not installed
     │   ├── StorageError               disk full or read-only, or permission denied
     │   ├── DownloadError              a download failed or is not allowed
     │   ├── WorkerError                a worker process died
-    │   └── WeightsError               pretrained weights are missing, altered or of another network
+    │   └── WeightsError               pretrained weights are missing, altered or for another network
     └── StoppedError          exit 75  the job was stopped on request; the same call resumes it
 
 Each message states what failed and the value received; the hint says what to do next.

@@ -18,7 +18,7 @@ def choose(name: str, allowed: Iterable[str], what: str) -> str:
     """Return `name` if it is one of `allowed`.
 
     Raises:
-        UnknownNameError: It is not; the hint lists close matches, or the allowed names.
+        UnknownNameError: `name` is not allowed; the hint lists close matches, or the allowed names.
     """
     names = list(allowed)
     if name in names:

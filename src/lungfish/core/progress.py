@@ -1,4 +1,4 @@
-"""Pass events from a job to its listeners, and requests to stop to the job.
+"""Pass events from a job to its listeners, and stop requests to the job.
 
 On stderr, events appear as bars, plain lines or JSON; Python callers can add listeners.
 """

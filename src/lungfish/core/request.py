@@ -60,7 +60,8 @@ def get(route: Route, headers: Mapping[str, str], token: str = "") -> Iterator[R
 class Connection:
     """Send requests one after another over connections that stay open.
 
-    For one thread, and for routes with the same start: addresses are checked only when a connection is opened.
+    Use it in one thread only, and only for routes with the same `start`: the server's IP address is checked only when
+    a connection is opened.
     """
 
     def __init__(self) -> None:
@@ -138,7 +139,7 @@ class Connection:
     def _give_up(self) -> None:
         self._is_late = True
         if self._stream is not None:
-            with suppress(OSError):  # already closed. Not SSLSocket's own method, which is for its own thread only
+            with suppress(OSError):  # already closed. SSLSocket.shutdown is unsafe from another thread
                 socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
@@ -215,7 +216,7 @@ def _transport(proxy: str | None) -> BaseTransport:
 
 @lru_cache(maxsize=1)
 def _certificates(_file: str | None, _folder: str | None) -> SSLContext:
-    """Return the trusted certificates. They take a while to read, so they are cached for each pair of arguments."""
+    """Return the trusted certificates. They are slow to read, so they are cached until an argument changes."""
     import httpx2
 
     return httpx2.create_ssl_context()

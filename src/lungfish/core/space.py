@@ -17,7 +17,7 @@ from lungfish.core.names import printable
 from lungfish.core.own_files import FORMS, RUNS, WEIGHTS, delete_own, own_bytes
 
 KINDS = tuple(kind for kind in FORMS if kind != WEIGHTS)  # kinds of entries that may be deleted; stopped runs last
-USERS = 4  # users of a folder that can be registered at once
+USERS = 4  # callers that can mark a folder as in use at the same time
 DAY_S = 86_400.0
 _dry_runs = 0  # dry runs in progress
 
@@ -33,7 +33,7 @@ def bytes_available(folder: Path) -> int:
 
 
 def make_room(folder: Path, needed: int) -> None:
-    """Delete the least recently used entries of the whole cache until `folder` may take `needed` bytes.
+    """Delete the least recently used entries of the whole cache until `folder` has room for `needed` bytes in total.
 
     Stopped runs are deleted last. `folder` itself, entries in use and files that are not ours stay, and nothing is
     deleted if the cache has no marker.
@@ -48,7 +48,7 @@ def make_room(folder: Path, needed: int) -> None:
     if needed > max(room - staying, 0):
         raise StorageError(
             f"{folder.parent.name} need {_gigabytes(needed)}, but only {_gigabytes(room - staying)} are available in "
-            f"{printable(str(folder.parent))}, after weights and files in use",
+            f"{printable(str(folder.parent))}, after subtracting weights and files in use",
             "Increase LUNGFISH_CACHE_GB or the job's cache_gb, or set LUNGFISH_CACHE to a folder on another disk.",
         )
     for entry, size in unused.items():
@@ -103,13 +103,13 @@ def try_folder_lock(folder: Path) -> AbstractContextManager[bool]:
 
 
 def _lock_files(folder: Path) -> list[Path]:
-    """Return the writer's lock file, then those of users. They are outside the folder, which may be deleted."""
+    """Return the writer's lock file, then those of `in_use`. They are outside the folder, which may be deleted."""
     name = f"{folder.parent.name}-{folder.name}"
     return [cache_folder() / "locks" / each for each in (name, *(f"{name}.{user}" for user in range(USERS)))]
 
 
 def _weigh(folder: Path) -> tuple[int, dict[Path, int]]:
-    """Return the bytes that must stay, and the size of each entry that may be deleted, in order. Omits `folder`."""
+    """Return the bytes that must stay, and the sizes of deletable entries in deletion order, without `folder`."""
     staying, unused = cache_bytes(WEIGHTS), {}
     entries = [entry for kind in KINDS for entry in (cache_path() / kind).glob("*") if entry != folder]
     for entry in sorted(entries, key=lambda entry: (entry.parent.name == RUNS, _last_used(entry))):

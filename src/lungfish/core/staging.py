@@ -2,7 +2,7 @@
 
 .NAME.RANDOM.tmp/  next to NAME
   lock             locked as long as the process that created this folder is alive
-  owner            note of Lungfish, with the machine and the identity of `new` when it was created
+  owner            signature of Lungfish: the machine, and the device and inode that `new` was created with
   new/             becomes NAME
   old/             was NAME until now
 """

@@ -27,7 +27,7 @@ def parse_object(text: str | bytes, what: str) -> Fields:
         what: Name of the file in error messages.
 
     Raises:
-        BundleError: The text is anything else.
+        BundleError: The text is not such an object.
     """
     try:
         check_values(text)

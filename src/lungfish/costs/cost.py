@@ -24,14 +24,14 @@ class Layer:
         name: Dotted path, as in the state dict.
         op: Kind: `conv`, `norm`, `act`, `add`, `mul`, `pool`, `dropout` or `linear`.
         in_shape: Shape of the input, (channels, height, width) or (features,), without the batch.
-        out_shape: Shape of the output, likewise.
+        out_shape: Shape of the output, in the same form.
         kernel: Side of the convolution kernel.
         stride: Stride of the convolution.
         groups: Groups of the convolution.
         params: Trainable parameters.
         macs: Multiply-adds.
         moved_bytes: Bytes of inputs and weights that are read, and of output that is written, each counted once. An
-            operation that is folded into the previous one has 0, but a norm still has the bytes of a bias.
+            operation that is folded into the previous one counts 0, except that a norm counts as a bias.
     """
 
     name: str
@@ -53,7 +53,8 @@ class Cost:
     Args:
         params: Trainable parameters: kernels, biases, and scale and shift of batch norm (not its running statistics).
         macs: Multiply-adds of convolutions and the classifier.
-        peak_activation_bytes: Peak memory of activations, including the input, in an ordinary executor.
+        peak_activation_bytes: Peak memory of activations, including the input, if operations run one after another on
+            whole tensors.
         peak_at: Name of the operation at the peak.
         peak_streamed_bytes: Peak memory if expansions are streamed, so that only bottlenecks are stored (MobileNetV2,
             section 5.1).

@@ -68,7 +68,7 @@ def expansions(ops: Sequence[Op]) -> frozenset[str]:
 def moved_elements(ops: Sequence[Op]) -> Mapping[str, int]:
     """Return the number of elements that each operation reads and writes.
 
-    Inputs, weights and output count once each. Folded operations have 0, but a norm still has a bias.
+    Inputs, weights and output count once each. Folded operations count 0, except that a norm counts as a bias.
     """
     sizes = {INPUT: prod(ops[0].in_shape)} | {op.name: prod(op.out_shape) for op in ops}
     moved = {}

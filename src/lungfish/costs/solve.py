@@ -24,7 +24,7 @@ class Solution:
     Args:
         arch: The network; one step further along the axis would exceed the target.
         by: The axis: `phi`, `width` or `resolution`.
-        value: Position on the axis: phi, the factor of width, or pixels.
+        value: Position on the axis: phi, width factor, or resolution in pixels.
         quantity: The bounded quantity: `macs`, `params` or `memory_bytes`.
         target: Upper bound of the quantity.
         cost: Cost of the network.
@@ -54,7 +54,7 @@ class Solution:
 
     @property
     def peak_activation_bytes(self) -> int:
-        """Peak memory of activations in an ordinary executor, in the requested precision."""
+        """Peak memory of activations in the requested precision; see `Cost`."""
         return self.cost.peak_activation_bytes
 
     @property
@@ -80,14 +80,14 @@ def solve(
         arch: Name or JSON file of an architecture, an `Arch`, or a network; phi and width are relative to it.
         macs: Largest number of multiply-adds.
         params: Largest number of parameters.
-        memory_bytes: Largest peak memory of activations in an ordinary executor, in bytes.
+        memory_bytes: Largest peak memory of activations, `Cost.peak_activation_bytes`.
         by: Axis: `phi`, `width` or `resolution`.
         precision: Precision for `memory_bytes`.
 
     Raises:
-        UsageError: Not exactly one target is given, it is less than 1, or the axis does not affect it.
+        UsageError: No target or more than one is given, it is less than 1, or the axis does not affect it.
         UnknownNameError: The axis or precision is unknown.
-        ArchitectureError: No network along the axis is small or large enough.
+        ArchitectureError: The smallest network exceeds the target, or the largest one allowed does not reach it.
 
     Example:
         >>> import lungfish as lf
@@ -121,7 +121,7 @@ def _only_target(**targets: float | None) -> tuple[str, int]:
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) != 1:
         names = " and ".join(given) or "none"
-        raise UsageError(f"expected one target of {', '.join(targets)}; got {names}", "For example macs=600e6.")
+        raise UsageError(f"expected exactly one of {', '.join(targets)}; got {names}", "For example macs=600e6.")
     ((name, value),) = given.items()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < math.inf:
         raise UsageError(f"{name} is {value!r}; it must be a number of at least 1", f"For example {name}=1e6.")

@@ -67,6 +67,6 @@ class PhotoSet:
         """Return the bytes of a photo. Thread-safe.
 
         Raises:
-            UnreadablePhotoError: The photo is gone, may not be read, or exceeds the size limit.
+            UnreadablePhotoError: The photo is gone, cannot be read, or exceeds the size limit.
         """
         return self.reader(photo)

@@ -6,13 +6,15 @@ their folding, padding or layout. Where torch is not installed, an exported file
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lungfish.architecture import INPUT, Op, lower
 from lungfish.weights.network_weights import NetworkWeights
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # float32 throughout
 
 
 def logits(network: NetworkWeights, x_nchw: Array) -> Array:
@@ -42,7 +44,8 @@ def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array
             scale, shift, mean, variance = (
                 arrays[f"{op.name}.{part}"][:, None, None] for part in ("weight", "bias", "running_mean", "running_var")
             )
-            return (x - mean) / np.sqrt(variance + np.float32(network.flavour.bn_eps)) * scale + shift
+            normed: Array = (x - mean) / np.sqrt(variance + np.float32(network.flavour.bn_eps))
+            return normed * scale + shift
         case "act":
             return _activate(op.function, x)
         case "add":
@@ -50,7 +53,8 @@ def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array
         case "mul":
             return x * others[0]
         case "pool":
-            return x.mean(axis=(2, 3), keepdims=len(op.out_shape) == 3)
+            means: Array = x.mean(axis=(2, 3), keepdims=len(op.out_shape) == 3)
+            return means
         case "linear":
             return x.reshape(len(x), -1) @ arrays[f"{op.name}.weight"].T + arrays[f"{op.name}.bias"]
         case "dropout":  # off outside training

@@ -31,7 +31,7 @@ def reference_logits(
     """
     if not has_torch():
         parts = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
-        mean, std = np.float32(entry.mean), np.float32(entry.std)
+        mean, std = np.array(entry.mean, np.float32), np.array(entry.std, np.float32)
         return np.concatenate([logits(network, ((part - mean) / std).transpose(0, 3, 1, 2)) for part in parts])
     import torch
 

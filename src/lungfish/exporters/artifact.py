@@ -21,7 +21,7 @@ class Artifact:
         folder: Folder of the files.
         format: A name in `exporters.table`.
         precision: `fp32`, `int8`, ...
-        files: Names of the files in `folder`, with slashes, the main file first.
+        files: Paths of the files relative to `folder`, separated by `/`, the main file first.
     """
 
     folder: Path
@@ -40,12 +40,12 @@ class Artifact:
         return self.folder / self.file
 
     def in_precision(self, precision: str) -> Artifact:
-        """Return the single-file artifact to write in another precision: `model.x` becomes `model-int8.x`."""
+        """Describe the single-file artifact to be written in another precision: `model.x` becomes `model-int8.x`."""
         name = f"{self.path.stem}-{precision}{self.path.suffix}"
         return replace(self, precision=precision, files=(name,))
 
     def open(self, threads: int | None = None) -> Engine:
-        """Open the artifact as in a bundle. Raises as `open_engine` does."""
+        """Open the artifact with the engine of its format. Raises as `open_engine` does."""
         return open_engine(ModelFiles.read(self.folder, self.files), self.format, threads)
 
     def row(self) -> ArtifactRow:

@@ -1,4 +1,4 @@
-"""The protocol of exporters, which write a network of numpy arrays in one format, and their input."""
+"""The protocol of exporters, and their input: a trained network as numpy arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GraphSpec:
     Args:
         mean: Mean of each channel, subtracted from its uint8 values.
         std: Standard deviation of each channel, by which the difference is divided.
-        metadata: Texts to store in the file (labels, preprocessing).
+        metadata: Strings to store in the file by key: labels and preprocessing.
     """
 
     mean: Floats
@@ -49,7 +49,7 @@ class Exportable:
 
 
 class Exporter(Protocol):
-    """Writes FP32 files of one format."""
+    """Write FP32 files of one format."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -66,5 +66,5 @@ class Exporter(Protocol):
             stem: Name of the main file without its suffix.
 
         Returns:
-            Names of the files in `folder`, with slashes, the main file first.
+            Paths of the files relative to `folder`, separated by `/`, the main file first.
         """

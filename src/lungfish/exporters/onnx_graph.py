@@ -18,12 +18,11 @@ from lungfish.architecture import INPUT, Arch, Flavour, Op, lower
 from lungfish.core.errors import ArchitectureError
 from lungfish.exporters.exporter import Exportable, GraphSpec, State
 from lungfish.runtime.engines.engine import OUTPUT
-from lungfish.runtime.engines.onnx.engine import CLASS_MAPS
 
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 17  # released in 2022; supported by ONNX Runtime 1.12 and later, and by every converter in use
+OPSET = 17  # released in 2022; supported by ONNX Runtime 1.12 and later, and by all common converters
 IR_VERSION = 8
 FLOAT, FLOAT16 = 1, 10  # values of onnx.TensorProto; onnx is imported only where it is used
 
@@ -71,7 +70,7 @@ def boundary_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, 
         flavour: Padding and batch-norm epsilon.
         state: float32 arrays by torch name.
         spec: Normalization and metadata.
-        block: Index of the block after the boundary; the number of blocks stands for the head.
+        block: Index of the block after the boundary; the number of blocks means the boundary before the head.
 
     Raises:
         ArchitectureError: There is no such block.
@@ -92,7 +91,7 @@ def class_map_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec)
     pool = next(op for op in lower(arch) if op.name == "pool")
     _, rows, columns = pool.in_shape
     kernel = state["classifier.weight"][:, :, None, None] / (rows * columns)
-    return _emit(arch, flavour, state, spec, _End(CLASS_MAPS, pool.inputs[0], "Conv", kernel=kernel))
+    return _emit(arch, flavour, state, spec, _End("class_maps", pool.inputs[0], "Conv", kernel=kernel))
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ class _Graph:
         return name
 
     def normalize(self, spec: GraphSpec) -> None:
-        nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # before the cast, to move bytes
+        nchw = self.node("Transpose", [INPUT], "input.nchw", perm=[0, 3, 1, 2])  # before the cast: fewer bytes to move
         levels = self.node("Cast", [nchw], "input.float", to=FLOAT)
         mean = self.constant("input.mean", np.reshape(spec.mean, (1, 3, 1, 1)))
         scale = self.constant("input.scale", 1 / np.reshape(spec.std, (1, 3, 1, 1)))

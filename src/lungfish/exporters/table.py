@@ -1,4 +1,4 @@
-"""The formats that can be written. A new format is a row here, and one in `runtime.engines.table` to run it."""
+"""The formats that can be written. To add one, add a row here, and one in `runtime.engines.table` to run it."""
 
 from __future__ import annotations
 

@@ -56,10 +56,10 @@ class Backbone(nn.Module):
 
 
 def levels(arch: Arch) -> tuple[Level, ...]:
-    """Return the feature maps of an architecture, finest first; strides 2, 4, 8, 16 and 32 for all named ones."""
+    """Return the feature maps of an architecture, finest first; all named ones have strides 2, 4, 8, 16 and 32."""
     found = {2: Level(2, arch.stem_width, -1)}
     stride, block = 2, -1
     for row, channels, depth in zip(arch.table.rows, arch.stage_widths, arch.stage_depths, strict=True):
         stride, block = stride * row.stride, block + depth
-        found[stride] = Level(stride, channels, block)  # replaces that of an earlier row of the same stride
+        found[stride] = Level(stride, channels, block)  # replaces the map of an earlier row with the same stride
     return tuple(found.values())

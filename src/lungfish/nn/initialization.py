@@ -11,7 +11,7 @@ from lungfish.architecture.table import Initialization
 
 
 def initialize(network: nn.Module, initialization: Initialization, generator: torch.Generator | None) -> None:
-    """Initialize every kernel randomly and every bias with 0; batch norms stay at scale 1 and shift 0.
+    """Initialize every kernel randomly and every bias to 0; batch norms stay at scale 1 and shift 0.
 
     Args:
         network: Network to change in place.
@@ -27,7 +27,7 @@ def initialize(network: nn.Module, initialization: Initialization, generator: to
 
 
 def _fan_out(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
-    """Draw kernels that preserve the variance of gradients, and classifier weights uniform in +-1 / sqrt(classes)."""
+    """Draw kernels that preserve the variance of gradients, and classifier weights uniformly in +-1 / sqrt(classes)."""
     if isinstance(module, nn.Linear):
         bound = 1 / math.sqrt(module.out_features)
         nn.init.uniform_(module.weight, -bound, bound, generator=generator)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from lungfish.architecture import Flavour, Op
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "silu": nn.SiLU}
-BN_MOMENTUM = 0.01  # weight of the new value, as torch counts; TensorFlow's 0.99 is the weight of the old one
+BN_MOMENTUM = 0.01  # in torch, the weight of the new value; TensorFlow's 0.99 is that of the old one
 
 
 class Conv2d(nn.Conv2d):
@@ -30,7 +30,7 @@ class Conv2d(nn.Conv2d):
         return self.convolve(x_nchw, self.weight, self.bias)
 
     def convolve(self, x_nchw: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Convolve with another kernel and bias."""
+        """Convolve with the given kernel and bias instead of the layer's own."""
         if self.pads_by_size:
             height, width = x_nchw.shape[-2:]
             kernel, stride = self.kernel_size[0], self.stride[0]
@@ -44,8 +44,8 @@ class Conv2d(nn.Conv2d):
 class ConvNormAct(nn.Module):
     """Convolution, batch normalization and, unless the layer is linear, an activation.
 
-    If gradients are computed with frozen statistics (fine-tuning), the norm is folded into the kernel. This is the same
-    function of the same parameters, up to rounding, without extra passes over the image: docs/decisions/0015.
+    If gradients are computed with frozen statistics (fine-tuning), the norm is folded into the kernel. The result is
+    the same up to rounding, without extra passes over the feature map: docs/decisions/0015.
     """
 
     def __init__(self, ops: Mapping[str, Op], flavour: Flavour) -> None:
@@ -92,7 +92,7 @@ class Dropout(nn.Module):
     """In training, drop each feature with probability `rate`, and scale up the rest. Source: arXiv:1207.0580.
 
     Attributes:
-        share: Index of this process's first row in the batch, and size of the batch, if several processes divide it.
+        share: Index of this process's first row in the batch, and size of the batch, if several processes share it.
             Each process then draws random numbers for the whole batch, so that together the processes drop what a
             single one would.
     """

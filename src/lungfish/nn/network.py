@@ -94,7 +94,7 @@ class Network(nn.Module):
         return self.forward_head(self.forward_features(x_nchw))
 
     def reset_classifier(self, num_classes: int, *, seed: int | None = None) -> None:
-        """Replace the classifier by a randomly initialized one. The other layers are unchanged.
+        """Replace the classifier with a randomly initialized one. The other layers are unchanged.
 
         The new classifier has the device and dtype of the old one, and `labels` becomes None. Create the optimizer
         afterwards, since an existing one would still refer to the old classifier.
@@ -115,7 +115,7 @@ class Network(nn.Module):
 
 
 def build(arch: Arch, flavour: Flavour | None = None, *, seed: int | None = None) -> Network:
-    """Return a network with the authors' random initialization.
+    """Build a network, randomly initialized as in the authors' code.
 
     Args:
         arch: Architecture to build.

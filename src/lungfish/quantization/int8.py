@@ -1,4 +1,4 @@
-"""Quantize an ONNX graph to INT8, with weights rounded to preserve layer outputs and ranges from training photos."""
+"""Quantize an ONNX graph to INT8, rounding weights to preserve layer outputs and calibrating on training photos."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def quantize_int8(
 ) -> None:
     """Write an INT8 copy (QDQ format) of an FP32 ONNX graph. The same input gives the same bytes.
 
-    Weights have 7 bits (`reduce_range`): on x86 without VNNI, 8-bit products overflow the 16-bit sums. They are rounded
-    to this grid before quantization (see `weight_rounding`). Activation ranges are minima and maxima averaged over
-    batches, so that a single outlier does not widen them.
+    Weights have 7 bits (`reduce_range`), since sums of 8-bit products overflow 16 bits on x86 without VNNI. They are
+    rounded to 7 bits before quantization (see `weight_rounding`). Activation ranges are averaged over batches, so that
+    a single outlier hardly widens them.
 
     Args:
         source: Path of the FP32 graph.
@@ -42,7 +42,7 @@ def quantize_int8(
 
     model = onnx.load(source)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # not the first photos, which may be of one class
+    every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # spread over all photos: the first may be of one class
     floats = [node.name for node in model.graph.node if precisions.precision_of(node.name) == "fp32"]
     round_weights(model, pixels[::every], floats)
     with _quiet_root_logger():
@@ -83,7 +83,7 @@ class _Batches:
 
 @contextmanager
 def _quiet_root_logger() -> Iterator[None]:
-    """Suppress the quantizer's advice on the root logger to preprocess the graph, which our graphs do not need."""
+    """Silence the root logger's warnings: the quantizer advises preprocessing, which our graphs do not need."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

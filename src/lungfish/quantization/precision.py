@@ -41,6 +41,6 @@ class PrecisionMap:
         return next((self.by_prefix[prefix] for prefix in prefixes if prefix in self.by_prefix), self.otherwise)
 
 
-# The few channels of the first layers differ widely in range, and keeping them in floats costs almost nothing in size
-# and time: docs/decisions/0006.
+# The first layers have few channels, whose ranges differ widely. Keeping them in FP32 costs almost no size or time:
+# docs/decisions/0006.
 DEFAULT_PRECISIONS = PrecisionMap({"stem": "fp32", "blocks.0": "fp32"})

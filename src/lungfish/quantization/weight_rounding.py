@@ -18,9 +18,9 @@ from lungfish.runtime.cores import physical_cores
 if TYPE_CHECKING:
     import onnx
 
-LARGEST = 64  # 7-bit weights on the grid of onnxruntime's `reduce_range`: -64 to 64, with the largest weight at an end
-GRID_SIDE = 7  # positions along each side of the grid sampled in each photo
-MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since memory grows with the square
+LARGEST = 64  # 7-bit weights as with onnxruntime's `reduce_range`: -64 to 64; an output's largest weight is at one end
+GRID_SIDE = 7  # most positions sampled along each axis of a layer's output, per photo
+MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since memory is quadratic in them
 DAMPING = 0.01  # this share of the mean diagonal is added, so that the matrix is invertible even if inputs are always 0
 BLOCK_INPUTS = 32  # inputs whose errors are propagated to the rest in one matrix product, for speed
 TINY = np.finfo(np.float32).tiny
@@ -30,7 +30,7 @@ BATCH_PIXELS = 8 * 224 * 224  # small, since the inputs of all layers are in mem
 def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Collection[str] = ()) -> None:
     """Round the weights of every convolution and matrix product to a grid of 7-bit integers, in place.
 
-    The largest weights of each output are unchanged, so that a quantizer that scales by them arrives at the same grid.
+    The largest weights of each output are unchanged, so a quantizer that derives its scale from them uses this grid.
 
     Args:
         model: An FP32 graph whose input is `image`.
@@ -80,7 +80,7 @@ def _inputs(
 
 
 def _sampled_inputs(node: onnx.NodeProto, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the inputs of a layer's weights, `[groups, inputs, positions]`, at sampled positions of each photo."""
+    """Return the inputs of a layer as matrices, `[groups, inputs, positions]`, at sampled positions of each photo."""
     import onnx
 
     if node.op_type == "Gemm":

@@ -42,7 +42,7 @@ class ArtifactRow:
         sha256: SHA-256 of `file`, 64 lower-case hexadecimal digits.
         top1: Accuracy on the test photos, 0 to 1.
         ci95: 95 % confidence interval of `top1`.
-        agreement_with_fp32: Share of test photos with the same label as the fp32 artifact gives, 0 to 1.
+        agreement_with_fp32: Share of test photos that get the same label as from the fp32 artifact, 0 to 1.
         latency_ms: Latency on the machine of the manifest.
         status: `pass`, `fail` or `not_measured`.
         why: Reason for any status other than `pass`.
@@ -90,9 +90,9 @@ class ArtifactRow:
         if not is_plain_name(row.file):
             fields.refuse("file", "a plain file name inside the bundle")
         if row.file not in row.files or row.files[row.file].sha256 != row.sha256:
-            fields.refuse("files", f"an object with {shortened(row.file)} and the sha256 of the artifact")
+            fields.refuse("files", f"an object that lists {shortened(row.file)} with the artifact's sha256")
         if sum(each.bytes for each in row.files.values()) != row.bytes:
-            fields.refuse("files", f"files of {row.bytes:,} bytes in total, the bytes of the artifact")
+            fields.refuse("files", f"files of {row.bytes:,} bytes in total, the size of the artifact")
         return row
 
 

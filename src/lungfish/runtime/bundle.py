@@ -82,7 +82,7 @@ class Bundle:
         Raises:
             UnknownNameError: The bundle has no such artifact.
             UsageError: This version cannot run the format of the artifact.
-            BundleError: A file is missing or altered, or the model breaks the contract of a bundle's models.
+            BundleError: A file is missing or altered, or the model breaks the contract for models in bundles.
         """
         key = (self.manifest.artifact(artifact).file, threads or physical_cores())
         with self._opening.setdefault(key, Lock()):  # concurrent calls open the artifact once

@@ -175,7 +175,7 @@ def _check_size(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise UnreadablePhotoError(f"{image.width} x {image.height} is more than the {MAX_PIXELS:,} pixels allowed")
     if (pixels := decoded_pixels(image)) > MAX_PIXELS:
-        raise UnreadablePhotoError(f"tiles of {pixels:,} pixels together; at most {MAX_PIXELS:,} are allowed")
+        raise UnreadablePhotoError(f"its tiles have {pixels:,} pixels in total; at most {MAX_PIXELS:,} are allowed")
 
 
 def _draft(image: Image.Image, draft_px: int) -> None:
@@ -201,7 +201,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _rgb_in_strips(image: Image.Image, draft_px: int) -> Image.Image:
     """Convert a huge picture to RGB strip by strip, without a second copy in memory and without turning it.
 
-    If `draft_px` is positive, reduce it by the largest integer factor that keeps the shorter side at least as long.
+    If `draft_px` is positive, reduce it by the largest integer factor that leaves its shorter side at least that long.
     """
     factor = max(min(image.size) // draft_px, 1) if draft_px else 1
     rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
@@ -213,7 +213,7 @@ def _rgb_in_strips(image: Image.Image, draft_px: int) -> Image.Image:
 
 
 def _formats(data: bytes) -> list[str]:
-    """Return the Pillow formats to try: the supported ones, and of the extra ones those that are installed."""
+    """Return the Pillow formats to try: `FORMATS`, or for ISO media (HEIC, AVIF) the installed `EXTRA_FORMATS`."""
     if not _is_iso_media(data):
         return list(FORMATS)
     try:

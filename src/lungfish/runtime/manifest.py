@@ -68,7 +68,7 @@ class Manifest:
         flavour: Padding and batch-norm epsilon of the weights.
         weights: Origin and license of the pretrained weights.
         labels: Class names, in the order of the output of every artifact.
-        thresholds: Thresholds by name, 0 to 1; `known` is the least probability of a known prediction.
+        thresholds: Thresholds by name, 0 to 1; `known` is the lowest probability at which a prediction counts as known.
         temperature: Divisor of the logits; the artifacts already apply it.
         preprocess: The resize rule.
         data: Summary of the photos.

@@ -51,7 +51,7 @@ def rank(
         file: Path of the picture.
         probabilities: float32 `[classes]`.
         labels: Class names, in class order.
-        threshold: Least probability of a known prediction.
+        threshold: Lowest probability at which a prediction counts as known.
         top: Number of classes to list.
     """
     order = np.argsort(-probabilities, kind="stable")[: max(top, 1)]

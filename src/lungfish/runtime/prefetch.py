@@ -1,4 +1,4 @@
-"""Compute results ahead in threads, for example decode the next photos while a batch is computed."""
+"""Compute results ahead of time in threads, for example to decode the next photos while a batch is computed."""
 
 from __future__ import annotations
 

@@ -72,7 +72,10 @@ class Preprocessing:
 
     @property
     def draft_px(self) -> int:
-        """Minimum shorter side of a JPEG decoded at reduced scale: twice `resize_px`, so the resize still averages."""
+        """Minimum shorter side of a JPEG decoded at reduced scale.
+
+        It is twice `resize_px`, so that each resized pixel still averages several decoded ones.
+        """
         return 2 * self.resize_px
 
     def decode(self, data: bytes) -> Image.Image:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lungfish.nn import Backbone, Network
 
 CHANGES = (
-    "num_classes loads them whole if it is their own number of classes, else with a new classifier; "
-    "in_channels adapts the first convolution."
+    "Pass num_classes to keep their classifier if it has that many classes, and to replace it otherwise. "
+    "Pass in_channels to adapt their first convolution."
 )
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
 
     Args:
         arch: An architecture's name (`mobilenet_v2:width=0.75`) or JSON file, an `Arch`, a network to build again, or
-            the folder of a bundle, whose network and weights it then is.
+            the folder of a bundle, whose network and weights are then loaded.
         weights: A catalogue name (`efficientnet_lite0.in1k`) or a name with a scheme (`hf:OWNER/REPO`), fetched if it
             is not cached; a bundle's folder; the path of a `.safetensors` file with our names (a bundle's
             `weights.safetensors`); or None for the authors' initialization.

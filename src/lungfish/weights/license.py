@@ -57,7 +57,7 @@ def check_license(entry: WeightsEntry, accepted: str | None) -> str:
 
 
 def _shell_name(entry: WeightsEntry) -> str:
-    """Return the shell argument that names the entry again: for a file its path, as its name contains no folder."""
+    """Return shell arguments that name the entry: for a file its path, because the entry's name omits the folder."""
     place = entry.location.removeprefix(FILE)
     if entry.name.startswith("bundle:"):
         name = str(Path(place).parent)

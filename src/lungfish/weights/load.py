@@ -43,7 +43,7 @@ def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *,
         arch: Network that the weights must fit.
         weights: A catalogue name or one with a scheme, a bundle's folder, or the path of a `.safetensors` file.
         flavour: Padding and batch-norm epsilon; those of the weights if None.
-        any_classes: Whether the weights may have another number of classes than `arch`, which the network then takes.
+        any_classes: Whether the weights may have another number of classes than `arch`; the network then has theirs.
 
     Raises:
         WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors.

@@ -56,9 +56,9 @@ class Transform:
 def transforms(network: Network | Backbone) -> Transform:
     """Return the preprocessing of a network's weights as a callable from a photo to a normalized tensor.
 
-    Use it instead of resizing and normalizing by hand. Weights differ in resize rule, mean and std, and a network with
-    the wrong input still answers, only worse, without any error. The pixels are the same that `lungfish predict` and a
-    bundle compute, including resize, crop and EXIF orientation.
+    Use it instead of resizing and normalizing by hand. Weights differ in resize rule, mean and std, and wrong input
+    raises no error; it only makes the answers worse. The pixels are those that `lungfish predict` and a bundle compute,
+    including resize, crop and EXIF orientation.
 
     Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than opening them with Pillow, and
     differs slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least twice the
@@ -89,7 +89,7 @@ def transforms(network: Network | Backbone) -> Transform:
         )
     if network.preprocessing is None:
         raise UsageError(
-            f"the preprocessing of this {network.arch.name} is unknown: its weights are random, or a bare file",
+            f"the preprocessing of this {network.arch.name} is unknown: its weights are random, or their file omits it",
             "Build it with pretrained=True, or set network.preprocessing = "
             "lungfish.Preprocessing(224, mean=(...), std=(...)).",
         )

@@ -77,7 +77,7 @@ def explain(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     asked = None if label is None else opened.labels.index(choose(label, opened.labels, "class of this bundle"))
     _check_packages()
-    from lungfish.deploy.class_maps import class_maps
+    from lungfish.training.class_maps import class_maps
     from lungfish.weights.load import load_weights
     from lungfish.weights.resolve.local import bundle_entry
 

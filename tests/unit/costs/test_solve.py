@@ -97,11 +97,11 @@ def test_it_starts_from_any_network() -> None:
 @pytest.mark.parametrize(
     ("target", "error", "message"),
     [
-        ({}, UsageError, "expected one target of macs, params, memory_bytes; got none"),
+        ({}, UsageError, "expected exactly one of macs, params, memory_bytes; got none"),
         (
             {"macs": 1e6, "params": 1e6},
             UsageError,
-            "expected one target of macs, params, memory_bytes; got macs and params",
+            "expected exactly one of macs, params, memory_bytes; got macs and params",
         ),
         ({"macs": "150M"}, UsageError, "macs is '150M'; it must be a number of at least 1"),
         ({"macs": 0}, UsageError, "macs is 0; it must be a number of at least 1"),

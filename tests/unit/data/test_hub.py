@@ -166,7 +166,7 @@ def test_parquet(hub, opened, server, reply, tmp_path):
     assert pinned == shoes
     assert "holds csv files, not photos" in text["message"]
     assert script["error"] == "photos"
-    assert "no data set hf:owner/unknown, or it is private or gated" in unknown["message"]
+    assert "no dataset hf:owner/unknown, or it is private or gated" in unknown["message"]
     assert all(seen.headers["authorization"] == "Bearer hf_secret" for seen in server.seen)
     assert not any("torch" in seen.headers["user-agent"] for seen in server.seen)
     server.stop()
@@ -254,7 +254,7 @@ def test_names(text, parts):
 
 @pytest.mark.parametrize("text", ["hf:", "hf:../x", "hf:a/b/c", "hf:a/b@", "hf:a/b:", "hf:a b", "hf:\x1b[2J"])
 def test_names_that_are_none(text):
-    with pytest.raises(PhotosError, match="not the name of a data set on the Hugging Face hub"):
+    with pytest.raises(PhotosError, match="not the name of a dataset on the Hugging Face hub"):
         open_photos(text)
 
 

@@ -76,7 +76,7 @@ def test_too_few_scenes_of_a_class_are_divided_with_a_warning(many, lengths):
     whole = len(lengths) == 3
     assert min(cats[split] for split in ("train", "val", "test")) >= 1
     assert cats["train"] >= 10
-    warned = "too few scenes to keep each in one split: cat; divided within scenes, so the figures are too optimistic"
+    warned = "too few scenes to keep each in one split: cat; scenes were divided, so the figures are too optimistic"
     assert assigned.warnings == (() if whole else (warned,))
     dogs = np.array(assigned.splits[20:]).reshape(-1, 4)
     assert (dogs == dogs[:, :1]).all()

@@ -81,7 +81,7 @@ def test_a_pattern(tmp_path, monkeypatch, pattern):
         ("a-{0..999999999}.tar", "1,000,000,000 files"),
         ("a-{0..99999}{0..9}.tar", "1,000,000 files"),
         ("a-{0..9}.jpg", "neither"),
-        ("pipe:curl https://example.com/a.tar", "a command; Lungfish runs none"),
+        ("pipe:curl https://example.com/a.tar", "a command; Lungfish does not run commands"),
     ],
 )
 def test_names_that_are_refused(pattern, message):
@@ -151,8 +151,8 @@ def test_what_is_no_sample_is_named(tmp_path, monkeypatch):
     photos = open_photos(write(tmp_path / "x.tar", members))
     assert len(photos.photos) == 4
     assert photos.skipped == (
-        SkippedFile("x/5.jpg", "no label: a .cls, .json or .txt beside it; pickles are never read"),
-        SkippedFile("x/6.jpg", "2 pictures of one name"),
+        SkippedFile("x/5.jpg", "no label in a .cls, .json or .txt of the same name; pickles are never read"),
+        SkippedFile("x/6.jpg", "2 pictures in one sample"),
         SkippedFile("x/7.jpg", "101 bytes; at most 100 are allowed"),
         SkippedFile("x/10.jpg", "a .cls of 65,537 bytes"),
         SkippedFile("x/0000.jpg", "listed more than once"),

@@ -34,7 +34,7 @@ def test_another_resolution() -> None:
 
 def test_weights_of_another_network() -> None:
     with pytest.raises(
-        WeightsError, match=r"lite0\.in1k is of efficientnet_lite0, not of efficientnet_lite1"
+        WeightsError, match=r"lite0\.in1k belongs to efficientnet_lite0, not to efficientnet_lite1"
     ) as caught:
         choose_start("efficientnet_lite1", "efficientnet_lite0.in1k")
     assert "Omit --arch" in caught.value.hint

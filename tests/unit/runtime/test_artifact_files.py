@@ -151,7 +151,7 @@ def test_a_second_file_that_is_altered_truncated_or_a_link(bundle: Path, tmp_pat
 
 def test_an_onnx_file_comes_alone(bundle: Path, rewrite: Rewrite) -> None:
     rewrite(bundle, lambda manifest: manifest["artifacts"][0].update(format="onnx"))
-    with pytest.raises(BundleError, match=r"model\.halves is ONNX, which is one file; the bundle lists 2"):
+    with pytest.raises(BundleError, match=r"the bundle lists 2 files for model\.halves; an ONNX model has one"):
         load(bundle).predict([RED])
 
 
@@ -208,11 +208,11 @@ LIES = {
     another("MODEL.halves"): "lists the same file twice",
     another("labels.txt"): "lists the same file twice",
     another("bundle.json"): "lists the same file twice",
-    without_main: r"files is .*; it must be an object with 'model\.halves' and the sha256 of the artifact",
-    main_of_another_hash: r"it must be an object with 'model\.halves' and the sha256 of the artifact",
+    without_main: r"files is .*; it must be an object that lists 'model\.halves' with the artifact's sha256",
+    main_of_another_hash: r"it must be an object that lists 'model\.halves' with the artifact's sha256",
     second_of_another_hash: r"halves/second\.bin was altered",
-    larger_together: r"it must be files of \d+ bytes in total, the bytes of the artifact",
-    smaller_together: r"it must be files of \d+ bytes in total, the bytes of the artifact",
+    larger_together: r"it must be files of \d+ bytes in total, the size of the artifact",
+    smaller_together: r"it must be files of \d+ bytes in total, the size of the artifact",
     too_many: r"it must be at most 100 files",
     no_object: r"files is \['model\.halves', .*; it must be a JSON object",
     no_row: r"halves/second\.bin is '0+.*; it must be a JSON object",

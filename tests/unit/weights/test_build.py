@@ -103,7 +103,7 @@ def test_without_num_classes_nothing_is_forgiven(small: Path) -> None:
     for other in (SMALL.replace("classes=4", "classes=5"), SMALL.replace("classes=4", "classes=4,in_channels=1")):
         with pytest.raises(WeightsError, match="misshapen") as caught:
             lf.build(other, small)
-        assert "num_classes loads them whole" in caught.value.hint
+        assert "Pass num_classes to keep their classifier" in caught.value.hint
 
 
 def test_with_num_classes_the_trunk_must_still_fit(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ def test_problems_of_one_kind_share_their_advice() -> None:
 
 
 def test_a_class_with_too_few_photos_is_named_once() -> None:
-    few = Problem("too_few", "'snadals' has 1 photo; 3 is the least. Did you mean 'sandals'?", ("snadals",), stops=True)
+    few = Problem(
+        "too_few", "'snadals' has 1 photo; the minimum is 3. Did you mean 'sandals'?", ("snadals",), stops=True
+    )
     typo = Problem("typo", "class 'snadals' has 1 photo; is that a typo?", ("snadals", "sandals"))
     assert str(plan(few, typo, TYPO)).count("snadals") == 1
     assert "class 'a\\x1bb' is a typo?" in str(plan(few, typo, TYPO))

@@ -29,7 +29,7 @@ class Augmentation:
     Args:
         min_area: Smallest share of the photo's area in a view, above 0 and at most 1.
         max_aspect: Largest ratio of the sides of the crop, 1 to 10.
-        flips: Whether to mirror every second view; turn off if left and right distinguish classes.
+        flips: Whether to mirror each view with probability 0.5; turn off if left and right distinguish classes.
         color: Brightness, contrast and saturation are each multiplied by a random number from `1 - color` to `1 +
             color`; 0 to 1.
 

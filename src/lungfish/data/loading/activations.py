@@ -50,7 +50,7 @@ class FrozenPart(Protocol):
         ...
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float16]:
-        """Compute uint8 `[n, height, width, 3]` to float16 `[n, *shape]`."""
+        """Map pixels, uint8 `[n, height, width, 3]`, to activations, float16 `[n, *shape]`."""
         ...
 
 
@@ -132,7 +132,7 @@ def compute_views(
     settings: ViewSettings,
     progress: Progress | None = None,
 ) -> Views:
-    """Compute the activations of all views of all photos, or those that are missing.
+    """Return the activations of all views of all photos, computing those that are not cached.
 
     Progress is saved every few seconds; after a kill the next run continues from there. A second process that needs the
     same activations waits until they are complete.
@@ -143,7 +143,7 @@ def compute_views(
         trunk: Frozen part of the network.
         preprocess: Preprocessing of the plain view; its resolution and interpolation apply to all views.
         settings: Views to compute.
-        progress: Receives every few photos; its stop token is checked after each batch of them.
+        progress: Updated every few photos; its stop token is checked each time.
 
     Raises:
         UnreadablePhotoError: A photo vanished, changed or broke after it was hashed; the others are kept.

@@ -33,7 +33,7 @@ class GrowingArray:
         dtype: Type of the elements.
 
     Attributes:
-        exists: Whether the file is allocated in full, and is this array's.
+        exists: Whether the file is allocated in full and belongs to this array.
         done: Number of rows on disk.
     """
 

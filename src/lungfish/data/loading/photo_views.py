@@ -15,7 +15,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 
 
 class View(Protocol):
-    """Makes a square of RGB pixels from a photo, in two steps. Picklable."""
+    """Makes a square of RGB pixels from a photo, in two calls: `part`, then `finish`. Picklable."""
 
     @property
     def side_px(self) -> int:
@@ -23,17 +23,17 @@ class View(Protocol):
         ...
 
     def part(self, data: bytes, sha256: str, /) -> Image.Image:
-        """Do the first step, with most of the work, in any thread. Raises `UnreadablePhotoError`."""
+        """Do most of the work, in any thread. Raises `UnreadablePhotoError`."""
         ...
 
     def finish(self, part: Image.Image, sha256: str, /) -> Image.Image:
-        """Do the second step. It may use torch's random state, so not in two threads of a process at once."""
+        """Finish the view. May use torch's random state: call it from one thread of a process at a time."""
         ...
 
 
 @dataclass(frozen=True)
 class PlainView:
-    """The view of inference."""
+    """A photo preprocessed as for inference."""
 
     preprocess: Preprocessing
 

@@ -41,7 +41,7 @@ class ExamineOptions:
     Args:
         needs_features: Function that selects the photos that go through the trunk; all by default.
         workers: Number of threads; 0 for the number of physical cores available to this process.
-        progress: Receives every chunk of photos; its stop token is checked after each.
+        progress: Updated after every chunk of photos; its stop token is checked each time.
     """
 
     needs_features: Callable[[Photo], bool] = lambda _photo: True

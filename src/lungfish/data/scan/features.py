@@ -32,7 +32,7 @@ class Trunk(Protocol):
         ...
 
     def __call__(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
-        """Compute uint8 `[n, height, width, 3]` to float32 `[n, width]`."""
+        """Map pixels, uint8 `[n, height, width, 3]`, to features, float32 `[n, width]`."""
         ...
 
 

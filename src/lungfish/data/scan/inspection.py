@@ -28,7 +28,7 @@ ROW = np.dtype([("phash", "<u8"), ("signature", "u1", (SIGNATURE_SIDE, SIGNATURE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
-    """A photo that decodes.
+    """Hashes and thumbnail of a photo that can be decoded.
 
     Args:
         sha256: SHA-256 of the file's bytes, in hexadecimal.

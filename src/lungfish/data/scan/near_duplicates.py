@@ -1,4 +1,4 @@
-"""Find copies among photos: the same file, or the same picture encoded, resized or brightened again.
+"""Find copies among photos: the same file, or the same picture re-encoded, resized or changed in brightness.
 
 Candidates are pairs whose 64-bit perceptual hashes differ in at most `MAX_DISTANCE` bits. They are found without
 comparing all pairs: each of 28 tables is sorted by two of the hash's eight bytes, and photos that share two bytes are

@@ -49,7 +49,7 @@ class RowStore:
         return len(self._places)
 
     def get(self, sha256: str) -> NDArray[np.void] | None:
-        """Return the row of a content (read-only), or None."""
+        """Return the read-only row stored for a hash, or None."""
         place = self._places.get(bytes.fromhex(sha256))
         return None if place is None else self._chunks[place[0]][place[1]]["row"]
 

@@ -22,9 +22,9 @@ from lungfish.runtime.preprocessing import Preprocessing
 def sample_by_class(
     records: Sequence[Record], positions: NDArray[np.int64], size: int, least: int
 ) -> NDArray[np.int64]:
-    """Return about `size` of some photos, each class in proportion; all of them if there are no more.
+    """Return about `size` of the given positions, each class in proportion; all of them if there are no more.
 
-    Of each class, the photos with the smallest content hashes are taken: a fixed choice that depends neither on names
+    From each class, the photos with the smallest content hashes are taken: a fixed choice that depends neither on names
     nor on the order of the source.
 
     Args:

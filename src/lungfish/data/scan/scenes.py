@@ -1,4 +1,4 @@
-"""Find scenes without labels: photos of one class that show the same thing at the same place.
+"""Find scenes automatically: photos of one class that show the same thing at the same place.
 
 Consecutive photos, by name or time, belong to one scene if their features are also near; photos without an order, only
 if they look almost the same. The features come from one fixed network, so that splits do not depend on the network that

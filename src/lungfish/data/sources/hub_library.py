@@ -1,6 +1,6 @@
 """Find and download datasets with the library `datasets`.
 
-No code of a dataset is ever run: `datasets` does not from version 4 on, and the extra requires that.
+A dataset's own code is never run: `datasets` stopped running it in version 4, which the extra requires.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ def parse_hub_name(text: str) -> HubData:
     """Parse a name on the hub. Raises `PhotosError`."""
     match = _NAME.fullmatch(text)
     if match is None or ".." in text:
-        raise PhotosError(
-            f"{printable(text)!r} is not the name of a data set on the Hugging Face hub", f"Write {FORM}."
-        )
+        raise PhotosError(f"{printable(text)!r} is not the name of a dataset on the Hugging Face hub", f"Write {FORM}.")
     return HubData(match["repository"], match["revision"] or "", match["config"] or "")
 
 
@@ -86,7 +84,7 @@ def find_data(name: HubData) -> FoundData:
         import datasets
         from huggingface_hub import HfApi, constants
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "the Hugging Face hub's data sets", "datasets") from None
+        raise missing_extra(error, "reading datasets from the Hugging Face hub", "datasets") from None
     disable_hub_telemetry()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
@@ -102,7 +100,7 @@ def find_data(name: HubData) -> FoundData:
     if found.kind not in (*LAYOUTS, CACHED):
         raise PhotosError(
             f"hf:{name.repository} holds {printable(found.kind)} files, not photos",
-            f"Data sets of {', '.join(LAYOUTS)} files are supported.",
+            f"Datasets of {', '.join(LAYOUTS)} files are supported.",
         )
     return found
 
@@ -144,8 +142,8 @@ def hub_errors(text: str) -> Iterator[None]:
         if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "disk space" in reason):
             raise StorageError(f"no room for {shown}: {reason}", "Free some disk space, or set HF_HOME.") from error
         if type(error).__name__ in MISSING:
-            hint = "Check the spelling; if it is yours to read, accept its terms on its page and set HF_TOKEN."
-            raise PhotosError(f"no data set {shown}, or it is private or gated", hint) from error
+            hint = "Check the spelling. If you have access, accept its terms on its page and set HF_TOKEN."
+            raise PhotosError(f"no dataset {shown}, or it is private or gated", hint) from error
         if isinstance(error, ValueError | RuntimeError):  # several configurations, a script, no data files
             raise PhotosError(f"{shown} cannot be used: {printable(str(error))[:1000]}", f"Write {FORM}.") from error
         raise DownloadError(

@@ -39,7 +39,7 @@ def open_image_parquet(directory: Directory, names: Sequence[str]) -> PhotoSet:
     Raises:
         PhotosError: There are no images or no labels, or files disagree on the classes or are only partly named after
             splits.
-        StorageError: A file may not be read.
+        StorageError: A file cannot be read.
         DownloadError: A file cannot be fetched.
         MissingExtraError: pyarrow is not installed.
     """

@@ -43,8 +43,8 @@ def open_photos(photos: str | os.PathLike[str], *, follow_links: bool = False) -
 
     Raises:
         PhotosError: There is no such place, or its contents cannot be used; the message says why.
-        StorageError: A folder or table may not be read.
-        DownloadError: Something cannot be fetched, or must not be.
+        StorageError: A folder or table cannot be read.
+        DownloadError: A download failed, or its address is not allowed.
         MissingExtraError: A package that the source needs is not installed.
 
     Examples:
@@ -56,7 +56,7 @@ def open_photos(photos: str | os.PathLike[str], *, follow_links: bool = False) -
     if is_hub_name(text):
         return open_hub(text)
     if text.startswith("pipe:"):
-        raise PhotosError(f"{printable(text)} is a command; Lungfish runs none", LAYOUTS)
+        raise PhotosError(f"{printable(text)} is a command; Lungfish does not run commands", LAYOUTS)
     if is_pattern(text) and (is_address(text) or not Path(text).exists()):
         return _open_pattern(text, follow_links)
     if is_address(text):
@@ -129,7 +129,7 @@ def _open_address(address: str) -> PhotoSet:
 
 
 def _open_pattern(pattern: str, follow_links: bool) -> PhotoSet:
-    """Open shards in one folder, with which the pattern begins."""
+    """Open the shards that match a pattern, below the folder that precedes its first range."""
     suffix = suffix_of(pattern)
     if suffix not in (".tar", ".parquet"):
         raise PhotosError(f"{printable(pattern)} matches neither .tar nor .parquet files", LAYOUTS)

@@ -38,7 +38,7 @@ def open_table(directory: Directory, name: str) -> PhotoSet:
 
     Raises:
         PhotosError: Columns or values are missing, a path leaves the folder, or a photo has two labels.
-        StorageError: The table may not be read.
+        StorageError: The table cannot be read.
         DownloadError: The table cannot be fetched.
     """
     table = _read_parquet(directory, name) if suffix_of(name) == ".parquet" else _read_csv(directory, name)

@@ -50,7 +50,7 @@ class ShardSample:
 
 @dataclass
 class Shard:
-    """Samples of a tar in its order, and skipped members, with the tar's own names; an empty name is the tar itself."""
+    """Samples and skipped members of a tar, in file order; a skipped file without a name is the tar itself."""
 
     samples: list[ShardSample] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
@@ -151,11 +151,11 @@ def _finish(shard: Shard, parts: _Parts) -> None:
     label = next((parts.labels[each] for each in LABELS if parts.labels.get(each)), "")
     fault = parts.fault
     if parts.pictures > 1:
-        fault = f"{parts.pictures:,} pictures of one name"
+        fault = f"{parts.pictures:,} pictures in one sample"
     elif size > MAX_PHOTO_BYTES:
         fault = f"{size:,} bytes; at most {MAX_PHOTO_BYTES:,} are allowed"
     elif not label and not fault:
-        fault = "no label: a .cls, .json or .txt beside it; pickles are never read"
+        fault = "no label in a .cls, .json or .txt of the same name; pickles are never read"
     if fault:
         shard.skipped.append(SkippedFile(name, fault))
     else:

@@ -33,7 +33,7 @@ def open_tar_shards(directory: Directory, names: Sequence[str]) -> PhotoSet:
 
     Raises:
         PhotosError: There are no labelled photos, or shards are only partly named after splits.
-        StorageError: A shard may not be read.
+        StorageError: A shard cannot be read.
         DownloadError: A shard cannot be fetched.
     """
     files = sorted(names)

@@ -84,7 +84,7 @@ def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
         follow_links: Whether to follow links that lead outside it.
 
     Raises:
-        StorageError: A folder may not be read; the message names it.
+        StorageError: A folder cannot be read; the message names it.
     """
     files: list[str] = []
     folders: list[str] = []
@@ -169,7 +169,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def unreadable_folder(path: Path, error: OSError) -> StorageError:
-    """Return the error for a folder or table that may not be read."""
+    """Return the error for a folder or table that cannot be read."""
     reason = error.strerror or str(error)
     return StorageError(
         f"cannot read {printable(str(path))}: {reason}", "Change its permissions, or move it elsewhere."

@@ -1,6 +1,6 @@
 """Access folders on a web server with the methods of fsspec, through our own checked requests.
 
-Every address is checked, also after redirects; responses have a limit on their size, and must not trickle.
+Every address is checked, also after redirects; responses are limited in size and must not be too slow.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class WebFiles:
 
     @contextmanager
     def _answer(self, connection: Connection, path: str, wanted: tuple[int, int] | None = None) -> Iterator[Response]:
-        """Open a valid response: 200, or 206 or 416 for a part, from the first byte to before the last of `wanted`."""
+        """Open a response with status 200; also 206 or 416 if `wanted`, a byte range `(start, stop)`, is requested."""
         headers = {"Accept-Encoding": "identity"}  # uncompressed, as limits apply to the bytes read
         if wanted:
             headers["Range"] = f"bytes={wanted[0]}-{max(wanted[1] - 1, wanted[0])}"
@@ -195,7 +195,7 @@ class _Room:
 
 
 def _links(page: str, base: str) -> Iterator[str]:
-    """Yield the addresses that a page links to, without those with a query, which sort the list."""
+    """Yield the addresses that a page links to, except those with a query, which only sort the listing."""
     for piece in page.split("<")[1:]:  # one pass, as patterns over a whole hostile page may take hours
         if piece[:1] in "aA" and piece[1:2].isspace():
             found = _LINK.search(piece[:MAX_TAG_CHARACTERS].partition(">")[0])

@@ -37,11 +37,12 @@ def assign_splits(
 ) -> Assignment:
     """Assign every photo to a split.
 
-    A saved split comes first, then a given one. The other photos are decided by thresholds on their content hash (about
-    80/10/10), so that added photos move none of the others; copies of a photo, and photos of its group or scene, follow
-    the first of them by name. If `val` or `test` was not given, it is taken from `train` in the same way. If a class
-    has no photos in an open split, or far too few because of its scenes, the units with the smallest hashes are moved
-    there. If a class has too few scenes for that, its scenes are divided, with a warning.
+    A saved split takes precedence over a given one, unless it is automatic. Other photos are assigned by thresholds on
+    their content hash (about 80/10/10), so that adding photos does not move existing ones. A photo, its copies and the
+    photos of its group or scene form a unit, which follows its first photo by name. If `val` or `test` was not given,
+    it is taken from `train` in the same way. If a class has no photos in such a split or in `train`, or far too few
+    because of its scenes, its units with the smallest hashes are moved there. If a class has too few scenes for that,
+    its scenes are divided, with a warning.
 
     Args:
         records: Readable photos, sorted by name.

@@ -1,4 +1,4 @@
-"""Balance a class that is divided by whole scenes: neither far too few nor far too many photos in a split."""
+"""Balance a class whose scenes stay whole, so that no split has far too few or far too many of its photos."""
 
 from __future__ import annotations
 

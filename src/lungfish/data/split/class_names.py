@@ -44,7 +44,9 @@ class LikelyTypo:
 
 
 def likely_typos(labels: Sequence[str], counts: Sequence[int]) -> tuple[LikelyTypo, ...]:
-    """Return at most one typo for each class, of the largest class that it may mean. Linear in the length of all names.
+    """Return the classes whose names are probably typos, each with the largest class that it may mean.
+
+    Takes time linear in the total length of the names.
 
     Args:
         labels: Class names.

@@ -1,4 +1,4 @@
-"""Split the photos of an export: one half for choices, the other for reported figures."""
+"""Split the photos of an export: one half to choose precision and threshold, the other for the reported figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def split_in_halves(records: Sequence[Record], labels: Sequence[str], copies: Ne
         copies: Copies from `find_near_duplicates`, over the same records.
 
     Raises:
-        PhotosError: A class has no photo for choices, or none for testing.
+        PhotosError: A class has no photo for validation, or none for testing.
     """
     given = {record.photo.split for record in records}
     units = units_of(records, copies, copies.pairs[:0])
@@ -69,7 +69,7 @@ def _check(records: Sequence[Record], labels: Sequence[str], splits: Sequence[st
             record.photo.label == label and split != "train" for record, split in zip(records, splits, strict=True)
         )
         raise PhotosError(
-            f"{printable(name)!r} has {plural(count, 'photo')} to measure the network on; 2 is the least: one in "
-            "validation, by which INT8 and the threshold are chosen, and one in test (copies count once)",
+            f"{printable(name)!r} has {plural(count, 'photo')} for validation and test; the minimum is 2: one in "
+            "validation, to choose INT8 and the threshold, and one in test (copies count once)",
             "Add photos of it.",
         )

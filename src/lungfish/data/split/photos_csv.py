@@ -39,7 +39,7 @@ class SavedSplit:
     Args:
         by_photo: Splits by content hash and name.
         by_content: Splits by content hash.
-        is_automatic: Whether the user did not ask for it; a split that comes with the photos then takes precedence.
+        is_automatic: Whether it was reused without being requested; a split given with the photos then wins.
     """
 
     by_photo: dict[tuple[str, str], str]
@@ -84,7 +84,7 @@ def read_split(path: Path) -> list[SplitRow]:
     except csv.Error as error:
         raise UsageError(f"{printable(str(path))} is not a CSV: {error}", hint) from error
     if not lines or tuple(lines[0]) != HEADER:
-        raise UsageError(f"{printable(str(path))} is no saved split; its first line must be {','.join(HEADER)}", hint)
+        raise UsageError(f"{printable(str(path))} is not a saved split; line 1 must be {','.join(HEADER)}", hint)
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(HEADER) or line[3] not in ("", *SPLITS):
@@ -94,7 +94,7 @@ def read_split(path: Path) -> list[SplitRow]:
 
 
 def saved_split(rows: Iterable[SplitRow], *, is_automatic: bool = False) -> SavedSplit:
-    """Index an earlier assignment. Of photos with equal content, the first determines the split of a new name."""
+    """Index an earlier assignment. A photo with a new name gets the split of the first row with the same content."""
     by_photo: dict[tuple[str, str], str] = {}
     by_content: dict[str, str] = {}
     for row in rows:

@@ -80,7 +80,7 @@ class SplitPlan:
             wanted = sum((label, split) not in covered for split in self.open_splits)
             if units[label] < wanted:
                 has = self._what_it_has(label, units[label])
-                message = f"{printable(self.labels[label])!r} has {has}; {wanted} is the least"
+                message = f"{printable(self.labels[label])!r} has {has}; the minimum is {wanted}"
                 if label in meant:
                     message += f". Did you mean {printable(self.labels[meant[label]])!r}?"
                 small.append(Problem("too_few", message, (self.labels[label],), stops=True, rule=rule, fix=fix))
@@ -125,7 +125,7 @@ class SplitPlan:
             self.bridges.append((self.records[i].photo.name, split))
 
     def even_out(self) -> set[int]:
-        """Call `even_out_class` for all classes with scenes but saved ones, and return those where it failed."""
+        """Even out every class that has scenes, except saved classes, and return those where this failed."""
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         covered = {(self.label_of(i), self.splits[i]) for i, why in enumerate(self.reasons) if why == "given"}
         failed = set[int]()

@@ -1,4 +1,4 @@
-"""List all problems with a job's photos, those that would stop it first."""
+"""List all problems with a job's photos, starting with those that would stop the job."""
 
 from __future__ import annotations
 

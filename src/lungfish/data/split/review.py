@@ -40,7 +40,7 @@ class PhotoPair:
 
     @property
     def leaks(self) -> bool:
-        """Whether the photos are in different splits, so that a training photo is also tested."""
+        """Whether the photos are in different splits, which makes the figures too optimistic."""
         return self.split != self.copy_split
 
 
@@ -152,7 +152,7 @@ def divided_warnings(labels: Sequence[str], divided: Collection[int]) -> list[st
         return []
     shown = shown_names(labels, divided)
     return [
-        f"too few scenes to keep each in one split: {shown}; divided within scenes, so the figures are too optimistic"
+        f"too few scenes to keep each in one split: {shown}; scenes were divided, so the figures are too optimistic"
     ]
 
 

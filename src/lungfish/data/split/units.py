@@ -21,8 +21,8 @@ class Units:
 
     Args:
         members: Indices of each unit, sorted by name (`a9` before `a10`).
-        levels: int64 `[n]` each, from the tightest to the loosest tie; photos with one number are copies at the first
-            level, copies or of one group at the second, and also of one scene at the third.
+        levels: int64 `[n]` each, from the tightest to the loosest tie. Photos with the same number are linked by copies
+            at the first level, by copies or groups at the second, and by copies, groups or scenes at the third.
     """
 
     members: tuple[list[int], ...]
@@ -38,7 +38,7 @@ class Units:
 
     @property
     def in_scenes(self) -> NDArray[np.int64]:
-        """Photos that are tied to others only by a scene, without the first of each."""
+        """Indices of photos that only a scene ties to the lowest-indexed photo of their unit."""
         return np.flatnonzero(self.levels[-1] != self.levels[-2])
 
     def partners(self, i: int, others: Sequence[int]) -> tuple[list[int], bool]:

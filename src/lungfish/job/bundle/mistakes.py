@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungfish.deploy.class_maps import class_maps
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.proof import Proof
 from lungfish.evaluation.answers import top_answers
@@ -16,6 +15,7 @@ from lungfish.evaluation.heat_map import overlay
 from lungfish.evaluation.report_data import Mistake
 from lungfish.evaluation.thumbnail import thumbnail
 from lungfish.job.dataset import Dataset
+from lungfish.training.class_maps import class_maps
 
 
 def worst_mistakes(classifier: Classifier, dataset: Dataset, proof: Proof) -> tuple[Mistake, ...]:

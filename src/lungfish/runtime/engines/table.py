@@ -20,7 +20,7 @@ class EngineRow:
         package: Package that the engine needs, imported when an artifact is opened.
         open: Function that opens untrusted files whose hashes were checked, with a number of threads; None means one
             thread for each physical core.
-        devices: Function that tests the package and returns its devices; all errors are raised.
+        devices: Function that tests the package and returns its devices; errors are not caught.
     """
 
     package: str
@@ -46,7 +46,7 @@ def open_engine(files: ModelFiles, format_name: str, threads: int | None = None)
 
     Raises:
         UsageError: This version does not run the format.
-        BundleError: The files are not of that format, or break the contract of a bundle's models.
+        BundleError: The files are not of that format, or break the contract for models in bundles.
         MachineError: The engine does not work on this machine.
     """
     if format_name not in ENGINES:

@@ -186,7 +186,7 @@ def _classes(tensor: object) -> int:
 
 
 def _counted(names: Collection[str]) -> list[str]:
-    """Return single names in full, and several with the same ending as a count and that ending."""
+    """Return each name with a unique ending in full, and for each shared ending the number of names and the ending."""
     endings = Counter(name.rpartition("/")[2] for name in names)
     alone = {name.rpartition("/")[2]: name for name in names}
     return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]

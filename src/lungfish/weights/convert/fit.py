@@ -46,7 +46,7 @@ def check_network(name: str, actual: Arch, requested: Arch) -> None:
     """
     if not same_layers(requested, actual):
         raise WeightsError(
-            f"{printable(name)} is of {printable(actual.name)}, not of {printable(requested.name)}",
+            f"{printable(name)} belongs to {printable(actual.name)}, not to {printable(requested.name)}",
             "Omit --arch; it may only change the resolution and the number of classes.",
         )
 

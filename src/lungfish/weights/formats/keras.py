@@ -37,8 +37,8 @@ def read_keras(path: Path, arch: Arch) -> dict[str, NDArray[Any]]:
         arch: Its network; early Keras 3 files number their layers and do not name them.
 
     Raises:
-        WeightsError: It is not a Keras file, is too large, contains more than plain numbers of its own, or crashes the
-            reader.
+        WeightsError: It is not a Keras file, is too large, contains anything but plain numbers stored in the file
+            itself, or crashes the reader.
         MissingExtraError: h5py is not installed.
         WorkerError: The reader process cannot be started.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import in_short, printable
 
-MAX_BYTES = 4 * 1024**3  # as much as the largest supported network
+MAX_BYTES = 4 * 1024**3  # the largest supported network takes 4 GB
 MAX_TENSORS = 20_000
 
 

@@ -14,7 +14,7 @@ from lungfish.weights.formats.limits import MAX_TENSORS, check_size, unreadable
 from lungfish.weights.formats.stored_tensors import NoPlainTensor, bfloat16_to_float32
 
 LENGTH_BYTES = 8  # of the length that precedes the header
-MAX_HEADER_BYTES = 8 << 20  # 20,000 tensors take 2 MB; the library, which parses all of it, would accept 100
+MAX_HEADER_BYTES = 8 << 20  # 20,000 tensors take 2 MB; the library would accept and parse 100 MB
 BF16 = "BF16"
 NUMPY_TYPES = frozenset({"F64", "F32", "F16", "I64", "U64", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL", "C64"})
 
@@ -82,7 +82,7 @@ def _checked(names: list[str]) -> list[str]:
 
 
 def safetensors_bytes(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:
-    """Return the bytes of a file, always the same for the same contents: the library orders metadata randomly."""
+    """Return the bytes of a file, the same for the same contents, although the library orders metadata randomly."""
     from safetensors.numpy import save
 
     data: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, dict(metadata or {}))

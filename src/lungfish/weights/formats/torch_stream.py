@@ -1,4 +1,4 @@
-"""Read PyTorch's format before 1.6: five pickles, then each storage as its number count and its numbers.
+"""Read PyTorch's format before 1.6: five pickles, then for each storage a count and that many numbers.
 
 Source: `torch.serialization._legacy_load` of torch 2.14.
 """

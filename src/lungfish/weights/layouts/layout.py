@@ -114,7 +114,7 @@ def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
 
 
 def variant(arch: Arch) -> str:
-    """Return the named network that `arch` is, ignoring resolution and classes; its own name if there is none."""
+    """Return the name in `NAMED` with the table, width and depth of `arch`; its own name if there is none."""
     scaled = (arch.table, arch.width, arch.depth)
     return next((name for name, it in NAMED.items() if (it.table, it.width, it.depth) == scaled), arch.name)
 

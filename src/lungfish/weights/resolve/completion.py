@@ -130,8 +130,8 @@ def _confirmed(entry: WeightsEntry, state: Mapping[str, object], source: str) ->
     if not classes:
         recognized = recognize(state, source) or "a network that was not recognized"
         raise WeightsError(
-            f"{printable(entry.name)} is of {recognized}, not of {printable(arch.name)}",
-            "Check width and depth. A scaled network can be a JSON file: lungfish scale ARCH --out FILE.",
+            f"{printable(entry.name)} belongs to {recognized}, not to {printable(arch.name)}",
+            "Check width and depth. For a scaled network, pass a JSON file: lungfish scale ARCH --out FILE.",
         )
     return entry.arch if classes == arch.classes else arch_name(arch.with_classes(classes))
 

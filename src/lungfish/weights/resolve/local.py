@@ -29,7 +29,7 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
 
     Args:
         text: Name as typed.
-        arch: Network, if it is neither in the file nor recognized, nor was named when the file was fetched.
+        arch: Network; needed unless the file states it, it is recognized, or it was named when the file was fetched.
 
     Raises:
         UsageError: The file does not exist, or the network or the library is unknown.

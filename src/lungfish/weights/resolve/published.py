@@ -37,7 +37,7 @@ def published_name(entry: WeightsEntry) -> str:
 def find_published(name: str) -> WeightsEntry:
     """Return the entry that its publisher gives this name.
 
-    The tag may be omitted for torchvision's default and for timm's only one.
+    Without a tag, the name stands for torchvision's default, or for timm's weights if there is only one set.
 
     Raises:
         UnknownNameError: The catalogue has no such name; the hint lists close matches.

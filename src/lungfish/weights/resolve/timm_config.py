@@ -103,5 +103,5 @@ def _preprocessing(rows: dict[str, Any], resolution_px: int) -> Preprocessing:
     mean, std = (tuple(round(float(each) * 255, 6) for each in rows[key]) for key in ("mean", "std"))
     crop, interpolation = float(rows["crop_pct"]), str(rows["interpolation"])
     if not (len(mean) == len(std) == 3 and all(0 <= a <= 255 and 0 < b <= 255 for a, b in zip(mean, std, strict=True))):
-        raise ValueError(f"mean is {rows['mean']}, std {rows['std']}; both must be 3 shares of 255")
+        raise ValueError(f"mean is {rows['mean']}, std {rows['std']}; both must be 3 numbers from 0 to 1, std above 0")
     return Preprocessing(resolution_px, crop, interpolation, mean, std)

@@ -155,7 +155,7 @@ class _Clone:
             if process.returncode is not None:
                 return
             if time.monotonic() > self.deadline:
-                raise DownloadError(f"{printable(self.name.url)} takes too long", "Try again later.")
+                raise DownloadError(f"fetching {printable(self.name.url)} takes too long", "Try again later.")
 
 
 def _settings(url: str) -> Sequence[str]:

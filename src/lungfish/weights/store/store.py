@@ -145,7 +145,8 @@ class Store:
         """Keep other processes from fetching the same weights; wait for one that does. Raises as `core.lock.lock`."""
         listener = progress or Progress()
         return lock(
-            self._lock_file(slug(name)), lambda: listener.say(f"Waiting for another process with {printable(name)}")
+            self._lock_file(slug(name)),
+            lambda: listener.say(f"Waiting for another process that is fetching {printable(name)}"),
         )
 
     def try_lock(self, slug: str) -> AbstractContextManager[bool]:

@@ -47,7 +47,7 @@ class KerasReference:
         self._lock = Lock()
 
     def __call__(self, x_nchw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute logits, float32 `[n, 3, height, width]` to `[n, classes]`.
+        """Map inputs, float32 `[n, 3, height, width]`, to logits, float32 `[n, classes]`.
 
         Raises:
             WeightsError: Keras rejected the file.
@@ -86,7 +86,7 @@ def _receive(stream: IO[bytes]) -> NDArray[np.float32]:
 
 
 def main(name: str, arguments: str, file: str) -> None:
-    """Answer batches from stdin on stdout until it closes."""
+    """Read batches from stdin and write their logits to stdout, until stdin closes."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # the libraries' output must not mix with the answers
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}

@@ -23,7 +23,7 @@ class RecordedLogits:
 
 
 def recorded_logits(entry: WeightsEntry) -> list[RecordedLogits] | None:
-    """Return those of the golden pictures, ordered by name, or None if none were recorded for this exact file."""
+    """Return the logits of the golden pictures, ordered by picture name; None if this exact file has none recorded."""
     text = resources.files("lungfish.weights").joinpath("recorded_logits.json").read_text("utf-8")
     row = json.loads(text).get(entry.name)
     if row is None or row["sha256"] != entry.sha256:

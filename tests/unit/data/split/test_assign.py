@@ -73,7 +73,7 @@ def test_every_class_is_on_every_side(record, count):
 
 def test_too_few_photos_of_a_class(record):
     records = [record(f"cat/{i}", 0) for i in range(2)] + [record(f"dog/{i}", 1) for i in range(9)]
-    with pytest.raises(PhotosError, match="'cat' has 2 photos; 3 is the least\nTrain") as error:
+    with pytest.raises(PhotosError, match="'cat' has 2 photos; the minimum is 3\nTrain") as error:
         assigned(records)
     assert "'dog'" not in error.value.message
     rule = "Train, val and test each need a photo of every class; copies, and photos of one group, count once. "
@@ -82,7 +82,7 @@ def test_too_few_photos_of_a_class(record):
 
 def test_copies_do_not_make_a_class_large_enough(record):
     records = [record(f"cat/{i}", 0) for i in range(5)] + [record(f"dog/{i}", 1) for i in range(9)]
-    with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them free and distinct; 3 is the least"):
+    with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them free and distinct; the minimum is 3"):
         assigned(records, (0, 1), (0, 2), (0, 3))
 
 
@@ -97,7 +97,7 @@ def test_training_photos_that_are_all_copies_of_test_photos(record):
         assign_splits(records, LABELS, find_near_duplicates([r.seen for r in records]))
     assert (
         "'cat' has 12 photos, 0 of them free and distinct (6 in a given split, 6 tied to photos in a given split,"
-        " as copies or by a group); 2 is the least. 'dog' has 12 photos"
+        " as copies or by a group); the minimum is 2. 'dog' has 12 photos"
     ) in error.value.message
     assert error.value.hint.startswith("Train and val each need a photo of every class")
     assert "other classes" not in error.value.message
@@ -335,8 +335,8 @@ def test_all_problems_are_collected_if_none_is_to_stop(record):
     ]
     assigned = assign_splits(records, tuple(groups), copies(len(records)), stop=False)
     assert [(each.kind, each.classes, each.message) for each in assigned.problems] == [
-        ("too_few", ("a",), "'a' has 3 photos, 2 of them free and distinct; 3 is the least"),
-        ("too_few", ("d",), "'d' has 4 photos, 2 of them free and distinct; 3 is the least"),
+        ("too_few", ("a",), "'a' has 3 photos, 2 of them free and distinct; the minimum is 3"),
+        ("too_few", ("d",), "'d' has 4 photos, 2 of them free and distinct; the minimum is 3"),
         (
             "tied",
             ("b",),
@@ -344,7 +344,7 @@ def test_all_problems_are_collected_if_none_is_to_stop(record):
         ),
     ]
     assert assigned.warnings == ()
-    with pytest.raises(PhotosError, match=r"'a' has 3 photos, 2 of them free and distinct; 3 is the least\. 'd' has 4"):
+    with pytest.raises(PhotosError, match=r"'a' has 3 photos, 2 of them free and distinct; the minimum is 3\. 'd' has"):
         assign_splits(records, tuple(groups), copies(len(records)))
 
 

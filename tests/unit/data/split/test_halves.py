@@ -64,7 +64,7 @@ def test_photos_that_were_trained_on_are_not_measured(record: Make, split: str) 
 def test_too_few(record: Make) -> None:
     records = [record("cat/0", 0), record("cat/1", 0), record("dog/0", 1), record("dog/1", 1)]
     assert set(halves(records).splits) == {"val", "test"}
-    with pytest.raises(PhotosError, match=r"'dog' has 1 photo to measure the network on; 2 is the least"):
+    with pytest.raises(PhotosError, match=r"'dog' has 1 photo for validation and test; the minimum is 2"):
         halves(records[:3])
     with pytest.raises(PhotosError, match=r"'dog' has 2 photos .*copies count once"):
         halves(records, (2, 3))

@@ -60,8 +60,8 @@ def test_a_saved_split_knows_photos_by_name_then_by_content(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no saved split"),
-        ("image,label\n", "no saved split"),
+        ("", "not a saved split"),
+        ("image,label\n", "not a saved split"),
         ("sha256,file,label,split,reason\na,b\n", "line 2 is not a row"),
         ("sha256,file,label,split,reason\na,b,c,left,e\n", "line 2 is not a row"),
         ('sha256,file,label,split,reason\n"a"x,b\n', "not a CSV"),

@@ -48,8 +48,8 @@ def test_all_that_is_wrong_is_listed_at_once(write_classes, tmp_path):
     messages = [each.message for each in found]
     assert messages[0] == "none of the 3 photos of class 'broken' can be read, for instance broken/000.png: empty file"
     assert messages[1:3] == [
-        "'one' has 1 photo; 3 is the least",
-        "'snadals' has 1 photo; 3 is the least. Did you mean 'sandals'?",
+        "'one' has 1 photo; the minimum is 3",
+        "'snadals' has 1 photo; the minimum is 3. Did you mean 'sandals'?",
     ]
     assert messages[3].startswith("1 of the 12 photos of class 'boots' cannot be read, for instance boots/003.png: ")
     assert messages[6] == "mind the gap"

@@ -78,11 +78,11 @@ def test_a_network_that_it_is_not(tmp_path: Path) -> None:
     ours = convert_file(theirs, parse_arch(SMALL), "", tmp_path / "ours.safetensors", provenance).out
     for file in (theirs, ours):
         with pytest.raises(
-            WeightsError, match=r"^file:x is of mobilenet_v2:width=0\.35, not of mobilenet_v2:width=0\.5"
+            WeightsError, match=r"^file:x belongs to mobilenet_v2:width=0\.35, not to mobilenet_v2:width=0\.5"
         ):
             complete(entry("mobilenet_v2:width=0.5"), file)
     unheard = saved(tmp_path / "wide.safetensors", checkpoint("torchvision", "mobilenet_v2:width=0.9"))
-    with pytest.raises(WeightsError, match="is of a network that was not recognized, not of mobilenet_v2"):
+    with pytest.raises(WeightsError, match="belongs to a network that was not recognized, not to mobilenet_v2"):
         complete(entry(SMALL), unheard)
     assert complete(entry("mobilenet_v2:width=0.9"), unheard).arch == "mobilenet_v2:width=0.9"
 

@@ -162,16 +162,16 @@ def test_a_network_that_a_set_is_not_of(publish: Callable[..., None], hub: Any) 
     """Whoever asks, and whether it was fetched before."""
     publish("me/net")
     asked = parse_arch("mobilenet_v2:width=0.5")
-    with pytest.raises(WeightsError, match=r"hf:me/net is of mobilenet_v2:width=1\.4, not of mobilenet_v2:width=0\.5"):
+    with pytest.raises(WeightsError, match=r"hf:me/net belongs to mobilenet_v2:width=1\.4, not to mobilenet_v2"):
         resolve("hf:me/net", asked.name)
     Store().write_record(
         WeightsRecord(resolve("hf:me/net", "mobilenet_v2:width=1.4,resolution=96"), "2026-01-01T00:00:00Z")
     )
     hub.stop()
     for name in ("hf:me/net", "efficientnet_lite0.in1k", "timm:mobilenetv2_100.ra_in1k"):
-        with pytest.raises(WeightsError, match=r" is of .*, not of mobilenet_v2:width=0\.5"):
+        with pytest.raises(WeightsError, match=r" belongs to .*, not to mobilenet_v2:width=0\.5"):
             resolve(name, asked.name)
-        with pytest.raises(WeightsError, match=r"not of (mobilenet_v2:width=0\.5|mine)|do not fit mine"):
+        with pytest.raises(WeightsError, match=r"not to (mobilenet_v2:width=0\.5|mine)|do not fit mine"):
             build(replace(asked, name="mine"), name)
     assert resolve("hf:me/net", "mobilenet_v2:width=1.4,resolution=96,classes=3").arch == "mobilenet_v2:width=1.4"
 

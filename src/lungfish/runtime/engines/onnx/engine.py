@@ -34,12 +34,12 @@ def open_onnx(files: ModelFiles, threads: int | None) -> OnnxEngine:
         MachineError: onnxruntime does not work on this machine.
     """
     if len(files.contents) > 1:
-        raise BundleError(f"{files.name} is ONNX, which is one file; the bundle lists {len(files.contents)}", HINT)
+        raise BundleError(f"the bundle lists {len(files.contents)} files for {files.name}; an ONNX model has one", HINT)
     return OnnxEngine(files.main, threads)
 
 
 def onnx_devices() -> list[str]:
-    """Test onnxruntime with one value and return its devices; all errors are raised."""
+    """Test onnxruntime with one value and return its devices; errors are not caught."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -51,7 +51,7 @@ def onnx_devices() -> list[str]:
 
 
 class OnnxEngine:
-    """Run an ONNX graph that satisfies the bundle's contract on the CPU.
+    """Run on the CPU an ONNX graph that satisfies the bundle's contract.
 
     Args:
         data: Content of the file, which need not be trusted: it must pass `checked_graph` first.

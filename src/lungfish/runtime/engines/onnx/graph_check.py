@@ -84,7 +84,7 @@ class _Check:
         inner = [info for info in graph.value_info if info.name in self._values]
         for info in (*graph.output, *inner):
             if self._values.get(info.name) != self._declared(info):
-                raise RefusedError(f"declares another type or shape for {_shown(info.name)} than it computes")
+                raise RefusedError(f"declares a different type or shape for {_shown(info.name)} than it computes")
             _text(info.name)
         return live_bytes
 
@@ -148,13 +148,13 @@ def _value(name: bytes, dtype: int, shape: Iterable[int], *, is_constant: bool =
     if dtype not in ITEM_BYTES or len(sides) > MAX_RANK or not all(0 < side <= MAX_MODEL_BYTES for side in sides):
         raise RefusedError(
             f"has {_shown(name)} of ONNX type {dtype} and shape {shortened(list(sides))}; "
-            f"only types {', '.join(map(str, ITEM_BYTES))} and up to {MAX_RANK} sides of 1 or more are allowed"
+            f"only types {', '.join(map(str, ITEM_BYTES))} and up to {MAX_RANK} dimensions of 1 or more are allowed"
         )
     return Value(dtype, sides, is_constant)
 
 
 def _infer(node: Any, inputs: Sequence[Value]) -> tuple[Value, int]:
-    """Return the output of an operator, and the multiply-adds per element of it."""
+    """Return the output of an operator, and the multiply-adds per output element."""
     try:
         operators = OPERATORS[_text(node.op_type)]
     except KeyError:

@@ -48,7 +48,7 @@ class Operator:
     """The allowed form of an operator.
 
     Args:
-        infer: Function that returns the output and the multiply-adds per element of it; raises `RefusedError`.
+        infer: Function that returns the output and the multiply-adds per output element; raises `RefusedError`.
         inputs: Number of inputs.
         attributes: Names of the attributes, all required; `strides[2]` is a list of two integers.
     """

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from lungfish.architecture import parse_arch
-from lungfish.deploy.class_maps import class_maps
 from lungfish.nn import Network, build
+from lungfish.training.class_maps import class_maps
 from lungfish.training.trunk import normalized
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.entry import WeightsEntry
