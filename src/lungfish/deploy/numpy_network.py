@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import INPUT, Op, lower
 from lungfish.weights.network_weights import NetworkWeights
 
-Array = NDArray[Any]  # float32 throughout
+Array = NDArray[Any]  # of the dtype of the images: float32, or float64 for a check
 
 
 def logits(network: NetworkWeights, x_nchw: Array) -> Array:
@@ -22,10 +22,10 @@ def logits(network: NetworkWeights, x_nchw: Array) -> Array:
 
     Args:
         network: Architecture and weights, batch normalization not folded.
-        x_nchw: float32 `[n, channels, height, width]`, normalized as the weights expect.
+        x_nchw: float `[n, channels, height, width]`, normalized as the weights expect; its dtype is that of the results.
 
     Returns:
-        float32 `[n, classes]`.
+        float `[n, classes]`.
     """
     values = {INPUT: x_nchw}
     for op in lower(network.arch):
@@ -42,10 +42,11 @@ def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array
             return y + arrays[f"{op.name}.bias"][:, None, None] if op.bias else y
         case "norm":
             scale, shift, mean, variance = (
-                arrays[f"{op.name}.{part}"][:, None, None] for part in ("weight", "bias", "running_mean", "running_var")
+                arrays[f"{op.name}.{part}"].astype(x.dtype)[:, None, None]
+                for part in ("weight", "bias", "running_mean", "running_var")
             )
-            normed: Array = (x - mean) / np.sqrt(variance + np.float32(network.flavour.bn_eps))
-            return normed * scale + shift
+            normed: Array = (x - mean) / np.sqrt(variance + network.flavour.bn_eps) * scale + shift
+            return normed
         case "act":
             return _activate(op.function, x)
         case "add":
@@ -66,7 +67,7 @@ def _convolve(op: Op, network: NetworkWeights, x_nchw: Array) -> Array:
     kernel, (height, width) = network.arrays[f"{op.name}.weight"], op.out_shape[1:]
     pads = [network.flavour.pads(side, op.kernel, op.stride) for side in x_nchw.shape[2:]]
     padded = np.pad(x_nchw, ((0, 0), (0, 0), *pads))
-    y_nchw = np.zeros((len(x_nchw), *op.out_shape), np.float32)
+    y_nchw = np.zeros((len(x_nchw), *op.out_shape), x_nchw.dtype)
     for i in range(op.kernel):
         for j in range(op.kernel):
             seen = padded[:, :, i : i + op.stride * height : op.stride, j : j + op.stride * width : op.stride]
@@ -92,4 +93,4 @@ def _activate(function: str, x: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.float32(0.5) * (np.float32(1) + np.tanh(np.float32(0.5) * x))  # no overflow
+    return 0.5 * (1 + np.tanh(0.5 * x))  # without overflow
