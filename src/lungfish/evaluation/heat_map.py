@@ -7,6 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 STRENGTH = 0.75  # opacity of the color at the greatest heat
+# Nine equidistant colors of magma, a color map in the public domain (CC0); between them, colors are interpolated.
+MAGMA = (
+    *((0, 0, 4), (29, 17, 71), (81, 18, 124), (131, 38, 129), (183, 55, 121)),
+    *((231, 82, 99), (252, 137, 97), (254, 196, 136), (252, 253, 191)),
+)
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image:
@@ -18,13 +23,12 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image
         pixels: uint8 `[height, width, 3]`, RGB.
         heat: float `[rows, columns]`, at least 0, of any size and scale; its maximum gets the strongest color.
     """
-    from matplotlib import colormaps
-
     height, width = pixels.shape[:2]
     hottest = float(heat.max())
     scaled = Image.fromarray(np.float32(heat / hottest if hottest else heat))
     share = np.asarray(scaled.resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)
-    color = 255 * colormaps["magma"](share)[..., :3]
+    stops = np.linspace(0, 1, len(MAGMA))
+    color = np.stack([np.interp(share, stops, channel) for channel in zip(*MAGMA, strict=True)], axis=-1)
     grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32)[..., None]
     strength = STRENGTH * share[..., None]
     return Image.fromarray(((1 - strength) * grey + strength * color).round().astype(np.uint8))

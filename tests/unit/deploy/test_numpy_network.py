@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import ParityError
@@ -18,7 +19,7 @@ from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.numpy_network import logits
 from lungfish.deploy.proof import check_parity
 from lungfish.exporters import onnx_graph
-from lungfish.nn import build
+from lungfish.nn import Network, build
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import from_network, load_weights, to_network
@@ -34,32 +35,29 @@ FAMILIES = (
 )
 
 
-def with_statistics(network: NetworkWeights) -> NetworkWeights:
-    """As after training: no statistic of a batch norm is the 0 or 1 that would hide a mistake."""
-    rng = np.random.default_rng(0)
-    ranges = {
-        "norm.weight": (0.5, 1.5),
-        "norm.bias": (-0.5, 0.5),
-        "running_mean": (-0.5, 0.5),
-        "running_var": (0.01, 2),
-    }
-    arrays = dict(network.arrays)
-    for name, array in network.arrays.items():
-        for ending, (low, high) in ranges.items():
-            if name.endswith(ending):
-                arrays[name] = rng.uniform(low, high, array.shape).astype(np.float32)
-    return replace(network, arrays=arrays)
+def with_statistics(network: Network) -> NetworkWeights:
+    """As after training: batch norms with the statistics of some pictures, scales and shifts of their own."""
+    side = network.arch.resolution_px
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+            nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
+            nn.init.uniform_(module.bias, -0.5, 0.5, generator=generator)
+    with torch.no_grad():
+        network.train()(torch.rand(8, 3, side, side, generator=generator))
+    return from_network(network)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_it_computes_what_torch_computes(name: str, flavour: Flavour) -> None:
-    network = with_statistics(from_network(build(parse_arch(name), flavour, seed=0)))
+    network = with_statistics(build(parse_arch(name), flavour, seed=0))
     side = network.arch.resolution_px
-    x_nchw = np.random.default_rng(1).normal(size=(3, 3, side, side))
+    x_nchw = np.random.default_rng(1).random((3, 3, side, side)) * np.reshape([0.5, 1, 2], (3, 1, 1, 1))
     with torch.inference_mode():
         expected = to_network(network).double()(torch.from_numpy(x_nchw)).numpy()
-    assert expected.std(axis=0).max() > 1e-6 * np.abs(expected).max()  # the photos differ, and not by rounding
+    assert expected.std(axis=0).max() > 1e-3 * np.abs(expected).max()  # the photos differ
     np.testing.assert_allclose(logits(network, x_nchw), expected, rtol=1e-9, atol=1e-12)
     single = logits(network, x_nchw.astype(np.float32))
     assert single.dtype == np.float32

@@ -1,4 +1,5 @@
 import numpy as np
+from matplotlib import colormaps
 
 from lungfish.evaluation.heat_map import overlay
 
@@ -37,3 +38,10 @@ def test_more_heat_is_brighter_on_black() -> None:
     luminance = np.asarray(overlay(np.zeros((1, 64, 3), np.uint8), ramp).convert("L"), int)[0]
     assert (np.diff(luminance) >= 0).all()
     assert luminance[-1] > 150
+
+
+def test_the_colors_are_those_of_magma() -> None:
+    ramp = np.linspace(0, 1, 64, dtype=np.float32)[None]
+    drawn = np.asarray(overlay(np.zeros((1, 64, 3), np.uint8), ramp), int)[0]
+    magma = 255 * colormaps["magma"](ramp[0])[:, :3]
+    assert np.abs(drawn - 0.75 * ramp[0, :, None] * magma).max() < 6
