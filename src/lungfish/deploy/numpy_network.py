@@ -22,7 +22,7 @@ def logits(network: NetworkWeights, x_nchw: Array) -> Array:
 
     Args:
         network: Architecture and weights, batch normalization not folded.
-        x_nchw: float `[n, channels, height, width]`, normalized as the weights expect; its dtype is that of the results.
+        x_nchw: float `[n, channels, height, width]`, normalized as the weights expect, in the dtype to compute in.
 
     Returns:
         float `[n, classes]`.

@@ -85,7 +85,8 @@ def safetensors_bytes(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
     """Return the bytes of a file, the same for the same contents, although the library orders metadata randomly."""
     from safetensors.numpy import save
 
-    data: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, dict(metadata or {}))
+    metadata = dict(metadata) if metadata else None  # an empty one would be written
+    data: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
     if not metadata:
         return data
     start = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
