@@ -23,7 +23,7 @@ Untouched = Callable[[Path], AbstractContextManager[None]]
         ("digits/bundle", "is inside the photos"),
         ("digits/0/x/bundle", "is inside the photos"),
         ("digits", "is the folder of the photos"),
-        (".", "is around the photos"),
+        (".", "contains the photos"),
     ],
 )
 @pytest.mark.parametrize("options", [(), ("--force",), ("--dry-run",)])

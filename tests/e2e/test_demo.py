@@ -35,5 +35,5 @@ def test_it_spares_what_is_not_its_own(lungfish: Callable[..., Any], tmp_path: P
     mine.write_bytes(b"a photo")
     ended = lungfish("demo", "--out", tmp_path)
     assert ended.code == 2
-    assert "digits holds a file that is not the demo's: mine.png" in ended.err
+    assert "digits contains a file that is not part of the demo: mine.png" in ended.err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]

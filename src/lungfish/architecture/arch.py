@@ -34,7 +34,7 @@ class Arch:
         table: The unscaled network.
         width: Multiplier of all channel counts.
         depth: Multiplier of the number of blocks in each row.
-        native_px: Side of the square input at resolution 1, in pixels.
+        native_px: Side of the square input in pixels, before scaling by `resolution`.
         dropout: Dropout rate before the classifier.
         drop_path_rate: Rate of stochastic depth at the last block; it grows linearly from 0 at the first block.
         classes: Number of classes.
@@ -138,7 +138,7 @@ class Arch:
             phi: Compound coefficient, which multiplies depth by 1.2**phi, width by 1.1**phi, resolution by 1.15**phi.
             width: Additional factor for the width.
             depth: Additional factor for the depth.
-            resolution: Side of the input in pixels, exactly; if None, it is scaled by phi.
+            resolution: Side of the input in pixels, not rounded; if None, it is scaled by phi.
 
         Raises:
             ArchitectureError: A value is out of range, or the network exceeds the limits.
@@ -193,7 +193,7 @@ class Arch:
 
     @classmethod
     def from_json(cls, value: str | dict[str, Any]) -> Arch:
-        """Read an architecture from a JSON object of `to_json`, or from its text.
+        """Read an architecture from the object that `to_json` returns, or from its JSON text.
 
         Raises:
             ArchitectureError: The text is not JSON, a key is unknown or missing, or a value has a wrong type or range.

@@ -1,4 +1,4 @@
-"""Well-known families of networks that Lungfish does not build, so that errors can name them."""
+"""Well-known families of networks that Lungfish does not build; error messages name them."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def _depthwise_separable(tape: _Tape, table: NetworkTable, block: _Block) -> Non
 
 
 def _full_convolution(tape: _Tape, table: NetworkTable, block: _Block) -> None:
-    """Filter and mix in a single convolution: the one that a depthwise separable block replaces."""
+    """Filter and mix in one full convolution, which depthwise separable blocks replace."""
     tape.conv_norm_act(f"{block.name}.full", block.width, kernel=block.kernel, stride=block.stride, act=table.act)
 
 

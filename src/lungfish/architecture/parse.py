@@ -96,7 +96,7 @@ def parse_arch(name: str) -> Arch:
 
 
 def _base(name: str) -> str:
-    """Return `name` if it is known, else raise `UnknownNameError`, without close matches for an unsupported family."""
+    """Return `name` if it is known, else raise `UnknownNameError`; its hint names the family if that is unsupported."""
     try:
         return choose(name, NAMED, "architecture")
     except UnknownNameError as error:

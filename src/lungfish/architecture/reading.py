@@ -1,4 +1,4 @@
-"""Read the fields of a dataclass from a JSON object, without unknown or missing keys."""
+"""Read the fields of a dataclass from a JSON object, refusing unknown and missing keys."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _NOISE = 1e-9
 
 
 def nearest_8(channels: float) -> int:
-    """Round to the nearest multiple of 8, at least 8, or to the next one if that is more than 10 % below `channels`.
+    """Round to the nearest multiple of 8, at least 8; add 8 if the result is more than 10 % below `channels`.
 
     Source: the authors' MobileNetV2 and EfficientNet code.
     """

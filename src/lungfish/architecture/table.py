@@ -27,7 +27,7 @@ MAX_ROWS = 100
 class BlockRow:
     """One row of the table: `depth` identical blocks, except that only the first is strided.
 
-    The input channels follow from the row before, or from the stem.
+    The input channels are the output channels of the previous row, or of the stem.
 
     Args:
         expand: Expansion factor of the block's hidden channels, 1 to 16.

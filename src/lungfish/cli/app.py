@@ -69,7 +69,7 @@ def _options(
 
 
 class Stopped(BaseException):
-    """SIGTERM: ends a command like Ctrl-C, bypassing every error handler. What is cached stays for the next run."""
+    """Raised on SIGTERM; like KeyboardInterrupt, it passes `except Exception`. The cache is kept for the next run."""
 
 
 def main() -> None:
@@ -171,7 +171,7 @@ def _explain(error: Exception) -> LungfishError:
         return MachineError("out of memory", "Close other programs, or use fewer or smaller photos.")
     if isinstance(error, OSError) and (error.filename or error.errno in DISK_ERRORS):
         used = printable(os.fsdecode(error.filename)) if error.filename else "a file"
-        hint = "Choose a folder that you may use; LUNGFISH_CACHE sets that of the cache."
+        hint = "Choose a folder that you have access to; LUNGFISH_CACHE sets the cache folder."
         return StorageError(f"cannot use {used}: {error.strerror}", DAMAGED if error.errno == errno.EIO else hint)
     in_group = os.environ.get("WORLD_SIZE", "1") != "1"
     if in_group and isinstance(error, RuntimeError) and re.search(r"\b(gloo|nccl)\b", str(error), re.IGNORECASE):

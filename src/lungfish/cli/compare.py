@@ -22,7 +22,7 @@ def compare(  # noqa: PLR0913  one parameter for each option
         ),
     ],
     photos: Annotated[
-        str | None, typer.Option(metavar="PHOTOS", help="Bundles: labelled photos that both predict.")
+        str | None, typer.Option(metavar="PHOTOS", help="Bundles: labelled photos to compare their accuracy on.")
     ] = None,
     split: Annotated[
         str | None,

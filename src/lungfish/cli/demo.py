@@ -17,7 +17,7 @@ def demo(
 ) -> None:
     """Train on handwritten digits, offline.
 
-    The digits come with scikit-learn: the demo needs no photos of yours and no network.
+    The digits come with scikit-learn: the demo needs no photos of your own and no internet connection.
     """
     from lungfish.cli.output import print_json
     from lungfish.cli.train import summary

@@ -37,4 +37,4 @@ def _print(rows: Sequence[ModelRow]) -> None:
     print(
         "\nParameters and multiply-adds are counted; top-1 is in percent of ImageNet's validation images, as published."
     )
-    print("Any of them scales: mobilenet_v2:width=0.6,resolution=176 or efficientnet_b0:phi=0.5. See lungfish scale.")
+    print("Each can be scaled: mobilenet_v2:width=0.6,resolution=176 or efficientnet_b0:phi=0.5. See lungfish scale.")

@@ -10,7 +10,7 @@ from lungfish.core.errors import LungfishError
 
 
 def print_json(value: Any) -> None:
-    """Print the one JSON value of a command, in ASCII for every terminal and encoding."""
+    """Print the result of a command as one JSON value, in ASCII so that every terminal can show it."""
     print(json.dumps(value, indent=2, allow_nan=False))
 
 
@@ -24,5 +24,5 @@ def print_error(error: LungfishError, *, as_json: bool) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line on stderr, for the user; stdout is for the next program."""
+    """Print a line on stderr, for the user; stdout holds only the result."""
     print(text, file=sys.stderr, flush=True)

@@ -40,5 +40,5 @@ def _watch(reading: socket.socket, _writing: socket.socket, exit_codes: Mapping[
         code = next((exit_codes[number] for number in reading.recv(64) if number in exit_codes), None)
     time.sleep(GRACE_SECONDS)
     with suppress(OSError):  # not through sys.stderr, whose lock the main thread may hold
-        os.write(2, f"stopped: it did not end by itself in {GRACE_SECONDS:g} s\n".encode())
+        os.write(2, f"stopped: still running {GRACE_SECONDS:g} s after the signal\n".encode())
     os._exit(code)

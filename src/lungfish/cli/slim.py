@@ -17,7 +17,7 @@ def slim(
     artifact: Annotated[
         str | None, typer.Option(metavar="FILE", help="Model to copy.  [default: the bundle's default artifact]")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Copy what a device needs: bundle.json and one model.
 

@@ -34,7 +34,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
         str,
         typer.Option(
             metavar="auto|plain|json|none",
-            help="Progress on stderr: auto shows bars on a terminal, else plain lines; json, events as JSON lines.",
+            help="Progress on stderr. auto: bars on a terminal, plain lines elsewhere; json: one event per line.",
         ),
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -98,7 +98,7 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         "",
         table(rows),
         "",
-        "agreement: share of test photos answered as by fp32",
+        "agreement: share of test photos that get the same label as from the fp32 artifact",
         f"* the default; every figure is measured on the file itself, with {plural(result.test.n, 'test photo')}",
         *result.notes,
         f"details: {printable(str(result.folder))}/report.html; the job took {result.seconds['total']:.0f} s",

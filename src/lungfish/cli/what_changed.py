@@ -30,12 +30,12 @@ def what_changed_lines(changed: WhatChanged) -> str:
     lines = ["what changed", printable(headline(changed)), *map(printable, notes(changed))]
     if changed.overall.n:
         lines += ["", table(rows, left=(0, 9)), ""]
-        lines.append("points: new minus old; 95 % interval: Newcombe's for pairs, for each class by itself")
+        lines.append("points: new minus old; 95 % interval: Newcombe's for pairs, not corrected for multiple classes")
         lines.append("p: exact McNemar test, corrected for the number of classes (Holm)")
         lines.append(f"better and worse need p ≤ {SIGNIFICANT:g}, so at least 6 photos lost or gained")
     if 0 < changed.overall.n < FEW_PHOTOS and changed.verdict == "cannot tell":
         lines.append(
-            f"{plural(changed.overall.n, 'photo is', 'photos are')} too few to compare by. Collect about 30 per class "
+            f"{plural(changed.overall.n, 'photo is', 'photos are')} too few for a verdict. Collect about 30 per class "
             "that neither bundle was trained on, and give them as --photos."
         )
     return "\n".join(lines)

@@ -64,7 +64,7 @@ class Route:
 
     Args:
         start: The address from the user, the configuration or the catalogue.
-        chosen: Whether the user named the host, by typing it or as a mirror.
+        chosen: Whether the user chose the host, by typing the address or configuring a mirror.
     """
 
     start: str

@@ -66,7 +66,7 @@ def unpack(
         at_last: Called with the complete folder before it is renamed to `target`.
 
     Raises:
-        WeightsError: The archive is damaged or too large, or a member is not a regular file or folder inside it.
+        WeightsError: The archive is damaged or exceeds a limit, or a member is a link, a device or outside `target`.
         StorageError: The disk is full or read-only, or permission is denied.
     """
     limits = limits or Limits()

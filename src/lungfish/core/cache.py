@@ -54,7 +54,7 @@ def cache_path() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder, and create it if possible, for this user only, since it holds copies of photos.
+    """Return the cache folder; create it if possible, private to this user, since it holds copies of photos.
 
     If it cannot be created, writing to it raises the error later. Raises `UsageError` as `cache_home` does.
     """

@@ -50,7 +50,7 @@ def _requirement(extra: str) -> list[str]:
     return [f"lungfish[{extra}] @ {url}"]
 
 
-EXTRAS = {"torch": "torch", "torchvision": "torch", "pyarrow": "parquet"}  # of packages; `train` has the others
+EXTRAS = {"torch": "torch", "torchvision": "torch", "pyarrow": "parquet"}  # by package; `train` has the others
 
 
 def missing_extra(error: ModuleNotFoundError, what: str, extra: str = "") -> MissingExtraError | ModuleNotFoundError:
@@ -61,7 +61,7 @@ def missing_extra(error: ModuleNotFoundError, what: str, extra: str = "") -> Mis
     Args:
         error: The import error.
         what: What needs the package, as the subject of the message.
-        extra: The extra that installs the package; that of `EXTRAS` if empty.
+        extra: The extra that installs the package; looked up in `EXTRAS` if empty.
     """
     package = (error.name or "").partition(".")[0]
     if package in ("", "lungfish"):

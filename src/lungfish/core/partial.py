@@ -32,9 +32,10 @@ class Version:
 
 
 class Partial:
-    """A context manager for `target` + `.part` and its version in `target` + `.part.json`. For one process at a time.
+    """Store the received bytes in `target` + `.part`, and the version of the file in `target` + `.part.json`.
 
-    Unless the download is finished, the received bytes are kept for the next time.
+    A context manager, to be used by one process at a time. Unless `finish` is called, the received bytes are kept for
+    the next attempt.
 
     Raises:
         StorageError: The disk is full or read-only, or permission is denied.

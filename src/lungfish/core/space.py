@@ -62,7 +62,7 @@ def make_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def nothing_deleted() -> Iterator[None]:
-    """Delete nothing within the block, for a dry run; then only free space counts as room."""
+    """Delete nothing within the block, for a dry run; deletable entries then do not count as available space."""
     global _dry_runs  # noqa: PLW0603  all threads of the run must see it
     _dry_runs += 1
     try:
@@ -147,7 +147,7 @@ def _claimed(entry: Path) -> Iterator[bool]:
 
 
 def _is_unfinished(entry: Path) -> bool:
-    """Return whether a process may still be writing a temporary entry; older ones were left by killed processes."""
+    """Return whether an entry is temporary and less than a day old; older ones were left by killed processes."""
     return entry.name.startswith(".") and time.time() - _last_used(entry) < DAY_S
 
 

@@ -156,7 +156,10 @@ def was_staged(stage: Path) -> bool:
 
 
 def _is_ours(stage: Path) -> bool:
-    """Return whether this machine created the stage. Only locked stages are signed: one with a free lock is unused."""
+    """Return whether Lungfish created the stage on this machine.
+
+    A stage is locked before it is signed, so a signed stage with a free lock is no longer in use.
+    """
     try:
         return not stage.is_symlink() and (stage / OWNER).read_text("utf-8", "replace").startswith(_signature())
     except OSError:

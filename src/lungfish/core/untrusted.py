@@ -102,7 +102,7 @@ class Fields:
     def list(self, key: str, most: int) -> list[Any]:
         value = self.values.get(key)
         if not isinstance(value, list) or len(value) > most:
-            self.refuse(key, f"a list of at most {most:,}")
+            self.refuse(key, f"a list of at most {most:,} items")
         return value
 
     def indexed(self, key: str, most: int) -> Fields:

@@ -21,7 +21,7 @@ class Layer:
     """One operation and its cost.
 
     Args:
-        name: Dotted path, as in the state dict.
+        name: Dotted path; if the operation has parameters, also their prefix in the state dict.
         op: Kind: `conv`, `norm`, `act`, `add`, `mul`, `pool`, `dropout` or `linear`.
         in_shape: Shape of the input, (channels, height, width) or (features,), without the batch.
         out_shape: Shape of the output, in the same form.

@@ -33,13 +33,13 @@ def peak_activations(ops: Sequence[Op], streamed: Collection[str] = ()) -> Peak:
 
     Args:
         ops: Operations, inputs before outputs.
-        streamed: Names of operations computed piecewise within their reader. They need no memory, but their inputs are
-            live until the reader has finished.
+        streamed: Names of operations computed piece by piece as their reader needs them. They need no memory, but their
+            inputs are live until the reader has finished.
     """
     tensors = _Tensors(ops, frozenset(streamed))
     live, peak = {INPUT}, Peak(0, "")
     for index, op in enumerate(ops):
-        if op.name in tensors.elements:  # otherwise it needs no memory of its own
+        if op.name in tensors.elements:  # it needs memory of its own
             live.add(op.name)
             total = sum(tensors.elements[name] for name in live)
             peak = max(peak, Peak(total, op.name), key=lambda each: each.elements)
@@ -74,7 +74,7 @@ def moved_elements(ops: Sequence[Op]) -> Mapping[str, int]:
     moved = {}
     for op in ops:
         if op.kind == "norm":
-            moved[op.name] = op.out_shape[0]  # folded into the kernel, except for a bias
+            moved[op.name] = op.out_shape[0]  # folded into the kernel; leaves a bias
         elif op.kind in ("act", "dropout"):
             moved[op.name] = 0
         else:

@@ -13,8 +13,8 @@ from lungfish.core.names import choose
 from lungfish.costs.cost import Cost, Precision, cost
 
 AXES = ("phi", "width", "resolution")
-STEPS_PER_UNIT = 1000  # steps of 0.001 for phi and width; of 8 pixels for resolution
-PIXELS = 8
+STEPS_PER_UNIT = 1000  # phi and width
+PIXELS = 8  # resolution, per step
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def solve(
 
     Args:
         arch: Name or JSON file of an architecture, an `Arch`, or a network; phi and width are relative to it.
-        macs: Largest number of multiply-adds.
-        params: Largest number of parameters.
-        memory_bytes: Largest peak memory of activations, `Cost.peak_activation_bytes`.
-        by: Axis: `phi`, `width` or `resolution`.
+        macs: Upper bound of the multiply-adds.
+        params: Upper bound of the parameters.
+        memory_bytes: Upper bound of the peak memory of activations, `Cost.peak_activation_bytes`.
+        by: Axis to scale along: `phi`, `width` or `resolution`.
         precision: Precision for `memory_bytes`.
 
     Raises:
@@ -102,7 +102,7 @@ def solve(
         raise UsageError("parameters do not depend on the resolution", "Scale by phi or width.")
 
     def measured(step: int) -> int | None:
-        """Return the cost at a step, or None beyond the limits of an `Arch`."""
+        """Return the bounded quantity at a step, or None if the `Arch` would exceed its limits."""
         try:
             return _quantity(cost(_at(base, by, step), precision), quantity)
         except ArchitectureError:

@@ -82,7 +82,7 @@ def answer_readers(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
     """Return probabilities, float32 `[readable, classes]` by file, and why photos cannot be read, by position."""
     for file in files:
-        bundle.session(file, threads=1)  # open it before the threads that share it
+        bundle.session(file, threads=1)  # open it before the threads that share it start
     models = {file: partial(bundle.probabilities, artifact=file, threads=1) for file in files}
     with progress.task("Evaluating", len(readers)) as advance:
         answered = answer_photos(models, readers, bundle.manifest.preprocess, advance)

@@ -32,7 +32,8 @@ class Classifier:
         labels: Labels in class order.
         preprocess: Resize rule.
         entry: Weights that it started from; defines how pixels are normalized.
-        module: The torch network to compare the artifacts with, if somebody else made it; built from `network` if None.
+        module: Torch network to compare the artifacts with, if trained outside Lungfish; None to build it from
+            `network`.
     """
 
     network: NetworkWeights
@@ -59,5 +60,5 @@ class Classifier:
         return write_artifact(Exportable(self.network.arch, self.network.flavour, state, spec), folder, stem)
 
     def write_safetensors(self, path: Path) -> None:
-        """Write the arrays of the network by our names."""
+        """Write the arrays of the network, under Lungfish's names, as safetensors."""
         path.write_bytes(safetensors_bytes(self.network.arrays))  # save_file hides the operating system's errors

@@ -53,7 +53,7 @@ def known_photos(bundle: Bundle) -> KnownPhotos:
     """Read the bundle's `photos.csv`, if it exists: slimmed bundles have none.
 
     Raises:
-        BundleError: It is not a list of photos.
+        BundleError: `photos.csv` is not valid.
     """
     if PHOTOS_NAME not in bundle.manifest.files or not (bundle.folder / PHOTOS_NAME).exists():
         return KnownPhotos({}, frozenset())

@@ -16,13 +16,13 @@ from lungfish.weights.entry import WeightsEntry
 MARKDOWN = re.compile(r"[\\`*\[\]|~#!$]|(?<![^\W_])_|_(?![^\W_])|(?<=[a-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
 OURS = "This classifier contains no third-party weights: it was trained from a random initialization.\n"
 UNKNOWN = """\
-This classifier was trained outside Lungfish. Which weights training started from, and under which license they
-are, was not stated when it was exported. If it started from published weights, their license and notices apply to it.
+This classifier was trained outside Lungfish. The weights that training started from, and their license, were not
+stated when it was exported. If it started from published weights, their license and notices apply to it.
 """
 APART = """\
 The test photos were not used to train or choose the model. If `report.html` warns of copies or groups in different
-splits, the model has seen some of them all the same, and the figures are too optimistic. A cross-validation figure, if
-shown, is over all photos, test photos included, and was measured on other models than this one."""
+splits, the model has still seen some of them, and the figures are too optimistic. A cross-validation figure, if shown,
+is over all photos, test photos included, and was measured on other models, not this one."""
 NOT_CHECKED = """\
 Lungfish does not know the photos that the model was trained on, so it could not check whether these test photos, or
 copies of them, are among them. If some are, the figures are too optimistic."""
@@ -79,7 +79,7 @@ measured on `{default.file}` itself.{_notes(manifest, supporting)}
 
 ## Limits
 
-- The figures hold for photos like those in `photos.csv`. Other cameras, places, light or people are not measured.
+- The figures hold for photos like those in `photos.csv`. Other cameras, places, light or people were not tested.
 {_limit(entry)}- Not measured: fairness between groups of people, robustness against manipulated photos.
 
 ## License
@@ -117,7 +117,7 @@ def _notes(manifest: Manifest, supporting: SupportingFigures) -> str:
 
 def _limit(entry: WeightsEntry) -> str:
     data = plain(entry.training_data)
-    return f"- Pretraining data: {data}. The network inherits whatever that data lacks or distorts.\n" if data else ""
+    return f"- Pretraining data: {data}. The network inherits its gaps and biases.\n" if data else ""
 
 
 def _derived(entry: WeightsEntry) -> str:

@@ -1,4 +1,4 @@
-"""Compute a network in numpy, one operation of its lowering after the other.
+"""Compute a network in numpy, one operation at a time.
 
 It is slow and independent of every runtime: it shares the lowering and the weights with the exporters, but none of
 their folding, padding or layout. Where torch is not installed, an exported file must agree with it.
@@ -63,7 +63,7 @@ def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array
 
 
 def _convolve(op: Op, network: NetworkWeights, x_nchw: Array) -> Array:
-    """Sum over the positions of the kernel: each multiplies the input, shifted by its offset."""
+    """Return the convolution: at each position of the kernel, add the shifted input times the weights there."""
     kernel, (height, width) = network.arrays[f"{op.name}.weight"], op.out_shape[1:]
     pads = [network.flavour.pads(side, op.kernel, op.stride) for side in x_nchw.shape[2:]]
     padded = np.pad(x_nchw, ((0, 0), (0, 0), *pads))

@@ -21,7 +21,7 @@ def shared_labels(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
 
 
 def against(old: Bundle, new_labels: Sequence[str], unlisted: Sequence[Bundle]) -> Against:
-    """Return what is known about a comparison before the bundles predict any photo.
+    """Return the names and the class differences of a comparison; its counts of left-out photos are still 0.
 
     Args:
         old: The old bundle.
@@ -64,7 +64,7 @@ def pair(old: AnsweredSplit, new: AnsweredSplit, truth: Sequence[str], terms: Ag
 
 
 def nothing_compared(shared: Sequence[str], terms: Against) -> WhatChanged:
-    """Return the result for no photos."""
+    """Return the result of a comparison without photos."""
     none = np.empty(0, np.int64)
     return what_changed(shared, none, none, none, terms)
 
@@ -81,7 +81,7 @@ def pair_bundles(
         bundles: The old and the new bundle.
         answers: Answers of each; those of the new one may cover more photos.
         seen: Photos that one of the bundles was trained on; they are left out and counted.
-        terms: What is known about classes and lists of photos.
+        terms: Names and class differences from `against`, with the photos left out so far.
     """
     at = [{photo: i for i, photo in enumerate(each.photos)} for each in answers]
     both = [photo for photo in answers[0].photos if photo in at[1]]

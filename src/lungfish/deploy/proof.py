@@ -19,7 +19,7 @@ from lungfish.runtime.artifact import ArtifactRow
 from lungfish.runtime.measure import latency
 from lungfish.runtime.preprocessing import Preprocessing
 
-PARITY_TOLERANCE = 1e-4  # largest difference of probabilities between torch and the exported file
+PARITY_TOLERANCE = 1e-4  # largest difference of probabilities between the exported file and its reference
 
 Probabilities = NDArray[np.float32]  # [n, classes]
 
@@ -43,7 +43,7 @@ class Proof:
 
 
 def check_parity(classifier: Classifier, artifact: Artifact, pixels: NDArray[np.uint8]) -> float:
-    """Compare an exported FP32 artifact with the torch module on the same pixels; return the largest difference.
+    """Compare an exported FP32 artifact with its reference, in torch or numpy; return the largest difference.
 
     Raises:
         ParityError: The difference is above `PARITY_TOLERANCE`.
@@ -85,7 +85,7 @@ def prove(
 
 
 def artifact_rows(artifacts: Sequence[Artifact], proofs: Mapping[str, Proof], max_drop: float) -> list[ArtifactRow]:
-    """Return the figures of every artifact. One passes if it is within `max_drop` of FP32's top-1 on validation.
+    """Return the figures of every artifact; one passes if its validation top-1 is within `max_drop` of that of FP32.
 
     Args:
         artifacts: Artifacts, FP32 first.

@@ -39,7 +39,7 @@ def write_slim_bundle(bundle: Bundle, folder: Path, artifact: str | None = None)
 
 
 def _slim_manifest(bundle: Bundle, artifact: str | None) -> Manifest:
-    """Return the manifest without what is left out. The copied artifact becomes the default."""
+    """Return the manifest of the slim copy, whose only artifact is the default."""
     manifest = bundle.manifest
     row = manifest.artifact(artifact)
     files = {name: manifest.files[name] for name in DEVICE_FILES if name in manifest.files}

@@ -1,8 +1,8 @@
 """Implement the gate `--no-class-worse`: find classes that a new bundle answers worse than the old one.
 
 There are two rules, because neither suffices alone. A significance test that rarely fails a class by chance can never
-fail a class of four photos, even if all were right before and none is now. A fixed limit on the drop of top-1 that
-small classes can exceed is also exceeded by chance where there are few photos.
+fail a class of four photos, even if all were right before and none is now. A fixed limit on the drop of top-1 can fail
+such a class, but too often fails a small class by chance.
 """
 
 from __future__ import annotations

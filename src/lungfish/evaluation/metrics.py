@@ -156,7 +156,7 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
         UsageError: Not 0 <= correct <= n.
     """
     if not 0 <= correct <= n:
-        raise UsageError(f"{correct} of {n} is no share")
+        raise UsageError(f"{correct} of {n} is not a valid share")
     return wilson_share(correct / n, n) if n else (0.0, 1.0)
 
 

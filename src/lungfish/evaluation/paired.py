@@ -105,7 +105,7 @@ def _binomial_tail(most: int, n: int) -> float:
 def paired_interval(pairs: Pairs) -> tuple[float, float]:
     """Return the 95 % score interval of a paired difference of shares; (-1, 1) without photos.
 
-    Its width is never 0, unlike that of intervals based only on the differing photos if there are none.
+    Its width is never 0. Intervals based only on the differing photos have width 0 if no photo differs.
 
     Source: Method 10 in Newcombe, Improved confidence intervals for the difference between binomial proportions based
         on paired data, Statistics in Medicine 17 (1998), 2635-2650: Wilson intervals of both shares, squared and added

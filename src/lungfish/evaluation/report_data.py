@@ -1,4 +1,4 @@
-"""Define the data of a report. The job fills it, `render_report` renders it; nothing comes from a torch model."""
+"""Define the data of a report: the job fills it in, and `render_report` renders it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class SuspectLabel:
 
 @dataclass(frozen=True)
 class LabelReview:
-    """A comparison of labels with what their photos look like.
+    """The result of checking labels against the content of their photos.
 
     Args:
         checked: Number of training and validation photos whose label was checked.
@@ -159,7 +159,7 @@ class TrainingSummary:
         recipe: Settings of the resolved recipe.
         seed: Seed for every random choice.
         temperature: Divisor of the logits.
-        seconds: Wall-clock time of each step, in order.
+        seconds: Wall-clock time of each phase, in order.
         machine: Processor, cores, system and the like.
         packages: Versions by name.
     """
@@ -191,7 +191,7 @@ class Report:
         photos: Photos of the job.
         weights: Weights that the training started from.
         training: How the bundle was made.
-        warnings: Shown after those that the report finds itself, see `cautions`.
+        warnings: Warnings of the job, shown after those that `cautions` finds.
         epochs: Epochs of gradient training; empty if only a head was fitted.
         stages: Stages of the recipe, in order.
         labels_review: Review of training and validation labels; None if there is nothing to report.

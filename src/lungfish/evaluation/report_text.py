@@ -119,7 +119,7 @@ def _thin_classes(report: Report) -> str:
     if not thin:
         return ""
     classes = plural(len(thin), "class has", "classes have")
-    return f"{classes} fewer than {FEW_TEST_PHOTOS} test photos ({listed(thin)}): their figures are only examples."
+    return f"{classes} fewer than {FEW_TEST_PHOTOS} test photos ({listed(thin)}): too few for reliable figures."
 
 
 def _imbalance(report: Report) -> str:
@@ -154,7 +154,7 @@ def _threshold(report: Report) -> str:
 
 
 def cross_validation_reading(folds: CrossValidation, report: Report) -> str:
-    """Explain what few photos can and cannot support."""
+    """Explain how far the figures of a small dataset can be trusted."""
     low, high = report.test.metrics.ci95
     return (
         f"On photos like these, top-1 is probably between {percent(low)} and {percent(high)}. {_ignore_below(report)} "

@@ -22,7 +22,7 @@ class Gain:
 
     Args:
         mean: Mean decrease over the photos, in nats; above 0 if the network is better.
-        error: Standard error of the mean; photos of one scene count as one draw. Infinite with one scene.
+        error: Standard error of the mean, with the photos of a scene treated as one cluster; infinite with one scene.
         photos: Number of compared photos.
     """
 
@@ -50,7 +50,7 @@ class StageResult:
         kept: Whether the job continued from its result.
         why: Reason, in words.
         settings: Settings of the stage, as adapted to the available time.
-        share: How far the weights moved from the head stage to the trained ones; 1 is the full way.
+        share: Share of the way from the head stage's weights to the trained ones; 1 for the trained ones.
         gain: Decrease of the loss on the photos that decided; None if nothing was compared.
     """
 

@@ -28,7 +28,7 @@ class CrossValidation:
         ci95: Wilson 95 % interval of `top1`, with copies and photos of one group counted once. Heads of different folds
             share training photos, so it is slightly too narrow.
         n: Number of photos in all folds.
-        ships: Whether such a head ships. The figures do not apply to a network that was trained further.
+        ships: Whether the bundle's classifier is such a head. If it was trained further, the figures do not apply.
     """
 
     fold_top1: tuple[float, ...]
@@ -97,7 +97,8 @@ class SupportingFigures:
             return ""
         return (
             f"Of your {plural(val.n, 'validation photo')} it gets {val.correct:,} right, {percent(val.top1)} "
-            f"(95\xa0% interval {interval(val.ci95)}); choices were made on them, so this is a little too optimistic."
+            f"(95\xa0% interval {interval(val.ci95)}); choices were based on these photos, so "
+            "this is a little too optimistic."
         )
 
     def notes(self, test_photos: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from lungfish.evaluation.wording import listed, percent
 
 
 def headline(changed: WhatChanged) -> str:
-    """Return the one sentence to remember."""
+    """Return the verdict over all photos, with its figures."""
     pairs, against = changed.overall, changed.against
     if not changed.classes:
         return f"Cannot tell: the new bundle and {against.old} have no class in common."

@@ -1,1 +1,1 @@
-"""Export a network to the files that devices run."""
+"""Export a network to files that a device can run."""

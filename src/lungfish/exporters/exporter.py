@@ -18,10 +18,10 @@ Floats = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """The normalization and metadata to put into the graph.
+    """The normalization and metadata to write into the graph.
 
     Args:
-        mean: Mean of each channel, subtracted from its uint8 values.
+        mean: Mean of each channel, 0 to 255, subtracted from the pixels.
         std: Standard deviation of each channel, by which the difference is divided.
         metadata: Strings to store in the file by key: labels and preprocessing.
     """
@@ -53,7 +53,7 @@ class Exporter(Protocol):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Packages whose versions affect the written bytes."""
+        """Packages whose version can change the bytes of the files."""
 
     def write(self, network: Exportable, folder: Path, stem: str) -> tuple[str, ...]:
         """Write the files; the same network gives the same bytes.

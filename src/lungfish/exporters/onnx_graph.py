@@ -70,14 +70,14 @@ def boundary_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, 
         flavour: Padding and batch-norm epsilon.
         state: float32 arrays by torch name.
         spec: Normalization and metadata.
-        block: Index of the block after the boundary; the number of blocks means the boundary before the head.
+        block: Index of the block that the activations enter; the number of blocks means the head.
 
     Raises:
         ArchitectureError: There is no such block.
     """
     blocks = sum(arch.stage_depths)
     if not 0 <= block <= blocks:
-        raise ArchitectureError(f"{arch.name} has no boundary before block {block}; it must be 0 to {blocks}")
+        raise ArchitectureError(f"{arch.name} has no boundary before block {block}; block must be 0 to {blocks}")
     last = f"blocks.{block - 1}." if block else "stem."
     return _emit(arch, flavour, state, spec, _End("activations", last, "Cast", {"to": FLOAT16}, FLOAT16))
 
@@ -86,7 +86,7 @@ def class_map_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec)
     """Return the graph from uint8 `image` `[batch, height, width, 3]` to float32 `class_maps`.
 
     The maps, `[batch, classes, rows, columns]`, are what each position of the last feature map adds to each logit: the
-    classifier is applied to every position, before the average over them. For the arguments, see `classifier_graph`.
+    classifier is applied at every position, before averaging. For the arguments, see `classifier_graph`.
     """
     pool = next(op for op in lower(arch) if op.name == "pool")
     _, rows, columns = pool.in_shape
@@ -98,7 +98,7 @@ def class_map_graph(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec)
 class _End:
     """The end of a graph: a final node, named `output`, after the last operation whose name begins with `until`.
 
-    A convolution has a `kernel`, `[channels, channels before, 1, 1]`.
+    If `node` is a convolution, `kernel` is its weight, `[out_channels, in_channels, 1, 1]`.
     """
 
     output: str
@@ -144,7 +144,7 @@ def _emit(arch: Arch, flavour: Flavour, state: State, spec: GraphSpec, end: _End
 
 
 class _Graph:
-    """A graph under construction. `at` maps the name of an operation to that of the tensor with its result."""
+    """A graph under construction. `at` maps the name of an operation to the name of its output tensor."""
 
     def __init__(self, state: State, flavour: Flavour) -> None:
         self.state, self.flavour = state, flavour

@@ -9,7 +9,7 @@ from lungfish.exporters.onnx_graph import OnnxExporter
 from lungfish.runtime.engines.table import ENGINES
 
 EXPORTERS: dict[str, Exporter] = {"onnx": OnnxExporter()}
-DEFAULT_FORMAT = "onnx"  # format of the FP32 artifact, with which all others are compared
+DEFAULT_FORMAT = "onnx"  # format of the FP32 artifact that all others are compared with
 
 
 def format_packages(formats: Iterable[str]) -> set[str]:

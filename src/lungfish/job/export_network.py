@@ -116,7 +116,7 @@ def _labels(job: ExportJob) -> tuple[str, ...]:
         raise UsageError(f"labels must be two or more different names, got {plural(len(labels), 'name')}")
     if not isinstance(classifier, nn.Linear):
         raise UsageError(
-            f"the network's classifier is a {type(classifier).__name__}; an exported file holds one torch.nn.Linear"
+            f"the network's classifier is a {type(classifier).__name__}; only one torch.nn.Linear can be exported"
         )
     if classifier.out_features != len(labels):
         raise UsageError(
@@ -146,7 +146,7 @@ def _weights(network: Network, classes: int) -> NetworkWeights:
 
 
 def _copied(network: Network) -> Network:
-    """Return a copy in float32 and eval mode on the CPU, with layers that were replaced; `network` is not changed."""
+    """Return a copy on the CPU, in float32 and eval mode, including any layers that the user replaced."""
     import torch
 
     return deepcopy(network).to("cpu", torch.float32).eval().requires_grad_(False)

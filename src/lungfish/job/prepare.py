@@ -77,8 +77,9 @@ class Prepared:
 
 
 def resolve(job: Job) -> tuple[Start, Recipe]:
-    """Return the architecture, weights and recipe that a job names; `auto` without the stages that need torch if it is
-    not installed.
+    """Return the architecture, weights and recipe that a job names.
+
+    If torch is not installed, `auto` is returned without the stages that need it.
 
     Raises:
         UnknownNameError: One of the names is unknown.

@@ -18,7 +18,7 @@ from lungfish.runtime.manifest import MANIFEST_NAME
 
 NONE = "none"
 MOST_BUNDLES = 20  # the newest; older ones are not opened
-LEAST_SHARED = 0.5  # share of either set of photos that must be in both, for a bundle of another name
+LEAST_SHARED = 0.5  # share of the smaller set of photos that must be in both, for a bundle of another name
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Candidates:
 
     Args:
         folders: Folders of the bundles.
-        same_name: Those of the bundles that this job's bundle replaces or follows by number.
+        same_name: Folders of bundles that the new bundle replaces, or follows as NAME-2, NAME-3, ...
     """
 
     folders: tuple[Path, ...] = ()

@@ -42,7 +42,7 @@ def staged_bundle(folder: Path, replaced: Identity | None, progress: Progress) -
     Args:
         folder: Destination of the bundle.
         replaced: Identity of the bundle that may be replaced, taken before any work; None if nothing may exist there.
-        progress: Receives a warning with the new place of the user's files, if they appeared too late to cancel.
+        progress: Receives a warning if files of the user remain from the replaced bundle, with their new folder.
 
     Raises:
         OutputError: Something else exists there by now, or the older bundle contains the user's files.
@@ -54,7 +54,7 @@ def staged_bundle(folder: Path, replaced: Identity | None, progress: Progress) -
 
 
 def check_replaceable(folder: Path, name: Path | None = None) -> Manifest:
-    """Return the manifest of a bundle that may be replaced, as it contains only its own files.
+    """Check that a folder is a bundle with only its own files, so that it may be replaced; return its manifest.
 
     Args:
         folder: Folder of the bundle.
@@ -175,7 +175,7 @@ def _check_same(folder: Path, name: Path, replaced: Identity) -> None:
 
 
 def _show_rest(old: Path, folder: Path, progress: Progress) -> None:
-    """Move what remains of an old bundle, which are the user's files, to a visible name."""
+    """Move what remains of an old bundle, the user's files, to a visible folder."""
     if stands(old):
         with suppress(OSError):
             put(old, shown := next_free(folder))

@@ -1,4 +1,4 @@
-"""What came of a job: the bundle, and what was measured on its files."""
+"""The result of a job: the bundle, and what was measured on its files."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class BundleResult:
         val: Figures of the default artifact on the validation photos, on which choices were made.
         artifacts: One row for each file.
         default: File name of the default artifact.
-        seconds: Wall-clock seconds of each step, and their `total`.
-        skipped: Files that took no part.
+        seconds: Wall-clock seconds of each phase, and the `total` of the job.
+        skipped: Files that were not used.
         warnings: Warnings for the user.
         leaks: Copies in different splits.
-        thresholds: By name; `known` is the probability from which an answer counts as known.
-        known_threshold: What that threshold was chosen on.
+        thresholds: Thresholds by name; `known` is the lowest probability at which an answer counts as known.
+        known_threshold: The threshold `known`, and what it was chosen on.
         temperature: The temperature that logits are divided by.
         peak_rss_bytes: Peak memory of this process.
     """
@@ -91,7 +91,8 @@ class TrainResult(BundleResult):
         split_from: Name of the bundle whose split was reused automatically, which need not be `previous`.
         recipe: Name of the recipe.
         cross_validation: Top-1 of each fold of the head's cross-validation; empty if there was none.
-        cross_validated: The same over all photos; its `ships` says whether what ships is such a head.
+        cross_validated: Top-1 of that cross-validation over all photos, its interval, and `ships`: whether the bundle's
+            classifier is such a head; None if there was none.
         val_given: Whether the user had set the validation photos apart.
         epochs: One JSON object for each epoch.
         candidates: One row for each stage.
@@ -128,7 +129,7 @@ class TrainResult(BundleResult):
 
 
 def _to_json(value: Any) -> Any:
-    """Return a value, or the JSON of what it holds."""
+    """Return a value with every object in it converted to JSON."""
     if hasattr(value, "to_json"):
         return value.to_json()
     if isinstance(value, list | tuple):

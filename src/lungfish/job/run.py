@@ -127,7 +127,7 @@ def _check_same(dataset: Dataset, group: Group) -> None:
     fingerprint = dataset.ordered_fingerprint()
     if group.broadcast(fingerprint) != fingerprint:
         raise UsageError(
-            "this process finds other photos, or other names of photos, than the main process",
+            "this process found different photos, or different names of photos, than the main process",
             "Give every machine the same photos.",
         )
 

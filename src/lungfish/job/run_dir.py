@@ -33,7 +33,7 @@ PACKAGES = ("lungfish", "numpy", "onnxruntime", "pillow", "torch", "torchvision"
 def job_fingerprint(
     dataset: Dataset, recipe: Recipe, starts: tuple[Start, Start | None], seed: int, device: str
 ) -> dict[str, str]:
-    """Return, by name, what must be the same for a stopped job to resume.
+    """Return the fingerprint of a job: the values, by name, that must be the same for a stopped job to resume.
 
     Args:
         dataset: Photos of the job.

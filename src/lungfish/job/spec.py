@@ -43,7 +43,8 @@ class Job:
     seed: int = field(
         default=0,
         metadata={
-            "help": "Random seed. It repeats the model on the same machine, unless the time limit cut training short."
+            "help": "Random seed. The same seed gives the same model on the same machine, unless the time limit "
+            "cut training short."
         },
     )
     split: Path | None = field(

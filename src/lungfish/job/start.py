@@ -89,7 +89,7 @@ UNKNOWN_START = "unknown"
 UNKNOWN = replace(
     INITIAL,
     name=UNKNOWN_START,
-    source="trained outside Lungfish; which weights it started from was not said",
+    source="trained outside Lungfish; the weights it started from were not stated",
     license=NOASSERTION,
     license_source="was not stated when the network was exported",
 )

@@ -150,9 +150,9 @@ def _check_apart(source: Path, target: Path, place: Path, what: Literal["photos"
     inside = source.is_dir() and source in place.parents
     if place == source or inside or place in source.parents:
         same, it = ("the folder of the photos", "them") if what == "photos" else ("the bundle itself", "it")
-        relation = same if place == source else f"{'inside' if inside else 'around'} the {what}"
+        relation = f"is {same}" if place == source else f"{'is inside' if inside else 'contains'} the {what}"
         raise OutputError(
-            f"the output folder {printable(str(target))} is {relation} ({printable(str(source))})",
+            f"the output folder {printable(str(target))} {relation} ({printable(str(source))})",
             f"Choose a folder beside {it}, for example ../my-bundle.",
         )
 

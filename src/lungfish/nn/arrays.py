@@ -17,5 +17,5 @@ def get_arrays(network: nn.Module) -> dict[str, NDArray[Any]]:
 
 
 def set_arrays(network: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy arrays into a network. Each must have a tensor of its name and shape, and each tensor its array."""
+    """Copy arrays into the tensors of a network. Names and shapes must match exactly."""
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})

@@ -28,7 +28,7 @@ class Level:
 class Backbone(nn.Module):
     """A module that returns the last feature map of each stride; `lungfish.build(..., features_only=True)` builds it.
 
-    `forward` takes the input of the network and returns a tuple, finest first, of float `[n, level.channels,
+    `forward` takes the same input as the network and returns a tuple, finest first, of float `[n, level.channels,
     height / level.stride, width / level.stride]`, with sides rounded up. Stem and blocks are shared with the network
     and have the same names.
 

@@ -11,7 +11,7 @@ from lungfish.architecture import Flavour
 from lungfish.architecture.table import Block
 from lungfish.nn.layers import ConvNormAct, DropPath, SqueezeExcite
 
-OpTree = Mapping[str, Any]  # operations by the parts of their names: ops["depthwise"]["conv"]
+OpTree = Mapping[str, Any]  # operations nested by the parts of their names: ops["depthwise"]["conv"]
 
 
 class InvertedResidual(nn.Module):
@@ -48,7 +48,7 @@ class DepthwiseSeparable(nn.Module):
 
 
 class FullConvolution(nn.Module):
-    """Filter and mix in a single convolution: the one that a depthwise separable block replaces."""
+    """Filter and mix in one full convolution, which depthwise separable blocks replace."""
 
     def __init__(self, ops: OpTree, flavour: Flavour) -> None:
         super().__init__()

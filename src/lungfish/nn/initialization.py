@@ -37,5 +37,5 @@ def _fan_out(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -
 
 
 def _truncated(module: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
-    """Draw from a normal distribution of standard deviation 0.09, truncated at two deviations."""
+    """Draw from a normal distribution with standard deviation 0.09, truncated at two standard deviations."""
     nn.init.trunc_normal_(module.weight, 0.0, 0.09, -0.18, 0.18, generator=generator)

@@ -94,7 +94,7 @@ class Dropout(nn.Module):
     Attributes:
         share: Index of this process's first row in the batch, and size of the batch, if several processes share it.
             Each process then draws random numbers for the whole batch, so that together the processes drop what a
-            single one would.
+            single process would.
     """
 
     def __init__(self, rate: float) -> None:
@@ -113,7 +113,7 @@ class Dropout(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training, drop the branch of an image with probability `rate`, and scale up the rest.
+    """Stochastic depth: in training, drop the branch for each image with probability `rate`, and scale up the rest.
 
     Source: arXiv:1603.09382. For `share`, see `Dropout`.
     """
@@ -129,4 +129,4 @@ class DropPath(nn.Module):
         first, total = self.share or (0, len(x_nchw))
         keep = 1 - self.rate
         mask = torch.empty((total, 1, 1, 1), dtype=x_nchw.dtype, device=x_nchw.device).bernoulli_(keep)
-        return x_nchw * mask.div_(keep)[first : first + len(x_nchw)]  # scaling the mask saves a pass over the image
+        return x_nchw * mask.div_(keep)[first : first + len(x_nchw)]  # scaling the mask saves a pass over the map

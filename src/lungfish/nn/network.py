@@ -60,7 +60,7 @@ class Network(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, which is the number of logits."""
+        """Number of classes, and thus of logits."""
         return self.arch.classes
 
     @property
@@ -97,7 +97,7 @@ class Network(nn.Module):
         """Replace the classifier with a randomly initialized one. The other layers are unchanged.
 
         The new classifier has the device and dtype of the old one, and `labels` becomes None. Create the optimizer
-        afterwards, since an existing one would still refer to the old classifier.
+        afterwards, since an existing optimizer still refers to the old classifier.
 
         Args:
             num_classes: Number of classes of the new classifier.

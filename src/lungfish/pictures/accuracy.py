@@ -33,7 +33,7 @@ class Marked:
     Args:
         name: Label of the mark.
         macs: Multiply-adds.
-        top1: Top-1 accuracy in percent, published or measured; None marks the axis only.
+        top1: Top-1 accuracy in percent, published or measured; if None, the network gets only a pin on the axis.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Divide a network into blocks and their steps, which expand, filter and compress."""
+"""Divide a network into blocks, and each block into its convolutions: expand, filter, compress."""
 
 from __future__ import annotations
 

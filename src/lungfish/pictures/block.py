@@ -26,13 +26,13 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Slab:
-    """A feature map as a slab: the front shows channels by rows, the right side the plane of one channel.
+    """A feature map as a slab: channels run across the front, rows upward, and columns into the depth.
 
     Args:
         left: Left edge of the front.
         floor: Lower edge of the front.
-        thickness: Width of the front, for the channels.
-        height: Height of the front, for the sides.
+        thickness: Width of the front, in proportion to the channels.
+        height: Height of the front, in proportion to the map's side.
     """
 
     left: float
@@ -52,11 +52,11 @@ class Slab:
         return self.left + self.thickness / 2 + slant, self.floor - self.height - slant
 
     def front(self, x: float, y: float) -> Point:
-        """Return a point on the front, by shares from its left and lower edges."""
+        """Return a point on the front; `x` and `y` run from 0 to 1 from its lower left corner."""
         return self.left + x * self.thickness, self.floor - y * self.height
 
     def plane(self, x: float, y: float) -> Point:
-        """Return a point on the right side, by shares from its near and lower edges."""
+        """Return a point on the right side; `x` and `y` run from 0 to 1 from its lower near corner."""
         slant = SLANT * x * self.height
         return self.left + self.thickness + slant, self.floor - y * self.height - slant
 

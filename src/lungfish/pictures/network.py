@@ -40,7 +40,7 @@ class Piece:
 
 
 def network_picture(arch: Arch) -> str:
-    """Draw the channels along the network, its resolutions, and one block in detail, as SVG."""
+    """Draw how channels and resolution change along the network, and one block in detail, as SVG."""
     blocks, counted = anatomy(arch), cost(arch)
     pieces = tuple(_place([block for block in blocks if block.name != "classifier"]))  # it has no feature map
     heading = f"{counted.macs / 1e6:,.0f} M multiply-adds, {counted.params / 1e6:.2f} M parameters"
@@ -78,7 +78,7 @@ def _legend(canvas: Canvas, pieces: Sequence[Piece]) -> None:
 
 
 def _outline(canvas: Canvas, pieces: Sequence[Piece]) -> None:
-    """Draw each step with its channels as height, and necks between the blocks."""
+    """Draw each step as a trapezoid from its input to its output channels, and connect the blocks with necks."""
     most = max(max(piece.step.channels) for piece in pieces)
     scale = TALLEST / most
 
@@ -118,7 +118,7 @@ def _scale_bar(canvas: Canvas, scale: float, most: int) -> None:
 
 
 def _resolutions(canvas: Canvas, arch: Arch, pieces: Sequence[Piece]) -> None:
-    """Draw a square for each resolution, below the steps that output it, with the channels between their blocks."""
+    """Draw a square for each resolution below the steps that output it, with the output channels of their blocks."""
     runs = [(side, list(group)) for side, group in groupby(pieces, key=lambda piece: piece.step.sides[1])]
     spans = [(side, group[0].left, group[-1].right, group) for side, group in runs if side > 1]
     scale = min([LARGEST_SQUARE / arch.resolution_px, *((right - left) / side for side, left, right, _ in spans)])

@@ -21,9 +21,9 @@ class Plot:
     Args:
         canvas: Canvas to draw on.
         box: Plot area.
-        across: Least and largest value of the x axis, above 0.
-        upwards: Least and largest value of the y axis.
-        ground: Pixels between the least y value and the x axis.
+        across: Smallest and largest x value, both above 0.
+        upwards: Smallest and largest y value.
+        ground: Pixels between the smallest y value and the x axis.
         taken: Occupied areas.
     """
 

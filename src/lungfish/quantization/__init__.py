@@ -1,1 +1,1 @@
-"""Quantize the weights and activations of a network to integers."""
+"""Quantize the weights and activations of an exported network to integers."""

@@ -34,7 +34,7 @@ def quantize_int8(
     Args:
         source: Path of the FP32 graph.
         target: Path of the file to write.
-        pixels: Training photos, uint8 `[n, resolution, resolution, 3]`.
+        pixels: Training photos for calibration, uint8 `[n, resolution, resolution, 3]`.
         precisions: Precision of each layer; `fp32` layers are not quantized.
     """
     import onnx
@@ -67,7 +67,7 @@ def quantize_int8(
 
 
 class _Batches:
-    """The calibration data in the form that onnxruntime reads: `get_next` returns batches, then None."""
+    """The calibration data as onnxruntime reads them: `get_next` returns one batch per call, then None."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self._parts = self._split(pixels)

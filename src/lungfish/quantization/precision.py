@@ -18,7 +18,7 @@ class PrecisionMap:
     Args:
         by_prefix: `fp32` or `int8` by layer name or dotted prefix: `blocks.1` matches `blocks.1.expand.conv`, but not
             `blocks.10.expand.conv`. The longest matching prefix applies.
-        otherwise: Precision of all other layers.
+        otherwise: Precision of layers that match no prefix.
 
     Raises:
         UsageError: A precision is neither `fp32` nor `int8`.

@@ -1,7 +1,7 @@
 """Round the weights of a graph to integers so that the outputs of its layers change as little as possible.
 
 The weights of a layer are rounded one input at a time; the weights of the remaining inputs are adjusted to compensate
-for the error, as far as these inputs are correlated on real photos. Source: GPTQ, arXiv:2210.17323.
+for the error, as far as the inputs are correlated on training photos. Source: GPTQ, arXiv:2210.17323.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from lungfish.runtime.cores import physical_cores
 if TYPE_CHECKING:
     import onnx
 
-LARGEST = 64  # 7-bit weights as with onnxruntime's `reduce_range`: -64 to 64; an output's largest weight is at one end
+LARGEST = 64  # 7-bit weights, as with onnxruntime's `reduce_range`: each output's largest weight becomes 64 or -64
 GRID_SIDE = 7  # most positions sampled along each axis of a layer's output, per photo
-MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since memory is quadratic in them
-DAMPING = 0.01  # this share of the mean diagonal is added, so that the matrix is invertible even if inputs are always 0
+MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since memory grows with their square
+DAMPING = 0.01  # share of the mean diagonal to add, so that the matrix is invertible even if some inputs are always 0
 BLOCK_INPUTS = 32  # inputs whose errors are propagated to the rest in one matrix product, for speed
 TINY = np.finfo(np.float32).tiny
 BATCH_PIXELS = 8 * 224 * 224  # small, since the inputs of all layers are in memory at once
@@ -106,7 +106,7 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
 
     Args:
         weight: The weights, `[groups, outputs, inputs]`.
-        product: Sum over positions of the products of each pair of inputs, `[groups, inputs, inputs]`.
+        product: Products of each pair of inputs, summed over positions, `[groups, inputs, inputs]`.
     """
     inputs = weight.shape[-1]
     energy = np.einsum("gii->gi", product)
@@ -132,7 +132,7 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
 
 
 def _inverse_root(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the upper triangular `u` for which `u.T @ u` is the inverse of positive definite `[n, side, side]`."""
+    """Return upper triangular matrices `u` such that `u.T @ u` inverts positive definite `[n, side, side]`."""
     from scipy.linalg.lapack import dtrtri
 
     upper = np.linalg.cholesky(matrices[:, ::-1, ::-1])[:, ::-1, ::-1]  # upper @ upper.T is the matrix

@@ -1,4 +1,4 @@
 """Load and run bundles: decoding, preprocessing, engines, prediction and measurement.
 
-Needs only numpy, Pillow and one engine. The bundle format is defined here.
+Needs no extras, only the base install. The bundle format is defined here.
 """

@@ -41,7 +41,7 @@ def answer_photos(
         models: Models by name; each is called from several threads at once and should use one thread itself.
         readers: Functions that return the bytes of one photo each; they may raise `UnreadablePhotoError`.
         preprocess: The resize rule.
-        advance: Called with the number of photos that have been processed.
+        advance: Called after each chunk with its number of photos.
     """
 
     def run(positions: range) -> AnsweredPhoto:

@@ -73,7 +73,7 @@ class Bundle:
         return self.manifest.labels
 
     def session(self, artifact: str | None = None, threads: int | None = None) -> Engine:
-        """Return an open artifact.
+        """Open an artifact, or return it if it is already open.
 
         Args:
             artifact: Name of its main file; the default artifact if None.

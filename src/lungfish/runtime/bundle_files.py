@@ -81,8 +81,8 @@ def foreign_files(folder: Path, manifest: Manifest) -> list[str]:
     """Find what the user has added to a bundle's folder or changed in it.
 
     Returns:
-        Names, with slashes, of files that are not in the manifest or differ from it, and of folders that contain no
-        file of the manifest. `bundle.json` and the files that operating systems add are left out.
+        Paths relative to `folder`, separated by `/`, of files that are not in the manifest or differ from it, and of
+        folders that contain no file of the manifest. Omits `bundle.json` and files that operating systems add.
 
     Raises:
         StorageError: Permission to read a file is denied.

@@ -1,4 +1,7 @@
-"""Describe a bundle's models in `bundle.json` for users who run them without Lungfish, which never reads this."""
+"""Describe a bundle's models in `bundle.json` for users who run them without Lungfish.
+
+Lungfish itself never reads this description.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def latency(session: Engine, seconds: float = 1.5) -> Latency:
     """Measure the latency of an artifact at batch size 1, from pixels to probabilities.
 
     Args:
-        session: The open artifact, which runs on its own number of threads.
+        session: The open artifact, measured with the threads it was opened with.
         seconds: Approximate duration; a slow network takes longer, since at least `LEAST_RUNS` are measured.
     """
     return latencies([session], seconds, rounds=1)[0]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lungfish.core.errors import UnreadablePhotoError
 
-# Twice the size at which Pillow warns, and the size at which it refuses.
+# Pillow's own limit: it warns above half of this, and refuses anything larger.
 MAX_PIXELS = 178_956_970
 # Ratio of the longer to the shorter side of a huge picture. Longer strips cannot be reduced by an integer factor and
 # would take twice the memory. A 360-degree panorama has 10 to 1.
@@ -25,7 +25,7 @@ MAX_HUGE_ASPECT = 20
 MAX_SCANS = 100
 # A scan takes about 0.7 ms per million pixels. Allows 16 scans of the largest picture, 100 of 30 million pixels.
 MAX_SCANNED_PIXELS = 3_000_000_000
-# Memory of decoders that need more than the 4 bytes per pixel of the picture.
+# Memory limit for decoders that need more than 4 bytes per pixel.
 MAX_DECODER_BYTES = 1_000_000_000
 # Bytes per pixel. Pillow's WebP decoder has four copies of the canvas (measured: 15.9 bytes), AVIF and HEIF three.
 DECODER_BYTES = {"WEBP": 16, "AVIF": 12, "HEIF": 12}

@@ -124,7 +124,7 @@ class Checkpoints:
         self._delete_but(kept)
 
     def _delete_but(self, kept: set[str]) -> None:
-        """Delete files with our names, JSON first: tensors without their JSON are no checkpoint."""
+        """Delete the run's files except `kept`; JSON first, since tensors without their JSON are ignored."""
         for path in sorted(self.folder.glob("*"), key=lambda path: path.suffix):
             if _OWN.fullmatch(path.name) and path.name not in kept:
                 path.unlink(missing_ok=True)

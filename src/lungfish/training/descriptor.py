@@ -1,4 +1,4 @@
-"""Load the network that compares photos to find scenes: always the same, whatever is trained and on which machine."""
+"""Load the network that compares photos to find scenes; it is the same for every job and on every machine."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def choose_boundary(arch: Arch, tail_share: float, photos: int, views: int, budg
 
     Args:
         arch: Network.
-        tail_share: Largest share of the network's multiply-adds that is trained.
+        tail_share: Largest share of the network's multiply-adds in the trained layers.
         photos: Number of photos.
         views: Views of each photo, including the plain one.
         budget_bytes: Disk space for the activations, in float16.

@@ -18,8 +18,8 @@ from lungfish.training.paired_gain import gain, mistakes
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Shares of the way from start to end. On test photos from another place, less than half was never best, however low its
-# validation loss: decision 0020.
+# Points to try: 0 is the start, 1 the end. On test photos from another place, shares below 0.5 were never the best,
+# however low their validation loss: decision 0020.
 SHARES = (0.5, 0.75, 1.0)
 
 
@@ -39,7 +39,7 @@ class Validated:
 
 
 def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Return tensors at a share of the way from `start` to `end`; integer tensors are those of `end`."""
+    """Interpolate linearly from `start` (share 0) to `end` (share 1); integer tensors are those of `end`."""
     return {
         name: start[name].lerp(tensor, share) if tensor.is_floating_point() else tensor.clone()
         for name, tensor in end.items()
@@ -69,7 +69,7 @@ def move_to_best(
 
     The best point is the longest-trained of those whose error rate is within one standard error of the lowest. The loss
     is not used: the more confident a network is, the more a few photos with doubtful labels add to its loss. The loss
-    therefore favors early epochs and short moves, which are right less often on test photos (decision 0020).
+    therefore favors early epochs and small shares, which give lower accuracy on test photos (decision 0020).
 
     Args:
         network: Network on the CPU, changed in place.

@@ -1,4 +1,4 @@
-"""Arrange a network for training: an input layer, then its layers in order, each with its own learning rate."""
+"""Arrange a network for training: an input layer, then its layers in order, so that each can have a learning rate."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Run:
     Args:
         name: Name of the stage, for display.
         seed: Seed for the order of the photos and for dropout.
-        class_weight: float32 `[classes]`, or None for equal weights.
+        class_weight: Weight of each class in the loss, float32 `[classes]`; None to weight all photos equally.
         group: Processes that train together.
         checkpoints: Checkpoints of the run, which resumes from the newest; None to keep none.
         journal: File that receives a JSON object after each epoch, or None.

@@ -1,4 +1,4 @@
-"""Exponential moving average of a network, which is what is validated and returned."""
+"""Keep an exponential moving average of a network; training validates and returns the average."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MovingAverage:
         """Move the average towards the network; `step` counts from 0."""
         from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-        decay = min(self._decay, (1 + step) / (10 + step))  # forget the first steps soon
+        decay = min(self._decay, (1 + step) / (10 + step))  # shorter memory at first, to forget the initial weights
         floats = [name for name, tensor in self._live.items() if tensor.is_floating_point()]
         average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         # all at once: one kernel launch for each is slow on a GPU

@@ -43,7 +43,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Restore a saved state in the memory layout of the parameters, which affects the bits too."""
+        """Restore a saved state in the memory layout of the parameters; another layout would change the last bits."""
         import torch
 
         def like(parameter: Tensor, value: Tensor) -> Tensor:

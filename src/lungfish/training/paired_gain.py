@@ -1,4 +1,4 @@
-"""Compare two networks on the same photos: pairwise, and with the photos of a scene counted together."""
+"""Compare two networks photo by photo, with the photos of a scene treated as one cluster."""
 
 from __future__ import annotations
 

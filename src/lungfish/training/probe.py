@@ -25,7 +25,7 @@ class Head:
         weight: float32 `[classes, width]`.
         bias: float32 `[classes]`.
         penalty: L2 penalty of the fit.
-        balanced: Whether all classes had the same weight.
+        balanced: Whether photos of rare classes weighed more, so that every class counted the same.
         temperature: Temperature, fitted on validation photos.
         tried: Validation loss by penalty.
     """
@@ -84,7 +84,7 @@ def fit_penalty(train: LabelledFeatures, penalty: float, *, balanced: bool, tole
 
 
 def is_balanced(labels: Labels, recipe: Recipe) -> bool:
-    """Return whether the recipe gives every class the same weight, given these training labels."""
+    """Return whether the recipe weights photos so that every class counts the same, given these training labels."""
     counts = np.bincount(labels)
     imbalanced = bool(counts.max() > recipe.imbalance * max(counts.min(), 1))
     return recipe.class_weight == "balanced" or (recipe.class_weight == "auto" and imbalanced)

@@ -23,9 +23,9 @@ TABLES: dict[str, Finetune | Full] = {"finetune": Finetune(), "full": Full()}
 class Recipe(Settings):
     """The stages of a job, each starting from the result of the one before it.
 
-    The first is a logistic head on the frozen trunk, unless `pretrained` is false; then follow `finetune` and `full`,
-    if given. A stage that does not improve on validation photos is discarded, and the next one starts from the best
-    result so far.
+    The first stage fits a logistic head on the frozen trunk, unless `pretrained` is false; `finetune` and `full`
+    follow, if given. A stage that does not improve on validation photos is discarded, and the next one starts from the
+    best result so far.
 
     Args:
         name: Name of the recipe.
@@ -173,7 +173,7 @@ def read_recipe(recipe: str | Path | Recipe) -> Recipe:
 
 
 def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Recipe:
-    """Return the recipe with other limits, where they are given.
+    """Return the recipe with the given limits in place of its own.
 
     Args:
         recipe: Recipe to change.
@@ -201,7 +201,7 @@ def _from_values(values: Mapping[str, Any]) -> Recipe:
 
 
 def _table(name: str, values: object) -> object:
-    """Return the settings in a table; other values unchanged, which `Recipe` refuses."""
+    """Return a table as settings; return any other value unchanged, for `Recipe` to reject."""
     if not isinstance(values, dict):
         return values
     kind = type(TABLES[name])

@@ -29,7 +29,7 @@ class Saver:
         self._next = self._rested + EVERY_S
 
     def save_if_due(self, *, epoch_ended: bool) -> bool:
-        """Save if it is time, and return whether it was.
+        """Save if a checkpoint is due or a stop was requested, and return whether that was so.
 
         Raises:
             StorageError: The checkpoint cannot be written.

@@ -14,7 +14,7 @@ PHOTOS_SHOWN = 24_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
 # More epochs get stronger augmentation and train more layers. Over many epochs, strong augmentation prevents
 # overfitting; in few epochs, it prevents the network from fitting at all. Measured in docs/decisions/0020.
-FITTING = -1.0  # open: replaced by a value that suits the number of epochs
+FITTING = -1.0  # automatic: replaced by a value that suits the number of epochs
 FEW_EPOCHS, MANY_EPOCHS = 8, 16
 MIN_AREA = (0.35, 0.12)  # with few epochs, and with many
 COLOR = (0.0, 0.4)
@@ -49,7 +49,7 @@ class Settings:
             if isinstance(example, tuple) and isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
             elif isinstance(value, bool) is not isinstance(example, bool) or not isinstance(value, allowed):
-                raise UsageError(f"recipe: {name} is {value!r}; for example {example!r} is allowed")
+                raise UsageError(f"recipe: {name} is {value!r}; expected a value like {example!r}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,7 +119,7 @@ class Tuning(Settings):
         check_ranges_unless_fitting(self, min_area=(0.01, 1), color=(0, 1))
 
     def for_photos(self, photos: int) -> Self:
-        """Return the settings with open ones set to suit that many training photos."""
+        """Return the settings with the automatic ones chosen for this number of training photos."""
         epochs = self.epochs or min(max(round(PHOTOS_SHOWN / photos), LEAST_EPOCHS), MOST_EPOCHS)
         area, color = _fitting(self.min_area, MIN_AREA, epochs), _fitting(self.color, COLOR, epochs)
         return replace(self, epochs=epochs, min_area=area, color=color)
@@ -137,8 +137,8 @@ class Finetune(Tuning):
     Args:
         views: Augmented views of each photo, in addition to the plain one; -1 for half as many as epochs.
         runs: Runs in different random orders, whose weights are averaged; fewer if time is short.
-        tail_share: Largest share of the network's multiply-adds that is trained; more is slower; -1 for 0.4 with up to
-            8 epochs, 0.6 from 16 on.
+        tail_share: Largest share of the network's multiply-adds in the trained layers; more is slower; -1 for 0.4 with
+            up to 8 epochs, 0.6 from 16 on.
     """
 
     learning_rate: float = 1e-3
@@ -200,13 +200,13 @@ class Full(Tuning):
 
 
 def _fitting(value: float, ends: tuple[float, float], epochs: int) -> float:
-    """Return a given value; otherwise one between two ends that suits the number of epochs."""
+    """Return `value`; for `FITTING`, one between the two `ends`, depending on the number of epochs."""
     share = min(max((epochs - FEW_EPOCHS) / (MANY_EPOCHS - FEW_EPOCHS), 0.0), 1.0)
     return round(ends[0] + share * (ends[1] - ends[0]), 3) if value == FITTING else value
 
 
 def check_ranges_unless_fitting(settings: object, **ranges: tuple[float, float]) -> None:
-    """Call `check_ranges` for the settings that are not left open."""
+    """Call `check_ranges` for the settings that are not `FITTING`."""
     check_ranges(settings, **{name: ends for name, ends in ranges.items() if getattr(settings, name) != FITTING})
 
 

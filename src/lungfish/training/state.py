@@ -27,7 +27,7 @@ class Part(Protocol):
 
 
 class State:
-    """A run between two steps.
+    """The state of a run between two optimizer steps.
 
     It has no random state: the random numbers of a step depend only on the seed and the number of the step.
 

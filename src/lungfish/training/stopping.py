@@ -18,8 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopsBetweenSteps:
     """Delays signals within its block until `stop` is called; a second signal takes effect at once.
 
-    Outside the main thread, which signals never reach, only the token counts. A signal does not set the token, which
-    belongs to the caller: if the signal's own handler returns, training continues.
+    Signals reach only the main thread; in other threads only the token counts. A signal does not set the token, which
+    belongs to the caller: if the original handler of the signal returns, training continues.
 
     Args:
         token: Stop token of the job.
@@ -55,7 +55,7 @@ class StopsBetweenSteps:
 
     @contextmanager
     def excusing(self, error: type[Exception]) -> Iterator[None]:
-        """Stop instead of raising `error` in the block if a signal is pending, as workers receive the signal too."""
+        """Stop if the block raises `error` while a signal is pending: workers receive the signal too, and fail."""
         try:
             yield
         except error:

@@ -19,7 +19,7 @@ def has_torch() -> bool:
         if error.name == "torch":
             return False
         raise _broken(error) from None
-    except Exception as error:  # noqa: BLE001  missing libraries of a system raise many kinds
+    except Exception as error:  # noqa: BLE001  missing system libraries raise various errors
         raise _broken(error) from None
     return True
 

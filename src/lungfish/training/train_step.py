@@ -33,7 +33,8 @@ class StepContext:
         schedule: Learning rates.
         group: Processes that train together.
         photo_weight: float64 `[n]`, weight of each training photo in the loss.
-        class_weight: float32 `[classes]` on the group's device, or None for equal weights.
+        class_weight: Weight of each class in the loss, float32 `[classes]` on the group's device; None to weight all
+            photos equally.
         seed: Seed for dropout.
         bfloat16: Whether to compute products in bfloat16.
     """

@@ -150,14 +150,14 @@ class TorchBoundaryTrunk:
 
 
 def _trunk_bytes(network: NetworkWeights, entry: WeightsEntry) -> bytes:
-    """Return the network up to its classifier as ONNX, which determines its results."""
+    """Return the network up to its classifier as ONNX; the hash of these bytes identifies the computation."""
     spec = GraphSpec(entry.mean, entry.std)
     model = trunk_graph(network.arch, network.flavour, network.arrays, spec)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def _boundary_bytes(network: NetworkWeights, entry: WeightsEntry, block: int) -> bytes:
-    """Return the frozen part as ONNX, which determines its results."""
+    """Return the frozen part as ONNX; the hash of these bytes identifies the computation."""
     spec = GraphSpec(entry.mean, entry.std)
     model = boundary_graph(network.arch, network.flavour, network.arrays, spec, block)
     return bytes(model.SerializeToString(deterministic=True))

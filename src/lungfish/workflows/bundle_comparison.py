@@ -17,7 +17,7 @@ class BundleRow:
     Args:
         bundle: Folder of the bundle, as given.
         arch: Name of the network.
-        file, precision, bytes: The default artifact's.
+        file, precision, bytes: File name, precision and size of the default artifact.
         resolution_px: Side of the square input.
         classes: Number of classes.
         test_photos: Number of photos that the bundle was tested on when it was made.

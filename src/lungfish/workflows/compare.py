@@ -120,7 +120,7 @@ def compare_networks(*networks: ArchLike, latency: bool = False, threads: int | 
 def compare(
     names: Sequence[ArchLike], timing: Timing | None = None, plot: Path | None = None, progress: Progress | None = None
 ) -> ComparedRows:
-    """Count networks, time them in turns, and plot them among the published ones.
+    """Count what networks cost; on request, measure their latency and plot them among the published ones.
 
     Args:
         names: Architecture names or JSON files, `torchvision:NAME` for any of its classifiers, `Arch` objects or

@@ -61,7 +61,7 @@ def are_bundles(names: Sequence[str]) -> bool:
         raise UsageError(
             f"{shown} is a bundle; two bundles can be compared, not {len(names)}", "lungfish compare OLD NEW"
         )
-    return True  # opening a folder without bundle.json raises the reason
+    return True  # if a folder has no bundle.json, opening it raises an error that says so
 
 
 def compare_bundles(
@@ -82,7 +82,7 @@ def compare_bundles(
     Raises:
         UsageError: A folder does not exist, or the photos do not have the split.
         BundleError: One of them is damaged, or of a newer schema.
-        PhotosError: Neither bundle knows a class of the photos, they share none of them, or no photo can be read.
+        PhotosError: A class of the photos is in neither bundle, none is in both, or no photo can be read.
     """
     progress, timing = progress or Progress(), timing or Timing()
     pair = (open_one_of_two(old), open_one_of_two(new))
@@ -105,7 +105,7 @@ def compare_bundles(
 
 @dataclass(frozen=True, eq=False)
 class _Chosen:
-    """Photos of a split, those of classes that both bundles know, and the number of the others."""
+    """All photos, the chosen split, its photos of classes that both bundles know, and the number of its others."""
 
     photos: PhotoSet
     split: str

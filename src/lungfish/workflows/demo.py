@@ -55,7 +55,7 @@ def write_digits(folder: Path) -> None:
         for path in (folder, *folder.rglob("*")):
             if not _is_of_demo(path, named.get(path.relative_to(folder).as_posix())):
                 raise OutputError(
-                    f"{printable(str(folder))} holds a file that is not the demo's: {printable(path.name)}",
+                    f"{printable(str(folder))} contains a file that is not part of the demo: {printable(path.name)}",
                     "Choose another folder: lungfish demo --out DIR",
                 )
         for name, pixels in named.items():

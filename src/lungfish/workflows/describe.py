@@ -26,11 +26,11 @@ class Description:
             ["parameters", f"{found.params:,}"],
             ["multiply-adds", f"{found.macs:,}"],
             [
-                "most activations at once",
+                "peak activations",
                 f"{peak} in {found.precision}, at {found.peak_at}",
             ],
-            ["the same, expansions streamed", f"{_mb(found.peak_streamed_bytes)} (arXiv:1801.04381, section 5.1)"],
-            ["moved", f"{_mb(found.moved_bytes)}; {found.macs_per_byte:.1f} multiply-adds for each byte"],
+            ["peak, expansions streamed", f"{_mb(found.peak_streamed_bytes)} (arXiv:1801.04381, section 5.1)"],
+            ["memory traffic", f"{_mb(found.moved_bytes)}; {found.macs_per_byte:.1f} multiply-adds per byte"],
         ]
         return "\n".join([*map(printable, str(self.arch).splitlines()), "", table(rows, left=(0, 1))])
 

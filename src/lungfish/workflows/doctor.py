@@ -45,7 +45,7 @@ class Diagnosis:
         cache: Folder, bytes of our files in it, free bytes on its disk, why it cannot be used, whether Lungfish created
             it, and bytes that earlier versions left next to it.
         problems: What prevents predicting, in words.
-        warnings: What prevents training only.
+        warnings: What may affect training or the cache, but not predicting, in words.
         ok: Whether there are no problems.
     """
 

@@ -51,8 +51,8 @@ class JobPlan:
         warnings: Messages for the user.
         problems: Everything wrong with the photos, starting with what would stop the job; includes `warnings`.
         cached: Number of photos whose features are cached from an earlier run; None if the job would stop first.
-        steps: Stages after the probe with their estimated times, in words. Lines before them say, if it applies, that
-            weights would be downloaded, and that the head is fitted on only some of the training photos.
+        steps: Stages after the head with their estimated times, in words; before them, where it applies, notes that
+            weights would be downloaded and that the head is fitted on only some of the training photos.
         estimate_seconds: Estimated time of the job on this machine; with few training photos, without the stages after
             the head; None if the job would stop.
     """
@@ -199,8 +199,8 @@ def _plan_stages(network: NetworkWeights, context: TrainingContext, left_s: floa
     few = recipe.pretrained and len(context.dataset.indices("train")) < LEAST_TIMED
     if few and recipe.tables:
         names = ", ".join(recipe.tables)
-        minutes = f"; training stops in time for a job of about {recipe.minutes:g} min" if recipe.minutes else ""
-        return (f"The estimate leaves out {names}, with fewer than {LEAST_TIMED} training photos{minutes}",), 0.0
+        minutes = f"; training stops so that the job takes about {recipe.minutes:g} min" if recipe.minutes else ""
+        return (f"The estimate leaves out {names} (fewer than {LEAST_TIMED} training photos){minutes}",), 0.0
     return plan_stages(list_stages(to_network(network), context), budget_of(left_s), recipe.minutes)
 
 
@@ -209,6 +209,6 @@ def _problems(dataset: Dataset) -> tuple[Problem, ...]:
     count = len(dataset.truth)
     if count >= LEAST_ANSWERS:
         return found
-    message = f"too few photos for a “none of these” threshold: {count:,}; {LEAST_ANSWERS} is the least"
+    message = f"too few photos for a “none of these” threshold: {count:,}; at least {LEAST_ANSWERS} are needed"
     fix = "Without a threshold, every answer counts as known."
     return (*found, Problem("no_threshold", message, fix=fix))

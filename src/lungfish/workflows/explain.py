@@ -29,7 +29,7 @@ class Explanation:
         file: The photo, as given.
         label: The default artifact's answer.
         probability: Probability of `label`, 0 to 1.
-        explained: The class that the picture marks.
+        explained: The class that the picture explains.
         picture: The PNG file.
     """
 
@@ -48,19 +48,19 @@ def explain(
 ) -> Explanation:
     """Draw where the network of a bundle finds a class on a photo.
 
-    The answer comes from the default artifact; the marks come from the float network behind the artifacts.
+    The answer comes from the default artifact; the picture, from the float network that the artifact was made from.
 
     Args:
         bundle: A bundle or its folder; it must contain `weights.safetensors`.
         image: Path of the photo.
         out: A .png file; `NAME.explained.png` in the current folder if None.
-        label: Class to mark; the answer if None.
+        label: Class to explain; the predicted one if None.
 
     Returns:
         The answer, the marked class, and the path of the picture.
 
     Raises:
-        UsageError: The bundle or class does not exist, or the file must not be written.
+        UsageError: The bundle or class does not exist, or `out` cannot be used.
         BundleError: The bundle is damaged.
         UnreadablePhotoError: The photo cannot be read.
         WeightsError: The bundle does not contain its weights.

@@ -30,7 +30,7 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
     """Make a proven bundle of a network that you trained yourself: `model.onnx`, INT8, report, model card.
 
     The artifacts compute the softmax of the network's logits, without a temperature. They are compared with the network
-    on pixels, and measured on `photos`. The network itself is not changed: not its mode, device, dtype or gradients.
+    on the same pixels, and measured on `photos`. The network keeps its mode, device, dtype and gradients.
 
     The photos that it was trained on are unknown, so Lungfish cannot check whether `photos` include some of them;
     report and model card say so. Use photos that it was not trained on.
@@ -45,9 +45,8 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
             else on `val`.
         preprocessing: How photos were resized and normalized in training; `network.preprocessing` if None, or what the
             `weights` expect.
-        weights: Name of the weights that training started from, `efficientnet_lite0.in1k`: their license goes into the
-            bundle. `random` if there were none. `network.weights` if None; if that is unknown too, the bundle states
-            that they were not named.
+        weights: Name of the weights that training started from, such as `efficientnet_lite0.in1k`, or `random`; their
+            license goes into the bundle. `network.weights` if None; if that is unknown too, the bundle says so.
         force: Whether to replace an existing bundle once the new one is complete.
         follow_links: Whether to follow links that lead outside the photos' folder.
         progress: Whether to show progress on stderr.
@@ -56,12 +55,12 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
         The figures and the bundle.
 
     Raises:
-        UsageError: The labels do not fit the network, the preprocessing is unknown, or the output must not be written.
+        UsageError: The labels do not fit the network, the preprocessing is unknown, or `out` cannot be used.
         PhotosError: The classes of the photos are not those of `labels`, or a class has too few photos.
         WeightsError: The network does not match its architecture or contains values that are not finite; or the weights
             are not on this machine.
         ParityError: The exported file does not compute the same as the network.
-        MachineError: Packages or disk prevent the export.
+        MachineError: A package is missing, or files cannot be written.
 
     Examples:
         >>> import lungfish as lf

@@ -64,7 +64,7 @@ def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iter
 
 
 def gate_warnings(gates: Gates, baseline: Baseline | None) -> Iterator[str]:
-    """Yield which classes pass only because they have too few photos."""
+    """Yield a warning about classes that pass `no_class_worse` only because they have too few photos."""
     unjudged = unjudged_classes(baseline.changed) if gates.no_class_worse and baseline else ()
     if unjudged:
         named = ", ".join(f"{printable(row.label)} ({row.pairs.n})" for row in unjudged)

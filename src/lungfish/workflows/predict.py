@@ -27,8 +27,8 @@ def predict(
     Args:
         model: A bundle, its folder, or a name of weights: `efficientnet_lite0.in1k`.
         images: One picture or several, as for `Bundle.predict`: paths of files, bytes of files, Pillow images, or
-            arrays; or paths of folders. Of a folder, all files that training would use, by suffix or without any, are
-            classified, recursively and in the order of their names.
+            arrays; or paths of folders. A folder is searched recursively, and its files with the suffix of a picture,
+            or with none, are classified in the order of their names.
         artifact: File name of an artifact; the default one if `None`.
         top: Number of classes to list in each row.
         follow_links: Whether to follow links that lead outside a folder.

@@ -103,8 +103,8 @@ def scale(name: str, scaling: Scaling, out: Path | None = None) -> Scaled:
         out: A .json file for the architecture, which every command accepts as a name.
 
     Raises:
-        UsageError: The name is not a network, there is more than one target, `by` does not affect the target, or the
-            file must not be written.
+        UsageError: The name is not a network, there is more than one target, `by` does not affect the target, or `out`
+            cannot be used.
         ArchitectureError: The result is not a valid network, or no network meets the target.
         StorageError: The file cannot be written.
     """

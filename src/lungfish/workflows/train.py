@@ -43,10 +43,10 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
         stop: Stops the job when its `stop` is called, in any thread.
 
     Raises:
-        UsageError: A name or option is invalid, or the output must not be written.
+        UsageError: A name or option is invalid, or `out` cannot be used.
         PhotosError: The photos cannot be used as they are.
         ParityError: The exported file does not compute the same as the network.
-        MachineError: Weights, packages or disk prevent the job.
+        MachineError: Weights cannot be fetched, a package is missing, or files cannot be written.
         StoppedError: `stop` was called; the same call resumes the job.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Use torchvision's classifiers as yardsticks: counted on the module, timed through our runtime."""
+"""Use torchvision's classifiers as yardsticks: count their cost in PyTorch, and time them in our runtime."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Yardstick:
 
 
 def open_yardstick(name: str) -> Yardstick:
-    """Count `torchvision:NAME` without computing anything.
+    """Count the parameters and multiply-adds of `torchvision:NAME` on the meta device, without computing anything.
 
     Raises:
         MissingExtraError: torch or torchvision is not installed.

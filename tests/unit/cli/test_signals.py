@@ -90,7 +90,7 @@ def test_a_signal_ends_it(
         process.send_signal(number)
         assert process.wait(20) == CODES[number]
         said = process.stderr.read().replace("computing\n", "")  # by another thread
-        assert said == "stopped: it did not end by itself in 0.2 s\n"
+        assert said == "stopped: still running 0.2 s after the signal\n"
     finally:
         process.kill()
         process.communicate()

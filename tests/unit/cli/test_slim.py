@@ -107,7 +107,7 @@ def test_the_next_free_name(lungfish: Run, color_bundle: Path, here: Path) -> No
         ("bundle", "is the bundle itself"),
         ("bundle/slim", "is inside the bundle"),
         ("bundle/golden/../slim", "is inside the bundle"),
-        (".", "is around the bundle"),
+        (".", "contains the bundle"),
         ("taken", "taken exists\nChoose another output folder.\n"),
         ("dangling", "dangling exists\n"),
     ],

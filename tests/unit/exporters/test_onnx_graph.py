@@ -129,7 +129,7 @@ def test_what_enters_any_block_is_what_torch_computes(arch: Arch, flavour: Flavo
 def test_a_boundary_is_before_a_block(arch: Arch) -> None:
     weights, blocks = state(build(arch, seed=0)), sum(arch.stage_depths)
     for block in (-1, blocks + 1):
-        with pytest.raises(ArchitectureError, match=rf"block {block}; it must be 0 to {blocks}"):
+        with pytest.raises(ArchitectureError, match=rf"block {block}; block must be 0 to {blocks}"):
             boundary_graph(arch, Flavour(), weights, SPEC, block)
 
 

@@ -72,7 +72,7 @@ def test_processes_must_see_the_same_photos_under_names_of_the_same_order() -> N
     seen: Any = SimpleNamespace(fingerprint=lambda: "photos", ordered_fingerprint=lambda: "photos in order")
     module._check_same(seen, Group())
     other: Any = SimpleNamespace(broadcast=lambda _hash: "photos in another order")
-    with pytest.raises(UsageError, match="other photos, or other names of photos, than the main process"):
+    with pytest.raises(UsageError, match="different photos, or different names of photos, than the main process"):
         module._check_same(seen, other)
 
 

@@ -74,8 +74,8 @@ def test_nothing_is_made_yet(photos: Path, tmp_path: Path) -> None:
         ("data/shoes", "is the folder of the photos"),
         ("data/shoes/boots/../bundle", "is inside the photos"),
         ("data/shoes/boots/deep/bundle", "is inside the photos"),
-        ("data", "is around the photos"),
-        (".", "is around the photos"),
+        ("data", "contains the photos"),
+        (".", "contains the photos"),
     ],
 )
 @pytest.mark.parametrize("force", [False, True])
@@ -100,7 +100,7 @@ def test_links_hide_nothing(photos: Path, tmp_path: Path) -> None:
 def test_around_a_table_and_on_it(photos: Path) -> None:
     table = photos / "labels.csv"
     table.write_text("image,label\n")
-    with pytest.raises(OutputError, match="around the photos"):
+    with pytest.raises(OutputError, match="contains the photos"):
         choose_target(table, photos, force=True)
     with pytest.raises(OutputError, match="the folder of the photos"):
         choose_target(table, table, force=True)

@@ -53,10 +53,10 @@ def test_an_unknown_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("folds = 2.5", "folds is 2.5; for example 5"),
+        ("folds = 2.5", "folds is 2.5; expected a value like 5"),
         ("folds = true", "folds is True"),
         ('folds = "5"', "folds is '5'"),
-        ("penalties = 0.1", r"penalties is 0.1; for example \(1.0"),
+        ("penalties = 0.1", r"penalties is 0.1; expected a value like \(1.0"),
         ('penalties = ["0.1"]', "penalties"),
         ("penalties = [[0.1]]", "penalties"),
         ("penalties = [true]", "penalties"),
@@ -104,7 +104,7 @@ def test_python_is_checked_as_a_file_is(tmp_path: Path) -> None:
         with pytest.raises(UsageError) as in_file:
             read_recipe(written(tmp_path, f"{key} = {str(value).lower() if value is True else repr(value)}"))
         assert in_python.value.message == in_file.value.message
-    with pytest.raises(UsageError, match=r"epochs is 2\.5; for example 0 is allowed"):
+    with pytest.raises(UsageError, match=r"epochs is 2\.5; expected a value like 0"):
         Finetune(epochs=2.5)  # type: ignore[arg-type]
 
 

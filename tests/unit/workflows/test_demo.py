@@ -24,7 +24,7 @@ def test_what_has_the_name_of_a_digit_is_spared(tmp_path: Path, kind: str) -> No
         (digits / "0").mkdir()
         file = digits / "0" / "0000.png"
         file.symlink_to(mine / "0000.png") if "link" in kind else file.write_bytes(b"a photo")
-    with pytest.raises(OutputError, match=r"digits holds a file that is not the demo's: 0"):
+    with pytest.raises(OutputError, match=r"digits contains a file that is not part of the demo: 0"):
         write_digits(digits)
     assert {path.read_bytes() for path in tmp_path.rglob("*.png")} == {b"a photo"}
 

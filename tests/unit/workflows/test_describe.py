@@ -49,4 +49,4 @@ def test_it_prints_as_its_table_and_figures(tmp_path: Path) -> None:
     assert describe(build(arch, seed=0), plot=str(tmp_path / "v2.svg")) == description == describe(arch.name)
     printed = repr(description)
     assert printed.startswith(str(arch))
-    assert f"multiply-adds                  {description.cost.macs:,}\n" in printed
+    assert f"multiply-adds              {description.cost.macs:,}\n" in printed

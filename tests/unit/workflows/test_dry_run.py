@@ -21,8 +21,8 @@ from lungfish.workflows.dry_run import JobPlan
 from lungfish.workflows.train import train
 
 FEW = Problem("too_few", "'one' has 1 photo", ("one",), stops=True, rule="each needs two", fix="Add some.")
-UNTIMED = "with fewer than 500 training photos"
-MINUTES = "training stops in time for a job of about 10 min"
+UNTIMED = "(fewer than 500 training photos)"
+MINUTES = "training stops so that the job takes about 10 min"
 TYPO = Problem("typo", "class 'a\x1bb' is a typo?", ("a\x1bb",))
 
 
@@ -98,9 +98,9 @@ def test_many_skipped_files_stay_short() -> None:
         (
             "auto",
             499,
-            (f"The estimate leaves out finetune, full, {UNTIMED}; {MINUTES}",),
+            (f"The estimate leaves out finetune, full {UNTIMED}; {MINUTES}",),
         ),
-        ("finetune", 499, (f"The estimate leaves out finetune, {UNTIMED}",)),
+        ("finetune", 499, (f"The estimate leaves out finetune {UNTIMED}",)),
         ("auto", 500, ("timed",)),
         ("probe", 30, ("timed",)),
         ("scratch", 30, ("timed",)),

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the weights.")],
     accept_license: Annotated[
-        str | None, typer.Option(metavar="ID", help="Accept this license, which is not permissive.")
+        str | None, typer.Option(metavar="ID", help="Accept this license; needed if it is not permissive.")
     ] = None,
     arch: Annotated[str | None, typer.Option(help="The network, if the file does not state it.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Use no network, only what is on this machine.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Make no network requests; use only local files.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fetch a set of weights into the cache.

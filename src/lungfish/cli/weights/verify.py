@@ -28,7 +28,7 @@ def verify(
         top1 = "" if row.top1 is None else f", top-1 {row.top1:.3f}"
         return (
             f"{row.name}: {'equal' if row.passed else 'DIFFERENT'} to {row.reference} on {row.images:,} pictures: "
-            f"max |difference of logits| {row.max_abs_diff:.1e}, the same first class on {row.top1_agreement:.1%}{top1}"
+            f"max |difference of logits| {row.max_abs_diff:.1e}, the same top class on {row.top1_agreement:.1%}{top1}"
         )
 
     rows = []

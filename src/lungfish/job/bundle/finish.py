@@ -105,7 +105,7 @@ def finish(trained: Trained, files: Path, target: Target, clock: Stopwatch, prog
 
 
 def bundle_result(target: Target, contents: BundleContents, clock: Stopwatch) -> BundleResult:
-    """Return what is known of a bundle once it stands at `target`."""
+    """Return the result of a job whose bundle was moved to `target`."""
     supporting = contents.supporting
     return BundleResult(
         folder=target.folder,

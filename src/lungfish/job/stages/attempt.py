@@ -53,7 +53,7 @@ class Outcome:
 
     Args:
         logits: Logits on validation photos.
-        share: How far the weights moved from the head stage to the trained ones; 1 is the full way.
+        share: Share of the way from the head stage's weights to the trained ones; 1 for the trained ones.
         is_last: Whether these trained weights are those of the last epoch (of several runs averaged, if there are
             several), not those of the best epoch.
         verdict: Whether the stage is kept.
@@ -98,7 +98,7 @@ class Attempts:
             name: Name of the stage.
             stage: Stage with the same network.
             plan: Plan of the stage, with settings.
-            before: Logits on validation photos before the stage; None for an untrained network, which keeps any result.
+            before: Logits on validation photos before the stage; None for an untrained network: any result is kept.
 
         Raises:
             DivergedError: The loss is not finite, and there is no earlier result to keep.

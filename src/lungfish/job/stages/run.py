@@ -88,7 +88,7 @@ def run_stages(start: NetworkWeights, head: Head | None, context: TrainingContex
         context.progress.say(why)
         first = first if stage.is_again else plan
         if plan.settings is None and reached is None:
-            raise UsageError(why, "Give it more --minutes, or a smaller network or resolution.")
+            raise UsageError(why, "Raise --minutes, or choose a smaller network or resolution.")
         if plan.settings is None:
             results.append(StageResult(name, None, 0.0, kept=False, why=why.removeprefix(f"{name}: ")))
             if stage.is_again:

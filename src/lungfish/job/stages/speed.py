@@ -43,7 +43,7 @@ class Speed:
         return photos * (self.decode_s + self.trunk_s)
 
     def views_s(self, photos: int, views: int, share: float) -> float:
-        """Return the seconds for the activations of views, including the plain one, after a share of the trunk."""
+        """Return the seconds to decode photos and run a share of the trunk on their views, including the plain one."""
         return photos * (self.decode_s + views * share * self.trunk_s)
 
     def finish_s(self, dataset: Dataset, recipe: Recipe) -> float:

@@ -119,7 +119,7 @@ class Stage(Protocol[T]):
         ...
 
     def open(self, plan: Plan[T]) -> OpenStage:
-        """Return an object that carries out a plan with settings."""
+        """Return an object that carries out a plan, whose `settings` are not None."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Break ties between two networks by validation photos under fixed changes."""
+"""Break ties between two networks by their loss on fixed variations of validation photos."""
 
 from __future__ import annotations
 

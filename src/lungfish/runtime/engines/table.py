@@ -1,4 +1,4 @@
-"""The formats of artifacts and their engines. A new format is a row here."""
+"""The formats of artifacts and their engines. To add a format, add a row here."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def convert(conversion: Conversion) -> Converted:
 
     Raises:
         UsageError: The file, network or library does not exist, or the license is not an SPDX identifier.
-        OutputError: `out` must not be written.
+        OutputError: `out` cannot be used.
         WeightsError: The file cannot be read, or belongs to another network.
         MissingExtraError: The package that reads it is not installed.
         StorageError: `out` cannot be written.

@@ -33,7 +33,7 @@ class WeightsRow:
         cached: Whether they are on this machine.
         stars: Stars or likes on the service where they were found.
         updated: Date of the last change there, ISO 8601.
-        next_command: Command that starts from these weights; empty if nothing was searched online.
+        next_command: Command to run next with these weights; empty unless the search was online.
     """
 
     name: str

@@ -90,7 +90,7 @@ class OnnxEngine:
     def run(self, pixels: NDArray[np.uint8], /) -> NDArray[Any]:
         """Compute the output of a batch.
 
-        Large batches are run in parts of `BATCH_SIZE`, or of fewer where those need more than
+        Large batches are run in parts of `BATCH_SIZE` photos, or fewer if their activations would exceed
         `graph_check.MAX_LIVE_BYTES`.
 
         Args:
