@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lungfish.deploy.referee import reference_logits
+from lungfish.deploy.reference import reference_logits
 from lungfish.exporters.artifact import Artifact, write_artifact
 from lungfish.exporters.exporter import Exportable, GraphSpec
 from lungfish.runtime.metadata import graph_metadata

@@ -1,4 +1,4 @@
-"""The referee of an install without torch: it computes what torch computes, and finds faults of an exporter."""
+"""The reference of an install without torch computes what torch computes, and finds faults of an exporter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import ParityError
-from lungfish.deploy import referee
+from lungfish.deploy import reference
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.numpy_network import logits
 from lungfish.deploy.proof import check_parity
@@ -91,7 +91,7 @@ FAULTS: dict[str, Callable[[NetworkWeights], NetworkWeights]] = {
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Classifier:
     """The packaged weights with a head of three classes, on a machine without torch."""
-    monkeypatch.setattr(referee, "has_torch", lambda: False)
+    monkeypatch.setattr(reference, "has_torch", lambda: False)
     entry = find_entry("efficientnet_lite0.in1k")
     assert entry is not None
     network = load_weights(entry, parse_arch("efficientnet_lite0:resolution=64"))

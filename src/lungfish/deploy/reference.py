@@ -39,6 +39,6 @@ def reference_logits(
     from lungfish.weights.load import to_network
 
     with torch.inference_mode():
-        module = module or to_network(network)
+        module = to_network(network) if module is None else module
         computed: NDArray[np.float32] = module(normalized(torch.from_numpy(pixels), entry)).numpy()
     return computed
