@@ -70,12 +70,10 @@ class LabelReview:
     Args:
         checked: Number of training and validation photos whose label was checked.
         suspects: Doubtful labels, the most doubtful first.
-        why_not: Why nothing was checked, and what to do; empty if it was.
     """
 
     checked: int
     suspects: tuple[SuspectLabel, ...] = ()
-    why_not: str = ""
 
 
 @dataclass(frozen=True)
