@@ -14,7 +14,8 @@ def pictures() -> list[Image.Image]:
     """Noise, gradients, and one flat picture, of several sizes and modes."""
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for side in (8, 32, 64, 224)]
-    slopes = [np.add.outer(np.arange(side), factor * np.arange(side)) % 256 for side in (40, 224) for factor in (0, 1, 3)]
+    sides = [np.arange(side) for side in (40, 224)]
+    slopes = [np.add.outer(side, factor * side) % 256 for side in sides for factor in (0, 1, 3)]
     arrays = [*noise, *(slope.astype(np.uint8) for slope in slopes), np.full((64, 64), 7, np.uint8)]
     return [Image.fromarray(array) for array in arrays]
 
