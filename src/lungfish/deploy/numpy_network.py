@@ -1,4 +1,4 @@
-"""Compute a network in numpy, one operation at a time.
+"""Run a network in numpy, one operation at a time.
 
 It is slow and independent of every runtime: it shares the lowering and the weights with the exporters, but none of
 their folding, padding or layout. Where torch is not installed, an exported file must agree with it.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import INPUT, Op, lower
 from lungfish.weights.network_weights import NetworkWeights
 
-Array = NDArray[Any]  # of the dtype of the images: float32, or float64 for a check
+Array = NDArray[Any]  # dtype of the images: float32, or float64 for a check
 
 
 def logits(network: NetworkWeights, x_nchw: Array) -> Array:
@@ -33,7 +33,7 @@ def logits(network: NetworkWeights, x_nchw: Array) -> Array:
     return values["classifier"]
 
 
-def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array:  # noqa: PLR0911  one per kind
+def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array:  # noqa: PLR0911  one return per kind
     """Return the output of an operation."""
     arrays = network.arrays
     match op.kind:

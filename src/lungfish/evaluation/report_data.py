@@ -70,7 +70,7 @@ class LabelReview:
     Args:
         checked: Number of training and validation photos whose label was checked.
         suspects: Doubtful labels, the most doubtful first.
-        why_not: Why nothing was checked, and what to do; empty if it was.
+        why_not: Why no labels were checked, and what to do; empty if they were.
     """
 
     checked: int

@@ -64,7 +64,7 @@ class Prepared:
     dataset: Dataset
 
     def head_stage(self, head: Head | None) -> HeadStage:
-        """Return the network with a head that was fitted on its features, or with a new one for None."""
+        """Return the head stage: the network with a head fitted on its features, or a classifier of zeros for None."""
         assert self.weights
         network = self.with_head(head)
         return HeadStage(network, head, self.start, self.weights, self.trunk, self.dataset)

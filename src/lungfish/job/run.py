@@ -119,7 +119,7 @@ def _check_group(group: Group, recipe: Recipe) -> None:
     if learns and group.size > 1 and group.device == "cpu":
         raise UsageError(
             "torch cannot share batch-norm statistics between processes on CPUs",
-            "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
+            "Run one process, or, with pretrained weights, set batch_norm to frozen in the recipe.",
         )
 
 
@@ -127,7 +127,7 @@ def _check_same(dataset: Dataset, group: Group) -> None:
     fingerprint = dataset.ordered_fingerprint()
     if group.broadcast(fingerprint) != fingerprint:
         raise UsageError(
-            "this process found different photos, or different names of photos, than the main process",
+            "this process found different photos, or different photo names, than the main process",
             "Give every machine the same photos.",
         )
 

@@ -93,7 +93,7 @@ def each_fold(
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer groups than folds
         splits = list(splitter.split(samples.features, samples.labels, groups))
     for train, held_out in splits:
-        # not always all classes: one fold may have all photos of a rare one
+        # not always all classes: one fold may have all photos of a rare class
         classes, labels = np.unique(samples.labels[train], return_inverse=True)
         seen = LabelledFeatures(samples.features[train], labels)
         fitted = fit_penalty(seen, head.penalty, balanced=head.balanced, tolerance=tolerance)

@@ -122,7 +122,7 @@ def cross_entropy(logits: NDArray[np.floating], labels: Labels) -> NDArray[np.fl
 
 
 class _Path:
-    """Fits at decreasing penalties, each starting from the one before.
+    """Fits heads at decreasing penalties, each starting from the previous one.
 
     Features are centered and divided by one number, their mean standard deviation. Penalizing every feature alike,
     whatever its own scale, did better on real photos than scaling each to unit variance (clothing: 91.4 versus 90.3 %).

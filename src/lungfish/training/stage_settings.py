@@ -1,4 +1,4 @@
-"""Settings of training by gradients: those shared by all stages, and those of `finetune` and `full`."""
+"""Settings of gradient descent: those shared by all stages, and those of `finetune` and `full`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, Self
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
 
-# Fewer photos get more epochs, so that every dataset takes about as many steps. Measured in docs/decisions/0020.
+# Fewer photos get more epochs, so that every dataset takes about the same number of steps. Measured in
+# docs/decisions/0020.
 PHOTOS_SHOWN = 24_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
 # More epochs get stronger augmentation and train more layers. Over many epochs, strong augmentation prevents
@@ -57,18 +58,18 @@ class Tuning(Settings):
     """Settings of the training loop.
 
     Args:
-        epochs: Passes over the photos; 0 for about 24,000 photos in all, in 4 to 20 epochs.
+        epochs: Passes over the photos; 0 for as many as process about 24,000 photos in total, but 4 to 20.
         batch_size: Photos in a step, over all processes.
         grad_accum_steps: Parts into which a batch is divided, and processed one after the other, to save memory.
         optimizer: `adamw`, or `sgd` with a Nesterov momentum of 0.9.
         learning_rate: Highest learning rate of the last layer.
         layer_decay: Ratio of the learning rate of each layer to that of the layer after it.
-        weight_decay: Weight decay of all parameters but biases and batch norm.
+        weight_decay: Weight decay of all parameters except biases and batch norm.
         label_smoothing: Share of each label that is spread over all classes.
         warmup_fraction: Share of the steps in which the learning rate rises.
         ema_decay: Share of the moving average that remains after a step.
         l2_sp: Weight of the squared distance to the starting weights.
-        max_grad_norm: Largest norm of a step's gradients, over all parameters; longer ones are scaled down. 0 for no
+        max_grad_norm: Largest norm of a step's gradients, over all parameters; larger ones are scaled down. 0 for no
             limit.
         patience: Epochs without a lower validation loss after which training stops, once the learning rate has fallen
             to a tenth.
@@ -168,10 +169,10 @@ class Full(Tuning):
         cutmix: Strength of CutMix (arXiv:1905.04899); 0 for none. With both, each batch gets one of the two.
         initial_resolution_scale: Resolution of the first epochs, as a share of the network's; it rises with the epochs
             (arXiv:2104.00298).
-        precision: `float32`, `bfloat16` for products in that precision, or `auto`: bfloat16 on CUDA.
+        precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 on CUDA.
         compile: `never`, `always`, or `auto`: use torch.compile on a GPU if the run is long enough to gain time.
-        workers: Processes that read photos; 0 for threads of this one; -1 for threads with a CPU, and a process for
-            each core with a GPU.
+        workers: Processes that read photos; 0 for threads of this process; -1 for threads on a CPU, or one process
+            per core on a GPU.
     """
 
     learning_rate: float = 3e-4
@@ -215,4 +216,4 @@ def check_ranges(settings: object, **ranges: tuple[float, float]) -> None:
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if not low <= value <= high:
-            raise UsageError(f"recipe: {name} is {value!r}; allowed are {low:g} to {high:g}")
+            raise UsageError(f"recipe: {name} is {value!r}; it must be {low:g} to {high:g}")

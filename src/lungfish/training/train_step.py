@@ -36,7 +36,7 @@ class StepContext:
         class_weight: Weight of each class in the loss, float32 `[classes]` on the group's device; None to weight all
             photos equally.
         seed: Seed for dropout.
-        bfloat16: Whether to compute products in bfloat16.
+        bfloat16: Whether to use autocast to bfloat16.
     """
 
     model: nn.Module

@@ -43,7 +43,7 @@ def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *,
         arch: Network that the weights must fit.
         weights: A catalogue name or one with a scheme, a bundle's folder, or the path of a `.safetensors` file.
         flavour: Padding and batch-norm epsilon; those of the weights if None.
-        any_classes: Whether the weights may have another number of classes than `arch`; the network then has theirs.
+        any_classes: Whether the weights may differ from `arch` in the number of classes; the network then has theirs.
 
     Raises:
         WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors.
@@ -67,14 +67,14 @@ def load_weights(entry: WeightsEntry, arch: Arch | None = None) -> NetworkWeight
 
     Raises:
         MissingExtraError: The package that contains or reads the file is not installed.
-        WeightsError: The file is missing, is not the published one, or does not fit `arch`.
+        WeightsError: The file is missing, differs from the published one, or does not fit `arch`.
     """
     own = parse_arch(entry.arch)
     return _read(entry, (arch or own).with_classes(own.classes))
 
 
 def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
-    """Return what `load_weights` returns as a torch network, in eval mode."""
+    """Return the same weights as `load_weights`, in a torch network in eval mode."""
     return to_network(load_weights(entry, arch))
 
 
@@ -143,7 +143,7 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: 
         network.preprocessing = _stored_preprocessing(path, metadata, network.arch.resolution_px)
         network.labels = _imagenet_labels(network)
     elif path.name == WEIGHTS_NAME and (path.parent / MANIFEST_NAME).is_file():
-        with contextlib.suppress(WeightsError):  # an old or edited bundle may not state them
+        with contextlib.suppress(WeightsError):  # an old or edited bundle may not state its preprocessing
             _describe(network, bundle_entry(str(path.parent)))
     return network
 

@@ -206,7 +206,7 @@ def test_a_split_column(tmp_path):
     assert [photo.split for photo in with_splits(["Validation", None, "train"]).photos] == ["val", None, "train"]
     with pytest.raises(PhotosError, match=r"all\.parquet, row 2: split is 'holdout'") as error:
         with_splits(["train", "holdout", "test"])
-    assert error.value.hint == "Allowed are train, val and test."
+    assert error.value.hint == "It must be train, val or test."
 
 
 def test_no_parquet_inside(tmp_path):

@@ -331,7 +331,7 @@ def test_no_threshold_is_shown_where_there_is_none(report):
     none = Threshold(0.0, 0.95, 0, 0, 18, "none")
     text = none_section(replace(report, supporting=SupportingFigures(none), coverage=coverage_table(*PAIR, 0.0)))
     assert "there are too few photos to choose a threshold" in text
-    assert "so every answer counts as known: it needs 50 photos outside training, and there are 18." in text
+    assert "so every answer counts as known: a threshold needs 50 photos outside training, and there are 18." in text
     assert "Below a probability" not in text
     assert "chosen" not in text
 

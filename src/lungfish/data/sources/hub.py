@@ -144,6 +144,6 @@ class HubReader:
         raise UnreadablePhotoError("the row holds no picture")
 
     def _is_cached(self, path: str) -> bool:
-        """Return whether a path is a downloaded file: datasets must not read others on this machine."""
+        """Return whether a path is a downloaded file: a dataset must not reach other files on this machine."""
         real = os.path.realpath(path)
         return any(Path(real).is_relative_to(os.path.realpath(folder)) for folder in self._folders)

@@ -93,7 +93,7 @@ class SplitPlan:
         tied = len(mine) - standing - sum(i in mine for unit in self.free for i in unit)
         text = plural(len(mine), "photo")
         if units < len(mine):
-            text += f", {units:,} of them free and distinct"
+            text += f", {units:,} of them distinct and unassigned"
         why = [f"{standing:,} in a given split"] if standing else []
         why += [f"{tied:,} tied to photos in a given split, as copies or by a group"] if tied else []
         return f"{text} ({', '.join(why)})" if why else text

@@ -18,8 +18,8 @@ def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed:
     """Find labels that are probably wrong, with thumbnails of the most doubtful photos.
 
     Test photos are left out: those whose label contradicts the prediction are among the report's mistakes, and
-    correcting test labels by the model's predictions would inflate its figures. Of a large dataset only a sample is
-    checked, as a head is fitted on it five times.
+    correcting test labels by the model's predictions would inflate its figures. Only a sample of a large dataset is
+    checked, as five heads are fitted on it.
 
     Args:
         dataset: Photos and their features.
@@ -36,7 +36,7 @@ def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed:
         suspects = find_label_errors(dataset.samples(positions), dataset.assignment.units[positions], head, seed)
     except MissingExtraError as error:
         # not the error's own hint, which names this machine's interpreter: reports are shared
-        install = "Install the extra train, and train again."
+        install = "Install the extra lungfish[train], and train again."
         return LabelReview(0, why_not=f"Labels were not checked: {error.message}. {install}")
     rows = []
     for rank, (index, suggested, probability) in enumerate(suspects):

@@ -61,7 +61,7 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
     too optimistic on photos that the last network was trained on.
 
     Args:
-        last: Start from `last_weights`.
+        last: The `Start` that `last_weights` returned.
         fresh: Head stage on the pretrained weights.
         recipe: Recipe of the job.
         progress: Receives the outcome.

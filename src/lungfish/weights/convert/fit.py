@@ -1,4 +1,4 @@
-"""Check that tensors fill a network: none missing, none left over, each of the right shape, all numbers finite."""
+"""Check that tensors fill a network: none missing, none left over, each of the right shape, all values finite."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_network(name: str, actual: Arch, requested: Arch) -> None:
 
 
 def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:
-    """Check the names, shapes and numbers of arrays against those that a network expects.
+    """Check that arrays have the names and shapes that a network expects, and finite values.
 
     Args:
         arch: Name of the network, for the message.
@@ -88,7 +88,7 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
 
 
 def completed(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return every array of a network, in order: floats as float32, and batch counters, 0 where they are missing.
+    """Return every array of a network, in order: floats as float32, and missing batch counters as 0.
 
     Args:
         arch: The network.
@@ -123,7 +123,7 @@ def _shape(tensor: object) -> list[int] | str:
 
 
 def _defect(tensor: object, is_count: bool) -> str:
-    """Return what is wrong with the numbers of an array, or an empty string."""
+    """Return what is wrong with the values of an array, or an empty string."""
     kind = str(getattr(tensor, "dtype", ""))
     if not (kind in FLOATS or (is_count and kind.lstrip("u").startswith("int"))):
         return f"is of type {kind or type(tensor).__name__}"

@@ -47,5 +47,5 @@ def test_without_the_extra_it_says_how_to_get_it(embedded: Any, monkeypatch: pyt
     reviewed = review(embedded)
     assert (reviewed.checked, reviewed.suspects) == (0, ())
     assert "cleanlab" in reviewed.why_not
-    assert "Install the extra train, and train again." in reviewed.why_not
+    assert "Install the extra lungfish[train], and train again." in reviewed.why_not
     assert sys.executable not in reviewed.why_not  # reports travel
