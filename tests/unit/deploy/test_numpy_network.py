@@ -39,7 +39,7 @@ def with_statistics(network: Network) -> NetworkWeights:
     """As after training: batch norms with the statistics of some pictures, scales and shifts of their own."""
     side = network.arch.resolution_px
     generator = torch.Generator().manual_seed(0)
-    network.eval()  # without dropout and drop path: they are random, and statistics under them are not those of inference
+    network.eval()  # dropout and drop path are random, and statistics under them are not those of inference
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.train().momentum = 1.0
