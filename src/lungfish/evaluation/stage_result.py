@@ -45,7 +45,7 @@ class StageResult:
 
     Args:
         recipe: `probe`, `finetune` or `full`.
-        val: Loss and top-1 on validation photos; None if the stage was skipped.
+        val: Loss and top-1 on validation photos; None if the stage was skipped or left out.
         seconds: Wall-clock time of the stage; for the probe, since the start of the job.
         kept: Whether the job continued from its result.
         why: Why it was kept, discarded or skipped, in words.

@@ -34,7 +34,7 @@ from lungfish.job.target import choose_target
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.recipe import Recipe
 from lungfish.weights.convert.exchange import plain_arrays
-from lungfish.weights.convert.fit import strictly
+from lungfish.weights.convert.fit import match_arrays
 from lungfish.weights.fetch.fetch import FetchOptions, fetch
 from lungfish.weights.network_weights import NetworkWeights
 from lungfish.weights.resolve.names import resolve
@@ -142,7 +142,7 @@ def _record(job: ExportJob) -> WeightsRecord:
 def _weights(network: Network, classes: int) -> NetworkWeights:
     """Return copies of the network's weights in float32."""
     arch = network.arch.with_classes(classes)
-    return NetworkWeights(arch, network.flavour, strictly(arch, plain_arrays(network.state_dict())))
+    return NetworkWeights(arch, network.flavour, match_arrays(arch, plain_arrays(network.state_dict())))
 
 
 def _copied(network: Network) -> Network:

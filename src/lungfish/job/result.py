@@ -95,7 +95,7 @@ class TrainResult(BundleResult):
             classifier is such a head; None if there was none.
         val_given: Whether the user had set the validation photos apart.
         epochs: One JSON object for each epoch.
-        candidates: One row for each stage.
+        candidates: One row for each stage, including those that were skipped or left out.
         suspect_labels: Labels that are probably wrong.
         what_changed: The default artifact against that of the previous bundle, on the test photos; None for the first.
 

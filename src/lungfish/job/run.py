@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from lungfish.core.cache import advice_on_cache, cache_limit
@@ -72,6 +73,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
         context = _context(job, stage, recipe, (folder, identity, began), group, progress)
         with clock.phase("training"):
             training = run_stages(stage.network, stage.head, context)
+            training = replace(training, results=(*training.results, *choices.left_out))
 
         result = None
         if group.is_main:

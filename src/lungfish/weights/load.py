@@ -16,7 +16,7 @@ from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.convert.exchange import convert_arrays
-from lungfish.weights.convert.fit import strictly
+from lungfish.weights.convert.fit import match_arrays
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.checksum import verify_checksum
 from lungfish.weights.fetch.converted import converted_file
@@ -99,7 +99,7 @@ def _read(entry: WeightsEntry, arch: Arch) -> NetworkWeights:
     converted = converted_file(entry)
     path = converted or local_file(entry) or _missing(entry)
     if converted or entry.converter == OURS:
-        arrays = strictly(arch, read_safetensors(path)[0])
+        arrays = match_arrays(arch, read_safetensors(path)[0])
     else:
         arrays = convert_arrays(arch, read_checkpoint(path, arch, entry.converter), entry.converter).arrays
     return NetworkWeights(arch, entry.flavour, arrays)
@@ -136,7 +136,7 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: 
     state, metadata = read_safetensors(path)
     classes = getattr(state.get("classifier.bias"), "shape", ())
     own = arch.with_classes(*classes) if any_classes and len(classes) == 1 else arch
-    arrays = strictly(own, state)
+    arrays = match_arrays(own, state)
     network = to_network(NetworkWeights(own, flavour or _stored_flavour(path, metadata), arrays))
     network.weights = printable(path.name)
     if "mean" in metadata:

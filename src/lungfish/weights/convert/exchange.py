@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import Arch, ArchLike, Flavour, to_arch
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
-from lungfish.weights.convert.fit import check_fit, completed
+from lungfish.weights.convert.fit import check_fit, complete_arrays
 from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.formats.stored_tensors import NoPlainTensor
 from lungfish.weights.layouts import (
@@ -166,7 +166,7 @@ def convert_arrays(arch: Arch, state: Mapping[str, object], source: str) -> Conv
     found = {
         ours: _reordered(state_by_name[slot.name], slot) for ours, slot in slots.items() if slot.name in state_by_name
     }
-    return ConvertedArrays(completed(arch, found), chosen.averages, (*dropped, *_counted(chosen.ignored)))
+    return ConvertedArrays(complete_arrays(arch, found), chosen.averages, (*dropped, *_counted(chosen.ignored)))
 
 
 def _drop_background(state_by_name: dict[str, Any], slots: Mapping[str, TensorSlot]) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
         )
 
 
-def completed(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def complete_arrays(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return every array of a network, in order: floats as float32, and missing batch counters as 0.
 
     Args:
@@ -100,8 +100,8 @@ def completed(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArra
     }
 
 
-def strictly(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return every array of a network from arrays by our names, all of which must be used.
+def match_arrays(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Match arrays by our names with those of a network, all of them, and return every array of the network.
 
     Raises:
         WeightsError: Arrays are missing, unexpected, misshapen or not finite; lists them.
@@ -114,7 +114,7 @@ def strictly(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         for name, array in found.items()
     }
     check_fit(arch.name, state, expected, counters)
-    return completed(arch, state)
+    return complete_arrays(arch, state)
 
 
 def _shape(tensor: object) -> list[int] | str:
