@@ -87,8 +87,8 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     on_test = {trunk: features(engine, test[0]) for trunk, engine in engines.items()}
     fitted = {}
     for trunk, engine in engines.items():
-        samples = [LabelledFeatures(features(engine, pixels), labels) for pixels, labels in (train, val)]
-        head = fit_probe(*samples, Recipe())
+        of_train, of_val = (LabelledFeatures(features(engine, pixels), labels) for pixels, labels in (train, val))
+        head = fit_probe(of_train, of_val, Recipe())
         fitted[trunk] = {
             artifact: float((head.logits(values).argmax(axis=1) == test[1]).mean())
             for artifact, values in on_test.items()
