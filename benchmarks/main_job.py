@@ -1,9 +1,9 @@
 """Time and memory of the main job: photos to proven bundle, features against torch, commands, growth with photos.
 
 Run: make bench, or python benchmarks/main_job.py [DATA] [--python FILE]. DATA holds `clothing-small` (3,781 photos in
-splits of class folders) and `cifar10/train.parquet`. Jobs and commands run with `--python`, for example that of a `train`
-install without PyTorch. Prints a table, writes main_job.json beside itself. Medians; a peer is measured in the same run,
-turn by turn. Needs the `torch` and `parquet` installs.
+splits of class folders) and `cifar10/train.parquet`. Jobs and commands run with `--python`, for example that of an
+install of `train` alone. Prints a table, writes main_job.json beside itself. Medians; a peer is measured in the same
+run, turn by turn. Needs the `torch` and `parquet` installs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def measure_job(python: str, photos: Path, work: Path) -> dict[str, Any]:
-    """The whole command in a process of its own: with an empty cache, again with what that left, and on a busy machine."""
+    """The whole command in a process of its own: with an empty cache, with what that left, and on a busy machine."""
     cold, cached, busy = [], [], []
     for number in range(JOBS):
         cache = work / f"cache-{number}"
