@@ -149,7 +149,7 @@ def test_files_that_do_not_fit_together(tmp_path):
         open_photos(tmp_path)
     (tmp_path / "part.parquet").unlink()
     write(tmp_path / "test.parquet", [0, 1], names=["ant", "bee"])
-    with pytest.raises(PhotosError, match="other class names"):
+    with pytest.raises(PhotosError, match="different class names"):
         open_photos(tmp_path)
 
 
