@@ -1,9 +1,9 @@
 """Time and memory of the main job: photos to proven bundle, features against torch, commands, growth with photos.
 
-Run: make bench, or python benchmarks/main_job.py [DATA] [--python FILE]. DATA holds `clothing-small` (3,781 photos in
-splits of class folders) and `cifar10/train.parquet`. Jobs and commands run with `--python`, for example that of an
-install of `train` alone. Prints a table, writes main_job.json beside itself. Medians; a peer is measured in the same
-run, turn by turn. Needs the `torch` and `parquet` installs.
+Run: make bench, or python benchmarks/main_job.py [DATA] [--python FILE] [--only SECTION ...]. DATA holds
+`clothing-small` (3,781 photos in splits of class folders) and `cifar10/train.parquet`. Jobs and commands run with
+`--python`, for example that of an install of `train` alone. Prints a table, writes main_job.json beside itself.
+Medians; a peer is measured in the same run, turn by turn. Needs the `torch` and `parquet` installs.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from lungfish.weights.catalogue import find_entry
 from lungfish.weights.load import from_network, load_network
 
 HERE = Path(__file__).parent
+RECORD = HERE / "main_job.json"
 JOBS, ROUNDS, STARTS = 3, 7, 7
 BATCH = 16
 ADDED_PHOTOS = 100
+SECTIONS = ("job", "features", "commands", "memory")
 CIFAR_PHOTOS = (2_500, 10_000)
 
 
@@ -45,19 +47,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", nargs="?", type=Path, default=HERE.parents[1] / "shared" / "data")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the jobs and commands")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="keep the other figures")
     options = parser.parse_args()
-    data, python = options.data, options.python
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        figures = {
-            "job": measure_job(python, data / "clothing-small", work),
-            "features": measure_features(data / "clothing-small"),
-            "commands": measure_commands(python, data / "clothing-small", work),
-            "memory": measure_memory(python, data / "cifar10" / "train.parquet", work),
-        }
+    figures = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {}
     packages = versions(("lungfish", "numpy", "onnxruntime", "pillow", "scikit-learn", "torch"))
     header = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "packages": packages}
-    (HERE / "main_job.json").write_text(json.dumps(header | figures, indent=2) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        clothing, cifar = options.data / "clothing-small", options.data / "cifar10" / "train.parquet"
+        measure: dict[str, Callable[[], dict[str, Any]]] = {
+            "job": lambda: measure_job(options.python, clothing, work),
+            "features": lambda: measure_features(clothing),
+            "commands": lambda: measure_commands(options.python, clothing, work),
+            "memory": lambda: measure_memory(options.python, cifar, work),
+        }
+        for section in options.only:
+            figures[section] = header | measure[section]()
+            RECORD.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print_table(figures)
 
 
@@ -161,6 +167,8 @@ def measure_features(photos: Path) -> dict[str, Any]:
 def measure_commands(python: str, photos: Path, work: Path) -> dict[str, Any]:
     """Wall-clock seconds of short commands, and until a job's first line, with a warm file cache."""
     photo = next((photos / "test").rglob("*.jpg"))
+    if not (work / "bundle").exists():
+        run_train(python, photos, work / "bundle", work / "cache")
     commands = {
         "help_s": ["--help"],
         "predict_one_photo_s": ["predict", str(work / "bundle"), str(photo)],
