@@ -107,8 +107,8 @@ def each_fold(
         return held_out, logits
 
     cores = physical_cores()
-    # A fold in each thread. Each fit limits threads and warnings too, and must find the same limits when it restores
-    # them, as both are of the process.
+    # One fold per thread. Each fit also limits threads and warnings, which are process-wide, then restores what it
+    # found: the limits set here.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return list(prefetch(fit, splits, cores, cores))

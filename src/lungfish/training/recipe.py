@@ -35,13 +35,13 @@ class Recipe(Settings):
         imbalance: Ratio of class sizes, see `class_weight`.
         keep_known: Share of the correctly predicted validation photos that must count as known.
         calibration_photos: Number of training photos on which the ranges of the INT8 artifact are measured.
-        int8_max_drop: Largest drop of top-1 on validation photos, relative to FP32, at which INT8 is the default.
+        int8_max_drop: Largest drop in top-1 from FP32, on validation photos, at which INT8 is the default.
         cross_validate_below: Cross-validate datasets with fewer photos than this.
         folds: Folds of the cross-validation.
         pretrained: Whether to start from pretrained weights; otherwise the network is initialized randomly.
         minutes: Time limit of the whole job, or None; stages are shortened or skipped to keep to it.
-        few_photos: With fewer training photos than this, a stage is kept only if its gain is clear, in cross-validation
-            on the training photos if there is one, else on validation photos.
+        few_photos: With fewer training photos than this, a stage is kept only if its gain is clear: in cross-validation
+            on the training photos where possible, else on validation photos.
         finetune: Settings for training the last blocks on cached activations, or None to skip that stage.
         full: Settings for training all blocks on photos, or None to skip that stage.
 

@@ -25,7 +25,7 @@ class Saver:
 
     def __init__(self, state: State, checkpoints: Checkpoints | None, group: Group, stops: StopsBetweenSteps) -> None:
         self._state, self._checkpoints, self._group, self._stops = state, checkpoints, group, stops
-        self._rested = time.monotonic()  # from this time on, saving again keeps within SHARE of the time
+        self._rested = time.monotonic()  # earliest next save that keeps saving within SHARE of the time
         self._next = self._rested + EVERY_S
 
     def save_if_due(self, *, epoch_ended: bool) -> bool:

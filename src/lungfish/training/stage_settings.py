@@ -58,7 +58,7 @@ class Tuning(Settings):
     """Settings of the training loop.
 
     Args:
-        epochs: Passes over the photos; 0 for as many as process about 24,000 photos in total, but 4 to 20.
+        epochs: Passes over the photos; 0 chooses 4 to 20, to process about 24,000 photos in total.
         batch_size: Photos in a step, over all processes.
         grad_accum_steps: Parts into which a batch is divided, and processed one after the other, to save memory.
         optimizer: `adamw`, or `sgd` with a Nesterov momentum of 0.9.
@@ -74,9 +74,9 @@ class Tuning(Settings):
         patience: Epochs without a lower validation loss after which training stops, once the learning rate has fallen
             to a tenth.
         batch_norm: `frozen` keeps the statistics, which small batches would spoil; `batch` updates them.
-        min_area: Smallest share of a photo's area in a crop; -1 for 0.35 with up to 8 epochs, 0.12 from 16 on.
+        min_area: Smallest share of a photo's area in a crop; -1 sets 0.35 up to 8 epochs, 0.12 from 16 on.
         flips: Whether to mirror photos; turn off if left and right distinguish classes.
-        color: Largest change of brightness, contrast and saturation, 0 to 1; -1 for 0 with up to 8 epochs, 0.4 from 16
+        color: Largest change of brightness, contrast and saturation, 0 to 1; -1 sets 0 up to 8 epochs, 0.4 from 16
             on.
     """
 
@@ -138,7 +138,7 @@ class Finetune(Tuning):
     Args:
         views: Augmented views of each photo, in addition to the plain one; -1 for half as many as epochs.
         runs: Runs in different random orders, whose weights are averaged; fewer if time is short.
-        tail_share: Largest share of the network's multiply-adds in the trained layers; more is slower; -1 for 0.4 with
+        tail_share: Largest share of the network's multiply-adds in the trained layers; more is slower; -1 sets 0.4
             up to 8 epochs, 0.6 from 16 on.
     """
 
@@ -171,8 +171,8 @@ class Full(Tuning):
             (arXiv:2104.00298).
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 on CUDA.
         compile: `never`, `always`, or `auto`: use torch.compile on a GPU if the run is long enough to gain time.
-        workers: Processes that read photos; 0 for threads of this process; -1 for threads on a CPU, or one process
-            per core on a GPU.
+        workers: Processes that read photos; 0 for threads of this process; -1 for threads or, with a GPU, one process
+            per CPU core.
     """
 
     learning_rate: float = 3e-4

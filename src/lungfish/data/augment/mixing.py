@@ -44,7 +44,7 @@ class Mixing:
 def mixed(
     x_nchw: Tensor, labels: Tensor, classes: int, mixing: Mixing, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix each photo with a random one of the batch, because neighbors often have the same class.
+    """Mix each photo with a random one rather than its neighbor, which often has the same class.
 
     Args:
         x_nchw: uint8 or float `[n, 3, height, width]`, on any device; not changed.

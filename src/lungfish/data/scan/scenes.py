@@ -20,7 +20,7 @@ from lungfish.data.scan.sequences import consecutive_pairs
 from lungfish.runtime.preprocessing import Preprocessing
 
 # Cosine similarities. Two views of one photo (at least 60 % of its area, rotated by 10 degrees, a fifth darker) reach
-# 0.77 in 95 % of cases; photos of two classes in under 0.1 %, of one class in 0.2 % (objects) to 1.4 % (clothes).
+# 0.77 in 95 % of cases; pairs across classes in under 0.1 %, within one in 0.2 % (objects) to 1.4 % (clothes).
 NEAR = 0.75
 # Multiples of the distance 1 - NEAR, with the similarity that results.
 STRICTER = 0.32  # 0.92: limit for photos without an order
@@ -104,7 +104,7 @@ def find_scenes(
 
 
 def _scaled(near: float, share: float) -> float:
-    """Return the similarity at a share of the distance that `near` allows."""
+    """Return the similarity at `share` times the distance 1 - `near`."""
     return 1 - share * (1 - near)
 
 

@@ -1,7 +1,7 @@
 """Cache photos that are read in groups, in one local file for each group.
 
-A file begins with two int64 in little-endian order for each photo: start and stop of its bytes in the file. The start
-is negative if the bytes are the reason why the photo is unreadable. Files are written whole or not at all, by any
+A file begins with two int64 in little-endian order for each photo: start and stop of its bytes in the file. If the
+start is negative, the bytes say why the photo is unreadable. Files are written whole or not at all, by any
 number of processes, and may be deleted at any time; Lungfish deletes them only when no process uses them.
 """
 

@@ -84,7 +84,7 @@ def _split_folders(directory: Directory, possible: list[str], photos: list[str])
     Args:
         directory: Directory, for messages.
         possible: Files in folders that may be photos, with a picture's suffix or none.
-        photos: Files with a picture's suffix; in other folders only these count, not files without a suffix (README).
+        photos: Files with a picture's suffix. Other folders count only if they contain one, not just a README.
     """
     tops = sorted({name.split("/")[0] for name in possible})
     found = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
@@ -117,9 +117,9 @@ def _inner_classes(directory: Directory, tree: Tree, only: str) -> str:
 def _deeper_classes(rows: Sequence[ListedPhoto], depth: int) -> str:
     """Return a warning if the folders in the class folders look like classes themselves; else an empty text.
 
-    They do if every photo is one folder deeper than its class, and these folders have descriptive names: all of them
-    (`summer/shoes`, `winter/pants`), or at least two, if one occurs in several classes. Dates, numbers (`shoes/2023`)
-    and words like `images` are not descriptive.
+    They do if every photo is one folder deeper than its class, and at least two of these folders have descriptive
+    names: all (`summer/shoes`, `winter/pants`), or some, if one occurs in several classes. Dates, numbers
+    (`shoes/2023`) and words like `images` are not descriptive.
 
     Args:
         rows: Photos with their classes.

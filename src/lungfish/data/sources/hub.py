@@ -26,8 +26,8 @@ def open_hub(text: str) -> PhotoSet:
     `HF_HUB_OFFLINE` are honored. A photo's name is its split and row: `train/00012`.
 
     Raises:
-        PhotosError: There is no such dataset; or it has several configurations and none is named, no pictures, or no
-            labels.
+        PhotosError: There is no such dataset; or it has no pictures or labels, or several configurations and none is
+            named.
         DownloadError: The hub cannot be reached.
         StorageError: The disk is full.
         MissingExtraError: datasets is not installed.

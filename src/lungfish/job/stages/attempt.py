@@ -54,8 +54,8 @@ class Outcome:
     Args:
         logits: Logits on validation photos.
         share: Share of the way from the head stage's weights to the trained ones; 1 for the trained ones.
-        is_last: Whether these trained weights are those of the last epoch (of several runs averaged, if there are
-            several), not those of the best epoch.
+        is_last: Whether the trained weights are those of the last epoch (averaged if there are several runs), not
+            those of the best epoch.
         verdict: Whether the stage is kept.
     """
 

@@ -65,7 +65,7 @@ class Judge:
             network: Network after the stage.
             start: Tensors before the stage.
             logits: Logits on validation photos before and after.
-            trial: Clear gain in cross-validation, if any; without it, few validation photos must show a clear one.
+            trial: Clear gain in cross-validation; if None and photos are few, validation must show a clear gain.
             rival: Name of the result before the stage, for messages: `the head`, or that of a stage.
         """
         before, after = (losses(each, self._truth) for each in logits)

@@ -78,7 +78,7 @@ class Plan(Generic[T]):
         asked: Settings of the recipe; for a further run, those of the first.
         settings: The same settings, or shorter ones that fit the budget; None if the budget is too small for any.
         seconds: Time that `settings` take; if they are None, the time that the shortest would take.
-        whole_seconds: Time that the longest settings that fit on the disk take.
+        whole_seconds: Time for the longest settings that fit on the disk.
         first_block: First block that is trained; 0 if the stem is trained too.
         obstacle: Why no settings fit, if not for lack of time.
     """
@@ -127,7 +127,7 @@ class OpenStage(Protocol):
     """A stage that carries out its plan."""
 
     def cross_fit(self, head: Head, run: Run) -> Gain | None:
-        """Return the fall in loss from the head to this stage, on training photos that neither was trained on.
+        """Return the fall in loss from the head to this stage, on training photos held out from both.
 
         The network is not changed. Return None if this is impossible, or would take too long.
         """

@@ -186,7 +186,7 @@ def _classes(tensor: object) -> int:
 
 
 def _counted(names: Collection[str]) -> list[str]:
-    """Summarize names by their endings: a name with a unique ending in full, several as a count and the ending."""
+    """Summarize names by their endings: in full if the ending is unique, else as a count and the ending."""
     endings = Counter(name.rpartition("/")[2] for name in names)
     alone = {name.rpartition("/")[2]: name for name in names}
     return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]

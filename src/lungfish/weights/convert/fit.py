@@ -101,7 +101,7 @@ def complete_arrays(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, 
 
 
 def match_arrays(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Match arrays by our names with those of a network, all of them, and return every array of the network.
+    """Check that arrays by our names fit a network, and return every array of the network.
 
     Raises:
         WeightsError: Arrays are missing, unexpected, misshapen or not finite; lists them.

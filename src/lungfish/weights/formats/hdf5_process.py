@@ -39,7 +39,7 @@ CPU_S = 1.5  # CPU time for a small file; the smallest MobileNet takes 0.06 s on
 # ten times that on a Raspberry Pi.
 CPU_S_PER_BYTE = 1e-7
 WAIT_FACTOR = 30  # wall time over CPU time: the disk may be slow, or the machine busy
-SPARE_BYTES = 256 << 20  # memory beyond twice the file's size, which allows for an archive member and its arrays
+SPARE_BYTES = 256 << 20  # memory beyond twice the file's size: once for an archive member, once for its arrays
 EVERY_S = 0.02
 MAX_HEADER_BYTES = 16 << 20
 _NUMBERS = re.compile(r"[<>|][fiu][1248]")

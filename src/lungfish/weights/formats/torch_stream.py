@@ -60,7 +60,7 @@ def _starts(file: IO[bytes], storages: dict[str, Storage], keys: object, size: i
 
 
 def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], size: int) -> Stretch:
-    """Return the storage, or the part of one, of a persistent id, and enter the storage in `storages`."""
+    """Return the storage, or part of one, that a persistent id names; add the storage to `storages`."""
     kind, dtype, key, _location, count, part = saved_id
     if kind != "storage" or not isinstance(dtype, DType) or type(key) is not str or type(count) is not int:
         raise DamagedError("its pickle refers to a value that is not a storage")

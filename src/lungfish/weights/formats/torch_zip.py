@@ -108,7 +108,7 @@ def _starts(file: IO[bytes], members: Sequence[zipfile.ZipInfo], size: int) -> d
 
 
 def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], sizes: Mapping[str, int], folder: str) -> Stretch:
-    """Return the storage of a persistent id, and enter it in `storages`."""
+    """Return the storage a persistent id names; add it to `storages`."""
     kind, dtype, key, _location, count = saved_id
     if kind != "storage" or not isinstance(dtype, DType) or type(key) is not str or type(count) is not int:
         raise DamagedError("its pickle refers to a value that is not a storage")

@@ -121,7 +121,7 @@ def variant(arch: Arch) -> str:
 
 
 def _stored_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
-    """Return the shape that becomes `shape` after its axes are ordered by `axes` and trailing ones are dropped."""
+    """Return the stored shape that `axes` reorders to `shape`, apart from trailing axes of size 1."""
     full = shape + (1,) * (len(axes) - len(shape))
     return tuple(full[axes.index(axis)] for axis in range(len(axes))) if axes else shape
 

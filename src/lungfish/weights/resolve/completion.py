@@ -178,7 +178,7 @@ def _channels(text: str) -> tuple[float, float, float]:
 
 
 def _licensed(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> WeightsEntry:
-    """Return the entry with the license and origin in its header, if this machine wrote it; others are not trusted."""
+    """Return the entry with the license and origin in a file's header, trusted only if this machine wrote it."""
     stated = header.get("license", "")
     if not entry.location.startswith(FILE) or not _LICENSE.fullmatch(stated):
         return entry
