@@ -50,7 +50,8 @@ NAVIGATION = {
             "",
             [
                 *("depthwise-separable", "v1-against-v2", "linear-bottleneck", "inverted-residual"),
-                *("compound-scaling", "squeeze-and-excite", "smaller-and-faster", "scratch-against-transfer", "parity"),
+                *("compound-scaling", "squeeze-and-excite", "numpy-network", "smaller-and-faster"),
+                *("scratch-against-transfer", "parity"),
             ],
         )
     ],

@@ -45,9 +45,28 @@ def broken_links(page: Path, root: Path = ROOT) -> list[str]:
     return broken
 
 
+def links_out_of_the_site(page: Path, docs: Path = ROOT / "docs") -> list[str]:
+    """Return the links of a page to Markdown files that the documentation site does not contain."""
+    links = LINK.findall(CODE.sub("", page.read_text(encoding="utf-8")))
+    paths = [link.partition("#")[0] for link in links if not ADDRESS.match(link)]
+    return [path for path in paths if path.endswith(".md") and not (page.parent / path).resolve().is_relative_to(docs)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links(page: Path) -> None:
     assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if ROOT / "docs" in page.parents], ids=lambda page: page.name)
+def test_pages_of_the_site_link_to_pages_of_the_site(page: Path) -> None:
+    assert links_out_of_the_site(page) == []
+
+
+def test_a_link_out_of_the_site_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text("[](../README.md#install) [](other.md) [](https://a.b/c.md) [](../code.py)")
+    assert links_out_of_the_site(page, page.parent) == ["../README.md"]
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 Every `sh` and `python` block of a page is run, in order, in a folder with nothing but the records in `benchmarks/`, or
 for README and a guide in one that holds `photo.png` and `photos/`, the guide of bundles also `photos-bundle/`. A `text`
 block right after one is what it must print on stdout; `text measured` holds figures of one machine and is not compared.
-`text example`, `sh example` and `python example` show what runs elsewhere. A picture that a block writes must be the
-one that lies beside the page.
+`text example`, `sh example` and `python example` show what runs elsewhere; `python from FILE` quotes lines of FILE. A
+picture that a block writes must be the one that lies beside the page.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ..unit.weights.git_server import git, serve_git
 
 DOCS = Path(__file__).parents[2] / "docs"
 LEARN = DOCS / "learn"
+QUOTED = " from "
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 YARDSTICK_PACKAGES = ("torchvision", "onnxscript")
 
@@ -49,7 +50,7 @@ def blocks_of(page: Path) -> list[Block]:
     blocks = []
     for (language, kind, code), (following, note, printed) in pairwise([*fences, ("", "", "")]):
         if language in ("sh", "python"):
-            if kind.strip() == "example":
+            if kind.strip() == "example" or kind.startswith(QUOTED):
                 continue
             blocks.append(Block(language, code, printed if following == "text" and not note.strip() else None))
         else:
@@ -172,6 +173,14 @@ def run_commands(code: str, lungfish: Callable[..., Any]) -> str:
         assert ended.code == 0, ended.err
         out += ended.out
     return out
+
+
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES], ids=lambda page: page.stem)
+def test_quoted_lines_are_those_of_the_file(page: Path) -> None:
+    for _language, kind, lines in FENCE.findall(page.read_text(encoding="utf-8")):
+        if kind.startswith(QUOTED):
+            file = DOCS.parent / kind.removeprefix(QUOTED).strip()
+            assert f"\n{lines}" in file.read_text(encoding="utf-8")
 
 
 def test_every_picture_is_of_a_page() -> None:

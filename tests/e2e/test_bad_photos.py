@@ -78,7 +78,7 @@ def test_copies_do_not_make_a_class_larger(train_refused: Refusal, digits: Path)
     first, *others = sorted((digits / "1").iterdir())
     for photo in others:
         shutil.copy(first, photo)
-    assert "'1' has 8 photos, 1 of them free and distinct" in train_refused(digits)
+    assert "'1' has 8 photos, 1 of them distinct and unassigned" in train_refused(digits)
 
 
 def test_a_class_whose_photos_are_all_bad(train_refused: Refusal, digits: Path) -> None:

@@ -75,7 +75,7 @@ def test_export(tiny: Path, write_digits: Callable[..., Path], tmp_path: Path, l
     }
     report = html.unescape((bundle.folder / "report.html").read_text(encoding="utf-8"))
     card = " ".join((bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8").split())
-    assert "whether these photos, or copies of them, were among its training photos was not checked" in report
+    assert "it was not checked whether these photos, or copies of them, were among its training photos" in report
     assert "learns from training photos" not in report
     assert "Lungfish does not know the photos" in card
     assert "recipe.toml" not in card

@@ -104,8 +104,8 @@ def test_epochs_are_those_of_the_last_step(train: Any) -> None:
     ("options", "words"),
     [
         (["--recipe", "probe", "--epochs", "3"], "recipe probe has no epochs"),
-        (["--recipe", "finetune", "--epochs", "0"], "epochs is 0; allowed are 1 to 10000"),
-        (["--minutes", "0"], "minutes is 0.0; allowed are numbers above 0"),
+        (["--recipe", "finetune", "--epochs", "0"], "epochs is 0; it must be 1 to 10000"),
+        (["--minutes", "0"], "minutes is 0.0; it must be above 0"),
         (["--minutes", "nan"], "minutes is nan"),
         (["--recipe", "scratch", "--weights", "efficientnet_lite0.in1k"], "recipe scratch starts without weights"),
         (["--recipe", "scrach"], "Did you mean scratch?"),

@@ -224,7 +224,7 @@ def test_other_systems_are_asked_for_a_byte_more_than_they_listed(monkeypatch: p
 
         monkeypatch.setattr(type(system), "cat_file", counting)
         system.pipe("/hostile/a/0.jpg", bytes(1000))
-        with pytest.raises(UnreadablePhotoError, match="larger than it was listed"):
+        with pytest.raises(UnreadablePhotoError, match="larger than its listed size"):
             photos.read(photos.photos[0])
         assert photos.read(photos.photos[1]) == b"photo"
         assert photos.read(photos.photos[2]) == b""

@@ -25,7 +25,7 @@ OWN = {
     "core/partial.py": "records of downloads, in the cache",
     "data/loading/growing_array.py": "activations, in the cache",
     "data/scan/row_store.py": "features, in the cache",
-    "quantization/weight_rounding.py": "the graph that was just exported",
+    "quantization/activations.py": "the graph that was just exported",
     "training/checkpoint.py": "checkpoints of a run, in the cache",
     "training/loop.py": "the journal of a run, in the cache",
     "training/recipe.py": "the user's recipe",

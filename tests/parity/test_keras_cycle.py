@@ -88,7 +88,7 @@ def test_the_whole_cycle(
     assert (NAME, LICENSE) in [(row["name"], row["license"]) for row in rows]
 
     fetch = ("weights", "fetch", NAME)
-    assert "Name it once, for example: lungfish weights fetch NAME --arch" in lungfish(*fetch).err
+    assert "Give it once with --arch, for example: lungfish weights fetch NAME --arch" in lungfish(*fetch).err
     refused = lungfish(*fetch, "--arch", ARCH)
     assert refused.code == 2
     assert f"--accept-license {LICENSE}" in refused.err

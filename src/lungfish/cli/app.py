@@ -77,7 +77,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by the parent process
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  until the end
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  stays open until exit
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # labels may contain characters that the terminal cannot encode
             stream.reconfigure(errors="backslashreplace")
@@ -177,7 +177,7 @@ def _explain(error: Exception) -> LungfishError:
     if in_group and isinstance(error, RuntimeError) and re.search(r"\b(gloo|nccl)\b", str(error), re.IGNORECASE):
         return WorkerError(
             f"another process of the group has ended: {in_short(error)}",
-            "See its output. Run the same command again to resume; docs/training.md says how torchrun can do that.",
+            "See its output. Run the same command again to resume; docs/training.md explains how torchrun does that.",
         )
     return MachineError(
         f"unexpected {type(error).__name__}: {in_short(error)}",

@@ -72,7 +72,7 @@ def measured_with(timed: Latency, others: tuple[str, ...]) -> str:
 
     Args:
         timed: One of the latencies.
-        others: Packages that made the networks, listed with their versions.
+        others: Packages that built the networks, to be listed with their versions.
     """
     from lungfish.core.names import plural
     from lungfish.runtime.measure import machine, versions

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def evaluate(  # noqa: PLR0913  one parameter for each option
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
-    photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Labelled photos, as lungfish train takes them.")],
+    photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Labelled photos, as lungfish train accepts them.")],
     split: Annotated[
         str | None,
         typer.Option(
@@ -33,9 +33,10 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
 ) -> int:
     """Measure every artifact of a bundle on labelled photos.
 
-    Class names must be those of the bundle; classes without photos are named and left out. --min-top1, --baseline and
-    --no-class-worse check the default artifact. A class got worse if an exact test, corrected for the number of
-    classes, finds so at the 5 % level, or if its top-1 fell by more than 50 points and by at least three photos.
+    Class names must be those of the bundle; classes without photos are listed and left out. --min-top1, --baseline and
+    --no-class-worse check the default artifact. A class got worse if a one-sided exact test, corrected for the
+    number of classes, is significant at the 5 % level, or if its top-1 fell by more than 50 points and by at least
+    three photos.
     """
     from lungfish.cli.output import print_json
     from lungfish.core.progress import for_stderr
@@ -73,7 +74,7 @@ def _print(evaluation: Evaluation) -> None:
         shares = [f"{share:.4f}" if row.n else "-" for share in (row.precision, row.recall, row.f1)]
         classes.append([printable(row.label), *shares, f"{row.n:,}"])
     print(table(classes))
-    print(f"\n* the default artifact, to which the figures by class refer; split: {evaluation.split}")
+    print(f"\n* the default artifact, described by the table of classes; split: {evaluation.split}")
     if evaluation.what_changed:
         print(f"\n{what_changed_lines(evaluation.what_changed)}")
     for skipped in evaluation.skipped:

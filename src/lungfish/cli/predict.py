@@ -75,7 +75,7 @@ def _expand_stdin(images: Iterable[str]) -> Iterator[str | bytes]:
 
 def _stdin() -> Iterator[str | bytes]:
     stream = cast("BufferedReader", sys.stdin.buffer)
-    # a picture has a zero byte near its start, a list of paths has none
+    # a picture has a zero byte near its start; a list of paths has none
     if b"\0" in stream.peek(64)[:64]:
         yield stream.read()
         return

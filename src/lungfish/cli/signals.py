@@ -34,7 +34,7 @@ def end_soon_after_signals(exit_codes: Mapping[int, int]) -> None:
 
 
 def _watch(reading: socket.socket, _writing: socket.socket, exit_codes: Mapping[int, int]) -> None:
-    """Wait for a signal. Both ends of the socket stay open as long as this thread."""
+    """Wait for a signal. Both ends of the socket stay open as long as this thread runs."""
     code = None
     while code is None:
         code = next((exit_codes[number] for number in reading.recv(64) if number in exit_codes), None)

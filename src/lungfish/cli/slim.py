@@ -21,8 +21,8 @@ def slim(
 ) -> None:
     """Copy what a device needs: bundle.json and one model.
 
-    Prints each file and its bytes, separated by a tab. The copy is a bundle too: it predicts, and can be evaluated. It
-    holds no photos and none of their names.
+    Prints each file and its size in bytes, separated by a tab. The copy is a bundle too: it predicts, and can be
+    evaluated. It contains neither photos nor their names.
     """
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable

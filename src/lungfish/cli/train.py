@@ -41,21 +41,27 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
 ) -> None:
     """Train a small, proven classifier on labelled photos."""
     from lungfish.cli.output import print_json
+    from lungfish.core.names import printable
     from lungfish.core.progress import for_stderr
-    from lungfish.job.run import run_job
     from lungfish.training.group import is_main_process
+
+    events = for_stderr(progress)
+    if is_main_process():
+        events.say(f"Reading photos from {printable(photos)}")  # before the imports below, which take a second
+
+    from lungfish.job.run import run_job
 
     job = Job(photos, out, arch, weights, recipe, epochs, minutes, seed, split, force, resume, follow_links, cache_gb)
     if dry_run:
         from lungfish.core.errors import PhotosError
         from lungfish.workflows.dry_run import plan_job
 
-        plan = plan_job(job, for_stderr(progress))
+        plan = plan_job(job, events)
         print_json(plan.to_json()) if json else print(plan)
         if plan.stops:
             raise typer.Exit(PhotosError.exit_code)
         return
-    result = run_job(job, for_stderr(progress))
+    result = run_job(job, events)
     if is_main_process():
         print_json(result.to_json()) if json else print(summary(result, photos, follow_links=follow_links))
 

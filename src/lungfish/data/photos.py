@@ -1,4 +1,4 @@
-"""Labelled photos, which are listed at once and read one by one."""
+"""Labelled photos, which are listed all at once and read one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Photo:
         name: Relative POSIX name, unique within its `PhotoSet`.
         label: Index into `PhotoSet.labels`.
         split: `train`, `val` or `test` if given by the source, else None.
-        group: Photos of one group (a person, an object, a session) stay in one split; None if ungrouped.
+        group: Name of its group (a person, an object, a session), which stays in one split; None if ungrouped.
         row: Row in the source's table; -1 for a separate file.
     """
 

@@ -90,7 +90,7 @@ def answer_readers(
 
 
 def watched(photos: PhotoSet, known: KnownPhotos, seen: set[Photo]) -> PhotoSet:
-    """Return the same photos, whose reader adds every photo that a bundle was trained on to `seen`."""
+    """Return the same photos with a reader that adds to `seen` every photo that a bundle was trained on."""
 
     def read(photo: Photo) -> bytes:
         data = photos.read(photo)

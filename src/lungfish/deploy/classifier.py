@@ -27,7 +27,7 @@ class Classifier:
     """A trained network.
 
     Args:
-        network: Network with the classifier for `labels`, neither batch normalization nor temperature folded in.
+        network: Network with the classifier for `labels`, with neither batch normalization nor temperature folded in.
         temperature: Divisor of its logits.
         labels: Labels in class order.
         preprocess: Resize rule.
@@ -61,4 +61,4 @@ class Classifier:
 
     def write_safetensors(self, path: Path) -> None:
         """Write the arrays of the network, under Lungfish's names, as safetensors."""
-        path.write_bytes(safetensors_bytes(self.network.arrays))  # save_file hides the operating system's errors
+        path.write_bytes(safetensors_bytes(self.network.arrays))  # safetensors' save_file hides the system's errors

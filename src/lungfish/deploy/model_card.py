@@ -21,8 +21,8 @@ stated when it was exported. If it started from published weights, their license
 """
 APART = """\
 The test photos were not used to train or choose the model. If `report.html` warns of copies or groups in different
-splits, the model has still seen some of them, and the figures are too optimistic. A cross-validation figure, if shown,
-is over all photos, test photos included, and was measured on other models, not this one."""
+splits, the model has seen some of the test photos after all, and the figures are too optimistic. A cross-validation
+figure, if shown, is over all photos, test photos included, and was measured on other models, not this one."""
 NOT_CHECKED = """\
 Lungfish does not know the photos that the model was trained on, so it could not check whether these test photos, or
 copies of them, are among them. If some are, the figures are too optimistic."""
@@ -70,7 +70,7 @@ measured on `{default.file}` itself.{_notes(manifest, supporting)}
 |---|---|---|---|---|---|
 {rows}
 
-"Computes as trained" says that a file agrees with the trained network, not that it is accurate enough.
+"Computes as trained" means that a file agrees with the trained network, not that it is accurate enough.
 `report.html` has the confusion matrix, every class and the worst mistakes.
 
 ## Training

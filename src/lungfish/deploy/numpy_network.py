@@ -1,4 +1,4 @@
-"""Compute a network in numpy, one operation at a time.
+"""Run a network in numpy, one operation at a time.
 
 It is slow and independent of every runtime: it shares the lowering and the weights with the exporters, but none of
 their folding, padding or layout. Where torch is not installed, an exported file must agree with it.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import INPUT, Op, lower
 from lungfish.weights.network_weights import NetworkWeights
 
-Array = NDArray[Any]  # of the dtype of the images: float32, or float64 for a check
+Array = NDArray[Any]  # dtype of the images: float32, or float64 for a check
 
 
 def logits(network: NetworkWeights, x_nchw: Array) -> Array:
@@ -29,24 +29,17 @@ def logits(network: NetworkWeights, x_nchw: Array) -> Array:
     """
     values = {INPUT: x_nchw}
     for op in lower(network.arch):
-        values[op.name] = _compute(op, network, *(values[name] for name in op.inputs))
+        values[op.name] = compute(op, network, *(values[name] for name in op.inputs))
     return values["classifier"]
 
 
-def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array:  # noqa: PLR0911  one per kind
-    """Return the output of an operation."""
-    arrays = network.arrays
+def compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array:  # noqa: PLR0911  one return per kind
+    """Return the output of an operation; `x` and `others` are its inputs."""
     match op.kind:
         case "conv":
-            y = _convolve(op, network, x)
-            return y + arrays[f"{op.name}.bias"][:, None, None] if op.bias else y
+            return _convolve(op, network, x)
         case "norm":
-            scale, shift, mean, variance = (
-                arrays[f"{op.name}.{part}"].astype(x.dtype)[:, None, None]
-                for part in ("weight", "bias", "running_mean", "running_var")
-            )
-            normed: Array = (x - mean) / np.sqrt(variance + network.flavour.bn_eps) * scale + shift
-            return normed
+            return _normalize(op, network, x)
         case "act":
             return _activate(op.function, x)
         case "add":
@@ -57,7 +50,8 @@ def _compute(op: Op, network: NetworkWeights, x: Array, *others: Array) -> Array
             means: Array = x.mean(axis=(2, 3), keepdims=len(op.out_shape) == 3)
             return means
         case "linear":
-            return x.reshape(len(x), -1) @ arrays[f"{op.name}.weight"].T + arrays[f"{op.name}.bias"]
+            weight, bias = (network.arrays[f"{op.name}.{part}"] for part in ("weight", "bias"))
+            return x.reshape(len(x), -1) @ weight.T + bias
         case "dropout":  # off outside training
             return x
 
@@ -76,7 +70,17 @@ def _convolve(op: Op, network: NetworkWeights, x_nchw: Array) -> Array:
                 y_nchw += mixed.reshape(y_nchw.shape)
             else:  # depthwise: one kernel for each channel
                 y_nchw += kernel[:, 0, i, j][:, None, None] * seen
-    return y_nchw
+    return y_nchw + network.arrays[f"{op.name}.bias"][:, None, None] if op.bias else y_nchw
+
+
+def _normalize(op: Op, network: NetworkWeights, x_nchw: Array) -> Array:
+    """Return the batch normalization, with the statistics of training."""
+    scale, shift, mean, variance = (
+        network.arrays[f"{op.name}.{part}"].astype(x_nchw.dtype)[:, None, None]
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    normed: Array = (x_nchw - mean) / np.sqrt(variance + network.flavour.bn_eps) * scale + shift
+    return normed
 
 
 def _activate(function: str, x: Array) -> Array:

@@ -30,7 +30,7 @@ def open_bundle(path: str | Path) -> Bundle:
 
 
 def open_one_of_two(path: str | Path) -> Bundle:
-    """Open one of two bundles, with errors that name it. Raises as `open_bundle`."""
+    """Open one of two bundles, with errors that name it. Raises the same errors as `open_bundle`."""
     try:
         return open_bundle(path)
     except BundleError as error:

@@ -10,7 +10,7 @@ from lungfish.weights.store.record import WeightsRecord
 
 
 def origin(record: WeightsRecord) -> WeightsOrigin:
-    """Return the weights record for a bundle. Paths of this machine are reduced to file names."""
+    """Return the weights record for a bundle. Paths on this machine are reduced to file names."""
     entry = record.entry
     arch, location = (_without_folders(text) for text in (entry.arch, entry.location))
     public = replace(record, entry=replace(entry, arch=arch, location=location))

@@ -26,7 +26,7 @@ Probabilities = NDArray[np.float32]  # [n, classes]
 
 @dataclass(frozen=True, eq=False)
 class LabelledPhotos:
-    """Photos to prove on: readers of their bytes, and their class indices `[n]`."""
+    """Photos to evaluate artifacts on: readers of their bytes, and their class indices `[n]`."""
 
     readers: Sequence[Callable[[], bytes]]
     truth: NDArray[np.int64]
@@ -53,7 +53,7 @@ def check_parity(classifier: Classifier, artifact: Artifact, pixels: NDArray[np.
     if not difference <= PARITY_TOLERANCE:
         raise ParityError(
             f"{artifact.file} does not compute the same as the network it was exported from: probabilities differ by "
-            f"{difference:.2g}, at most {PARITY_TOLERANCE:g} is allowed",
+            f"{difference:.2g}; at most {PARITY_TOLERANCE:g} is allowed",
             f"This is a bug in Lungfish or in the installed {engine.runtime}; run lungfish doctor and report it.",
         )
     return difference

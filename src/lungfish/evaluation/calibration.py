@@ -64,7 +64,7 @@ def reliability_of(answers: Answers, bins: int = BINS) -> tuple[ReliabilityBin, 
 
 
 def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
-    """Return the mean distance between confidence and accuracy over the bins, weighted by their photos; in [0, 1].
+    """Return the mean distance between confidence and accuracy over the bins, weighted by number of photos; in [0, 1].
 
     Source: Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599, equation 3.
     """

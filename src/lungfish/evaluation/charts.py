@@ -20,7 +20,7 @@ DIAGONAL_STEPS = (0.50, 0.70, 0.85, 0.95)
 
 
 def interval_bar(value: float, low: float, high: float) -> str:
-    """Draw a value and its interval on a line from 0 to 1, as decoration for the same numbers in text."""
+    """Draw a value and its interval on a line from 0 to 1, as decoration: the text gives the same numbers."""
     x = [f"{2 + 96 * share:.1f}" for share in (low, high, value)]
     return (
         '<svg class="bar" viewBox="0 0 100 10" aria-hidden="true"><path class="rail" d="M2 5H98"/>'
@@ -29,7 +29,7 @@ def interval_bar(value: float, low: float, high: float) -> str:
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
-    """Draw accuracy against confidence: a dot per bin, its area the number of photos, its stem the error."""
+    """Draw accuracy against confidence: a dot per bin, with the number of photos as area and the error as stem."""
     most = max(b.count for b in bins)
     stems = "".join(
         f'<path class="stem" d="M{_x(b.confidence):.1f} {_y(b.confidence):.1f}V{_y(b.accuracy):.1f}"/>' for b in bins

@@ -1,7 +1,7 @@
-"""Implement the gate `--no-class-worse`: find classes that a new bundle answers worse than the old one.
+"""Implement the gate `--no-class-worse`: find classes on which a new bundle is worse than the old one.
 
 There are two rules, because neither suffices alone. A significance test that rarely fails a class by chance can never
-fail a class of four photos, even if all were right before and none is now. A fixed limit on the drop of top-1 can fail
+fail a class of four photos, even if all were right before and none is now. A fixed limit on the drop in top-1 can fail
 such a class, but too often fails a small class by chance.
 """
 
@@ -12,8 +12,8 @@ from lungfish.evaluation.paired import SIGNIFICANT
 from lungfish.evaluation.what_changed import ClassChange, WhatChanged
 from lungfish.evaluation.what_changed_text import p_value
 
-COLLAPSE = 0.5  # of top-1
-LEAST_LOST = 3  # photos; classes with fewer are not judged
+COLLAPSE = 0.5  # drop in top-1; a class fails above it
+LEAST_LOST = 3  # photos that a collapse must lose; classes with fewer photos are not judged
 
 
 def worse_classes(changed: WhatChanged) -> tuple[ClassChange, ...]:
@@ -35,8 +35,8 @@ def failure(row: ClassChange) -> str:
     pairs = row.pairs
     why = f"{p_value(row.p_worse_corrected)}, corrected" if _tested_worse(row) else "top-1 fell by more than 50 points"
     return (
-        f"{row.label} is worse: {pairs.new_correct:,} of {plural(pairs.n, 'photo')} right, with the baseline "
-        f"{pairs.old_correct:,} ({pairs.only_old:,} lost, {pairs.only_new:,} gained; {why})"
+        f"{row.label} is worse: {pairs.new_correct:,} of {plural(pairs.n, 'photo')} right, "
+        f"{pairs.old_correct:,} with the baseline ({pairs.only_old:,} lost, {pairs.only_new:,} gained; {why})"
     )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 INCHES, DPI = (9.6, 5.9), 100
 PAPER, INK, SOFT = "#fcfbf8", "#1c2021", "#5b6264"
-LEFT, RIGHT, WIDTH = 0.025, 0.5125, 0.4625  # of the panels, relative to the sheet
-MOST_CHARACTERS = 200  # of a line, before its width is measured
+LEFT, RIGHT, WIDTH = 0.025, 0.5125, 0.4625  # position and width of the panels, as shares of the figure's width
+MOST_CHARACTERS = 200  # longest text whose width is measured
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _picture(figure: Figure, place: tuple[float, float, float, float], image: Im
 
 
 def _text(figure: Figure, at: tuple[float, float], text: str, width: float, **style: Any) -> None:
-    """Draw one line, cut to `width`."""
+    """Draw one line, truncated to `width`, a share of the figure's width."""
     shown = printable(text)[:MOST_CHARACTERS]
     drawn = figure.text(*at, shown, parse_math=False, **({"color": INK} | style))  # a $ must not start a formula
     while drawn.get_window_extent().width > width * figure.bbox.width:

@@ -60,9 +60,9 @@ class ClassScore:
 
     Args:
         label: Name of the class.
-        precision: Share of the photos predicted as `label` that are; 0 if there is none.
-        recall: Share of the photos of `label` that were predicted as such; 0 if there is none.
-        f1: Harmonic mean of both.
+        precision: Share of the photos predicted as `label` that belong to it; 0 if none was predicted.
+        recall: Share of the photos of `label` that were predicted as such; 0 if it has no photos.
+        f1: Harmonic mean of precision and recall.
         n: Number of photos whose truth is `label`.
         ci95: Wilson 95 % interval of `recall`; (0, 1) without photos.
     """
@@ -148,7 +148,7 @@ def agreement(probabilities: ArrayLike, others: ArrayLike) -> float:
 
 
 def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a share of `correct` in `n`; (0, 1) if `n` is 0.
+    """Return the 95 % score interval of the share `correct / n`; (0, 1) if `n` is 0.
 
     Source: Wilson, Probable Inference, JASA 22 (1927), without continuity correction.
 

@@ -1,4 +1,4 @@
-"""Compare two classifiers on the same photos: where they differ, and whether the difference may be chance."""
+"""Compare two classifiers on the same photos: where they differ, and whether the difference may be due to chance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Pairs:
-    """Numbers of photos by which of the two classifiers answered them correctly.
+    """Counts of photos, grouped by which of the two classifiers answered them correctly.
 
     Args:
         both: Photos that the old and the new classifier answered correctly.
@@ -56,17 +56,17 @@ class Pairs:
 
     @property
     def p(self) -> float:
-        """Exact two-sided p-value of the hypothesis that both are equally good."""
+        """Exact two-sided p-value of the null hypothesis that both are equally good."""
         return mcnemar(self.only_old, self.only_new)
 
     @property
     def p_worse(self) -> float:
-        """Exact one-sided p-value of the hypothesis that the new one is no worse."""
+        """Exact one-sided p-value of the null hypothesis that the new one is no worse."""
         return mcnemar_worse(self.only_old, self.only_new)
 
 
 def count_pairs(old_correct: ArrayLike, new_correct: ArrayLike) -> Pairs:
-    """Count photos by which classifier answered them correctly.
+    """Count photos, grouped by which classifier answered them correctly.
 
     Args:
         old_correct, new_correct: bool `[n]`, for the same photos in the same order.
@@ -76,12 +76,12 @@ def count_pairs(old_correct: ArrayLike, new_correct: ArrayLike) -> Pairs:
     """
     old, new = np.asarray(old_correct, bool), np.asarray(new_correct, bool)
     if old.shape != new.shape or old.ndim != 1:
-        raise UsageError(f"cannot pair answers of shapes {old.shape} and {new.shape}; give one for each photo")
+        raise UsageError(f"cannot pair answers of shapes {old.shape} and {new.shape}; give one answer for each photo")
     return Pairs(*(int(part.sum()) for part in (old & new, old & ~new, ~old & new, ~old & ~new)))
 
 
 def mcnemar(only_old: int, only_new: int) -> float:
-    """Return the p-value of the exact McNemar test: the chance of a split of the differing photos at least this uneven.
+    """Return the p-value of the exact McNemar test: the chance that the differing photos divide at least this unevenly.
 
     Source: McNemar, Psychometrika 12 (1947), with the binomial distribution instead of its approximation.
     """
@@ -137,12 +137,12 @@ def _correlation(pairs: Pairs) -> float:
 
 
 def holm(p_values: Sequence[float], smallest: Sequence[float]) -> list[float]:
-    """Correct p-values for multiple testing: without true differences, at most 5 % of families of tests show any.
+    """Correct p-values for multiple testing: if nothing differs, at most 5 % of families of tests find a difference.
 
     A test that could not have been significant for any outcome is not counted, because it adds no risk.
 
     Args:
-        p_values: P-values of the single tests.
+        p_values: P-values of the individual tests.
         smallest: Smallest p-value that each test could have had.
 
     Returns:

@@ -125,14 +125,14 @@ def choose_threshold(probabilities: ArrayLike, truth: ArrayLike, keep: float = K
         UsageError: As `top_answers`, or `keep` is out of range.
     """
     if not 0 < keep <= 1:
-        raise UsageError(f"keep is {keep}; allowed are shares above 0 and up to 1")
+        raise UsageError(f"keep is {keep}; it must be above 0 and at most 1")
     answers = top_answers(probabilities, truth)
     confidence = np.sort(answers.confidence[answers.correct])
     n = len(confidence)
     if n == 0:
         return Threshold(0.0, keep, 0, 0, len(answers.correct))
     spared = floor(n * (1 - keep) + 1e-9)
-    # rounded down to keep the photo that sets it
+    # rounded down, so that the photo that determines the threshold is kept
     value = min(floor(confidence[spared] * 1e4) / 1e4, HIGHEST)
     return Threshold(value, keep, n, int((confidence >= value).sum()), len(answers.correct))
 

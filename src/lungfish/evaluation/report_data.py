@@ -27,8 +27,7 @@ class Mistake:
         truth, predicted: Labels.
         probability: Probability of `predicted`, in [0, 1].
         thumbnail_jpeg: Small JPEG from `thumbnail`.
-        heat_jpeg: Where the network found `predicted`, drawn by `overlay` on the pixels that it saw; None if not
-            computed.
+        heat_jpeg: Where the network found `predicted`, drawn by `overlay` on the pixels that it saw.
     """
 
     name: str
@@ -36,7 +35,7 @@ class Mistake:
     predicted: str
     probability: float
     thumbnail_jpeg: bytes = field(repr=False)
-    heat_jpeg: bytes | None = field(default=None, repr=False)
+    heat_jpeg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

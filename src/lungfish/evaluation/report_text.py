@@ -39,7 +39,7 @@ def chance(report: Report) -> str:
     """State the score of always answering the most frequent class."""
     n = report.test.confusion.sum(axis=1)
     share = float(n.max() / n.sum())
-    return f"Always answering “{report.labels[int(n.argmax())]}” would get {percent(share)}."
+    return f"Always answering “{report.labels[int(n.argmax())]}” would get {percent(share)} right."
 
 
 def main_confusions(report: Report) -> str:
@@ -49,7 +49,7 @@ def main_confusions(report: Report) -> str:
         return "It confused no classes on the test photos."
     first, *others = [f"“{p.truth}” for “{p.predicted}” ({p.count:,} of {p.n:,})" for p in pairs]
     rest = f"; then {', '.join(others)}" if others else ""
-    return f"It most often takes {first}{rest}."
+    return f"It most often mistakes {first}{rest}."
 
 
 def int8_outcome(report: Report) -> str:
@@ -105,7 +105,7 @@ def _ignore_below(report: Report) -> str:
 
 
 def loss_change(found: Gain) -> str:
-    """Return the figures that decided about a stage."""
+    """Describe the change of the loss that decided whether a stage was kept."""
     way = "lower" if found.mean >= 0 else "higher"
     error = f" (standard error {found.error:.3f})" if isfinite(found.error) else ""
     return f"loss {abs(found.mean):.3f} {way}{error} on {plural(found.photos, 'photo')}"
@@ -158,8 +158,8 @@ def cross_validation_reading(folds: CrossValidation, report: Report) -> str:
     low, high = report.test.metrics.ci95
     return (
         f"On photos like these, top-1 is probably between {percent(low)} and {percent(high)}. {_ignore_below(report)} "
-        "Do not rank classes by a handful of photos, and expect other figures for photos taken elsewhere, with another "
-        f"camera or in other light. {_what_folds_say(folds)}"
+        "Do not rank classes by a handful of photos, and expect different figures for photos taken elsewhere, with "
+        f"another camera or in other light. {_what_folds_say(folds)}"
     )
 
 

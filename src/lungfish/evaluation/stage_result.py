@@ -18,7 +18,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Gain:
-    """The decrease of the loss.
+    """The decrease of the loss from one network to another.
 
     Args:
         mean: Mean decrease over the photos, in nats; above 0 if the network is better.
@@ -45,13 +45,13 @@ class StageResult:
 
     Args:
         recipe: `probe`, `finetune` or `full`.
-        val: Loss and top-1 on validation photos; None if the stage was skipped.
+        val: Loss and top-1 on validation photos; None if the stage was skipped or left out.
         seconds: Wall-clock time of the stage; for the probe, since the start of the job.
         kept: Whether the job continued from its result.
-        why: Reason, in words.
+        why: Why it was kept, discarded or skipped, in words.
         settings: Settings of the stage, as adapted to the available time.
         share: Share of the way from the head stage's weights to the trained ones; 1 for the trained ones.
-        gain: Decrease of the loss on the photos that decided; None if nothing was compared.
+        gain: Decrease of the loss on the photos that the decision was based on; None if nothing was compared.
     """
 
     recipe: str

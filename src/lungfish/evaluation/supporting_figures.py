@@ -1,6 +1,6 @@
-"""Complement the test figures, with the same sentences in the report, the model card and on the command line.
+"""Complement the test figures, in the same words in the report, in the model card and on the command line.
 
-A handful of test photos proves little, even if all were answered correctly. Other known figures are shown with them.
+A handful of test photos proves little, even if all were answered correctly, so other figures are shown next to theirs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FEW_TEST_PHOTOS = 300
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Accuracy over all photos of heads on the frozen trunk, each tested on photos that it was not fitted on.
+    """Accuracy of heads on the frozen trunk, over all photos; each head is tested on photos that it was not fitted on.
 
     Args:
         fold_top1: Top-1 of each fold, in [0, 1]; at least two.
@@ -73,7 +73,7 @@ class SupportingFigures:
     Args:
         threshold: Threshold for "none of these".
         cross_validation: Cross-validation of the head; None if there was none.
-        given_val: Figures on the validation photos, if the user set them apart; else None.
+        given_val: Figures on the validation photos, if the user gave a validation split; else None.
     """
 
     threshold: Threshold
@@ -81,17 +81,17 @@ class SupportingFigures:
     given_val: Metrics | None = None
 
     def over_all_photos(self, test_photos: int) -> str:
-        """Describe what cross-validation adds to a figure of few test photos; empty if it does not apply."""
+        """Describe what cross-validation adds to a figure from few test photos; empty if it does not apply."""
         folds = self.cross_validation
         if folds is None or not folds.ships or test_photos >= FEW_TEST_PHOTOS:
             return ""
         return (
-            f"That is few: in cross-validation over all {plural(folds.n, 'photo')}, {percent(folds.top1)} were right "
-            f"({about(folds.ci95)})."
+            f"That is a small sample: in cross-validation over all {plural(folds.n, 'photo')}, "
+            f"{percent(folds.top1)} were right ({about(folds.ci95)})."
         )
 
     def on_given_val(self) -> str:
-        """Describe the figures on validation photos that the user set apart; empty if there are none."""
+        """Describe the figures on a given validation split; empty if there are none."""
         val = self.given_val
         if val is None:
             return ""
@@ -111,8 +111,8 @@ class SupportingFigures:
         if self.threshold.chosen_on != "none":
             return ""
         return (
-            f"there is no “none of these” threshold, so every answer counts as known: it needs {LEAST_ANSWERS} photos "
-            f"outside training, and there are {self.threshold.n:,}"
+            f"there is no “none of these” threshold, so every answer counts as known: a threshold needs "
+            f"{LEAST_ANSWERS} photos outside training, and there are {self.threshold.n:,}"
         )
 
 

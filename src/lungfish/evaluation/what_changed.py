@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lungfish.evaluation.paired import SIGNIFICANT, Pairs, count_pairs, holm, mcnemar, mcnemar_worse
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
-ELSEWHERE = -1  # index of every class that only one of the two knows
+ELSEWHERE = -1  # index of every class that only one of the two classifiers knows
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ClassChange:
 
     Args:
         label: Name of the class.
-        pairs: Its photos by which classifier answered them correctly.
+        pairs: Counts of its photos, grouped by which classifier answered them correctly.
         p_corrected: `pairs.p`, corrected for the number of classes.
         p_worse_corrected: `pairs.p_worse`, corrected for the number of classes.
     """
@@ -70,7 +70,7 @@ class WhatChanged:
     """An old and a new classifier on the same photos, which neither was trained on.
 
     Args:
-        overall: All photos by which classifier answered them correctly.
+        overall: Counts of all photos, grouped by which classifier answered them correctly.
         classes: One row for each shared class, in the new bundle's order; a class may have no photos.
         against: What it is compared with.
         answered_added: Number of photos that the new one classified as a class that only it knows.
@@ -123,7 +123,7 @@ def what_changed(
     """Compare two classifiers photo by photo.
 
     An answer with a class that the other classifier does not know counts as wrong, because the photo is of a shared
-    class: users of the new bundle would see such an answer.
+    class. It is not left out, because users of the new bundle would see such an answer.
 
     Args:
         shared: Names of the classes that both know.

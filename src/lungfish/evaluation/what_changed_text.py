@@ -87,9 +87,9 @@ def _by_class(changed: WhatChanged) -> str:
 
 
 def _taken(photos: int, who: str) -> str:
-    return (
-        f" {who} predicts them for {plural(photos, 'photo')} of other classes, which counts as wrong." if photos else ""
-    )
+    if not photos:
+        return ""
+    return f" {who} predicts such a class for {plural(photos, 'photo')} of other classes, which counts as wrong."
 
 
 def _classes(labels: Sequence[str]) -> str:

@@ -37,9 +37,9 @@ from lungfish.training.probe import LabelledFeatures
 from lungfish.weights.entry import WeightsEntry
 
 # Largest number of photos to fit a head on, which takes minutes. The features of a million photos, with the copies that
-# a fit makes of them, would take 20 GB of memory, and the fit hours.
+# a fit makes of them, would take 20 GB of memory, and the fit would take hours.
 HEAD_PHOTOS = 50_000
-LEAST_OF_CLASS = 5  # photos in the sample, however rare the class
+LEAST_OF_CLASS = 5  # photos of each class in the sample, however rare the class
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,8 @@ class Dataset:
         examined: Readable photos and their features.
         copies: Near-duplicates among the readable photos.
         assignment: Split of each readable photo.
-        embedded: int64 `[m]`, rising: positions of the photos whose features the job needs; computed if there is a
-            trunk.
+        embedded: int64 `[m]`, ascending: positions of the photos whose features the job needs; the features are
+            computed if there is a trunk.
         warnings: Warnings for the user so far.
         scenes: Photos of one thing at one place.
         previous: Folder of the bundle whose split is reused automatically; None if there is none.
@@ -81,11 +81,11 @@ class Dataset:
         return np.flatnonzero(np.array(self.assignment.splits) == split)
 
     def embedded_indices(self, *splits: str) -> NDArray[np.int64]:
-        """Return the positions of the photos with features in some splits, rising."""
+        """Return the positions of the photos of these splits that have features, ascending."""
         return np.intersect1d(self.embedded, np.concatenate([self.indices(split) for split in splits]))
 
     def sampled(self) -> str:
-        """Return a sentence on the photos that the head is fitted on; empty if they are all training photos."""
+        """Return a sentence on how many training photos the head is fitted on; empty if on all."""
         some, count = len(self.embedded_indices("train")), len(self.indices("train"))
         return f"The head learns from {some:,} of {plural(count, 'training photo')}" if some < count else ""
 
@@ -244,6 +244,6 @@ class DatasetOptions:
 def dataset_options(
     job: Job, target: Target, cross_validate_below: int, own: tuple[Trunk, WeightsEntry] | None = None
 ) -> DatasetOptions:
-    """Return the options for the photos of a job; its `own` trunk and weights are reused for the descriptor."""
+    """Return the options for the photos of a job; the job's `own` trunk and weights are reused for the descriptor."""
     split_file, candidates = split_source(job.split, target)
     return DatasetOptions(split_file, cross_validate_below, candidates, partial(open_descriptor, *(own or ())))

@@ -34,7 +34,7 @@ from lungfish.job.target import choose_target
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.training.recipe import Recipe
 from lungfish.weights.convert.exchange import plain_arrays
-from lungfish.weights.convert.fit import strictly
+from lungfish.weights.convert.fit import match_arrays
 from lungfish.weights.fetch.fetch import FetchOptions, fetch
 from lungfish.weights.network_weights import NetworkWeights
 from lungfish.weights.resolve.names import resolve
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 RANDOM = INITIAL.name
 SHOWN = 20  # class names in a message
 SEEN_OR_NOT = (
-    "the network was trained outside Lungfish: whether these photos, or copies of them, were among its training photos "
-    "was not checked; if some were, the figures are too optimistic"
+    "the network was trained outside Lungfish: it was not checked whether these photos, or copies of them, were among "
+    "its training photos; if some were, the figures are too optimistic"
 )
 
 
@@ -93,8 +93,8 @@ def export_network(job: ExportJob, progress: Progress) -> BundleResult:
         except ParityError as error:
             raise ParityError(
                 error.message,
-                f"An exported file contains the layers of {printable(network.arch.name)}. If you replaced any of them "
-                f"except the classifier, restore the original ones. Otherwise: {error.hint}",
+                f"Export writes the original layers of {printable(network.arch.name)}. If you replaced any of them "
+                f"other than the classifier, restore them. Otherwise: {error.hint}",
             ) from None
     return bundle_result(target, created, clock)
 
@@ -142,7 +142,7 @@ def _record(job: ExportJob) -> WeightsRecord:
 def _weights(network: Network, classes: int) -> NetworkWeights:
     """Return copies of the network's weights in float32."""
     arch = network.arch.with_classes(classes)
-    return NetworkWeights(arch, network.flavour, strictly(arch, plain_arrays(network.state_dict())))
+    return NetworkWeights(arch, network.flavour, match_arrays(arch, plain_arrays(network.state_dict())))
 
 
 def _copied(network: Network) -> Network:
@@ -153,7 +153,7 @@ def _copied(network: Network) -> Network:
 
 
 def _preprocessing(job: ExportJob, record: WeightsRecord, arch: Arch) -> Preprocessing:
-    """Return the preprocessing in training: as given, else of the network, else of the named weights."""
+    """Return the preprocessing used in training: the given one, else the network's, else that of the named weights."""
     known = job.preprocessing or getattr(job.network, "preprocessing", None)
     if isinstance(known, Preprocessing):
         return known
@@ -162,9 +162,9 @@ def _preprocessing(job: ExportJob, record: WeightsRecord, arch: Arch) -> Preproc
     if record.entry.location:
         return record.entry.preprocessing(arch.resolution_px)
     raise UsageError(
-        "how photos were resized and normalized in training is not known",
-        "Give it: preprocessing=lungfish.Preprocessing(224, mean=(127, 127, 127), std=(128, 128, 128)), with pixels "
-        "from 0 to 255; or weights=NAME, if you prepared photos as the weights that you started from expect.",
+        "the preprocessing used in training (resizing, normalization) is not known",
+        "Give it: preprocessing=lungfish.Preprocessing(224, mean=(127, 127, 127), std=(128, 128, 128)), for pixels "
+        "from 0 to 255; or weights=NAME, if you preprocessed photos as the weights NAME expect.",
     )
 
 
@@ -210,5 +210,5 @@ def _scan(photos: PhotoSet, preprocess: Preprocessing, progress: Progress) -> Da
         assignment,
         np.empty(0, np.int64),
         (SEEN_OR_NOT, *examined.warnings, *warnings, *assignment.warnings),
-        no_scenes("they were not looked for"),
+        no_scenes("scenes were not searched for"),
     )

@@ -10,6 +10,7 @@ from lungfish.core.progress import Progress
 from lungfish.data.photos import PhotoSet
 from lungfish.data.scan.features import Trunk
 from lungfish.data.sources import open_photos
+from lungfish.evaluation.stage_result import StageResult
 from lungfish.job.dataset import Dataset, dataset_options, prepare_dataset
 from lungfish.job.spec import DEFAULT_RECIPE, Job
 from lungfish.job.stages.head import HeadStage, initial_network, open_network
@@ -33,14 +34,25 @@ class Choices:
         recipe: Recipe with the given limits.
         photos: Photos as their source lists them.
         target: Destination of the bundle.
-        advice: What PyTorch would add to the job; empty if it is installed, or would add nothing.
+        left_out: Rows for the stages of the recipe that are left out because PyTorch is not installed.
     """
 
     start: Start
     recipe: Recipe
     photos: PhotoSet
     target: Target
-    advice: str = ""
+    left_out: tuple[StageResult, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        """What PyTorch would add to the job; empty if it is installed, or would add nothing."""
+        if not self.left_out:
+            return ""
+        names = " and ".join(stage.recipe for stage in self.left_out)
+        return (
+            f"Fitting the head only: {names} need PyTorch, and up to {self.recipe.minutes:g} minutes. "
+            f"To add them, run: {install_extra('torch')}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +76,7 @@ class Prepared:
     dataset: Dataset
 
     def head_stage(self, head: Head | None) -> HeadStage:
-        """Return the network with a head that was fitted on its features, or with a new one for None."""
+        """Return the head stage: the network with a head fitted on its features, or a classifier of zeros for None."""
         assert self.weights
         network = self.with_head(head)
         return HeadStage(network, head, self.start, self.weights, self.trunk, self.dataset)
@@ -115,17 +127,12 @@ def choose(job: Job) -> Choices:
     start, recipe = resolve(job)
     photos = open_photos(job.photos, follow_links=job.follow_links)
     target = choose_target(job.photos, job.out, force=job.force)
-    return Choices(start, recipe, photos, target, _advice_on_torch(job, recipe))
-
-
-def _advice_on_torch(job: Job, recipe: Recipe) -> str:
-    left_out = [name for name in read_recipe(job.recipe).tables if name not in recipe.tables]
-    if not left_out:
-        return ""
-    return (
-        f"Fitting the head only: {' and '.join(left_out)} need PyTorch, and up to {recipe.minutes:g} minutes. "
-        f"To add them, run: {install_extra('torch')}"
+    left_out = tuple(
+        StageResult(name, None, 0.0, kept=False, why="left out: needs PyTorch, which is not installed")
+        for name in read_recipe(job.recipe).tables
+        if name not in recipe.tables
     )
+    return Choices(start, recipe, photos, target, left_out)
 
 
 def prepare(job: Job, choices: Choices, progress: Progress, *, dry: bool = False) -> Prepared:

@@ -62,7 +62,7 @@ def split_source(split: Path | None, target: Target) -> tuple[Path | None, Candi
 
 
 def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[PreviousSplit | None, list[str]]:
-    """Choose the bundle that lists most of the photos; of equals, the newest.
+    """Choose the bundle that lists the most of these photos; among equals, the newest.
 
     Bundles that cannot be read are skipped with a warning, and so are those of the same name that were made from other
     photos. Bundles of another name with other photos are skipped silently.
@@ -85,7 +85,7 @@ def previous_split(candidates: Candidates, contents: Collection[str]) -> tuple[P
             warnings.append(f"the split of {name} is not kept: {printable(error.message)}")
             continue
         known = {row.sha256 for row in rows}
-        trains = any(row.split == "train" for row in rows)  # photos of an exported network do not
+        trains = any(row.split == "train" for row in rows)  # the bundle of an exported network usually has none
         shared = len(known & current) if trains else 0
         same_name = folder in candidates.same_name
         if shared and (same_name or shared >= LEAST_SHARED * min(len(known), len(current))):
@@ -107,7 +107,7 @@ def kept_in_words(previous: PreviousSplit, photos: int) -> str:
 
 
 def _rows(folder: Path) -> Sequence[SplitRow]:
-    """Return the rows with a split in a bundle, which is untrusted."""
+    """Return the rows of an untrusted bundle's `photos.csv` that have a split."""
     bundle = load(folder)
     if PHOTOS_NAME not in bundle.manifest.files or not (folder / PHOTOS_NAME).exists():
         return ()

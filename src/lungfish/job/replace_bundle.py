@@ -35,14 +35,14 @@ SHOWN = 3  # files that a message names
 
 @contextmanager
 def staged_bundle(folder: Path, replaced: Identity | None, progress: Progress) -> Iterator[Path]:
-    """Make a bundle in a block like `staged_folder`, and replace `folder` only if none of the user's files can be lost.
+    """Yield a folder for a new bundle, like `staged_folder`; replace `folder` only if no file of the user can be lost.
 
     If it cannot be replaced after the block, the new bundle is kept under the next free name.
 
     Args:
         folder: Destination of the bundle.
-        replaced: Identity of the bundle that may be replaced, taken before any work; None if nothing may exist there.
-        progress: Receives a warning if files of the user remain from the replaced bundle, with their new folder.
+        replaced: Identity of the bundle that may be replaced, noted before any work; None if nothing may exist there.
+        progress: Receives a warning that names the new folder of the user's files, if the replaced bundle had any.
 
     Raises:
         OutputError: Something else exists there by now, or the older bundle contains the user's files.
@@ -66,7 +66,7 @@ def check_replaceable(folder: Path, name: Path | None = None) -> Manifest:
     """
     shown = printable(str(name or folder))
     if folder.is_symlink():
-        raise OutputError(f"{shown} is a link: only a folder can be replaced", "Choose the folder that it leads to.")
+        raise OutputError(f"{shown} is a link: only a folder can be replaced", "Choose the folder that it points to.")
     try:
         manifest = read_manifest(folder)
         foreign = foreign_files(folder, manifest)
@@ -107,7 +107,7 @@ def restore_bundle(folder: Path) -> None:
 
 
 def next_free(folder: Path) -> Path:
-    """Return the first free name of NAME-2, NAME-3, ... next to `folder`."""
+    """Return the first free path among NAME-2, NAME-3, ... next to `folder`."""
     return next(each for number in count(2) if not stands(each := folder.with_name(f"{folder.name}-{number}")))
 
 

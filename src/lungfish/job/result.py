@@ -91,11 +91,11 @@ class TrainResult(BundleResult):
         split_from: Name of the bundle whose split was reused automatically, which need not be `previous`.
         recipe: Name of the recipe.
         cross_validation: Top-1 of each fold of the head's cross-validation; empty if there was none.
-        cross_validated: Top-1 of that cross-validation over all photos, its interval, and `ships`: whether the bundle's
-            classifier is such a head; None if there was none.
+        cross_validated: Top-1 of that cross-validation over all photos, its interval, and `ships`: whether the head is
+            the bundle's classifier; None if there was none.
         val_given: Whether the user had set the validation photos apart.
         epochs: One JSON object for each epoch.
-        candidates: One row for each stage.
+        candidates: One row for each stage, including those that were skipped or left out.
         suspect_labels: Labels that are probably wrong.
         what_changed: The default artifact against that of the previous bundle, on the test photos; None for the first.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from lungfish.core.cache import advice_on_cache, cache_limit
@@ -72,6 +73,7 @@ def _run(job: Job, progress: Progress) -> TrainResult:
         context = _context(job, stage, recipe, (folder, identity, began), group, progress)
         with clock.phase("training"):
             training = run_stages(stage.network, stage.head, context)
+            training = replace(training, results=(*training.results, *choices.left_out))
 
         result = None
         if group.is_main:
@@ -119,7 +121,7 @@ def _check_group(group: Group, recipe: Recipe) -> None:
     if learns and group.size > 1 and group.device == "cpu":
         raise UsageError(
             "torch cannot share batch-norm statistics between processes on CPUs",
-            "Run one process, or set batch_norm to frozen in a recipe for pretrained weights.",
+            "Run one process, or, with pretrained weights, set batch_norm to frozen in the recipe.",
         )
 
 
@@ -127,7 +129,7 @@ def _check_same(dataset: Dataset, group: Group) -> None:
     fingerprint = dataset.ordered_fingerprint()
     if group.broadcast(fingerprint) != fingerprint:
         raise UsageError(
-            "this process found different photos, or different names of photos, than the main process",
+            "this process found different photos, or different photo names, than the main process",
             "Give every machine the same photos.",
         )
 

@@ -44,7 +44,7 @@ def job_fingerprint(
     """
     start, last = starts
     if recipe.full:
-        recipe = replace(recipe, full=replace(recipe.full, workers=0))  # their number changes no result
+        recipe = replace(recipe, full=replace(recipe.full, workers=0))  # the number of workers changes no result
     return {
         "photos": dataset.ordered_fingerprint(),
         "recipe": recipe.to_toml(),
@@ -61,12 +61,12 @@ def job_fingerprint(
 
 
 def run_folder(target: Path, job: Mapping[str, str]) -> Path:
-    """Return the folder of a job that makes the bundle `target`; it exists if the job was stopped in training."""
+    """Return the folder of a job that makes the bundle `target`; it exists if the job was stopped during training."""
     return _runs(target) / sha256_json(dict(job))[:16]
 
 
 def check_resumable(target: Path, job: Mapping[str, str]) -> None:
-    """Raise `UsageError`, with what changed, if a different job for `target` was stopped."""
+    """Raise `UsageError`, naming what changed, if a different job for `target` was stopped."""
     notes = sorted(_runs(target).glob(f"*/{JOB}"), key=lambda path: path.stat().st_mtime)
     if notes and (begun := read_job(notes[-1].parent)):
         check_same_job(begun, job)

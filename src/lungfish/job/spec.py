@@ -50,7 +50,7 @@ class Job:
     split: Path | None = field(
         default=None,
         metadata={
-            "help": "Reuse the split of this photos.csv; none makes a new one.  "
+            "help": "Reuse the split of this photos.csv; 'none' makes a new one.  "
             "[default: that of an earlier bundle beside DIR]"
         },
     )
@@ -74,7 +74,7 @@ class Job:
         if self.cache_gb is not None and not self.cache_gb > 0:
             raise UsageError(f"cache_gb is {self.cache_gb}; it must be a positive number", "Leave it out for 10 GB.")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise UsageError(f"seed is {self.seed!r}; allowed are whole numbers from 0 to {2**32 - 1}")
+            raise UsageError(f"seed is {self.seed!r}; it must be a whole number from 0 to {2**32 - 1}")
         if not isinstance(self.arch, str | None):
             raise UsageError(
                 f"arch is a value of type {type(self.arch).__name__}; training takes the name of an architecture",

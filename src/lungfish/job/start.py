@@ -111,7 +111,7 @@ def _best_local(arch: Arch, typed: str) -> WeightsEntry:
         raise WeightsError(
             f"no pretrained weights fit {printable(arch.name)}: none is known for its widths and depths",
             f"Train {DEFAULT_ARCH}, at any resolution: --arch {DEFAULT_ARCH}:resolution={arch.resolution_px}. "
-            f"Or begin from random weights: --recipe scratch --arch {printable(typed)}.",
+            f"Or start from random weights: --recipe scratch --arch {printable(typed)}.",
         )
     cached = [entry for entry in fitting if local_file(entry)]
     if not cached:

@@ -141,7 +141,7 @@ def _check_not_open(folder: Path, names: list[str]) -> None:
         except PermissionError:
             raise OutputError(
                 f"{printable(name)} in {printable(str(folder))} cannot be replaced: another program has it open, or "
-                "you may not change that folder",
+                "you are not allowed to change that folder",
                 "Close that program, or choose another output folder.",
             ) from None
 

@@ -1,4 +1,4 @@
-"""Plot accuracy against multiply-adds for published networks and those of the user."""
+"""Plot accuracy against multiply-adds for published networks and the user's own."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Slab:
 
 
 def draw_block(canvas: Canvas, arch: Arch, blocks: Sequence[Block], top: float) -> None:
-    """Draw the most instructive block below `top`: preferably one with a shortcut and all steps."""
+    """Draw the most instructive block, preferably one with a shortcut and all steps, below the height `top`."""
     block = max((each for each in blocks if each.name.startswith("blocks.")), key=_instructiveness)
     slabs = _slabs(block.steps, floor=top + 265)
     number = int(block.name.partition(".")[2]) + 1

@@ -1,4 +1,4 @@
-"""Draw shapes and text as SVG. Texts are escaped, since names come from users' files."""
+"""Draw shapes and text as SVG. All text is escaped, since names come from users' files."""
 
 from __future__ import annotations
 

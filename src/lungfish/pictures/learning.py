@@ -19,7 +19,7 @@ MINUTES_TICKS = [mantissa * 10**power for power in range(-2, 6) for mantissa in 
 
 @dataclass(frozen=True)
 class Curve:
-    """A training job, from the photos to the finished bundle.
+    """The accuracy of one training job over time, from the photos to the finished bundle.
 
     Args:
         name: Label of the curve.

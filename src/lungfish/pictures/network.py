@@ -78,7 +78,7 @@ def _legend(canvas: Canvas, pieces: Sequence[Piece]) -> None:
 
 
 def _outline(canvas: Canvas, pieces: Sequence[Piece]) -> None:
-    """Draw each step as a trapezoid from its input to its output channels, and connect the blocks with necks."""
+    """Draw each step as a trapezoid from its input to its output channels, and a bar (`neck`) between blocks."""
     most = max(max(piece.step.channels) for piece in pieces)
     scale = TALLEST / most
 
@@ -102,7 +102,7 @@ def _outline(canvas: Canvas, pieces: Sequence[Piece]) -> None:
 
 
 def _arc(canvas: Canvas, pieces: Sequence[Piece], scale: float) -> None:
-    """Draw a shortcut from neck to neck."""
+    """Draw a shortcut from the bar before a block to the bar after it."""
     top = AXIS - max(max(piece.step.channels) for piece in pieces) * scale / 2 - 10
     x0, x1 = pieces[0].left - 2, pieces[-1].right + 2
     y0, y1 = (AXIS - channels * scale / 2 for channels in (pieces[0].step.channels[0], pieces[-1].step.channels[1]))

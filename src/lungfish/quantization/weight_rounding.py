@@ -6,14 +6,16 @@ for the error, as far as the inputs are correlated on training photos. Source: G
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from lungfish.quantization.activations import Activations, each_batch
 from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.prefetch import prefetch
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +26,7 @@ MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since
 DAMPING = 0.01  # share of the mean diagonal to add, so that the matrix is invertible even if some inputs are always 0
 BLOCK_INPUTS = 32  # inputs whose errors are propagated to the rest in one matrix product, for speed
 TINY = np.finfo(np.float32).tiny
-BATCH_PIXELS = 8 * 224 * 224  # small, since the inputs of all layers are in memory at once
+BATCH_PIXELS = 2 * 224 * 224  # small, since each core has the inputs of all layers in memory
 
 
 def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Collection[str] = ()) -> None:
@@ -38,6 +40,7 @@ def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Colle
         skip: Names of layers to leave unchanged.
     """
     from onnx import numpy_helper
+    from threadpoolctl import threadpool_limits
 
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     weights = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
@@ -46,37 +49,25 @@ def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Colle
         for node in model.graph.node
         if node.op_type in ("Conv", "Gemm") and node.name not in skip and weights[node.input[1]][0].size <= MOST_INPUTS
     ]
-    products = dict[str, NDArray[np.float32]]()
-    for inputs in _inputs(model, layers, pixels):
-        for node, values in zip(layers, inputs, strict=True):
-            sampled = _sampled_inputs(node, values)
-            part = sampled @ sampled.swapaxes(1, 2)
-            products[node.name] = products[node.name] + part if node.name in products else part
-    for node in layers:
-        name, product = node.input[1], products.pop(node.name).astype(np.float64)
-        weight = weights[name].reshape(len(product), -1, product.shape[-1])
-        rounded = _round(weight, product).astype(np.float32).reshape(weights[name].shape)
-        tensors[name].CopyFrom(numpy_helper.from_array(rounded, name))
 
+    def products_of(inputs: Activations) -> list[NDArray[np.float32]]:
+        sampled = (_sampled_inputs(node, values) for node, values in zip(layers, inputs, strict=True))
+        return [each @ each.swapaxes(1, 2) for each in sampled]
 
-def _inputs(
-    model: onnx.ModelProto, layers: list[onnx.NodeProto], pixels: NDArray[np.uint8]
-) -> Iterator[list[NDArray[np.float32]]]:
-    """Yield the inputs of all layers for each batch of photos."""
-    import onnx
-    import onnxruntime
+    def rounded(layer: int) -> NDArray[np.float32]:
+        product, original = products[layer].astype(np.float64), weights[layers[layer].input[1]]
+        weight = original.reshape(len(product), -1, product.shape[-1])
+        return _round(weight, product).astype(np.float32).reshape(original.shape)
 
-    names = [node.input[0] for node in layers]
-    tapped = onnx.ModelProto()
-    tapped.CopyFrom(model)
-    new = sorted(set(names) - {output.name for output in model.graph.output})
-    tapped.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in new)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = physical_cores()
-    session = onnxruntime.InferenceSession(tapped.SerializeToString(), options, providers=["CPUExecutionProvider"])
     batch = max(1, BATCH_PIXELS // pixels[0, ..., 0].size)
-    for start in range(0, len(pixels), batch):
-        yield session.run(names, {"image": pixels[start : start + batch]})
+    cores = physical_cores()
+    with threadpool_limits(1):  # the threads are ours: a batch, or a layer, in each
+        parts = each_batch(model, [node.input[0] for node in layers], pixels, batch, products_of)
+        products = next(parts)
+        for part in parts:
+            products = [np.add(product, more, out=product) for product, more in zip(products, part, strict=True)]
+        for node, values in zip(layers, prefetch(rounded, range(len(layers)), cores, cores), strict=True):
+            tensors[node.input[1]].CopyFrom(numpy_helper.from_array(values, node.input[1]))
 
 
 def _sampled_inputs(node: onnx.NodeProto, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -114,21 +105,22 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
     product = np.take_along_axis(np.take_along_axis(product, order[:, None], 2), order[:, :, None], 1)
     product += np.eye(inputs) * np.maximum(DAMPING * energy.mean(axis=-1), TINY)[:, None, None]
     inverse_root = _inverse_root(product)  # row i: how the error of input i is compensated by later inputs
-    original = np.take_along_axis(weight.astype(np.float64), order[:, None], 2)
-    largest = np.abs(original).max(axis=-1)
+    # [groups, inputs, outputs]: the weights of an input are neighbors in memory
+    original = np.take_along_axis(weight.swapaxes(1, 2).astype(np.float64), order[:, :, None], 1)
+    largest = np.abs(original).max(axis=1)
     step = np.maximum(largest, TINY) / LARGEST
     current = original.copy()
     for start in range(0, inputs, BLOCK_INPUTS):
         end = min(start + BLOCK_INPUTS, inputs)
-        errors = np.empty_like(current[..., start:end])
+        errors = np.empty_like(current[:, start:end])
         for i in range(start, end):
-            nearest = np.clip(np.rint(current[..., i] / step), -LARGEST, LARGEST) * step
-            rounded = np.where(np.abs(original[..., i]) == largest, original[..., i], nearest)
-            error = errors[..., i - start] = (current[..., i] - rounded) / inverse_root[:, i, i, None]
-            current[..., i] = rounded
-            current[..., i + 1 : end] -= error[..., None] * inverse_root[:, None, i, i + 1 : end]
-        current[..., end:] -= errors @ inverse_root[:, start:end, end:]
-    return np.take_along_axis(current, np.argsort(order, axis=-1)[:, None], 2)
+            nearest = np.clip(np.rint(current[:, i] / step), -LARGEST, LARGEST) * step
+            rounded = np.where(np.abs(original[:, i]) == largest, original[:, i], nearest)
+            error = errors[:, i - start] = (current[:, i] - rounded) / inverse_root[:, i, i, None]
+            current[:, i] = rounded
+            current[:, i + 1 : end] -= inverse_root[:, i, i + 1 : end, None] * error[:, None]
+        current[:, end:] -= inverse_root[:, start:end, end:].swapaxes(1, 2) @ errors
+    return np.take_along_axis(current, np.argsort(order, axis=-1)[:, :, None], 1).swapaxes(1, 2)
 
 
 def _inverse_root(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

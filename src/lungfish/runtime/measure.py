@@ -22,7 +22,7 @@ MOST_RUNS = 500
 LEAST_RUNS = 20
 
 
-def latency(session: Engine, seconds: float = 1.5) -> Latency:
+def latency(session: Engine, seconds: float = 1.0) -> Latency:
     """Measure the latency of an artifact at batch size 1, from pixels to probabilities.
 
     Args:

@@ -1,1 +1,1 @@
-"""Transfer learning: recipes, the head on frozen features, and training by gradients."""
+"""Transfer learning: recipes, the head on frozen features, and training by gradient descent."""

@@ -1,4 +1,4 @@
-"""Replace the classifier of a network by that of a job."""
+"""Replace a network's classifier with one for the classes of a job."""
 
 from __future__ import annotations
 

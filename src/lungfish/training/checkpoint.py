@@ -1,7 +1,7 @@
-"""Save the state of a run: tensors as safetensors, the rest as JSON, each checkpoint whole or not at all.
+"""Save the state of a run: tensors as safetensors, the rest as JSON; each checkpoint is written whole or not at all.
 
 RUN/
-  job.json              identity of the job; checkpoints of another job are refused
+  job.json              fingerprint of the job; checkpoints of another job are refused
   00000384.safetensors  tensors after 384 steps
   00000384.json         the other state, and a SHA-256 of both; written last
 """
@@ -31,7 +31,7 @@ SHOWN = 200  # characters of a changed value in a message
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """All that a run needs to continue as if it had never stopped.
+    """Everything that a run needs to continue as if it had never stopped.
 
     Args:
         step: Number of completed optimizer steps.
@@ -66,11 +66,11 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run, of which the last `keep` are kept. For use by one process at a time.
+    """The newest `keep` checkpoints of one run. For use by one process at a time.
 
     Args:
         folder: Folder of this run only; created if missing.
-        job: Identity of the run as text by name: photos, recipe, weights, versions.
+        job: Fingerprint of the run, as text by name: photos, recipe, weights, versions.
         keep: Number of checkpoints to keep.
     """
 
@@ -78,7 +78,7 @@ class Checkpoints:
         self.folder, self.job, self.keep = folder, dict(job), keep
 
     def begin(self) -> None:
-        """Write the identity of the run, and delete the checkpoints of any other run.
+        """Write the fingerprint of the run, and delete the checkpoints of any other run.
 
         Raises:
             StorageError: The folder cannot be written.
@@ -131,7 +131,7 @@ class Checkpoints:
 
 
 def read_job(folder: Path) -> dict[str, str] | None:
-    """Return the identity of the run in a folder, or None if there is none or its file is damaged."""
+    """Return the fingerprint of the run in a folder, or None if there is none or its file is damaged."""
     try:
         job = json.loads((folder / JOB).read_text("utf-8"))
     except (OSError, ValueError):
@@ -140,7 +140,7 @@ def read_job(folder: Path) -> dict[str, str] | None:
 
 
 def check_same_job(begun: Mapping[str, str], job: Mapping[str, str]) -> None:
-    """Raise `UsageError`, with what changed, if an entry of `job` differs from that of the stopped run."""
+    """Raise `UsageError`, naming what changed, if an entry of `job` differs from that of the stopped run."""
     changed = [key for key in job if begun.get(key) != job[key]]
     if not changed:
         return
@@ -150,7 +150,7 @@ def check_same_job(begun: Mapping[str, str], job: Mapping[str, str]) -> None:
     raise UsageError(
         f"the stopped job was a different one: {', '.join(changed)} changed "
         f"({changed[0]} was {printable(before)[:SHOWN]}, is {printable(after)[:SHOWN]})",
-        "Leave --resume out to start over, or give the same photos, options and versions.",
+        "Leave --resume out to start over, or use the same photos, options and package versions.",
     )
 
 

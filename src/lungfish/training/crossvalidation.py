@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungfish.runtime.cores import physical_cores
+from lungfish.runtime.prefetch import prefetch
 from lungfish.training.probe import TOLERANCE, Head, LabelledFeatures, fit_penalty
 
 
@@ -71,8 +72,8 @@ def each_fold(
     folds: int,
     seed: int,
     tolerance: float = TOLERANCE,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield the photos of each fold, and their logits from a head that was fitted on the other folds.
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Return the photos of each fold, and their logits from a head that was fitted on the other folds.
 
     Args:
         samples: All photos, of every split.
@@ -82,21 +83,32 @@ def each_fold(
         seed: Seed for the assignment to folds.
         tolerance: Gradient at which a fit stops.
 
-    Yields:
-        int `[m]`, indices of the fold's photos, and float32 `[m, classes]`, their logits before the temperature; -inf
-            for a class that no other fold has.
+    Returns:
+        For each fold: int `[m]`, indices of its photos, and float32 `[m, classes]`, their logits before the
+            temperature; -inf for a class that no other fold has.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedGroupKFold
+    from threadpoolctl import threadpool_limits
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer groups than folds
         splits = list(splitter.split(samples.features, samples.labels, groups))
-    for train, held_out in splits:
+
+    def fit(fold: tuple[NDArray[np.int64], NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        train, held_out = fold
         # not always all classes: one fold may have all photos of a rare one
         classes, labels = np.unique(samples.labels[train], return_inverse=True)
         seen = LabelledFeatures(samples.features[train], labels)
         fitted = fit_penalty(seen, head.penalty, balanced=head.balanced, tolerance=tolerance)
         logits = np.full((len(held_out), samples.labels.max() + 1), -np.inf, np.float32)
         logits[:, classes] = fitted.logits(samples.features[held_out])
-        yield held_out, logits
+        return held_out, logits
+
+    cores = physical_cores()
+    # One fold per thread. Each fit also limits threads and warnings, which are process-wide, then restores what it
+    # found: the limits set here.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return list(prefetch(fit, splits, cores, cores))

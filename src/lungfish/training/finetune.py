@@ -48,7 +48,7 @@ class LabelledViews:
 
 
 def choose_boundary(arch: Arch, tail_share: float, photos: int, views: int, budget_bytes: int) -> int:
-    """Return the first block to train: the earliest that keeps within the share of compute and the disk budget.
+    """Return the first block to train: the earliest that stays within the share of compute and the disk budget.
 
     Args:
         arch: Network.
@@ -105,7 +105,7 @@ def finetune(
         network: Network in eval mode, with a classifier for the labels.
         block: Block from `choose_boundary`.
         train: Training views; each epoch draws one view of each photo, all with equal probability.
-        val: Validation views, of which the plain ones are used.
+        val: Validation views; only the plain ones are used.
         tuning: Settings of the recipe.
         run: Context of the run.
 

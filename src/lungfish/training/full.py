@@ -1,4 +1,4 @@
-"""Train the whole network from photos, augmented afresh in every epoch."""
+"""Train the whole network on photos, augmented afresh in every epoch."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Positions = NDArray[np.int64]
 PHASES = 3  # of rising resolution; few, because each is compiled separately
 SIDE_STEP_PX = 32  # the stride of the last feature map
 MIXING_STREAM = 3
-# Multiply-adds of a GPU run above which compiling pays: it takes about two minutes, and this many multiply-adds take
-# some ten minutes on a large GPU. On a CPU compiled steps are slower than eager ones: docs/decisions/0015.
+# Multiply-adds of a GPU run above which compiling pays off: it takes about two minutes, and this many multiply-adds
+# take some ten minutes on a large GPU. On a CPU, compiled steps are slower than eager ones: docs/decisions/0015.
 COMPILED_FROM_MACS = 1e15
 
 
@@ -90,7 +90,7 @@ def sides_px(tuning: Full, resolution_px: int) -> list[int]:
     """
     sides = []
     for left in reversed(range(tuning.epochs)):
-        missing = PHASES * left // tuning.epochs  # phases before the last one
+        missing = PHASES * left // tuning.epochs  # phases still to come
         share = 1 - (1 - tuning.initial_resolution_scale) * missing / (PHASES - 1)
         rounded = round(share * resolution_px / SIDE_STEP_PX) * SIDE_STEP_PX
         sides.append(resolution_px if share == 1 else min(max(rounded, SIDE_STEP_PX), resolution_px))

@@ -1,6 +1,6 @@
 """Train with several processes: their ranks, and the data that they exchange.
 
-The processes are those that `torchrun` starts, known by its environment variables; without it there is one.
+`torchrun` starts the processes and describes them in environment variables; without it there is one process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lungfish.training.torch_install import has_torch
 if TYPE_CHECKING:
     from torch import nn
 
-PATIENCE = timedelta(hours=6)  # the others wait while the main process scans the photos
+PATIENCE = timedelta(hours=6)  # the other processes wait while the main one scans the photos
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Group:
         return self.rank == 0
 
     def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return this process's part of a batch: parts are in batch order, and differ by one photo at most."""
+        """Return this process's part of a batch: parts are in batch order, and their sizes differ by at most one."""
         return np.array_split(positions, self.size)[self.rank]
 
     def wrap(self, network: nn.Module) -> nn.Module:
@@ -152,7 +152,7 @@ def join_group() -> Iterator[Group]:
 
 @contextmanager
 def main_first(group: Group) -> Iterator[None]:
-    """Run a block in the first process of each machine, then in its others, which find the results in the cache."""
+    """Run a block in the first process of each machine, then in the other ones, which find the results in the cache."""
     if group.local_rank > 0:
         group.wait()
     yield

@@ -21,8 +21,8 @@ def find_label_errors(
 
     Every photo is predicted by a head that was fitted without it. The number of wrong labels is estimated from how
     often confident predictions contradict labels; that many photos are returned, those whose label is least probable.
-    Classes with fewer than `FOLDS` groups are not checked: a head that was fitted without the class would find all of
-    its photos wrong.
+    Classes with fewer than `FOLDS` groups are not checked: a head that was fitted without the class would count all of
+    its photos as mislabeled.
 
     Args:
         samples: Photos of every class.
@@ -32,7 +32,7 @@ def find_label_errors(
 
     Returns:
         For each photo: its index among the samples, the most probable class, and the probability of that class in [0,
-            1], both by a head that was fitted without the photo.
+            1], both from a head that was fitted without the photo.
     """
     from scipy.special import softmax
 

@@ -42,7 +42,7 @@ def from_pixels(network: Network, preprocess: Preprocessing) -> nn.Sequential:
 
 
 def layers(network: Network, first: nn.Module, blocks: Iterable[nn.Module]) -> nn.Sequential:
-    """Return `first`, then blocks, head and classifier of `network`, in channels-last order; modules are shared.
+    """Return `first`, then blocks, head and classifier of `network`, in channels-last format; modules are shared.
 
     Args:
         network: Network whose head and classifier come last.

@@ -1,4 +1,4 @@
-"""The training loop, for every stage that trains by gradients. One step of it is in `train_step`."""
+"""The training loop, for every stage that trains by gradient descent. One step of it is in `train_step`."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Batches(Protocol):
         ...
 
     def __call__(self, epoch: int, chunks: Sequence[Positions], /) -> Iterator[Batch]:
-        """Yield a batch for each chunk of positions, which may be empty.
+        """Yield a batch for each chunk of positions; a chunk may be empty.
 
-        Each is inputs `[n, ...]`, and class indices, int64 `[n]`, or probabilities, float32 `[n, classes]`.
+        A batch has inputs `[n, ...]`, and class indices, int64 `[n]`, or probabilities, float32 `[n, classes]`.
         """
         ...
 
@@ -63,11 +63,11 @@ class Run:
         checkpoints: Checkpoints of the run, which resumes from the newest; None to keep none.
         journal: File that receives a JSON object after each epoch, or None.
         areas: Area of each epoch's images if they differ, to predict the time of an epoch; empty otherwise.
-        bfloat16: Whether to compute products in bfloat16.
+        bfloat16: Whether to use autocast to bfloat16.
         compiled: Whether to use torch.compile.
         deadline: Time on the clock of `time.monotonic`; no epoch begins that would end later.
         progress: Receives every step; its stop token is checked between steps.
-        val_top1_before: Share of right answers on validation photos before the run; None if there is nothing yet.
+        val_top1_before: Share of right answers on validation photos before the run; None for an untrained network.
     """
 
     name: str = "training"
@@ -133,10 +133,10 @@ def fit(network: nn.Sequential, batches: Batches, validate: Validate, tuning: Tu
         run: Context of the run.
 
     Raises:
-        DivergedError: The loss is not finite; the message has the step and the likely cause.
+        DivergedError: The loss is not finite; the message names the step and the likely cause.
         UsageError: The run to resume belongs to another job.
         StorageError: A checkpoint cannot be written.
-        StoppedError: The caller asked the run to stop; it is saved.
+        StoppedError: The caller asked the run to stop; its state is saved.
     """
     import torch
 
@@ -233,7 +233,7 @@ def _why_stop(state: State, schedule: Schedule, epoch_steps: int, tuning: Tuning
 
 
 def _training_mode(network: nn.Module, tuning: Tuning) -> None:
-    """Enable dropout. Batch norm and stochastic depth train only if the statistics of batch norm are learned."""
+    """Enable dropout; put the other layers in training mode only if batch norm learns its statistics."""
     from lungfish.nn.layers import Dropout
 
     network.train(tuning.batch_norm == "batch")

@@ -17,7 +17,7 @@ def kept_memory(device: str) -> Iterator[None]:
     """Keep freed memory in the process during the block, then return it to the system.
 
     By default glibc maps each block above 32 MiB separately. A step on the CPU frees and requests dozens of them, and
-    the system fills every page with zeros: up to half of the step's time. Results are the same to the bit. Nothing
+    the system fills every page with zeros: up to half of the step's time. Results are bit-identical. Nothing
     changes for other C libraries, for accelerators (torch keeps their memory itself), and for blocks of 64 MiB and more
     in threads other than the main one.
 

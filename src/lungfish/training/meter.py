@@ -82,7 +82,7 @@ class Meter:
             last: Whether the step was the last one of its epoch.
 
         Raises:
-            DivergedError: The loss is not finite; the message has the step and the likely cause.
+            DivergedError: The loss is not finite; the message names the step and the likely cause.
         """
         if not last and (self._step + 1) % self._every:
             return False
@@ -139,5 +139,5 @@ def _diverged(step: int, rate: float, inputs: Tensor | None) -> DivergedError:
         cause, hint = f"the learning rate of {rate:.2g} is too high", "Lower learning_rate in the recipe."
     else:
         cause = "an input is not finite"
-        hint = "Activations may exceed float16, or the cache is damaged: leave [finetune] out, or empty the cache."
+        hint = "Activations may overflow float16, or the cache is damaged: leave [finetune] out, or empty the cache."
     return DivergedError(f"the loss is not finite at step {step}: {cause}", hint)

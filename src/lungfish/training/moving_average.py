@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class MovingAverage:
-    """Averages the parameters and statistics of a network over its steps.
+    """Averages the parameters and statistics of a network over the training steps.
 
     Args:
         network: Network, trained in place; the average starts as a copy of it.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Optimizer:
-    """The optimizer of a network, with a state by parameter names.
+    """The optimizer of a network, with its state keyed by parameter name.
 
     Args:
         network: Layers of the network, in order.
@@ -61,7 +61,7 @@ class Optimizer:
 
 
 def optimizer_of(network: nn.Sequential, tuning: Tuning) -> torch.optim.Optimizer:
-    """Return an optimizer with a learning rate for each layer, and without weight decay of biases and norms."""
+    """Return an optimizer with a learning rate for each layer, and without weight decay for biases and norms."""
     import torch
 
     layers = [layer for layer in network if any(True for _ in layer.parameters())]

@@ -1,4 +1,4 @@
-"""Recipes: how to train, as data. Common recipes have names, others are TOML files."""
+"""Recipes: how to train, as data. Common recipes have names; others are TOML files."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Recipe(Settings):
         imbalance: Ratio of class sizes, see `class_weight`.
         keep_known: Share of the correctly predicted validation photos that must count as known.
         calibration_photos: Number of training photos on which the ranges of the INT8 artifact are measured.
-        int8_max_drop: Largest drop of top-1 on validation photos, relative to FP32, at which INT8 is the default.
+        int8_max_drop: Largest drop in top-1 from FP32, on validation photos, at which INT8 is the default.
         cross_validate_below: Cross-validate datasets with fewer photos than this.
         folds: Folds of the cross-validation.
         pretrained: Whether to start from pretrained weights; otherwise the network is initialized randomly.
         minutes: Time limit of the whole job, or None; stages are shortened or skipped to keep to it.
-        few_photos: With fewer training photos than this, a stage is kept only if its gain is clear, in cross-validation
-            on the training photos if there is one, else on validation photos.
+        few_photos: With fewer training photos than this, a stage is kept only if its gain is clear: in cross-validation
+            on the training photos where possible, else on validation photos.
         finetune: Settings for training the last blocks on cached activations, or None to skip that stage.
         full: Settings for training all blocks on photos, or None to skip that stage.
 
@@ -78,7 +78,7 @@ class Recipe(Settings):
         if self.name != printable(self.name):
             raise UsageError(f"recipe: name is {self.name!r}; control characters are not allowed")
         if not self.penalties or not all(type(value) in (int, float) and 0 < value <= 1e6 for value in self.penalties):
-            raise UsageError(f"recipe: penalties is {list(self.penalties)}; allowed are numbers above 0 up to 1e6")
+            raise UsageError(f"recipe: penalties is {list(self.penalties)}; each must be above 0 and at most 1e6")
         choose(self.class_weight, ("auto", "balanced", "none"), "class_weight of a recipe")
         check_ranges(
             self,
@@ -91,13 +91,13 @@ class Recipe(Settings):
             few_photos=(0, 1e9),
         )
         if self.minutes is not None and not 0 < self.minutes <= 1e6:
-            raise UsageError(f"recipe: minutes is {self.minutes!r}; allowed are numbers above 0 up to 1e6")
+            raise UsageError(f"recipe: minutes is {self.minutes!r}; it must be above 0 and at most 1e6")
         if not self.pretrained and (self.finetune or not self.full):
             raise UsageError("recipe: without pretrained weights all layers are trained; give [full] and no [finetune]")
 
     @property
     def tables(self) -> dict[str, Finetune | Full]:
-        """Settings of the stages that train by gradients, in order, by the names of their tables."""
+        """Settings of the stages that train by gradient descent, in order, by the names of their tables."""
         steps: dict[str, Finetune | Full | None] = {"finetune": self.finetune, "full": self.full}
         return {name: step for name, step in steps.items() if step}
 
@@ -150,7 +150,7 @@ RECIPES = {
 def read_recipe(recipe: str | Path | Recipe) -> Recipe:
     """Return a recipe by name, or read one from a `.toml` file whose keys are the fields of `Recipe`.
 
-    Missing keys have their defaults; the name defaults to that of the file. A recipe is returned unchanged.
+    Missing keys get their defaults; the name defaults to that of the file. A `Recipe` is returned unchanged.
 
     Raises:
         UnknownNameError: There is no such recipe or key.
@@ -177,7 +177,7 @@ def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Re
 
     Args:
         recipe: Recipe to change.
-        epochs: Epochs of the last stage that trains by gradients, or None.
+        epochs: Epochs of the last stage that trains by gradient descent, or None.
         minutes: Time limit of the whole job, or None.
 
     Raises:
@@ -185,7 +185,7 @@ def with_limits(recipe: Recipe, epochs: int | None, minutes: float | None) -> Re
     """
     if epochs is not None:
         if epochs < 1:
-            raise UsageError(f"epochs is {epochs}; allowed are 1 to 10000")
+            raise UsageError(f"epochs is {epochs}; it must be 1 to 10000")
         if not recipe.tables:
             raise UsageError(f"recipe {recipe.name} has no epochs", "Leave --epochs out, or give --recipe finetune.")
         last, step = list(recipe.tables.items())[-1]

@@ -25,15 +25,15 @@ class Saver:
 
     def __init__(self, state: State, checkpoints: Checkpoints | None, group: Group, stops: StopsBetweenSteps) -> None:
         self._state, self._checkpoints, self._group, self._stops = state, checkpoints, group, stops
-        self._rested = time.monotonic()  # from this time on, saving again keeps within SHARE of the time
+        self._rested = time.monotonic()  # earliest next save that keeps saving within SHARE of the time
         self._next = self._rested + EVERY_S
 
     def save_if_due(self, *, epoch_ended: bool) -> bool:
-        """Save if a checkpoint is due or a stop was requested, and return whether that was so.
+        """Save if a checkpoint is due or a stop was requested, and return whether either was the case.
 
         Raises:
             StorageError: The checkpoint cannot be written.
-            StoppedError: The run was asked to stop; a signal raises what its handler raises.
+            StoppedError: The run was asked to stop; after a signal, its handler decides what is raised.
         """
         due = time.monotonic() >= (self._rested if epoch_ended else self._next)
         asked, due = (count > 0 for count in self._group.sum([self._stops.asked, due]))

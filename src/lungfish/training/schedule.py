@@ -11,7 +11,7 @@ LOW_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warmup, then half a cosine down.
+    """Linear warmup, times a cosine decay to zero.
 
     The rate depends only on the number of the step, so there is no state to save.
 

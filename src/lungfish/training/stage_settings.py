@@ -1,4 +1,4 @@
-"""Settings of training by gradients: those shared by all stages, and those of `finetune` and `full`."""
+"""Settings of gradient descent: those shared by all stages, and those of `finetune` and `full`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, Self
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
 
-# Fewer photos get more epochs, so that every dataset takes about as many steps. Measured in docs/decisions/0020.
+# Fewer photos get more epochs, so that every dataset takes about the same number of steps. Measured in
+# docs/decisions/0020.
 PHOTOS_SHOWN = 24_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
 # More epochs get stronger augmentation and train more layers. Over many epochs, strong augmentation prevents
@@ -57,25 +58,25 @@ class Tuning(Settings):
     """Settings of the training loop.
 
     Args:
-        epochs: Passes over the photos; 0 for about 24,000 photos in all, in 4 to 20 epochs.
+        epochs: Passes over the photos; 0 chooses 4 to 20, to process about 24,000 photos in total.
         batch_size: Photos in a step, over all processes.
         grad_accum_steps: Parts into which a batch is divided, and processed one after the other, to save memory.
         optimizer: `adamw`, or `sgd` with a Nesterov momentum of 0.9.
         learning_rate: Highest learning rate of the last layer.
         layer_decay: Ratio of the learning rate of each layer to that of the layer after it.
-        weight_decay: Weight decay of all parameters but biases and batch norm.
+        weight_decay: Weight decay of all parameters except biases and batch norm.
         label_smoothing: Share of each label that is spread over all classes.
         warmup_fraction: Share of the steps in which the learning rate rises.
         ema_decay: Share of the moving average that remains after a step.
         l2_sp: Weight of the squared distance to the starting weights.
-        max_grad_norm: Largest norm of a step's gradients, over all parameters; longer ones are scaled down. 0 for no
+        max_grad_norm: Largest norm of a step's gradients, over all parameters; larger ones are scaled down. 0 for no
             limit.
         patience: Epochs without a lower validation loss after which training stops, once the learning rate has fallen
             to a tenth.
         batch_norm: `frozen` keeps the statistics, which small batches would spoil; `batch` updates them.
-        min_area: Smallest share of a photo's area in a crop; -1 for 0.35 with up to 8 epochs, 0.12 from 16 on.
+        min_area: Smallest share of a photo's area in a crop; -1 sets 0.35 up to 8 epochs, 0.12 from 16 on.
         flips: Whether to mirror photos; turn off if left and right distinguish classes.
-        color: Largest change of brightness, contrast and saturation, 0 to 1; -1 for 0 with up to 8 epochs, 0.4 from 16
+        color: Largest change of brightness, contrast and saturation, 0 to 1; -1 sets 0 up to 8 epochs, 0.4 from 16
             on.
     """
 
@@ -137,7 +138,7 @@ class Finetune(Tuning):
     Args:
         views: Augmented views of each photo, in addition to the plain one; -1 for half as many as epochs.
         runs: Runs in different random orders, whose weights are averaged; fewer if time is short.
-        tail_share: Largest share of the network's multiply-adds in the trained layers; more is slower; -1 for 0.4 with
+        tail_share: Largest share of the network's multiply-adds in the trained layers; more is slower; -1 sets 0.4
             up to 8 epochs, 0.6 from 16 on.
     """
 
@@ -168,10 +169,10 @@ class Full(Tuning):
         cutmix: Strength of CutMix (arXiv:1905.04899); 0 for none. With both, each batch gets one of the two.
         initial_resolution_scale: Resolution of the first epochs, as a share of the network's; it rises with the epochs
             (arXiv:2104.00298).
-        precision: `float32`, `bfloat16` for products in that precision, or `auto`: bfloat16 on CUDA.
+        precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 on CUDA.
         compile: `never`, `always`, or `auto`: use torch.compile on a GPU if the run is long enough to gain time.
-        workers: Processes that read photos; 0 for threads of this one; -1 for threads with a CPU, and a process for
-            each core with a GPU.
+        workers: Processes that read photos; 0 for threads of this process; -1 for threads or, with a GPU, one process
+            per CPU core.
     """
 
     learning_rate: float = 3e-4
@@ -215,4 +216,4 @@ def check_ranges(settings: object, **ranges: tuple[float, float]) -> None:
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if not low <= value <= high:
-            raise UsageError(f"recipe: {name} is {value!r}; allowed are {low:g} to {high:g}")
+            raise UsageError(f"recipe: {name} is {value!r}; it must be {low:g} to {high:g}")

@@ -1,4 +1,4 @@
-"""All that changes while a network trains, saved and restored to the bit."""
+"""Everything that changes while a network trains, saved and restored to the bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find out whether PyTorch, which only gradient steps need, is installed."""
+"""Check whether PyTorch is installed; only gradient descent needs it."""
 
 from __future__ import annotations
 

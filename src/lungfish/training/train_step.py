@@ -36,7 +36,7 @@ class StepContext:
         class_weight: Weight of each class in the loss, float32 `[classes]` on the group's device; None to weight all
             photos equally.
         seed: Seed for dropout.
-        bfloat16: Whether to compute products in bfloat16.
+        bfloat16: Whether to use autocast to bfloat16.
     """
 
     model: nn.Module
@@ -74,7 +74,7 @@ def train_step(state: State, context: StepContext, batches: Iterator[Batch], pos
                 logits = context.model(inputs).float()
             smoothing = tuning.label_smoothing
             loss = F.cross_entropy(logits, targets, context.class_weight, reduction="sum", label_smoothing=smoothing)
-            # the mean over the photos of all processes; times `size`, as the group averages its gradients
+            # mean over the photos of all processes; `size` undoes the group's averaging of gradients
             (loss * (group.size / context.photo_weight[positions].sum())).backward()
         state.meter.add(state.step, rate, logits, targets, loss)
     state.l2_sp.add_gradients()

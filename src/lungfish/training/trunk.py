@@ -113,7 +113,7 @@ class BoundaryTrunk:
         except BundleError as error:
             raise DivergedError(
                 f"the frozen part of the network: {error.message}",
-                "Activations may exceed float16: leave [finetune] out of the recipe.",
+                "Activations may overflow float16: leave [finetune] out of the recipe.",
             ) from None
 
 

@@ -53,7 +53,7 @@ def build(
 ) -> Backbone: ...
 
 
-def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
+def build(  # noqa: PLR0913  one parameter for each option, as in timm.create_model
     arch: ArchLike,
     weights: str | Path | None = None,
     *,
@@ -76,12 +76,12 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
             `weights.safetensors`); or None for the authors' initialization.
         pretrained: Whether to use the best catalogued weights for `arch` if `weights` is None: the best on this
             machine, else the best under a permissive license. `network.weights` is their name.
-        num_classes: Number of classes. If the weights have another number, their trunk is kept and the classifier is
-            new and random, which the log reports (`lungfish.weights.build`, level WARNING). If None, the number of
-            `arch`, which must be that of the weights.
-        in_channels: Channels of the input. If the weights have another number, the kernel of the first convolution is
-            summed over its channels for 1; for other numbers the channels are repeated in turn (R, G, B, R for 4) and
-            scaled to keep the sum. If None, the number of `arch`, which must be that of the weights.
+        num_classes: Number of classes. If the weights have a different number, their trunk is kept and the classifier
+            is new and random, which the log reports (`lungfish.weights.build`, level WARNING). If None, the number in
+            `arch`, which must match the weights.
+        in_channels: Channels of the input. If the weights have a different number, the kernel of the first convolution
+            is adapted: for 1 channel it is summed over its channels; otherwise its channels are repeated in turn
+            (R, G, B, R for 4) and scaled to keep the sum. If None, the number in `arch`, which must match the weights.
         flavour: Padding and batch-norm epsilon. If None, that of the weights, of the file's metadata or of the
             `bundle.json` in the same folder; `same` and 1e-3 if none of them states it.
         seed: Seed for every random initialization; torch's global generator is used if None.
@@ -95,9 +95,9 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
     Raises:
         UnknownNameError: The network or weights do not exist; the hint lists close matches.
         ArchitectureError: The number of classes or channels is out of range.
-        LicenseError: Their license was not accepted.
+        LicenseError: The license of the weights was not accepted.
         UsageError: The file does not exist.
-        MachineError: They cannot be fetched, or a required package is not installed.
+        MachineError: The weights cannot be fetched, or a required package is not installed.
         WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors. Or
             `pretrained` is set, and no weights are known.
 
@@ -134,8 +134,8 @@ def build(  # noqa: PLR0913  one parameter for each thing that users of timm set
 def adapt_stem(network: Network, in_channels: int) -> None:
     """Change the number of input channels of a network, and adapt the kernel of its first convolution, as timm does.
 
-    For 1 channel the kernel is summed over its channels: a gray image then gives the same as three equal channels. For
-    other numbers the channels are repeated in turn and scaled to keep their sum.
+    For 1 channel the kernel is summed over its channels: a gray image then gives the same result as three equal
+    channels. Otherwise the channels are repeated in turn and scaled to keep their sum.
 
     Raises:
         ArchitectureError: The number of channels is invalid.

@@ -39,7 +39,7 @@ class WeightsEntry:
         copyright: Copyright holder.
         top1: Published ImageNet top-1 accuracy, in percent.
         top1_source: Where that accuracy is published.
-        trained_from: SHA-256 of the weights that these were trained from, as for a bundle; empty if unknown.
+        trained_from: SHA-256 of the weights that these were trained from, set for bundles; empty if unknown.
         unverified: Names of the fields that were not checked against their source when the entry was written.
 
     Raises:

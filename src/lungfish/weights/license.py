@@ -1,4 +1,4 @@
-"""Check licenses: permissive ones pass, any other must be accepted by the user."""
+"""Check licenses: permissive ones pass; all others must be accepted by the user."""
 
 from __future__ import annotations
 

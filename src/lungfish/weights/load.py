@@ -16,7 +16,7 @@ from lungfish.runtime.description import WEIGHTS_NAME
 from lungfish.runtime.manifest import MANIFEST_NAME
 from lungfish.runtime.preprocessing import Preprocessing
 from lungfish.weights.convert.exchange import convert_arrays
-from lungfish.weights.convert.fit import strictly
+from lungfish.weights.convert.fit import match_arrays
 from lungfish.weights.entry import WeightsEntry
 from lungfish.weights.fetch.checksum import verify_checksum
 from lungfish.weights.fetch.converted import converted_file
@@ -43,7 +43,7 @@ def load_pretrained(arch: Arch, weights: str | Path, flavour: Flavour | None, *,
         arch: Network that the weights must fit.
         weights: A catalogue name or one with a scheme, a bundle's folder, or the path of a `.safetensors` file.
         flavour: Padding and batch-norm epsilon; those of the weights if None.
-        any_classes: Whether the weights may have another number of classes than `arch`; the network then has theirs.
+        any_classes: Whether the weights may differ from `arch` in the number of classes; the network then has theirs.
 
     Raises:
         WeightsError: The weights belong to another network; lists missing, unexpected and misshapen tensors.
@@ -67,14 +67,14 @@ def load_weights(entry: WeightsEntry, arch: Arch | None = None) -> NetworkWeight
 
     Raises:
         MissingExtraError: The package that contains or reads the file is not installed.
-        WeightsError: The file is missing, is not the published one, or does not fit `arch`.
+        WeightsError: The file is missing, differs from the published one, or does not fit `arch`.
     """
     own = parse_arch(entry.arch)
     return _read(entry, (arch or own).with_classes(own.classes))
 
 
 def load_network(entry: WeightsEntry, arch: Arch | None = None) -> Network:
-    """Return what `load_weights` returns as a torch network, in eval mode."""
+    """Return the same weights as `load_weights`, in a torch network in eval mode."""
     return to_network(load_weights(entry, arch))
 
 
@@ -99,7 +99,7 @@ def _read(entry: WeightsEntry, arch: Arch) -> NetworkWeights:
     converted = converted_file(entry)
     path = converted or local_file(entry) or _missing(entry)
     if converted or entry.converter == OURS:
-        arrays = strictly(arch, read_safetensors(path)[0])
+        arrays = match_arrays(arch, read_safetensors(path)[0])
     else:
         arrays = convert_arrays(arch, read_checkpoint(path, arch, entry.converter), entry.converter).arrays
     return NetworkWeights(arch, entry.flavour, arrays)
@@ -136,14 +136,14 @@ def _from_file(arch: Arch, path: Path, flavour: Flavour | None, *, any_classes: 
     state, metadata = read_safetensors(path)
     classes = getattr(state.get("classifier.bias"), "shape", ())
     own = arch.with_classes(*classes) if any_classes and len(classes) == 1 else arch
-    arrays = strictly(own, state)
+    arrays = match_arrays(own, state)
     network = to_network(NetworkWeights(own, flavour or _stored_flavour(path, metadata), arrays))
     network.weights = printable(path.name)
     if "mean" in metadata:
         network.preprocessing = _stored_preprocessing(path, metadata, network.arch.resolution_px)
         network.labels = _imagenet_labels(network)
     elif path.name == WEIGHTS_NAME and (path.parent / MANIFEST_NAME).is_file():
-        with contextlib.suppress(WeightsError):  # an old or edited bundle may not state them
+        with contextlib.suppress(WeightsError):  # an old or edited bundle may not state its preprocessing
             _describe(network, bundle_entry(str(path.parent)))
     return network
 

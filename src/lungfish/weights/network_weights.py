@@ -1,4 +1,4 @@
-"""Hold a network as numpy arrays: what is converted, exported, quantized and proven, with or without torch."""
+"""Represent a network as numpy arrays, the form that is converted, exported, quantized and proven without torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NetworkWeights:
     arrays: Arrays
 
     def with_classifier(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NetworkWeights:
-        """Return the network with another classifier.
+        """Return the network with its classifier replaced.
 
         Args:
             weight: float32 `[classes, features]`.
@@ -45,11 +45,11 @@ class NetworkWeights:
         )
 
     def at_resolution(self, resolution_px: int) -> NetworkWeights:
-        """Return the network for another resolution of its input; the weights do not depend on it."""
+        """Return the network with this input resolution; the weights do not depend on it."""
         if resolution_px == self.arch.resolution_px:
             return self
         return replace(self, arch=self.arch.scale(resolution=resolution_px))
 
     def sha256(self) -> str:
-        """Return a hash of all numbers."""
+        """Return a hash of the values in all arrays."""
         return sha256_bytes(b"".join(np.ascontiguousarray(each).data for each in self.arrays.values()))

@@ -1,4 +1,4 @@
-"""Parse names of weights as users type them. Nothing is looked up here."""
+"""Parse the names of weights that users type. Nothing is looked up here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMS = (
     "git+https://HOST/OWNER/REPO@COMMIT#PATH, file:PATH, tf:PREFIX, or the folder of a bundle"
 )
 
-NAME_IT = "Name it once, for example: lungfish weights fetch NAME --arch efficientnet_b0"
+NAME_IT = "Give it once with --arch, for example: lungfish weights fetch NAME --arch efficientnet_b0"
 
 _HUB = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>.+))?", re.ASCII)
 _GIT = re.compile(r"git\+(?P<url>https?://[^@#\s]+)(@(?P<commit>[^#]*))?(#(?P<path>.*))?")
@@ -56,7 +56,7 @@ class GitName:
 def split_scheme(name: str) -> tuple[str, str]:
     """Return `("hf", "owner/repo")` for `hf:owner/repo`, and `("", name)` for a name without a scheme.
 
-    A single letter is a drive, as in `C:\\bundle`.
+    A single letter is not a scheme but a drive, as in `C:\\bundle`.
     """
     scheme, colon, rest = name.partition(":")
     return (scheme, rest) if colon and len(scheme) > 1 and re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) else ("", name)
@@ -77,7 +77,7 @@ def parse_git(name: str) -> GitName:
     """Parse `git+https://HOST/OWNER/REPO@COMMIT#PATH`.
 
     Raises:
-        UsageError: The name has another form, or does not pin a full commit: branches and tags move.
+        UsageError: The name does not have this form, or does not pin a full commit: branches and tags move.
     """
     if _CREDENTIALS.match(name):
         raise UsageError("the address contains a user name or password", "Remove it: git runs without credentials.")

@@ -38,7 +38,7 @@ class Transform:
 
         Raises:
             UnreadablePhotoError: The photo cannot be read.
-            UsageError: The value has another type.
+            UsageError: The value is of none of these types.
         """
         import torch
 
@@ -60,19 +60,19 @@ def transforms(network: Network | Backbone) -> Transform:
     raises no error; it only makes the answers worse. The pixels are those that `lungfish predict` and a bundle compute,
     including resize, crop and EXIF orientation.
 
-    Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than opening them with Pillow, and
-    differs slightly: the file is decoded at a half, a quarter or an eighth of its size while that is at least twice the
-    required size.
+    Paths are read as `lungfish predict` reads them. For a large JPEG this is faster than opening it with Pillow, and
+    the pixels differ slightly: the file is decoded at 1/2, 1/4 or 1/8 of its size, as long as the result is at least
+    twice the required size.
 
     Args:
         network: A network with pretrained weights, from `lungfish.build`. For random weights, set its `preprocessing`
             first.
 
     Returns:
-        A `Transform`; its `preprocessing` contains the numbers.
+        A `Transform`; its `preprocessing` contains the parameters.
 
     Raises:
-        UsageError: The network has random weights, or other input channels than a photo.
+        UsageError: The network has random weights, or its input does not have the three channels of a photo.
 
     Example:
         >>> import lungfish as lf
@@ -95,7 +95,7 @@ def transforms(network: Network | Backbone) -> Transform:
         )
     if network.arch.in_channels != RGB:
         raise UsageError(
-            f"this network takes {plural(network.arch.in_channels, 'channel')}; photos have {RGB}, gray ones too",
+            f"this network takes {plural(network.arch.in_channels, 'channel')}; photos have {RGB}, even gray ones",
             "Preprocess such input yourself: network.preprocessing has the size, mean and std that its weights expect.",
         )
     return Transform(network.preprocessing)

@@ -23,9 +23,9 @@ class OwnMetrics:
 
     Args:
         bundle: The loaded bundle.
-        known: Photos that it was made from.
+        known: Photos that the bundle was made from.
         answers: Answers of its artifacts to all photos.
-        seen: Photos that it was trained on.
+        seen: Photos that the bundle was trained on.
     """
 
     bundle: Bundle
@@ -41,7 +41,7 @@ class Baseline:
     Args:
         metrics: Figures of the baseline.
         own: Figures of the evaluated bundle on the same photos.
-        changed: Comparison photo by photo, on the photos that neither bundle was trained on.
+        changed: Photo-by-photo comparison, on the photos that neither bundle was trained on.
     """
 
     metrics: ArtifactMetrics

@@ -48,7 +48,7 @@ class BundleComparison:
     Args:
         old, new: The bundles' rows.
         shared: Classes that both know, in the new bundle's order.
-        added, removed: Classes that only the new, or only the old bundle knows.
+        added, removed: Classes known only to the new bundle, and only to the old one.
         same_test_photos: Whether the recorded test figures come from the same photos; None if a bundle does not list
             them.
         split: Split of the given photos; None without photos.

@@ -87,7 +87,7 @@ class Timing:
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise UsageError(f"threads is {self.threads}; allowed are whole numbers from 1 to {MOST_THREADS}")
+            raise UsageError(f"threads is {self.threads}; it must be a whole number from 1 to {MOST_THREADS}")
 
 
 def compare_networks(*networks: ArchLike, latency: bool = False, threads: int | None = None) -> ComparedRows:
@@ -120,7 +120,7 @@ def compare_networks(*networks: ArchLike, latency: bool = False, threads: int | 
 def compare(
     names: Sequence[ArchLike], timing: Timing | None = None, plot: Path | None = None, progress: Progress | None = None
 ) -> ComparedRows:
-    """Count what networks cost; on request, measure their latency and plot them among the published ones.
+    """Count the costs of networks; on request, measure their latency and plot them among published ones.
 
     Args:
         names: Architecture names or JSON files, `torchvision:NAME` for any of its classifiers, `Arch` objects or

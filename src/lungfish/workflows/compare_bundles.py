@@ -54,7 +54,7 @@ def are_bundles(names: Sequence[str]) -> bool:
     others = [name for name in names if name not in found and not Path(name).is_dir()]
     if others:
         raise UsageError(
-            f"{shown} is a bundle, {printable(others[0])} is not: no such folder",
+            f"{shown} is a bundle, but {printable(others[0])} is not: no such folder",
             "Compare two bundles, or several architectures.",
         )
     if len(names) != 2:
@@ -71,7 +71,7 @@ def compare_bundles(
     timing: Timing | None = None,
     progress: Progress | None = None,
 ) -> BundleComparison:
-    """Compare two bundles; with photos, also by their answers to the same ones.
+    """Compare two bundles; if photos are given, also compare their answers to them.
 
     Args:
         old, new: Folders of the bundles.
@@ -105,7 +105,7 @@ def compare_bundles(
 
 @dataclass(frozen=True, eq=False)
 class _Chosen:
-    """All photos, the chosen split, its photos of classes that both bundles know, and the number of its others."""
+    """All photos, the chosen split, its photos of classes known to both bundles, and the number of its other photos."""
 
     photos: PhotoSet
     split: str
@@ -128,7 +128,7 @@ def _on_photos(
     chosen: _Chosen,
     progress: Progress,
 ) -> BundleComparison:
-    """Add the default artifacts' answers to photos that neither bundle was trained on."""
+    """Add a comparison of the default artifacts' answers to photos that neither bundle was trained on."""
     labelled, comparable = chosen.photos, chosen.comparable
     fresh, validated = _sort_out(labelled, comparable, known, progress)
     terms = replace(_terms(pair, known), trained_on=len(comparable) - len(fresh), other_classes=chosen.others)
@@ -156,14 +156,14 @@ def _terms(pair: tuple[Bundle, Bundle], known: tuple[KnownPhotos, KnownPhotos]) 
 def _sort_out(
     photos: PhotoSet, chosen: Sequence[Photo], known: Sequence[KnownPhotos], progress: Progress
 ) -> tuple[list[Photo], int]:
-    """Return the photos that neither bundle was trained on, and how many of them are validation photos of one."""
+    """Return the photos that neither bundle was trained on, and how many are validation photos of either bundle."""
     fresh, validated = [], 0
-    with progress.task("Finding photos that were trained on", len(chosen)) as advance:
+    with progress.task("Finding photos that a bundle was trained on", len(chosen)) as advance:
         for photo in chosen:
             try:
                 content = sha256_bytes(photos.read(photo))
             except UnreadablePhotoError:
-                content = ""  # reported when the photo is answered
+                content = ""  # reported when the bundles predict it
             if not any(content in each.trained for each in known):
                 fresh.append(photo)
                 validated += any(each.splits.get(content) == "val" for each in known)

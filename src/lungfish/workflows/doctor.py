@@ -104,7 +104,7 @@ def examine() -> Diagnosis:
 
 
 def _required() -> dict[str, list[str]]:
-    """Return the required packages by extra, `base` for those always required, as declared by the installation."""
+    """Return the packages that the installation declares, by extra; `base` lists those that are always required."""
     required: dict[str, list[str]] = {"base": [], "train": [], "torch": [], "parquet": [], "heif": []}
     lines = metadata.requires("lungfish") if _version("lungfish") else None  # empty in a bare source tree
     for line in lines or []:
@@ -124,7 +124,7 @@ def _version(name: str) -> str | None:
 
 
 def _broken(name: str, tried: dict[str, Any], packages: dict[str, str | None]) -> list[str]:
-    """Return the failure of an installed engine."""
+    """Return why an installed engine does not work; empty if it works or is not installed."""
     return [f"{name} does not work: {tried['why']}"] if tried["why"] and packages.get(name) else []
 
 

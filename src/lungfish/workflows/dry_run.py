@@ -43,11 +43,11 @@ class JobPlan:
 
     Args:
         bundle: Folder that it would write.
-        arch, weights, recipe: What it would use.
+        arch, weights, recipe: Names of the ones that it would use.
         classes: Number of photos of each class in each split.
         counts: Number of photos in each split.
         skipped: Files that would be skipped.
-        leaks: Copies in different splits.
+        leaks: Copies of one photo in different splits.
         warnings: Messages for the user.
         problems: Everything wrong with the photos, starting with what would stop the job; includes `warnings`.
         cached: Number of photos whose features are cached from an earlier run; None if the job would stop first.
@@ -157,7 +157,7 @@ def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> J
     Args:
         plan: Plan without times.
         job: Job to plan.
-        prepared: Photos that would not stop the job; its network gets a classifier of their classes.
+        prepared: Photos that would not stop the job, and the network, which gets a classifier for their classes.
         progress: Receives progress events.
     """
     start, recipe, dataset = prepared.start, prepared.recipe, prepared.dataset

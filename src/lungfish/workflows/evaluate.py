@@ -41,10 +41,10 @@ class Evaluation:
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
         per_class: Figures of each class, in the order of `labels`.
         skipped: Photos that could not be read.
-        seen_in_training: Number of photos that the bundle was trained on, by content; their figures are too high.
+        seen_in_training: Number of photos that the bundle was trained on, by content; they make the figures too high.
         warnings: Messages for the user.
         baseline: Figures of the baseline's default artifact, on photos of the classes that both bundles know.
-        what_changed: Comparison of both default artifacts photo by photo, on photos that neither was trained on.
+        what_changed: Photo-by-photo comparison of both default artifacts, on photos that neither was trained on.
         failed: Missed gates, in words; empty if all passed.
     """
 
@@ -98,17 +98,18 @@ def evaluate(
 
     Args:
         bundle: The bundle, or its folder.
-        photos: Photos, as for `lungfish.train`; a single class is enough, and every class must be the bundle's.
+        photos: Photos, as for `lungfish.train`; a single class is enough, and the bundle must know every class.
         split: `train`, `val`, `test` or `all`; by default `test` if the photos come with splits, else `all`. Photos
-            without splits get those of the same content in the bundle's `photos.csv`.
+            without splits get the splits of photos with the same content in the bundle's `photos.csv`.
         gates: Required figures; see `Evaluation.failed`.
         progress: Receives progress events.
         follow_links: Whether to follow links that lead outside the photos' folder.
 
     Raises:
-        UsageError: The bundle does not exist, the photos do not have the split, or a gate has no photos to judge by.
+        UsageError: The bundle does not exist, the photos do not have the split, or none of them can decide a gate.
         BundleError: The bundle differs from its manifest, or lacks a file that it lists.
-        PhotosError: The bundle does not know a class, no photo can be read, or none suits the baseline.
+        PhotosError: The bundle does not know a class, no photo can be read, or none is of a class that the baseline
+            knows.
         MachineError: The photos cannot be fetched, or a package is missing.
 
     Examples:

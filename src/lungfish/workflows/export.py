@@ -27,7 +27,7 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
     follow_links: bool = False,
     progress: bool = False,
 ) -> BundleResult:
-    """Make a proven bundle of a network that you trained yourself: `model.onnx`, INT8, report, model card.
+    """Make a proven bundle from a network that you trained yourself: `model.onnx`, INT8, report, model card.
 
     The artifacts compute the softmax of the network's logits, without a temperature. They are compared with the network
     on the same pixels, and measured on `photos`. The network keeps its mode, device, dtype and gradients.
@@ -43,8 +43,8 @@ def export(  # noqa: PLR0913  one parameter for each option, as in `train`
             and the threshold for "none of these" are chosen on `val`, and figures are reported on `test`; otherwise one
             half of each class is `val` and the other `test`. INT8 is calibrated on photos given as `train`, if any,
             else on `val`.
-        preprocessing: How photos were resized and normalized in training; `network.preprocessing` if None, or what the
-            `weights` expect.
+        preprocessing: How photos were resized and normalized in training. If None, `network.preprocessing`, or if that
+            is unknown, the preprocessing that `weights` expect.
         weights: Name of the weights that training started from, such as `efficientnet_lite0.in1k`, or `random`; their
             license goes into the bundle. `network.weights` if None; if that is unknown too, the bundle says so.
         force: Whether to replace an existing bundle once the new one is complete.

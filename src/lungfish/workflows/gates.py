@@ -30,7 +30,7 @@ class Gates:
 
     def __post_init__(self) -> None:
         if self.min_top1 is not None and not 0 <= self.min_top1 <= 1:
-            raise UsageError(f"--min-top1 is {self.min_top1}; allowed are shares from 0 to 1", "Write 0.9 for 90 %.")
+            raise UsageError(f"--min-top1 is {self.min_top1}; it must be a share from 0 to 1", "Write 0.9 for 90 %.")
         if self.no_class_worse and self.baseline is None:
             raise UsageError("--no-class-worse needs a baseline", "Add --baseline BUNDLE.")
 
@@ -44,7 +44,7 @@ def missed_gates(gates: Gates, mine: Metrics, baseline: Baseline | None) -> Iter
         baseline: Comparison with the baseline, or None.
 
     Raises:
-        UsageError: `no_class_worse` has no photo to judge by.
+        UsageError: `no_class_worse` is set, and no photo is new to both bundles.
     """
     top1 = mine.top1
     if gates.min_top1 is not None and top1 < gates.min_top1:

@@ -30,7 +30,7 @@ def check_class_names(labels: Sequence[str], *bundles: Bundle) -> None:
     """Check that at least one of the bundles knows each class.
 
     Raises:
-        PhotosError: None of them knows a class, which may be misspelled.
+        PhotosError: A class, perhaps misspelled, is known to none of them.
     """
     known: set[str] = set().union(*(bundle.labels for bundle in bundles))
     unknown = sorted(set(labels) - known)

@@ -28,7 +28,7 @@ def load(model: str | Path, progress: Progress | None = None) -> Bundle:
         BundleError: The bundle is damaged: `bundle.json` is missing or invalid, or of a newer schema; the default
             artifact is missing; or a file is altered, truncated, a link or outside the folder.
         LicenseError: The license of the weights was not accepted.
-        MachineError: The weights cannot be fetched or exported, or this is the base install.
+        MachineError: The weights cannot be fetched or exported, or only the base install is available.
 
     Examples:
         >>> import lungfish as lf
@@ -50,4 +50,4 @@ def load(model: str | Path, progress: Progress | None = None) -> Bundle:
             f"{error.hint} Or give the folder that lungfish train wrote.",
         ) from None
     except ModuleNotFoundError as error:
-        raise missing_extra(error, f"predicting with weights, {printable(str(model))},") from None
+        raise missing_extra(error, f"predicting with the weights {printable(str(model))}") from None

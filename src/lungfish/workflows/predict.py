@@ -27,8 +27,8 @@ def predict(
     Args:
         model: A bundle, its folder, or a name of weights: `efficientnet_lite0.in1k`.
         images: One picture or several, as for `Bundle.predict`: paths of files, bytes of files, Pillow images, or
-            arrays; or paths of folders. A folder is searched recursively, and its files with the suffix of a picture,
-            or with none, are classified in the order of their names.
+            arrays; or paths of folders. A folder is searched recursively; files whose suffix is that of a picture, or
+            that have no suffix, are classified in order of their names.
         artifact: File name of an artifact; the default one if `None`.
         top: Number of classes to list in each row.
         follow_links: Whether to follow links that lead outside a folder.
@@ -37,7 +37,7 @@ def predict(
         One row for each picture, in order. Unreadable pictures and folders without pictures have an `error`.
 
     Raises:
-        UsageError: The bundle, the weights or the artifact do not exist.
+        UsageError: The bundle, the weights or the artifact does not exist.
         BundleError: The bundle differs from its manifest.
 
     Examples:
@@ -59,7 +59,7 @@ def predict_each(
     *,
     follow_links: bool = False,
 ) -> Iterator[Prediction]:
-    """Yield the rows of `predict` one at a time, in memory that does not grow with the number of pictures.
+    """Yield the rows of `predict` one at a time; memory does not grow with the number of pictures.
 
     Args:
         progress: Receives the progress of fetching and exporting weights at their first use; silent if None.

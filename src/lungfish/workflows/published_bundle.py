@@ -1,4 +1,4 @@
-"""Export published weights as a bundle, once, which then predicts like any other classifier."""
+"""Export published weights once, as a bundle that then predicts like any other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PACKAGES = ("lungfish", "numpy", "pillow", "torch")  # in addition to those of t
 
 
 def published_bundle(name: str, progress: Progress) -> Path:
-    """Return the bundle of the weights called `name`, in the cache. Fetches and exports them the first time.
+    """Return the cached bundle of the weights called `name`, which are fetched and exported at the first use.
 
     Raises:
         UnknownNameError: No weights have that name.
@@ -49,14 +49,14 @@ def published_bundle(name: str, progress: Progress) -> Path:
     if parse_arch(record.entry.arch).classes != len(labels):
         raise WeightsError(
             f"{name} has {parse_arch(record.entry.arch).classes:,} classes, whose names are not known",
-            "Only weights with ImageNet's 1,000 classes can predict; train the others on your photos.",
+            "Only weights with ImageNet's 1,000 classes predict as they are. Train these on your own photos first.",
         )
     created_from = sha256_json(
         [asdict(record.entry), labels, __version__, versions(EXPORTERS[DEFAULT_FORMAT].packages)]
     )
     folder = cache_folder() / "bundles" / f"{re.sub(r'[^a-z0-9.]+', '-', name.casefold())[-60:]}-{created_from[:12]}"
     if not _is_whole(folder):
-        progress.say(f"Exporting {name}, once")
+        progress.say(f"Exporting {name} (at first use only)")
         try:
             with staged_folder(folder, _put) as stage:
                 _write(stage, record, labels)
@@ -69,7 +69,7 @@ def published_bundle(name: str, progress: Progress) -> Path:
 
 
 def _put(new: Path, folder: Path) -> None:
-    """Replace a bundle that was altered. Raises `OSError`, also if another process was faster."""
+    """Replace a bundle that was altered. Raises `OSError`, even if only because another process was faster."""
     if not _is_whole(folder):
         clear_place(folder, folder.parent)
     put(new, folder)

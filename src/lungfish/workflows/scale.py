@@ -56,7 +56,7 @@ class Scaling:
             mixed = " and ".join(f"--{name.replace('_', '-')}" for name in (*self.factors, *self.targets))
             raise UsageError(f"{mixed} cannot be combined: give factors, or one target", example)
         if not self.factors and not self.targets:
-            raise UsageError("no factor and no target is given", example)
+            raise UsageError("neither a factor nor a target is given", example)
         if self.by is not None and not self.targets:
             raise UsageError(f"--by {printable(self.by)} needs a target", "For example --macs 600e6.")
 
@@ -131,7 +131,7 @@ def _scaled(arch: Arch, scaling: Scaling) -> Scaled:
 
 
 def _check_arch_file(path: Path) -> Path:
-    """Return `path` if it ends in .json and does not exist, or contains another architecture."""
+    """Return `path` if it ends in .json, and either does not exist or contains an architecture."""
     shown = printable(str(path))
     if path.suffix != ".json":
         raise OutputError(

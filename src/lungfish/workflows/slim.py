@@ -50,7 +50,7 @@ def slim(
         progress: Receives messages; silent if None.
 
     Raises:
-        UsageError: The bundle or artifact does not exist, or `out` exists or is equal to, inside or around the bundle.
+        UsageError: The bundle or artifact does not exist, or `out` exists, is inside the bundle, or contains it.
         BundleError: The bundle differs from its manifest.
         StorageError: A file cannot be read or written.
 

@@ -130,4 +130,4 @@ def _compare_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "a yardstick of torchvision", "torch,compare") from None
+        raise missing_extra(error, "comparing with torchvision", "torch,compare") from None

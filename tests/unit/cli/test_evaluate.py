@@ -271,7 +271,7 @@ def test_no_class_worse(
     assert lungfish("evaluate", color_bundle, color_photos, "--baseline", worse, "--no-class-worse").code == 0
     outcome = lungfish("evaluate", worse, color_photos, *gates)
     assert outcome.code == 1
-    assert "failed: red is worse: 0 of 23 photos right, with the baseline 23 (23 lost, 0 gained; p < " in outcome.err
+    assert "failed: red is worse: 0 of 23 photos right, 23 with the baseline (23 lost, 0 gained; p < " in outcome.err
     assert "failed: blue is worse: 0 of 3 photos right" in outcome.err  # fell by more than 50 points
     assert "red        23         23          0    23       0  -100.0" in outcome.out
 

@@ -191,10 +191,10 @@ def test_licenses_of_a_bundle_without_notice(lungfish: Lungfish, noticed: Path, 
     (noticed / "NOTICE").unlink()
     ended = lungfish("weights", "licenses", noticed)
     assert ended.code == 1
-    assert "holds no NOTICE" in ended.err
+    assert "contains no NOTICE" in ended.err
     rewrite(noticed, lambda manifest: manifest["files"].pop("NOTICE"))
     (noticed / "NOTICE").write_text("not listed")
-    assert "holds no NOTICE" in lungfish("weights", "licenses", noticed).err
+    assert "contains no NOTICE" in lungfish("weights", "licenses", noticed).err
 
 
 def test_licenses_of_an_altered_notice(lungfish: Lungfish, noticed: Path) -> None:

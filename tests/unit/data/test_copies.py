@@ -136,7 +136,7 @@ def test_the_budget(groups, cache, monkeypatch):
     listing = Listing()
     assert plan_copies("large", 1001, listing, "reading is slow") is None
     [warning] = listing.warnings
-    assert warning.endswith("they take 1e-06 GB, and LUNGFISH_CACHE_GB or the disk leaves 1e-06 GB; reading is slow")
+    assert warning.endswith("take 1e-06 GB, but LUNGFISH_CACHE_GB or the disk leaves only 1e-06 GB; reading is slow")
     GroupReader(groups, copies_of("new", 950))(photo(3))
     assert not old.exists()
     # a source that holds more than it said does not grow beyond the budget

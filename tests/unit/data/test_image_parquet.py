@@ -149,7 +149,7 @@ def test_files_that_do_not_fit_together(tmp_path):
         open_photos(tmp_path)
     (tmp_path / "part.parquet").unlink()
     write(tmp_path / "test.parquet", [0, 1], names=["ant", "bee"])
-    with pytest.raises(PhotosError, match="other class names"):
+    with pytest.raises(PhotosError, match="different class names"):
         open_photos(tmp_path)
 
 
@@ -206,7 +206,7 @@ def test_a_split_column(tmp_path):
     assert [photo.split for photo in with_splits(["Validation", None, "train"]).photos] == ["val", None, "train"]
     with pytest.raises(PhotosError, match=r"all\.parquet, row 2: split is 'holdout'") as error:
         with_splits(["train", "holdout", "test"])
-    assert error.value.hint == "Allowed are train, val and test."
+    assert error.value.hint == "It must be train, val or test."
 
 
 def test_no_parquet_inside(tmp_path):

@@ -146,7 +146,7 @@ def test_an_automatic_split_yields_to_a_given_one_and_says_so(record):
     assigned = divide(records, saved=saved)
     assert list(assigned.splits) == ["train", "test", "val"] * 4
     assert assigned.warnings[0].startswith(
-        "4 test photos of the previous bundle are training photos now, by the given split: train/0"
+        "4 test photos of the previous bundle are training photos now, according to the given split: train/0"
     )
     asked = divide(records, saved=saved_split(rows_of(records, ["test", "train", "val"] * 4)))
     assert list(asked.splits) == ["test", "train", "val"] * 4

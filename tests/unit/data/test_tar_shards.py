@@ -214,7 +214,7 @@ def test_compressed_shards(tmp_path):
     with tarfile.open(tmp_path / "packed.tar", "w:gz") as tar:
         tar.add(tmp_path / "plain.tar", "0001.jpg")
     photos = open_photos(tmp_path)
-    assert reason(photos, "packed.tar") == "compressed, so single photos cannot be read; decompress it first"
+    assert reason(photos, "packed.tar") == "compressed, so individual photos cannot be read; decompress it first"
     with pytest.raises(PhotosError, match="not a folder, a CSV, a Parquet or a tar file"):
         open_photos((tmp_path / "plain.tar").rename(tmp_path / "plain.tgz"))
 

@@ -57,23 +57,23 @@ def test_the_test_photos_are_promised_no_more_than_was_kept(trained: Any) -> Non
     card = " ".join((trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8").split())
     assert "used for nothing else" not in card
     assert "If `report.html` warns of copies or groups in different" in card
-    assert "A cross-validation figure, if shown, is over all photos, test photos included" in card
+    assert "figure, if shown, is over all photos, test photos included" in card
 
 
 def test_few_test_photos_do_not_stand_alone(trained: Any) -> None:
     card = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "\nThat is few: in cross-validation over all 60 photos, " in card
+    assert "\nThat is a small sample: in cross-validation over all 60 photos, " in card
     assert "The threshold was chosen by cross-validation over all photos, test photos" in card
-    assert trained.ended.json["notes"] == [line for line in card.splitlines() if line.startswith("That is few")]
+    assert trained.ended.json["notes"] == [line for line in card.splitlines() if line.startswith("That is a small")]
 
 
 def test_what_a_card_says_beside_its_figures(trained: Any) -> None:
     none = SupportingFigures(Threshold(0.0, 0.95, 0, 0, 18, "none"), None, Metrics(0.9, 0.9, 0.1, (0.596, 0.982), 10))
     card = model_card(manifest_of(trained), ENTRY, "A head", none)
-    assert "- There is no “none of these” threshold, so every answer counts as known: it needs 50 photos" in card
+    assert "- There is no “none of these” threshold, so every answer counts as known: a threshold needs 50" in card
     assert 'means "none of these"' not in card
     assert "\nOf your 10 validation photos it gets 9 right, 90.0 % (95 % interval 59.6–98.2 %); choices" in card
-    assert "That is few" not in card
+    assert "That is a small sample" not in card
 
 
 def test_labels_cannot_write_markdown(trained: Any) -> None:

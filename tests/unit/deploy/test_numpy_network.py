@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import nn
 
 from lungfish.architecture import Flavour, parse_arch
 from lungfish.core.errors import ParityError
-from lungfish.deploy import reference
+from lungfish.deploy import numpy_network, reference
 from lungfish.deploy.classifier import Classifier
 from lungfish.deploy.numpy_network import logits
 from lungfish.deploy.proof import check_parity
@@ -39,7 +40,7 @@ def with_statistics(network: Network) -> NetworkWeights:
     """As after training: batch norms with the statistics of some pictures, scales and shifts of their own."""
     side = network.arch.resolution_px
     generator = torch.Generator().manual_seed(0)
-    network.eval()  # without dropout and drop path: they are random, and statistics under them are not those of inference
+    network.eval()  # dropout and drop path are random, and would give other statistics than those of inference
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.train().momentum = 1.0
@@ -63,6 +64,10 @@ def test_it_computes_what_torch_computes(name: str, flavour: Flavour) -> None:
     single = logits(network, x_nchw.astype(np.float32))
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, expected, rtol=1e-2, atol=1e-3 * np.abs(expected).max())
+
+
+def test_it_is_as_short_as_its_page_says() -> None:
+    assert len(inspect.getsource(numpy_network).splitlines()) <= 100  # docs/learn/numpy-network.md
 
 
 def unfolded_mean(graph: Any, op: Any) -> tuple[Any, Any]:

@@ -80,7 +80,7 @@ def test_the_reason_names_file_value_and_limit(classifier: Classifier, pixels: n
     artifact = classifier.write(tmp_path)
     classifier.network.arrays["classifier.bias"][0] += 1
     with pytest.raises(
-        ParityError, match=r"model\.onnx .* differ by 0\.\d+, at most 0\.0001 is allowed\n.*lungfish doctor"
+        ParityError, match=r"model\.onnx .* differ by 0\.\d+; at most 0\.0001 is allowed\n.*lungfish doctor"
     ):
         check_parity(classifier, artifact, pixels)
 

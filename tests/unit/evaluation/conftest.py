@@ -42,7 +42,7 @@ def report_of(labels: list[str], n: int = 400, name: str = "shoes-bundle") -> Re
         labels=tuple(labels),
         test=measured,
         val=score(p, truth),
-        mistakes=(Mistake(f"{labels[0]}/one.jpg", labels[0], labels[1], 0.9876, picture),),
+        mistakes=(Mistake(f"{labels[0]}/one.jpg", labels[0], labels[1], 0.9876, picture, picture),),
         supporting=SupportingFigures(threshold),
         coverage=coverage_table(p, truth, threshold.value),
         artifacts=(

@@ -111,7 +111,7 @@ def test_json_has_the_keys_of_the_contract():
     [
         (np.ones((3, 2)) / 2, np.array([0, 1]), r"expected integers of shape \(3,\)"),
         (np.ones((2, 2)) / 2, np.array([0.0, 1.0]), "float64"),
-        (np.ones((2, 2)) / 2, np.array([0, 2]), "allowed are 0 to 1"),
+        (np.ones((2, 2)) / 2, np.array([0, 2]), "they must be 0 to 1"),
         (np.ones((2, 2)) / 2, np.array([-1, 0]), "class indices -1 to 0"),
         (np.ones(3), np.array([0, 0, 0]), r"shape \(3,\)"),
         (np.ones((0, 2)), np.zeros(0, int), "n at least 1"),

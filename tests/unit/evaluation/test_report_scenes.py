@@ -18,7 +18,7 @@ def said(report: Report, scenes: SceneSummary | None) -> str:
 def test_how_many_and_what_a_random_split_would_have_claimed(report: Report) -> None:
     text = said(report, SceneSummary(58, 279, 5, in_sequence=280, top1=0.786, random_top1=0.993, judged=280))
     assert (
-        "58 scenes (photos of the same thing at the same place), found by names, times and looks: 279 photos, 5 in"
+        "58 scenes (photos of the same thing at the same place), found by names, times and appearance: 279 photos, 5 in"
         in text
     )
     assert "over 280 photos top-1 is 78.6" in text
@@ -31,5 +31,5 @@ def test_where_it_cannot_be_known(report: Report) -> None:
     assert "was not measured" in said(report, SceneSummary(2, 4, 2))
     assert "None was found." in said(report, SceneSummary(0, 0, 0, in_sequence=30))
     unknown = said(report, SceneSummary(0, 0, 0, "scenes are not searched for among more than 50,000 photos"))
-    assert "are not known: scenes are not searched for among more than 50,000 photos." in unknown
+    assert "show the same scene: scenes are not searched for among more than 50,000 photos." in unknown
     assert said(report, None) == ""

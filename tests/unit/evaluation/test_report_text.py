@@ -35,8 +35,8 @@ def test_verdict_names_file_share_interval_size_and_latency(make_report):
 
 def test_confusions_and_chance_name_classes(make_report):
     report = replace(make_report(["a", "b", "c"]), test=measured([[8, 2, 0], [5, 15, 0], [0, 0, 10]]))
-    assert main_confusions(report) == "It most often takes “b” for “a” (5 of 20); then “a” for “b” (2 of 10)."
-    assert chance(report) == "Always answering “b” would get 50.0\xa0%."
+    assert main_confusions(report) == "It most often mistakes “b” for “a” (5 of 20); then “a” for “b” (2 of 10)."
+    assert chance(report) == "Always answering “b” would get 50.0\xa0% right."
 
 
 def test_int8_outcome_tells_what_became_of_it(report):
@@ -74,7 +74,7 @@ def test_each_fault_is_cautioned_against(report):
     (rough,) = cautions(replace(report, supporting=SupportingFigures(Threshold(0.4, 0.95, 12, 12, 60))))
     assert "12 photos answered correctly" in rough
     (none,) = cautions(replace(report, supporting=SupportingFigures(Threshold(0.0, 0.95, 0, 0, 18, "none"))))
-    assert none.startswith("There is no “none of these” threshold, so every answer counts as known: it needs 50 photos")
+    assert none.startswith("There is no “none of these” threshold, so every answer counts as known: a threshold needs")
     assert none.endswith("outside training, and there are 18.")
 
     failed = replace(report.artifacts[0], status="fail", why="parity 0.3")
@@ -100,7 +100,7 @@ def test_few_test_photos_do_not_stand_alone(make_report, folds):
     )
     assert verdict(few).replace("\xa0", " ") == (
         "model.onnx gets 37 of 40 test photos right, 92.5 % (95 % interval 80.1 % to 97.4 %). "
-        "That is few: in cross-validation over all 480 photos, 84.0 % were right (about 80 to 87 %). "
+        "That is a small sample: in cross-validation over all 480 photos, 84.0 % were right (about 80 to 87 %). "
         "The file takes 13.5 MB and 12.3 ms per photo."
     )
     tuned = replace(few, supporting=replace(few.supporting, cross_validation=replace(folds, ships=False)))

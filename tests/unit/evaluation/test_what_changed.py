@@ -65,7 +65,7 @@ def test_answers_of_a_class_that_one_does_not_know_are_wrong():
     assert (changed.overall, changed.answered_added) == (Pairs(2, 2, 0, 0), 2)
     text = " ".join(notes(changed))
     assert (
-        "New class: pants. The new bundle predicts them for 2 photos of other classes, which counts as wrong." in text
+        "New class: pants. The new bundle predicts such a class for 2 photos of other classes, which counts as" in text
     )
     assert "3 photos of classes that only one bundle knows are left out." in text
 
@@ -98,7 +98,7 @@ def test_the_gate_names_the_class_with_its_figures():
     changed = changes((40, 8, 0, 2), (50, 2, 2, 5), (10, 1, 0, 0))  # in the others too few differ to count as tests
     (row,) = worse_classes(changed)
     assert failure(row) == (
-        "class-0 is worse: 40 of 50 photos right, with the baseline 48 (8 lost, 0 gained; p = 0.0039, corrected)"
+        "class-0 is worse: 40 of 50 photos right, 48 with the baseline (8 lost, 0 gained; p = 0.0039, corrected)"
     )
 
 

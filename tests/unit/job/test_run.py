@@ -50,7 +50,7 @@ def test_misspelt_names(fields: dict[str, str], hint: str) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_out_of_range(seed: int) -> None:
-    with pytest.raises(UsageError, match=rf"seed is {seed}; allowed are whole numbers from 0 to 4294967295"):
+    with pytest.raises(UsageError, match=rf"seed is {seed}; it must be a whole number from 0 to 4294967295"):
         job(seed=seed)
 
 
@@ -72,7 +72,7 @@ def test_processes_must_see_the_same_photos_under_names_of_the_same_order() -> N
     seen: Any = SimpleNamespace(fingerprint=lambda: "photos", ordered_fingerprint=lambda: "photos in order")
     module._check_same(seen, Group())
     other: Any = SimpleNamespace(broadcast=lambda _hash: "photos in another order")
-    with pytest.raises(UsageError, match="different photos, or different names of photos, than the main process"):
+    with pytest.raises(UsageError, match="different photos, or different photo names, than the main process"):
         module._check_same(seen, other)
 
 

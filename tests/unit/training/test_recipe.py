@@ -92,7 +92,7 @@ def test_a_wrong_type(tmp_path: Path, text: str, words: str) -> None:
 )
 def test_out_of_range(tmp_path: Path, text: str) -> None:
     key = text.partition(" ")[0]
-    with pytest.raises(UsageError, match=rf"recipe: {key} is .*allowed are"):
+    with pytest.raises(UsageError, match=rf"recipe: {key} is .*(it|each) must be "):
         read_recipe(written(tmp_path, text))
 
 
@@ -188,5 +188,5 @@ def test_settings_that_are_given_do_not_depend_on_the_photos() -> None:
     ("name", "value"), [("min_area", 0.0), ("min_area", 1.1), ("tail_share", 0.0), ("color", -0.5), ("color", 1.1)]
 )
 def test_augmentation_out_of_range(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match=f"{name} is {value}; allowed are"):
+    with pytest.raises(UsageError, match=f"{name} is {value}; it must be"):
         Finetune(**{name: value})  # type: ignore[arg-type]

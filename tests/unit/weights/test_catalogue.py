@@ -59,10 +59,10 @@ def test_a_row_and_its_defaults() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("licence", '"MIT"', "no such key, only name, arch"),
+        ("licence", '"MIT"', "only the keys name, arch"),
         ("paper", None, "required"),
-        ("source", '""', "a text"),
-        ("source", "3", "a text"),
+        ("source", '""', "a string"),
+        ("source", "3", "a string"),
         ("crop_fraction", '"0.875"', "a number"),
         ("crop_fraction", "0.4", "0.5 to 1"),
         ("crop_fraction", "nan", "0.5 to 1"),
@@ -83,7 +83,7 @@ def test_a_row_and_its_defaults() -> None:
         ("top1", "70.1", "given with top1"),
         ("unverified", '["lisense"]', "names of keys that are given"),
         ("unverified", '["bytes"]', "names of keys that are given"),
-        ("unverified", '"top1"', "a list of texts"),
+        ("unverified", '"top1"', "a list of strings"),
         ("flavour", "{ padding = 'same' }", "{ padding, bn_eps }"),
         ("normalization", "{ mean = [1, 1, 1] }", "mean and std of 3"),
         ("normalization", "{ mean = [1, 1], std = [1, 1, 1] }", "mean and std of 3"),

@@ -12,7 +12,7 @@ from lungfish.architecture import NAMED, Arch, Flavour
 from lungfish.core.errors import MissingExtraError, UnknownNameError, UsageError, WeightsError
 from lungfish.nn import build
 from lungfish.weights.catalogue import find_entry
-from lungfish.weights.convert.fit import strictly
+from lungfish.weights.convert.fit import match_arrays
 from lungfish.weights.load import from_network, load_network
 
 LITE0 = find_entry("efficientnet_lite0.in1k")
@@ -63,7 +63,7 @@ def test_weights_of_another_network_are_refused() -> None:
 
 def test_every_array_is_taken_in_the_order_of_torch() -> None:
     network = build(small(), seed=1)
-    arrays = strictly(small(), from_network(network).arrays)
+    arrays = match_arrays(small(), from_network(network).arrays)
     assert list(arrays) == list(network.state_dict())
     for name, tensor in network.state_dict().items():
         np.testing.assert_array_equal(arrays[name], tensor.numpy())
@@ -72,7 +72,7 @@ def test_every_array_is_taken_in_the_order_of_torch() -> None:
 def test_halves_become_float32_and_missing_counters_0() -> None:
     network = build(small(), seed=1)
     found = {name: array.astype(np.float16) for name, array in from_network(network).arrays.items() if array.ndim}
-    arrays = strictly(small(), found)
+    arrays = match_arrays(small(), found)
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32), np.dtype(np.int64)}
     assert arrays["stem.norm.num_batches_tracked"] == 0
     np.testing.assert_array_equal(arrays["stem.conv.weight"], found["stem.conv.weight"])
@@ -84,7 +84,7 @@ def test_what_is_missing_unexpected_and_misshapen_is_listed() -> None:
     state["tail.conv.weight"] = np.zeros(1, np.float32)
     state["classifier.bias"] = np.zeros(5, np.float32)
     with pytest.raises(WeightsError) as caught:
-        strictly(small(), state)
+        match_arrays(small(), state)
     assert "missing stem.conv.weight; " in caught.value.message
     assert "unexpected tail.conv.weight; " in caught.value.message
     assert "misshapen classifier.bias is [5], expected [4]" in caught.value.message
@@ -92,7 +92,7 @@ def test_what_is_missing_unexpected_and_misshapen_is_listed() -> None:
 
 def test_a_long_list_of_problems_is_cut() -> None:
     with pytest.raises(WeightsError, match=r"and [0-9]+ more"):
-        strictly(small(), {})
+        match_arrays(small(), {})
 
 
 def test_build_without_weights_is_the_authors_initialization() -> None:

@@ -38,7 +38,7 @@ def test_it_is_exported_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
     progress_log = Told()
     folder = published_bundle(LITE0, progress_log)
     assert folder.parent == cache / "bundles"
-    assert progress_log.lines == [f"Exporting {LITE0}, once"]
+    assert progress_log.lines == [f"Exporting {LITE0} (at first use only)"]
     before = (folder / "bundle.json").read_bytes()
     monkeypatch.setattr(module, "_write", lambda *_: pytest.fail("exported again"))
     assert published_bundle(LITE0, progress_log) == folder
@@ -63,7 +63,7 @@ def test_predict_takes_the_name(lungfish: Callable[..., Any], color_photos: Path
     photo = color_photos / "red" / "0.png"
     first = lungfish("predict", LITE0, photo, "--json")
     assert first.code == 0, first.err
-    assert "Exporting efficientnet_lite0.in1k, once" in first.err
+    assert "Exporting efficientnet_lite0.in1k (at first use only)" in first.err
     (row,) = first.json
     assert row["label"] in imagenet_names()
     assert len(row["top"]) == 5

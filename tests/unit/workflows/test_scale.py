@@ -65,7 +65,7 @@ def test_what_is_no_architecture_is_not_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "no factor and no target is given"),
+        ({}, "neither a factor nor a target is given"),
         ({"phi": 1.0, "macs": 3e8}, "--phi and --macs cannot be combined"),
         ({"width": 2.0, "memory_mb": 3.0}, "--width and --memory-mb cannot be combined"),
         ({"phi": 1.0, "by": "width"}, "--by width needs a target"),

@@ -13,5 +13,5 @@ def test_several_ways_are_counted() -> None:
     how = {"saved": 1200, "content hash": 30, "with a copy, group or scene": 2}
     assert split_sentence(how) == (
         "as in the saved split (1,200), by a hash of the content, about 80/10/10 (30), "
-        "with a copy, their group or their scene (2)"
+        "together with a copy, their group or their scene (2)"
     )

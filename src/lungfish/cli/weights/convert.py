@@ -34,7 +34,7 @@ def convert(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Convert another library's checkpoint to Lungfish's names.
 
-    The result is a safetensors file whose header says where it came from.
+    The result is a safetensors file whose header states its origin.
     """
     from lungfish.cli.output import print_json
     from lungfish.workflows.weights import convert as workflow
@@ -49,10 +49,10 @@ def convert(  # noqa: PLR0913  one parameter for each option
 def _print(converted: Converted) -> None:
     from lungfish.core.names import printable
 
-    print(f"{printable(str(converted.out))}: {converted.arch} of {converted.source}, {converted.params:,} parameters")
+    print(f"{printable(str(converted.out))}: {converted.arch} from {converted.source}, {converted.params:,} parameters")
     if converted.averages:
         print(f"moving averages of the trained weights: {converted.averages:,} tensors")
     for what in converted.dropped:
         print(f"left out: {printable(what)}")
-    print(f"license: {converted.license or 'not given; training will ask for it'}")
+    print(f"license: {converted.license or 'not given; it must be accepted before training'}")
     print(f"SHA-256: {converted.sha256}")

@@ -1,4 +1,4 @@
-"""Format rows of weights as a table for a terminal of 100 columns, or wider for results from online services."""
+"""Format rows of weights as a table of at most 100 columns, or wider for results from online services."""
 
 from __future__ import annotations
 

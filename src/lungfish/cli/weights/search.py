@@ -14,7 +14,7 @@ def search(
     online: Annotated[bool, typer.Option("--online", help="Also search the Hugging Face hub and GitHub.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Search weights by words; all of them must occur."""
+    """Search weights; every word must occur."""
     from lungfish.cli.output import print_json, warn
     from lungfish.cli.weights.row_table import row_table
     from lungfish.core.names import printable

@@ -27,7 +27,7 @@ def verify(
     def line(row: Verified) -> str:
         top1 = "" if row.top1 is None else f", top-1 {row.top1:.3f}"
         return (
-            f"{row.name}: {'equal' if row.passed else 'DIFFERENT'} to {row.reference} on {row.images:,} pictures: "
+            f"{row.name}: {'equal to' if row.passed else 'DIFFERENT from'} {row.reference} on {row.images:,} pictures: "
             f"max |difference of logits| {row.max_abs_diff:.1e}, the same top class on {row.top1_agreement:.1%}{top1}"
         )
 

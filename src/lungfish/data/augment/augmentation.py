@@ -44,13 +44,13 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 < self.min_area <= 1:
-            raise UsageError(f"augmentation: min_area is {self.min_area!r}; allowed are numbers above 0 up to 1")
+            raise UsageError(f"augmentation: min_area is {self.min_area!r}; it must be above 0 and at most 1")
         if not 1 <= self.max_aspect <= 10:
-            raise UsageError(f"augmentation: max_aspect is {self.max_aspect!r}; allowed are 1 to 10")
+            raise UsageError(f"augmentation: max_aspect is {self.max_aspect!r}; it must be 1 to 10")
         if not isinstance(self.flips, bool):
-            raise UsageError(f"augmentation: flips is {self.flips!r}; allowed are true and false")
+            raise UsageError(f"augmentation: flips is {self.flips!r}; it must be true or false")
         if not 0 <= self.color <= 1:
-            raise UsageError(f"augmentation: color is {self.color!r}; allowed are 0 to 1")
+            raise UsageError(f"augmentation: color is {self.color!r}; it must be 0 to 1")
 
     def draft_px(self, preprocess: Preprocessing) -> int:
         """Return the shorter side that a JPEG decode must keep so that even the smallest crop is not enlarged."""

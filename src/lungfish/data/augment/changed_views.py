@@ -1,7 +1,7 @@
 """Change photos in fixed ways that keep their class: framing, angle, light, color and sharpness.
 
-They estimate how a network performs in places that the validation photos do not show. No recipe trains on exactly
-these.
+The changed views estimate how a network performs in places that the validation photos do not show. No recipe trains on
+exactly these changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 ROTATION_DEG = 15.0
 CROP = 0.7  # share of the side
 GAMMA = 1.8
-RED_GAIN, BLUE_GAIN = 1.25, 0.75  # warm light, as of a bulb
+RED_GAIN, BLUE_GAIN = 1.25, 0.75  # warm light, like that of a bulb
 BLUR = 0.012  # radius as a share of the side
 
 

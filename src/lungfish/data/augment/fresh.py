@@ -26,7 +26,7 @@ class FreshAugmentation(Augmentation):
     """A random crop, optionally mirrored, as in `Augmentation`; then changes of color and shape.
 
     Args:
-        policy: Changes: `none`; `trivial`, one of random strength; or `rand`, two of `magnitude`.
+        policy: `none`; `trivial`, one change of random strength; or `rand`, two changes of strength `magnitude`.
         magnitude: Strength of the changes of `rand`, 0 to 30.
 
     Raises:
@@ -40,7 +40,7 @@ class FreshAugmentation(Augmentation):
         super().__post_init__()
         choose(self.policy, POLICIES, "policy of an augmentation")
         if type(self.magnitude) is not int or not 0 <= self.magnitude <= MAX_MAGNITUDE:
-            raise UsageError(f"augmentation: magnitude is {self.magnitude!r}; allowed are 0 to {MAX_MAGNITUDE}")
+            raise UsageError(f"augmentation: magnitude is {self.magnitude!r}; it must be 0 to {MAX_MAGNITUDE}")
 
 
 def changed(part: Image.Image, augmentation: FreshAugmentation, seed: int) -> Image.Image:

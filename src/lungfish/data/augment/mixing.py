@@ -38,13 +38,13 @@ class Mixing:
     def __post_init__(self) -> None:
         for name, alpha in (("mixup_alpha", self.mixup_alpha), ("cutmix_alpha", self.cutmix_alpha)):
             if not 0 <= alpha <= MAX_ALPHA:
-                raise UsageError(f"mixing: {name} is {alpha!r}; allowed are 0 to {MAX_ALPHA:g}")
+                raise UsageError(f"mixing: {name} is {alpha!r}; it must be 0 to {MAX_ALPHA:g}")
 
 
 def mixed(
     x_nchw: Tensor, labels: Tensor, classes: int, mixing: Mixing, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix each photo with another one of the batch, chosen at random, as neighbors often have the same class.
+    """Mix each photo with a random one rather than its neighbor, which often has the same class.
 
     Args:
         x_nchw: uint8 or float `[n, 3, height, width]`, on any device; not changed.

@@ -1,4 +1,4 @@
-"""Compute activations at a frozen boundary for augmented views of photos, once, and cache them on disk."""
+"""Compute the activations of a network's frozen part for augmented views of photos, and cache them on disk."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FrozenPart(Protocol):
 
     @property
     def key(self) -> str:
-        """Hash of all that determines the result: weights, architecture, boundary, engine."""
+        """Hash of everything that determines the result: weights, architecture, boundary, engine."""
         ...
 
     @property
@@ -146,7 +146,7 @@ def compute_views(
         progress: Updated every few photos; its stop token is checked each time.
 
     Raises:
-        UnreadablePhotoError: A photo vanished, changed or broke after it was hashed; the others are kept.
+        UnreadablePhotoError: A photo vanished, changed or broke after it was hashed; finished activations are kept.
         StorageError: The cache's budget or the disk is too small, or the cache cannot be written.
         MissingExtraError: filelock is not installed.
         StoppedError: The caller asked to stop.

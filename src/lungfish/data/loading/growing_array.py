@@ -51,7 +51,7 @@ class GrowingArray:
         """Allocate the file in full.
 
         Raises:
-            StorageError: The disk is full, read-only or forbidden.
+            StorageError: The disk is full or read-only, or access is denied.
         """
         with storage_errors(self._path):
             make_folder(self.folder)
@@ -119,7 +119,7 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 
 
 def _allocate(file: BinaryIO, count: int) -> None:
-    """Give an empty file its length; on Linux also the disk space, so that it cannot run out later."""
+    """Set the length of an empty file; on Linux, also reserve the disk space, so that it cannot run out later."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, count)

@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 class WorkerProcesses:
-    """A pool of processes, started at once. Functions, arguments and results are pickled; tensors go by shared memory.
+    """A pool of processes, started at once. Functions, arguments and results are pickled; tensors use shared memory.
 
     Each process takes about 400 MB of memory, for torch and torchvision, and computes with one thread.
 

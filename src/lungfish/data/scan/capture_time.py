@@ -25,7 +25,7 @@ def capture_time(data: bytes) -> int | None:
         with Image.open(io.BytesIO(data)) as image:
             written = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
         return seconds(str(written).strip("\0 "), FORMAT)
-    except Exception:  # noqa: BLE001  whatever Pillow raises on broken EXIF: the photo itself was decoded
+    except Exception:  # noqa: BLE001  whatever Pillow raises: broken EXIF must not reject the photo
         return None
 
 

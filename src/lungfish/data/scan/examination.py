@@ -98,7 +98,7 @@ class _Chunk:
 
 
 def _chunks(embeds: Sequence[bool]) -> Iterator[_Chunk]:
-    """Yield photos that need features first, so that the batches of the trunk are full."""
+    """Yield chunks, first those of photos that need features, so that the batches of the trunk are full."""
     for wants_features in (True, False):
         indices = [i for i, wants in enumerate(embeds) if wants is wants_features]
         for start in range(0, len(indices), CHUNK_PHOTOS):

@@ -18,7 +18,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 class Trunk(Protocol):
     """A frozen network up to its features. Called from several threads at once.
 
-    A row must not depend on the other rows of its batch: a photo has the same bits in every batch.
+    A row must not depend on the other rows of its batch: a photo's features are identical, bit by bit, in every batch.
     """
 
     @property

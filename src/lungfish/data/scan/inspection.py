@@ -18,7 +18,7 @@ from lungfish.core.hashing import sha256_json
 from lungfish.data.scan.row_store import RowStore
 from lungfish.runtime.preprocessing import Preprocessing
 
-# Increase if a field below is computed differently, or if photos are refused that were read before; older cache
+# Increase if a field below is computed differently, or if photos that were read before are refused; older cache
 # entries are then ignored.
 VERSION = 4
 SIGNATURE_SIDE = 8
@@ -79,7 +79,7 @@ def perceptual_hash(image: Image.Image) -> int:
 class InspectionCache:
     """Inspections by content, on disk, for one preprocessing.
 
-    Failures are not cached: they fail fast, and an installed extra or a newer Pillow may read the photos.
+    Failures are not cached: they take little time, and a new extra or a newer Pillow may be able to read the photos.
     """
 
     def __init__(self, preprocess: Preprocessing) -> None:

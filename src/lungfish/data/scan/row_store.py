@@ -1,7 +1,7 @@
 """Store rows of one numpy type on disk, keyed by the content they were computed from.
 
 A store is a folder of chunk files. A chunk is an `.npy` array named after the SHA-256 of its bytes: a damaged chunk is
-detected, deleted, and its rows are computed again. Chunks are never changed, only added and merged; any number of
+detected and deleted, and its rows are computed again. Chunks are never changed, only added and merged; any number of
 processes may do so at once.
 """
 
@@ -21,7 +21,7 @@ from lungfish.core.errors import StorageError
 from lungfish.core.files import write_atomic
 from lungfish.core.hashing import sha256_bytes, sha256_file
 
-# Number of small chunks that are merged; a merged chunk is soon large enough not to be merged again.
+# Small chunks are merged once there are this many; a merged chunk is soon too large to be merged again.
 MERGE_AT = 64
 LARGE_BYTES = 32 << 20
 _CHUNK = re.compile(r"[0-9a-f]{64}\.npy")
@@ -64,8 +64,8 @@ class RowStore:
         """Write the rows added since the last flush as one chunk, and merge small chunks if there are many.
 
         Raises:
-            StorageError: The disk is full, read-only or forbidden. These rows and all later ones are dropped, to save
-                memory.
+            StorageError: The disk is full or read-only, or access is denied. These rows and all later ones are dropped,
+                to save memory.
         """
         with self._lock:
             pending, self._pending = self._pending, {}
@@ -91,7 +91,7 @@ class RowStore:
             os.utime(self.folder)  # the least recently used folders are pruned first
 
     def _files(self) -> list[Path]:
-        with contextlib.suppress(OSError):  # a parent folder may be forbidden
+        with contextlib.suppress(OSError):  # access to a parent folder may be denied
             return sorted(file for file in self.folder.glob("*.npy") if _CHUNK.fullmatch(file.name))
         return []
 

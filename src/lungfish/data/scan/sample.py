@@ -22,7 +22,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 def sample_by_class(
     records: Sequence[Record], positions: NDArray[np.int64], size: int, least: int
 ) -> NDArray[np.int64]:
-    """Return about `size` of the given positions, each class in proportion; all of them if there are no more.
+    """Return about `size` of the given positions, each class in proportion; all of them if there are no more than that.
 
     From each class, the photos with the smallest content hashes are taken: a fixed choice that depends neither on names
     nor on the order of the source.
@@ -34,7 +34,7 @@ def sample_by_class(
         least: Least number of photos of each class, even beyond its share.
 
     Returns:
-        int64 `[m]`, rising.
+        int64 `[m]`, ascending.
     """
     share = min(size / max(len(positions), 1), 1.0)
     by_class: dict[int, list[int]] = defaultdict(list)
@@ -56,7 +56,7 @@ def embed_sample(
 
     Args:
         examined: Photos without features.
-        positions: int64 `[m]`, rising, positions in its records.
+        positions: int64 `[m]`, ascending, positions in its records.
         photos: As for `examine`.
         preprocess: As for `examine`.
         trunk: As for `examine`.

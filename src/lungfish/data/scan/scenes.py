@@ -20,7 +20,7 @@ from lungfish.data.scan.sequences import consecutive_pairs
 from lungfish.runtime.preprocessing import Preprocessing
 
 # Cosine similarities. Two views of one photo (at least 60 % of its area, rotated by 10 degrees, a fifth darker) reach
-# 0.77 in 95 % of cases; photos of two classes in under 0.1 %, of one class in 0.2 % (objects) to 1.4 % (clothes).
+# 0.77 in 95 % of cases; pairs across classes in under 0.1 %, within one in 0.2 % (objects) to 1.4 % (clothes).
 NEAR = 0.75
 # Multiples of the distance 1 - NEAR, with the similarity that results.
 STRICTER = 0.32  # 0.92: limit for photos without an order
@@ -47,7 +47,7 @@ class Scenes:
     """Scenes of a dataset.
 
     Args:
-        pairs: int64 `[m, 2]`, every photo of a scene with the scene's first; first index below second.
+        pairs: int64 `[m, 2]`, the first photo of a scene with each of the others; first index below second.
         in_sequence: Number of photos that follow another one by name or time.
         unknown: Why the scenes are unknown; empty if they were searched for.
     """
@@ -64,7 +64,7 @@ class Scenes:
 
 
 def no_scenes(unknown: str) -> Scenes:
-    """Return no scenes, because they are unknown."""
+    """Return no scenes, and why they are unknown."""
     return Scenes(np.empty((0, 2), np.int64), 0, unknown)
 
 
@@ -78,7 +78,7 @@ def find_scenes(
     Args:
         records: Readable photos, sorted by name.
         copies: Near-duplicates among them.
-        describe: Function from rising positions in `records`, int64 `[m]`, to descriptors, float32 `[m, width]`, or
+        describe: Function from ascending positions in `records`, int64 `[m]`, to descriptors, float32 `[m, width]`, or
             None if they are unavailable. Called only for photos that may be in a scene with another one.
     """
     sequence = consecutive_pairs(records)
@@ -104,7 +104,7 @@ def find_scenes(
 
 
 def _scaled(near: float, share: float) -> float:
-    """Return the similarity at a share of the distance that `near` allows."""
+    """Return the similarity at `share` times the distance 1 - `near`."""
     return 1 - share * (1 - near)
 
 
@@ -129,7 +129,7 @@ def _alike_pairs(records: Sequence[Record], distinct: NDArray[np.int64]) -> NDAr
 
 
 def _near_limit(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Return `NEAR`, or a higher limit where too many pairs across classes reach it, such as digits on white."""
+    """Return `NEAR`, or a higher limit where too many pairs across classes reach it, as with digits on white."""
     step = max(1, len(vectors) // UNRELATED_PHOTOS)
     sample, classes = vectors[::step], labels[::step]
     similar = (sample @ sample.T)[np.triu(classes[:, None] != classes[None], k=1)]

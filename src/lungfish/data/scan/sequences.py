@@ -55,7 +55,7 @@ def natural_key(name: str) -> list[tuple[bool, int, str]]:
 
 
 def _place(record: Record) -> tuple[str, str]:
-    """Return folder and stem; the folders of a given split count as one."""
+    """Return folder and stem, without the split folder: photos in `train/cat` and `test/cat` are in one folder."""
     folder, _, file = record.photo.name.rpartition("/")
     if record.photo.split is not None:
         folder = folder.partition("/")[2]

@@ -24,7 +24,7 @@ class OneClassError(PhotosError):
     """Photos of a single class.
 
     Args:
-        photos: Listed photos; measuring a classifier needs no second class.
+        photos: Listed photos, for callers that only measure a classifier, for which one class is enough.
         hint: What to do next.
     """
 
@@ -139,7 +139,7 @@ def split_named(value: str, where: str) -> str | None:
     """
     name = value.strip().lower()
     if name and name not in SPLIT_NAMES:
-        raise PhotosError(f"{where}: split is {printable(value)!r}", "Allowed are train, val and test.")
+        raise PhotosError(f"{where}: split is {printable(value)!r}", "It must be train, val or test.")
     return SPLIT_NAMES[name] if name else None
 
 

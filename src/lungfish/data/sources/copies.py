@@ -1,7 +1,7 @@
-"""Cache photos that are read in groups, in one file on this disk for each group.
+"""Cache photos that are read in groups, in one local file for each group.
 
-A file begins with two int64 in little-endian order for each photo: start and stop of its bytes in the file. The start
-is negative if the bytes are the reason why the photo is unreadable. Files are written whole or not at all, by any
+A file begins with two int64 in little-endian order for each photo: start and stop of its bytes in the file. If the
+start is negative, the bytes say why the photo is unreadable. Files are written whole or not at all, by any
 number of processes, and may be deleted at any time; Lungfish deletes them only when no process uses them.
 """
 
@@ -62,7 +62,7 @@ class Copies:
         return data if start > 0 else UnreadablePhotoError(data.decode(errors="replace"))
 
     def write(self, group: int, items: Sequence[bytes | UnreadablePhotoError]) -> None:
-        """Cache a group. Does nothing without room, or if it cannot be written: a cache must not end a run."""
+        """Cache a group. Does nothing without room, or if it cannot be written: a cache must not abort a run."""
         content = [item if isinstance(item, bytes) else item.message.encode() for item in items]
         stops = list(accumulate(map(len, content), initial=len(items) * ENTRY.size))
         self.room_bytes -= stops[-1]
@@ -103,8 +103,8 @@ def plan_copies(identity: object, needed_bytes: int, listing: Listing, otherwise
     room_bytes = space.bytes_available(folder)
     if needed_bytes > room_bytes:
         listing.warnings.append(
-            f"the photos are not cached: they take {needed_bytes / 1e9:.3g} GB, and"
-            f" LUNGFISH_CACHE_GB or the disk leaves {room_bytes / 1e9:.3g} GB; {otherwise}"
+            f"the photos are not cached: they take {needed_bytes / 1e9:.3g} GB, but"
+            f" LUNGFISH_CACHE_GB or the disk leaves only {room_bytes / 1e9:.3g} GB; {otherwise}"
         )
         return None
     return Copies(folder, needed_bytes, room_bytes)

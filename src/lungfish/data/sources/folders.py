@@ -84,7 +84,7 @@ def _split_folders(directory: Directory, possible: list[str], photos: list[str])
     Args:
         directory: Directory, for messages.
         possible: Files in folders that may be photos, with a picture's suffix or none.
-        photos: Files with a picture's suffix; only they count as photos of other folders, unlike a README.
+        photos: Files with a picture's suffix. Other folders count only if they contain one, not just a README.
     """
     tops = sorted({name.split("/")[0] for name in possible})
     found = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
@@ -111,15 +111,15 @@ def _split_folders(directory: Directory, possible: list[str], photos: list[str])
 def _inner_classes(directory: Directory, tree: Tree, only: str) -> str:
     """Return a hint if the only class folder contains several folders, which are probably the classes; else empty."""
     inner = [folder for folder in tree.folders if folder.startswith(f"{only}/") and folder.count("/") == 1]
-    return f"Its own folders look like classes. Did you mean {directory.shown(only)}?" if len(inner) > 1 else ""
+    return f"Its subfolders look like classes. Did you mean {directory.shown(only)}?" if len(inner) > 1 else ""
 
 
 def _deeper_classes(rows: Sequence[ListedPhoto], depth: int) -> str:
     """Return a warning if the folders in the class folders look like classes themselves; else an empty text.
 
-    They do if every photo is one folder deeper than its class, and these folders have names: all of them
-    (`summer/shoes`, `winter/pants`), or one that is in several classes. Dates, numbers (`shoes/2023`) and words like
-    `images` are not such names.
+    They do if every photo is one folder deeper than its class, and at least two of these folders have descriptive
+    names: all (`summer/shoes`, `winter/pants`), or some, if one occurs in several classes. Dates, numbers
+    (`shoes/2023`) and words like `images` are not descriptive.
 
     Args:
         rows: Photos with their classes.

@@ -1,4 +1,4 @@
-"""Random access to photos that are cheap to read only in groups, such as rows of a row group or files on a server."""
+"""Random access to photos that are cheap to read in groups only, such as rows of a row group or files on a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lungfish.data.sources.copies import Copies
 # Groups in memory: enough for the neighbors that several threads read at once.
 GROUPS_HELD = 3
 
-# A photo, or why it cannot be read: permanently, or at the moment.
+# A photo, or why it cannot be read: a permanent fault, or a failed download, which may be tried again.
 Item = bytes | UnreadablePhotoError | DownloadError
 
 
@@ -44,7 +44,7 @@ class GroupReader:
 
     Args:
         groups: How the source reads groups.
-        copies: Cached copies; None to keep none.
+        copies: Cached copies; None for no cache.
     """
 
     def __init__(self, groups: Groups, copies: Copies | None) -> None:
@@ -67,7 +67,7 @@ class GroupReader:
         raise UnreadablePhotoError(item.message)
 
     def _group(self, group: int) -> Sequence[Item]:
-        """Return all of a group; the first thread that asks loads it while the others wait."""
+        """Return a whole group; the first thread that asks loads it while the others wait."""
         with self._lock:
             future = self._held.get(group)
             is_first = future is None

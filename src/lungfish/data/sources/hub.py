@@ -26,8 +26,8 @@ def open_hub(text: str) -> PhotoSet:
     `HF_HUB_OFFLINE` are honored. A photo's name is its split and row: `train/00012`.
 
     Raises:
-        PhotosError: There is no such dataset; or it has several configurations and none is named, no pictures, or no
-            labels.
+        PhotosError: There is no such dataset; or it has no pictures or labels, or several configurations and none is
+            named.
         DownloadError: The hub cannot be reached.
         StorageError: The disk is full.
         MissingExtraError: datasets is not installed.
@@ -144,6 +144,6 @@ class HubReader:
         raise UnreadablePhotoError("the row holds no picture")
 
     def _is_cached(self, path: str) -> bool:
-        """Return whether a path is a downloaded file: datasets must not read others on this machine."""
+        """Return whether a path is a downloaded file: a dataset must not reach other files on this machine."""
         real = os.path.realpath(path)
         return any(Path(real).is_relative_to(os.path.realpath(folder)) for folder in self._folders)

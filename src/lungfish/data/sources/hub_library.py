@@ -56,7 +56,7 @@ class FoundData:
 
     Args:
         address: Address of its files, at the commit that the hub returned.
-        builder: Builder of `datasets`, not yet downloaded.
+        builder: Builder from `datasets`, whose data is not downloaded yet.
     """
 
     address: str
@@ -106,7 +106,7 @@ def find_data(name: HubData) -> FoundData:
 
 
 def download(builder: Any) -> Mapping[str, Any]:
-    """Return a memory-mapped `datasets.Dataset` per split, downloaded into the library's cache. Raises anything."""
+    """Return a memory-mapped `datasets.Dataset` per split, downloaded into the library's cache. May raise anything."""
     import datasets
 
     with _no_telemetry(datasets.config):

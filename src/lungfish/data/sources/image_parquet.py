@@ -37,7 +37,7 @@ def open_image_parquet(directory: Directory, names: Sequence[str]) -> PhotoSet:
     A photo's name is that of its file, without the suffix, and its row: `train/00012`.
 
     Raises:
-        PhotosError: There are no images or no labels, or files disagree on the classes or are only partly named after
+        PhotosError: There are no images or no labels, or files disagree on the classes, or only some are named after
             splits.
         StorageError: A file cannot be read.
         DownloadError: A file cannot be fetched.
@@ -56,7 +56,7 @@ def open_image_parquet(directory: Directory, names: Sequence[str]) -> PhotoSet:
                 raise PhotosError(f"{printable(name)} has no column of images", "Give a Hugging Face image dataset.")
             label, classes = _label_column(file.schema, name)
             if order is not None and classes != order:
-                raise PhotosError(f"{printable(name)} has other class names than {printable(files[0])}")
+                raise PhotosError(f"{printable(name)} has different class names from {printable(files[0])}")
             order = classes
             tables.append(_Table(name, image, file.metadata))
             tables[-1].check_groups()
@@ -109,7 +109,7 @@ class _Table:
 
 
 def _bytes(group: Any) -> int:
-    """Return the declared size of a row group. Asking for a damaged column would crash pyarrow, and the process."""
+    """Return the declared size of a row group. Accessing a damaged column would crash pyarrow and the process."""
     return max(int(group.total_byte_size), 0)
 
 
@@ -206,13 +206,16 @@ def _image_column(schema: Any) -> str:
 
 
 def _label_column(schema: Any, file: str) -> tuple[str, list[str]]:
-    """Return the label column and the class names of its integers; no names if the labels are names."""
+    """Return the label column and the class names of its integers; [] if the labels are themselves names."""
     import pyarrow as pa
 
     named = {}
     written = (schema.metadata or {}).get(b"huggingface", b"{}")
     if len(written) > MAX_FEATURES_BYTES:
-        raise PhotosError(f"{printable(file)} describes its columns in {len(written):,} bytes of JSON")
+        raise PhotosError(
+            f"{printable(file)} describes its columns in {len(written):,} bytes of JSON; at most"
+            f" {MAX_FEATURES_BYTES:,} are allowed"
+        )
     # untrusted: may be anything
     with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
         features = json.loads(written)["info"]["features"]

@@ -75,7 +75,7 @@ def short_name(photos: str | os.PathLike[str]) -> str:
     """Return a name for photos without a `local_path`: the last meaningful part of their name.
 
     Returns:
-        A file name for any system, possibly empty.
+        A file name that is valid on any system, possibly empty.
     """
     text = os.fspath(photos)
     if is_hub_name(text):
@@ -101,7 +101,7 @@ def _as_path(text: str) -> str:
     if host not in ("", "localhost"):
         raise PhotosError(
             f"{printable(text)} names a file on another machine, {printable(host)!r}",
-            "Write file:///PATH with the whole path, or the path alone.",
+            "Write file:///PATH with the absolute path, or the path alone.",
         )
     from urllib.request import url2pathname  # imports http and email, which predict does not need
 

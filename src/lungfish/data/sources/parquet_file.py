@@ -1,4 +1,4 @@
-"""Read untrusted Parquet: columns in batches, dictionaries as they are encoded, with limits on everything.
+"""Read untrusted Parquet: columns in batches, dictionaries kept encoded, with limits on everything.
 
 A few bytes of Parquet can expand to gigabytes: a dictionary stores a value once, however many rows repeat it.
 """
@@ -16,7 +16,7 @@ from lungfish.core.names import printable
 from lungfish.data.sources.assembly import Texts, check_count
 from lungfish.data.sources.directory import Directory
 
-# Pictures of a row group, counted with repetitions, as they are in memory and copied to the disk together. Files of the
+# Limit on the pictures of a row group, with repetitions: they are in memory and copied to disk together. Files of the
 # Hugging Face hub have 100 to 1000 photos in a group; its viewer accepts groups of up to 300 MB.
 MAX_GROUP_BYTES = 1 << 30
 TEXT_ROWS = 4096  # rows in a batch of labels

@@ -79,14 +79,14 @@ def _most(size: int) -> int:
 
 def _as_listed(item: Item, size: int) -> Item:
     if isinstance(item, bytes) and len(item) > _most(size):
-        return UnreadablePhotoError(too_large(len(item)) if size < 0 else "larger than it was listed")
+        return UnreadablePhotoError(too_large(len(item)) if size < 0 else "larger than its listed size")
     return item
 
 
 def fetch(
     system: Any, paths: Sequence[str], start: int | None = None, stops: int | Sequence[int] | None = None
 ) -> list[Item]:
-    """Fetch files, or a range of each, all at once; failed ones are tried again."""
+    """Fetch files, or a range of each, all at once; failed ones are retried."""
     items: dict[str, Item] = {}
     stop_of = dict(zip(paths, stops, strict=True)) if isinstance(stops, Sequence) else {}
     for left in reversed(range(TRIES)):

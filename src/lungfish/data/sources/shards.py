@@ -1,4 +1,4 @@
-"""Find the files of datasets in shards: which belong together, in which order, and their splits."""
+"""Find the shards of a dataset: which files belong together, in which order, and in which splits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_pattern(name: str) -> bool:
 
 
 def expand(pattern: str) -> list[str]:
-    """Return the names that a pattern matches, with numbers as wide as the first one is written.
+    """Return the names that a pattern matches, with numbers zero-padded to the width of the first.
 
     Raises:
         PhotosError: A range decreases, or there are more than `MAX_SHARDS` names.

@@ -21,7 +21,7 @@ from lungfish.data.sources.tree import suffix_of
 COLUMNS = ("image", "label", "split", "group")
 MAX_CSV_BYTES = 256 << 20  # 50 bytes for each of `assembly.MAX_PHOTOS`
 MAX_ROW_CHARACTERS = 1 << 20
-TEMPLATE = "The first lines should read like this:\nimage,label\ncats/one.jpg,cat\ndogs/two.jpg,dog"
+TEMPLATE = "The first lines should look like this:\nimage,label\ncats/one.jpg,cat\ndogs/two.jpg,dog"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _where(table: PhotoTable, i: int) -> str:
 
 
 class _Paths:
-    """Paths of a table, which must stay in its folder. On this machine links are resolved, and files must exist."""
+    """Paths of a table, which must stay in its folder. In a local table, links are resolved and files must exist."""
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
@@ -170,7 +170,7 @@ def _parse_csv(name: str, data: bytes) -> PhotoTable:
 
 
 class _Lines:
-    """The lines of a CSV, with a limit on the length of a row, which is in memory as a whole."""
+    """The lines of a CSV, with a limit on the length of a row, because a row is held in memory as a whole."""
 
     def __init__(self, text: TextIO) -> None:
         self._text = text

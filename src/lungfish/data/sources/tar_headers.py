@@ -1,6 +1,6 @@
 """Read the headers of an untrusted tar: names and positions of plain files, in one pass of bounded steps.
 
-`tarfile` parses each block. Headers are combined here, since `tarfile` searches extended headers with patterns that
+`tarfile` parses each block. Headers are combined here, since `tarfile` searches extended headers with regexes that
 take hours on a megabyte of digits (`hdrcharset` in Python 3.11), and applies global ones to every member.
 """
 
@@ -139,7 +139,7 @@ def _payload(file: BinaryIO, info: tarfile.TarInfo, most: int) -> bytes:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """Return the keys and values of an extended header: lines of `LENGTH KEY=VALUE`, LENGTH being that of the line."""
+    """Return the keys and values of an extended header: lines of `LENGTH KEY=VALUE`, with the line's own length."""
     found: dict[bytes, bytes] = {}
     at = 0
     while at < len(data):

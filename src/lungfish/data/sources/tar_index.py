@@ -57,7 +57,7 @@ class Shard:
 
 
 def read_shard(directory: Directory, name: str) -> Shard:
-    """Return the samples of a shard, from the cache if it was read before. A truncated tar keeps its first samples.
+    """Return the samples of a shard, from the cache if it was read before. A truncated tar yields its first samples.
 
     Raises:
         LungfishError: The shard cannot be opened.
@@ -97,7 +97,7 @@ def _index(file: BinaryIO) -> Shard:
     bytes_ = file.seek(0, 2)
     file.seek(0)
     if begin.startswith(_COMPRESSED):
-        shard.skipped.append(SkippedFile("", "compressed, so single photos cannot be read; decompress it first"))
+        shard.skipped.append(SkippedFile("", "compressed, so individual photos cannot be read; decompress it first"))
         return shard
     try:
         for member in members(file, bytes_):

@@ -1,4 +1,4 @@
-"""Open WebDataset tar shards, whose members are read at random by their offsets."""
+"""Open WebDataset tar shards, whose members are read in any order, by offset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lungfish.data.sources.tar_index import read_shard
 from lungfish.runtime.prefetch import prefetch
 
 SHARDS_AT_ONCE = 8  # shards that are indexed at once
-RUN_BYTES = 8 << 20  # neighbors that are fetched at once
+RUN_BYTES = 8 << 20  # size of the neighbors that are fetched together
 
 
 def open_tar_shards(directory: Directory, names: Sequence[str]) -> PhotoSet:
@@ -32,7 +32,7 @@ def open_tar_shards(directory: Directory, names: Sequence[str]) -> PhotoSet:
     A photo's name is that of its shard, without the suffix, and of its member: `train-000001/0042.jpg`.
 
     Raises:
-        PhotosError: There are no labelled photos, or shards are only partly named after splits.
+        PhotosError: There are no labelled photos, or only some shards are named after splits.
         StorageError: A shard cannot be read.
         DownloadError: A shard cannot be fetched.
     """
@@ -147,5 +147,5 @@ def _firsts(members: Members) -> NDArray[np.int64]:
 
 
 def _numeric_order(labels: Iterable[str]) -> list[str]:
-    """Return numeric labels sorted by value, so that a class's index is its number if none is missing; else empty."""
+    """Return labels sorted by value if all are numbers (then index and number agree if none is missing); else []."""
     return sorted(labels, key=lambda text: (int(text), text)) if all(text.isdecimal() for text in labels) else []

@@ -44,7 +44,7 @@ class Tree:
     """Relative POSIX names in a folder, sorted.
 
     Args:
-        files: All files but junk and hidden ones.
+        files: All files except junk and hidden ones.
         folders: All folders entered.
         skipped: Links that are broken, circular or lead outside the folder, and entries that are not files.
     """
@@ -59,7 +59,7 @@ class Tree:
         return [each.file for each in self.skipped if each.reason == LINK_OUT]
 
     def about_links(self) -> str:
-        """Return a message about those links; empty if there are none."""
+        """Return a message about `links_out`; empty if there are none."""
         if not (links := self.links_out):
             return ""
         shown = [*map(printable, links[:SHOWN]), *(["..."] if len(links) > SHOWN else [])]
@@ -76,8 +76,8 @@ class Tree:
 def read_tree(root: Path, *, follow_links: bool = False) -> Tree:
     """List the files in `root`, which may be a link itself.
 
-    Real folders come before links to folders, and none is entered twice, so that circular links end and no photo counts
-    twice because of a linked folder.
+    Real folders come before links to folders, and none is entered twice, so that circular links do no harm and no photo
+    counts twice because of a linked folder.
 
     Args:
         root: Folder to list.

@@ -1,4 +1,4 @@
-"""Access folders on a web server with the methods of fsspec, through our own checked requests.
+"""Access folders on a web server through fsspec's interface, but with our own checked requests.
 
 Every address is checked, also after redirects; responses are limited in size and must not be too slow.
 """
@@ -82,7 +82,7 @@ class WebFiles:
         return io.BytesIO(whole)
 
     def read_photo(self, connection: Connection, path: str, take: Callable[[int], None]) -> bytes:
-        """Return a whole file. Raises `UnreadablePhotoError` if it is too large for a photo; `take` may raise too."""
+        """Return a whole file. Raises `UnreadablePhotoError` if it is too large for a photo, or what `take` raises."""
         with self._answer(connection, path) as response:
             data = read_steadily(response, MAX_PHOTO_BYTES, take)
         if len(data) > MAX_PHOTO_BYTES:
@@ -100,7 +100,7 @@ class WebFiles:
             return read_steadily(response, stop - start)[: stop - start]
 
     def cat_ranges(self, paths: Sequence[str], starts: Any, ends: Any, on_error: str = "return") -> list[Any]:
-        """Return files, or the same part of each, several at a time; in place of failed ones, their errors."""
+        """Fetch files, or the same part of each, several at a time; return errors in place of the files that failed."""
         assert on_error == "return"
         room = _Room(MAX_TOGETHER_BYTES)
         found: list[Any] = [None] * len(paths)
@@ -159,7 +159,7 @@ class _Ranges(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError(f"a negative place in a file: {base + offset}")
+            raise ValueError(f"a negative position in a file: {base + offset}")
         self._at = base + offset
         return self._at
 
@@ -189,7 +189,7 @@ class _Room:
             self._left -= bytes_
             if self._left < 0:
                 raise UnreadablePhotoError(
-                    f"it and its neighbors take more than the {MAX_TOGETHER_BYTES:,} bytes that are fetched together;"
+                    f"it and its neighbors take more than the {MAX_TOGETHER_BYTES:,} bytes allowed together;"
                     " download them first"
                 )
 

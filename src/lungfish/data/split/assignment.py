@@ -28,8 +28,8 @@ class Assignment:
 
     Args:
         splits: `train`, `val` or `test` for each record.
-        reasons: Reason for each record: `given`, `saved`, `content hash`, `in halves`, `with NAME` (a copy, or of the
-            same group or scene), or `class needs it`.
+        reasons: Reason for each record: `given`, `saved`, `content hash`, `in halves`, `with NAME` (a copy, or a
+            photo of the same group or scene), or `class needs it`.
         units: int64 `[n]`; photos with the same number are tied by copies, groups or scenes, and assigned together.
         leaks: Copies in different splits, because the splits were given or saved; reported, not moved.
         warnings: Warnings for the user.

@@ -15,7 +15,7 @@ from itertools import combinations
 
 from lungfish.core.names import plural, printable
 
-SMALL = 5  # least ratio of the photos of the two classes
+SMALL = 5  # least ratio of the sizes of the two classes
 VOWELS = "aeiouy"
 
 
@@ -99,7 +99,7 @@ def _is_common(short: str, long: str, start: int, instead: str, of: str) -> bool
 
 
 def _near(labels: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of names that are equal after each loses at most one letter: all that are one slip apart."""
+    """Yield pairs of names that are equal after each loses at most one letter: these include all slips."""
     meeting: dict[str, set[int]] = defaultdict(set)
     for i, label in enumerate(labels):
         name = "".join(re.findall(r"[^\W_]+", label.casefold()))

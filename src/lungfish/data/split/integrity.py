@@ -30,7 +30,8 @@ def check_photos(photos: PhotoSet, examined: Examined, *, stop: bool = True) -> 
     if skipped <= SKIPPED_SHARE * total:
         return ()
     most, count = Counter(reasons).most_common(1)[0]
-    return (f"{skipped:,} of {total:,} files were skipped ({skipped / total:.0%}); most often ({count:,}): {most}",)
+    share = f"{skipped:,} of {total:,} files were skipped ({skipped / total:.0%})"
+    return (f"{share}; most common reason ({count:,}): {most}",)
 
 
 def unreadable(photos: PhotoSet, examined: Examined) -> list[Problem]:

@@ -64,7 +64,7 @@ class SplitPlan:
         return [Problem("untrained", message, names, stops=True, fix=fix)]
 
     def too_small(self) -> list[Problem]:
-        """Return the classes with too few free units for the open splits that lack them, except saved classes."""
+        """Return a problem per class with fewer free units than open splits that lack it, except saved ones."""
         covered = {(self.label_of(i), split) for i, split in enumerate(self.splits) if split}
         saved = {self.label_of(i) for i, reason in enumerate(self.reasons) if reason == "saved"}
         units = Counter(label for unit in self.free for label in {self.label_of(i) for i in unit})
@@ -93,7 +93,7 @@ class SplitPlan:
         tied = len(mine) - standing - sum(i in mine for unit in self.free for i in unit)
         text = plural(len(mine), "photo")
         if units < len(mine):
-            text += f", {units:,} of them free and distinct"
+            text += f", {units:,} of them distinct and unassigned"
         why = [f"{standing:,} in a given split"] if standing else []
         why += [f"{tied:,} tied to photos in a given split, as copies or by a group"] if tied else []
         return f"{text} ({', '.join(why)})" if why else text
@@ -115,7 +115,7 @@ class SplitPlan:
                     self._join(i, standing)
 
     def _join(self, i: int, standing: Sequence[int]) -> None:
-        """Assign a photo to the split of those most closely tied to it; if only by a scene, to the most common one."""
+        """Assign a photo to the split of its closest partners; if only a scene ties them, to their most common one."""
         partners, only_scene = self.units.partners(i, standing)
         splits = [self.splits[j] for j in partners]
         split = most_common_split(splits) if only_scene else splits[0]
@@ -197,7 +197,7 @@ class SplitPlan:
         ]
 
     def _split_by_hash(self, i: int) -> str:
-        """Return the split in whose share of the hash space a photo's content lies."""
+        """Return the split whose share of the hash space contains the photo's hash."""
         share = fraction(self.records[i].seen.sha256)
         if share < TEST_SHARE and "test" in self.open_splits:
             return "test"

@@ -13,7 +13,7 @@ from lungfish.core.errors import PhotosError
 from lungfish.core.names import plural, printable
 from lungfish.data.split.class_names import likely_typos
 
-IMBALANCE = 5.0  # ratio of the photos of the largest and the smallest class
+IMBALANCE = 5.0  # ratio of the sizes of the largest and the smallest class
 SHOWN = 10  # classes in one message
 
 

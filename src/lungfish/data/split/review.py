@@ -17,7 +17,7 @@ from lungfish.data.split.photos_csv import SavedSplit
 
 PAIRS_SHOWN = 5
 NAMES_SHOWN = 10
-FEW_SAVED = 0.5  # share of the photos below which the saved split is probably of another folder
+FEW_SAVED = 0.5  # share of the photos below which the saved split probably belongs to another folder
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def group_warnings(records: Sequence[Record], ties: NDArray[np.int64], splits: S
 
 
 def group_ties(records: Sequence[Record]) -> NDArray[np.int64]:
-    """Return every photo of a group with the group's first, int64 `[m, 2]`."""
+    """Return pairs of a group's first photo with each of the others, int64 `[m, 2]`."""
     first: dict[str, int] = {}
     pairs = [(first.setdefault(r.photo.group, i), i) for i, r in enumerate(records) if r.photo.group is not None]
     return np.array([pair for pair in pairs if pair[0] != pair[1]], np.int64).reshape(-1, 2)
@@ -174,12 +174,12 @@ def saved_warnings(
             "test photo of the previous bundle is a training photo",
             "test photos of the previous bundle are training photos",
         )
-        return [f"{what} now, by the given split: {shown}"]
+        return [f"{what} now, according to the given split: {shown}"]
     count = reasons.count("saved")
     if count >= FEW_SAVED * len(reasons):
         return []
     photos = plural(len(reasons), "photo")
-    return [f"the saved split lists {f'{count:,}' if count else 'none'} of {photos}; the others are newly split"]
+    return [f"the saved split lists {f'{count:,}' if count else 'none'} of {photos}; photos not listed get a new split"]
 
 
 def shown_names(labels: Sequence[str], indices: Collection[int]) -> str:

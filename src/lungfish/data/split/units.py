@@ -68,5 +68,5 @@ def units_of(records: Sequence[Record], copies: NearDuplicates, scene_pairs: NDA
 
 
 def most_common_split(splits: Sequence[str]) -> str:
-    """Return the most common split; the first of equals."""
+    """Return the most common split; the first one in a tie."""
     return Counter(splits).most_common(1)[0][0]

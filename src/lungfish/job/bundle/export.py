@@ -1,4 +1,4 @@
-"""Export a trained classifier: FP32, compared with torch, and INT8 made from it."""
+"""Export a trained classifier in FP32, compared with torch, and in INT8, quantized from the FP32 file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARITY_PHOTOS = 16
 
 
 def export_artifacts(stage: Path, classifier: Classifier, dataset: Dataset, recipe: Recipe) -> tuple[Artifact, ...]:
-    """Write the artifacts, FP32 first: it is compared with torch before the others are made from it."""
+    """Write the artifacts, FP32 first: it is compared with torch before INT8 is quantized from it."""
     fp32 = classifier.write(stage)
     val = _pixels(dataset, dataset.records("val"), PARITY_PHOTOS, classifier.preprocess)
     check_parity(classifier, fp32, np.concatenate([golden_pixels(classifier.preprocess), val]))
@@ -37,7 +37,7 @@ def export_artifacts(stage: Path, classifier: Classifier, dataset: Dataset, reci
 
 
 def _pixels(dataset: Dataset, records: Sequence[Record], count: int, preprocess: Preprocessing) -> NDArray[np.uint8]:
-    """Return the photos with the smallest content hashes: a fixed choice that does not depend on file names."""
+    """Return the pixels of the photos with the smallest content hashes: a fixed choice, whatever the file names."""
     chosen = {record.photo.name for record in sorted(records, key=lambda record: record.seen.sha256)[:count]}
     photos = [record.photo for record in records if record.photo.name in chosen]  # read in the source's order
 

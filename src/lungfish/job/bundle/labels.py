@@ -17,8 +17,8 @@ def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed:
     """Find labels that are probably wrong, with thumbnails of the most doubtful photos.
 
     Test photos are left out: those whose label contradicts the prediction are among the report's mistakes, and
-    correcting test labels by the model's predictions would inflate its figures. Of a large dataset only a sample is
-    checked, as a head is fitted on it five times.
+    correcting test labels by the model's predictions would inflate its figures. Only a sample of a large dataset is
+    checked, as five heads are fitted on it.
 
     Args:
         dataset: Photos and their features.

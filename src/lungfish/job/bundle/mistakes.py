@@ -48,7 +48,7 @@ def worst_mistakes(classifier: Classifier, dataset: Dataset, proof: Proof) -> tu
 
 
 def _heats(classifier: Classifier, images: Sequence[Image.Image], predicted: NDArray[np.int64]) -> Sequence[bytes]:
-    """Return JPEG heat maps of what supports the predictions."""
+    """Return JPEG heat maps of the regions that support the predictions."""
     if not images:
         return ()
     pixels = np.stack([classifier.preprocess.pixels(image) for image in images])

@@ -23,7 +23,7 @@ LEAST_WITHIN = 0.05  # share of photos in scenes; a smaller one has no effect th
 def summarize_scenes(dataset: Dataset, head: Head | None, seed: int) -> SceneSummary:
     """Return the number of scenes, and the figures that a random split, which divides scenes, would have reported.
 
-    Of a large dataset, whole scenes are sampled. Test photos of a large given split have no features, and are left out.
+    Whole scenes of a large dataset are sampled. Test photos of a large given split have no features, and are left out.
 
     Args:
         dataset: Photos and their features.
@@ -53,7 +53,7 @@ def summarize_scenes(dataset: Dataset, head: Head | None, seed: int) -> SceneSum
 
 
 def _whole_units(dataset: Dataset) -> NDArray[np.int64]:
-    """Return positions of about `JUDGED` photos with features, in whole units chosen by content; rising."""
+    """Return positions of about `JUDGED` photos with features, in whole units chosen by content; ascending."""
     embedded = dataset.embedded_indices(*SPLITS)
     units, records = dataset.assignment.units[embedded], dataset.examined.records
     first: dict[int, str] = {}

@@ -11,12 +11,12 @@ HOW_IN_WORDS = {
     "saved": "as in the saved split",
     "content hash": "by a hash of the content, about 80/10/10",
     HALVES: "in halves, by a hash of the content",
-    "with a copy, group or scene": "with a copy, their group or their scene",
+    "with a copy, group or scene": "together with a copy, their group or their scene",
 }
 
 
 def split_sentence(how: Mapping[str, int]) -> str:
-    """Return how photos were split, as words to follow "split", with counts if in more than one way.
+    """Return how photos were split, as words to follow "split", with counts if there was more than one way.
 
     Args:
         how: Counts from `Assignment.how`.

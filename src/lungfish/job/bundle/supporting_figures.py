@@ -1,4 +1,4 @@
-"""Compute the figures next to the test figures: the threshold, cross-validation, and given validation photos."""
+"""Compute the figures that support the test figures: the threshold, cross-validation, and given validation photos."""
 
 from __future__ import annotations
 

@@ -49,13 +49,13 @@ class Attempt:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Where training moved the network.
+    """The weights chosen after training, and whether they are kept.
 
     Args:
         logits: Logits on validation photos.
         share: Share of the way from the head stage's weights to the trained ones; 1 for the trained ones.
-        is_last: Whether these trained weights are those of the last epoch (of several runs averaged, if there are
-            several), not those of the best epoch.
+        is_last: Whether the trained weights are those of the last epoch (averaged if there are several runs), not
+            those of the best epoch.
         verdict: Whether the stage is kept.
     """
 
@@ -66,10 +66,10 @@ class Outcome:
 
 
 class Attempts:
-    """Tries one stage after the other on the same network.
+    """Tries one stage after another on the same network.
 
     Args:
-        network: Network with the head stage, or its random initialization.
+        network: Network after the head stage, or with random initial weights.
         head: Head fitted on the frozen trunk; None without pretrained weights.
         context: Training context.
     """
@@ -92,7 +92,7 @@ class Attempts:
         return "the run before it was not kept" if stage.is_again and not self._ends else ""
 
     def attempt(self, name: str, stage: Stage[Any], plan: Plan[Any], before: Logits | None) -> Attempt:
-        """Train by one stage, and undo it if it is no improvement.
+        """Run one stage, and undo it if it does not improve the result.
 
         Args:
             name: Name of the stage.
@@ -211,13 +211,13 @@ def _in_words(fitted: FitResult, outcome: Outcome, plan: Plan[Any]) -> str:
         early = {
             "epochs": "",
             "patience": f" (stopped early after {run})",
-            "minutes": f" (the time was up after {run})",
+            "minutes": f" (time ran out after {run})",
         }
         best = run if outcome.is_last else fitted.best_epoch + 1
         text = f"kept. Epoch {best} of {planned} was the best{early[fitted.stopped]}"
     else:
         count = plural(run, "epoch") if run == planned else f"{run} of {plural(planned, 'epoch')}"
-        text = f"not kept. {count} run{' before the time was up' if fitted.stopped == 'minutes' else ''}"
+        text = f"not kept. {count} run{' before time ran out' if fitted.stopped == 'minutes' else ''}"
     parts = [f"{text}; {outcome.verdict.why}." if outcome.verdict.why else f"{text}."]
     if kept and outcome.share < 1:
         parts.append(f"Its weights are averaged with the head's, {outcome.share:.0%} to {1 - outcome.share:.0%}.")

@@ -1,4 +1,4 @@
-"""Plan which stages of a recipe fit the time, how long they take, and describe the plan."""
+"""Plan which stages of a recipe fit the time and how long they take, and describe the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def list_stages(network: Network, context: TrainingContext) -> dict[str, Stage[Any]]:
-    """Return the stages of the recipe that train by gradients, in order, by name."""
+    """Return the stages of the recipe that train by gradient descent, in order, by name."""
     stages: dict[str, Stage[Any]] = {}
     for name, settings in context.recipe.tables.items():
         if isinstance(settings, Full):
@@ -30,7 +30,7 @@ def list_stages(network: Network, context: TrainingContext) -> dict[str, Stage[A
 
 
 def budget_of(seconds: float) -> Budget:
-    """Return a budget of so many seconds, and of half the disk space that the cache may use."""
+    """Return a budget of these seconds, and of half the disk space that the cache may use."""
     return Budget(seconds, bytes_available() // 2)  # the rest is for validation photos and other files
 
 

@@ -1,4 +1,4 @@
-"""Test whether training the last blocks helps, on training photos of scenes that the network was not trained on."""
+"""Test on held-out scenes of the training photos whether training the last blocks helps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Subset:
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Photos to cross-fit on, and validation photos for choices on the way.
+    """Photos to cross-fit on, and validation photos to select weights with.
 
     Args:
         train: Activations of training photos at the boundary.
@@ -74,7 +74,7 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
         run: Context of the run on all photos.
 
     Returns:
-        The fall in loss over all training photos, or over the first half if it does not fall there; None if a class has
+        The fall in loss over all training photos, or, if the first half shows none, over that half; None if a class has
             too few scenes for two halves.
     """
     labels, before, after = photos.train.labels, np.empty(len(photos.units)), np.empty(len(photos.units))
@@ -113,7 +113,7 @@ def cross_fit(network: Network, block: int, photos: Photos, head: Head, tuning: 
 
 
 def _halves(labels: NDArray[np.int64], units: NDArray[np.int64], seed: int) -> list[tuple[Positions, Positions]]:
-    """Return each half of the photos together with the other; empty if a class cannot be in both."""
+    """Return two halves as (fitted, held out), then swapped; empty if a class cannot be in both."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     if min(len(set(units[labels == label])) for label in set(labels)) < HALVES:

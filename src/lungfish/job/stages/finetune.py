@@ -74,7 +74,7 @@ class FinetuneStage:
         return RESERVE * settings.epochs * photo_s * (self._train + self._val / 3)
 
     def _ways(self, budget: Budget) -> Iterator[Finetune]:
-        """Yield settings: as many views as fit the disk, then fewer epochs with fewer views, then fewer blocks."""
+        """Yield settings: as many views as fit on the disk, then fewer epochs with fewer views, then fewer blocks."""
         counts = range(self.settings.views, -1, -1)
         ways = (replace(self.settings, views=views) for views in counts)
         longest = next(each for each in ways if self._needed_bytes(each, budget) <= budget.disk_bytes)

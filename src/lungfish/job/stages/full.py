@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lungfish.nn import Network
 
-SAMPLE_MACS = 12_500_000_000  # of the timed photos: 32 with EfficientNet-Lite0, fewer with larger networks
+SAMPLE_MACS = 12_500_000_000  # in one timed batch: 32 photos with EfficientNet-Lite0, fewer with larger networks
 
 
 class FullStage:
@@ -57,7 +57,7 @@ class FullStage:
         return OpenFull(self._network, plan, self._context)
 
     def _seconds(self, epochs: int) -> float:
-        """Return the seconds for so many epochs, at their resolutions; validation has no backward pass."""
+        """Return the seconds for this number of epochs, at their resolutions; validation has no backward pass."""
         context, resolution_px = self._context, self._context.preprocess.resolution_px
         sides = sides_px(replace(self.settings, epochs=epochs), resolution_px)
         areas = sum((side / resolution_px) ** 2 for side in sides)

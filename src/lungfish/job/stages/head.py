@@ -42,7 +42,7 @@ class HeadStage:
 
 
 def initial_network(start: Start, seed: int) -> NetworkWeights:
-    """Return the network at its random initialization, which torch draws."""
+    """Return the network with random initial weights, drawn by torch."""
     from lungfish import nn
 
     return from_network(nn.build(start.arch, start.entry.flavour, seed=seed))

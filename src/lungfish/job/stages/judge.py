@@ -1,4 +1,4 @@
-"""Decide whether a stage is kept, by validation photos, and by changed views of them to break ties."""
+"""Decide whether a stage is kept, on validation photos, and on changed views of them to break ties."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Judge:
             network: Network after the stage.
             start: Tensors before the stage.
             logits: Logits on validation photos before and after.
-            trial: What cross-validation has shown; with few photos the gain must be clear there or on validation.
-            rival: What the network was before, in words.
+            trial: Clear gain in cross-validation; if None and photos are few, validation must show a clear gain.
+            rival: Name of the result before the stage, for messages: `the head`, or that of a stage.
         """
         before, after = (losses(each, self._truth) for each in logits)
         found = gain(before, after, self._units)
@@ -80,7 +80,7 @@ class Judge:
         if self._few:
             if found.is_clear(CLEAR):
                 return Verdict(
-                    True, f"its loss on {photos} is lower than with {rival}, by more than luck explains", found
+                    True, f"its loss on {photos} is lower than with {rival}, by more than luck would explain", found
                 )
             return Verdict(False, too_small(photos) if found.mean > 0 else no_better, found)
         right = gain(wrong_before, wrong_after, self._units)
@@ -94,7 +94,7 @@ class Judge:
             return Verdict(kept, words if kept else no_better, found)
         changed = self._gain_on_changed(network, start)
         kept = changed.mean > 0
-        views = "cropped, turned, darker, warmer and blurred views of them"
+        views = "cropped, rotated, darker, warmer and blurred views of them"
         found_on_views = f"as good as {rival} on {photos}, {'better' if kept else 'not better'} on {views}"
         return Verdict(kept, found_on_views, changed)
 

@@ -30,7 +30,7 @@ def last_weights(dataset: Dataset, start: Start, job: Job, recipe: Recipe, progr
     """Return the weights of the last bundle as a start; None if this job cannot start from them.
 
     The bundle must have the same network and preprocessing, and be trained from the weights that the job names, if any.
-    It must have other photos or another split: the same command on the same photos makes the same bundle again.
+    It must have other photos or another split, so that the same command on the same photos reproduces it.
 
     Args:
         dataset: Photos, and the folder of the last bundle.
@@ -61,7 +61,7 @@ def better_start(last: Start, fresh: HeadStage, recipe: Recipe, progress: Progre
     too optimistic on photos that the last network was trained on.
 
     Args:
-        last: Start from `last_weights`.
+        last: The `Start` that `last_weights` returned.
         fresh: Head stage on the pretrained weights.
         recipe: Recipe of the job.
         progress: Receives the outcome.

@@ -32,7 +32,7 @@ class TrainingResult:
         temperature: Temperature fitted on validation photos.
         results: Result of each stage.
         history: JSON object of each epoch, with the name of its stage.
-        first_block: First block that differs from the start, 0 with the stem; None if only the head does.
+        first_block: First block that differs from the start; 0 if the stem does too; None if only the head does.
     """
 
     network: NetworkWeights
@@ -43,12 +43,12 @@ class TrainingResult:
 
 
 def run_stages(start: NetworkWeights, head: Head | None, context: TrainingContext) -> TrainingResult:
-    """Train a network by the stages of the recipe. Only these need torch.
+    """Run the stages of the recipe that train by gradient descent. Only these need torch.
 
     Each stage starts from the best weights so far, and is undone if it does not improve on validation photos.
 
     Args:
-        start: Network with the fitted head, or at its random initialization.
+        start: Network with the fitted head, or with random initial weights.
         head: Head of the probe; None without one.
         context: Training context.
 

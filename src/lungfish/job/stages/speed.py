@@ -19,7 +19,7 @@ from lungfish.weights.network_weights import NetworkWeights
 SAMPLE_PHOTOS = 16
 ARTIFACTS = 2
 # Measured on clothing-small.
-CALIBRATION_FACTOR = 4.0  # calibration with a photo, relative to a prediction of the exported file
+CALIBRATION_FACTOR = 4.0  # time to calibrate on a photo, relative to a prediction by the exported file
 LABELS_S = 1e-3  # label review, per photo
 FIXED_S = 14.0  # fixed part, per job
 

@@ -1,4 +1,4 @@
-"""The interface of stages that train by gradients: context, budget, plan and execution."""
+"""The interface of stages that train by gradient descent: context, budget, plan and execution."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ class Plan(Generic[T]):
     Args:
         asked: Settings of the recipe; for a further run, those of the first.
         settings: The same settings, or shorter ones that fit the budget; None if the budget is too small for any.
-        seconds: Time that these settings take; if None, the time that the shortest would take.
-        whole_seconds: Time of the longest settings that fit the disk.
-        first_block: First block that is trained; 0 with the stem.
+        seconds: Time that `settings` take; if they are None, the time that the shortest would take.
+        whole_seconds: Time for the longest settings that fit on the disk.
+        first_block: First block that is trained; 0 if the stem is trained too.
         obstacle: Why no settings fit, if not for lack of time.
     """
 
@@ -127,9 +127,9 @@ class OpenStage(Protocol):
     """A stage that carries out its plan."""
 
     def cross_fit(self, head: Head, run: Run) -> Gain | None:
-        """Return the fall in loss from the head to this stage, on training photos that neither was trained on.
+        """Return the fall in loss from the head to this stage, on training photos held out from both.
 
-        The network is not changed. None if this is impossible, or would take too long.
+        The network is not changed. Return None if this is impossible, or would take too long.
         """
         ...
 

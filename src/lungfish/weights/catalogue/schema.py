@@ -22,11 +22,11 @@ PIXELS = "normalization"  # a table { mean, std } that holds these two fields
 FIELDS = {field.name: field for field in fields(WeightsEntry) if field.name not in {"mean", "std"}}
 TYPES = get_type_hints(WeightsEntry)
 KINDS: Mapping[object, tuple[type | tuple[type, ...], str]] = {  # field type: TOML type and description
-    str: (str, "a text"),
+    str: (str, "a string"),
     float: ((int, float), "a number"),
     float | None: ((int, float), "a number"),
     int | None: (int, "a whole number"),
-    tuple[str, ...]: (list, "a list of texts"),
+    tuple[str, ...]: (list, "a list of strings"),
     Flavour: (dict, "{ padding, bn_eps }"),
 }
 
@@ -58,7 +58,7 @@ def read_entry(where: str, row: Mapping[str, Any]) -> WeightsEntry:
     row = dict(row)
     pixels = row.pop(PIXELS, {})
     for key, value in row.items():
-        check(key in FIELDS, key, f"no such key, only {', '.join(FIELDS)}")
+        check(key in FIELDS, key, f"only the keys {', '.join(FIELDS)}")
         kind, description = KINDS[TYPES[key]]
         check(isinstance(value, kind) and value != "", key, description)
     for key, field in FIELDS.items():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lungfish.architecture import Arch, ArchLike, Flavour, to_arch
 from lungfish.core.errors import UsageError
 from lungfish.core.names import choose
-from lungfish.weights.convert.fit import check_fit, completed
+from lungfish.weights.convert.fit import check_fit, complete_arrays
 from lungfish.weights.formats.checkpoint import read_checkpoint
 from lungfish.weights.formats.stored_tensors import NoPlainTensor
 from lungfish.weights.layouts import (
@@ -43,7 +43,7 @@ class ConvertedArrays:
     Args:
         arrays: Arrays by our names, complete, in the order of `array_shapes`.
         averages: Number of tensors that are moving averages of the trained weights.
-        dropped: Human-readable list of what was left out.
+        dropped: Human-readable list of the parts that were left out.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -52,7 +52,7 @@ class ConvertedArrays:
 
 
 def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike, source: str) -> Network:
-    """Return a network with the checkpoint of another library, and with that library's padding and batch-norm epsilon.
+    """Return a network with weights from another library, and with that library's padding and batch-norm epsilon.
 
     Args:
         state_dict: Tensors by name; for Keras, arrays by `layer/variable`. Or the path of a checkpoint: `.pth`, `.pt`
@@ -94,7 +94,7 @@ def import_weights(state_dict: Mapping[str, object] | str | Path, arch: ArchLike
 
 
 def export_weights(net: Network, target: str) -> dict[str, Tensor]:
-    """Return the state dict that makes another library's model of the same network compute the same.
+    """Return a state dict with which another library's model of the network computes the same outputs.
 
     Args:
         net: The network.
@@ -106,7 +106,7 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
 
     Raises:
         UnknownNameError: The target does not exist.
-        UsageError: The target has no such network, or computes it with other padding or another epsilon.
+        UsageError: The target has no such network, or computes it with a different padding or epsilon.
 
     Example:
         >>> import lungfish as lf
@@ -115,7 +115,7 @@ def export_weights(net: Network, target: str) -> dict[str, Tensor]:
         >>> list(state)[0]
         'conv_stem.weight'
     """
-    arch, source = net.arch, find_source(choose(target, TARGETS, "target of weights"))
+    arch, source = net.arch, find_source(choose(target, TARGETS, "target library"))
     slots = tensor_slots(arch, find_layout(target, arch))
     if net.flavour != source.flavour_of(arch):
         able = [name for name in TARGETS if SOURCES[name].flavour_of(arch) == net.flavour]
@@ -166,11 +166,11 @@ def convert_arrays(arch: Arch, state: Mapping[str, object], source: str) -> Conv
     found = {
         ours: _reordered(state_by_name[slot.name], slot) for ours, slot in slots.items() if slot.name in state_by_name
     }
-    return ConvertedArrays(completed(arch, found), chosen.averages, (*dropped, *_counted(chosen.ignored)))
+    return ConvertedArrays(complete_arrays(arch, found), chosen.averages, (*dropped, *_counted(chosen.ignored)))
 
 
 def _drop_background(state_by_name: dict[str, Any], slots: Mapping[str, TensorSlot]) -> tuple[str, ...]:
-    """Cut the first of 1,001 classes from the classifier, for a network of ImageNet's 1,000."""
+    """Remove the first of 1,001 classes from the classifier if the network has ImageNet's 1,000 classes."""
     classifier = [slots[f"classifier.{tensor}"] for tensor in ("weight", "bias")]
     if not all(
         slot.shape[-1] == IMAGENET_CLASSES and _classes(state_by_name.get(slot.name)) == IMAGENET_CLASSES + 1
@@ -186,7 +186,7 @@ def _classes(tensor: object) -> int:
 
 
 def _counted(names: Collection[str]) -> list[str]:
-    """Return each name with a unique ending in full, and for each shared ending the number of names and the ending."""
+    """Summarize names by their endings: in full if the ending is unique, else as a count and the ending."""
     endings = Counter(name.rpartition("/")[2] for name in names)
     alone = {name.rpartition("/")[2]: name for name in names}
     return [alone[ending] if count == 1 else f"{count:,} x {ending}" for ending, count in sorted(endings.items())]

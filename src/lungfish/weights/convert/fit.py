@@ -1,4 +1,4 @@
-"""Check that tensors fill a network: none missing, none left over, each of the right shape, all numbers finite."""
+"""Check that tensors fill a network: none missing, none left over, each of the right shape, all values finite."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_network(name: str, actual: Arch, requested: Arch) -> None:
 
 
 def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Shape], optional: Collection[str]) -> None:
-    """Check the names, shapes and numbers of arrays against those that a network expects.
+    """Check that arrays have the names and shapes that a network expects, and finite values.
 
     Args:
         arch: Name of the network, for the message.
@@ -87,8 +87,8 @@ def check_fit(arch: str, found: Mapping[str, object], expected: Mapping[str, Sha
         )
 
 
-def completed(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return every array of a network, in order: floats as float32, and batch counters, 0 where they are missing.
+def complete_arrays(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return every array of a network, in order: floats as float32, and missing batch counters as 0.
 
     Args:
         arch: The network.
@@ -100,8 +100,8 @@ def completed(arch: Arch, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArra
     }
 
 
-def strictly(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return every array of a network from arrays by our names, all of which must be used.
+def match_arrays(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Check that arrays by our names fit a network, and return every array of the network.
 
     Raises:
         WeightsError: Arrays are missing, unexpected, misshapen or not finite; lists them.
@@ -114,7 +114,7 @@ def strictly(arch: Arch, found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         for name, array in found.items()
     }
     check_fit(arch.name, state, expected, counters)
-    return completed(arch, state)
+    return complete_arrays(arch, state)
 
 
 def _shape(tensor: object) -> list[int] | str:
@@ -123,7 +123,7 @@ def _shape(tensor: object) -> list[int] | str:
 
 
 def _defect(tensor: object, is_count: bool) -> str:
-    """Return what is wrong with the numbers of an array, or an empty string."""
+    """Return what is wrong with the values of an array, or an empty string."""
     kind = str(getattr(tensor, "dtype", ""))
     if not (kind in FLOATS or (is_count and kind.lstrip("u").startswith("int"))):
         return f"is of type {kind or type(tensor).__name__}"

@@ -1,4 +1,4 @@
-"""Convert any checkpoint to one safetensors file with our names that records its origin."""
+"""Convert any checkpoint to one safetensors file that has our names and records its origin."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Provenance:
     def of(cls, entry: WeightsEntry) -> Provenance:
         """Return what an entry states about its weights."""
         preprocessing = entry.preprocessing(parse_arch(entry.arch).resolution_px)
-        location = "" if entry.location.startswith(FILE) else entry.location  # paths of this machine are not recorded
+        location = "" if entry.location.startswith(FILE) else entry.location  # local paths are not recorded
         return cls(entry.flavour, preprocessing, entry.license, entry.name, location)
 
 
@@ -96,7 +96,7 @@ def convert_file(path: Path, arch: Arch, source: str, out: Path, provenance: Pro
     Raises:
         UnknownNameError: The source does not exist.
         UsageError: The file does not exist, no library uses its tensor names, or the source has no such network.
-        WeightsError: The file cannot be read, belongs to another network or contains numbers that are not finite.
+        WeightsError: The file cannot be read, belongs to another network or contains values that are not finite.
         MissingExtraError: The package that reads it is not installed.
         StorageError: `out` cannot be written.
     """

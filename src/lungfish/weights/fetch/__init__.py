@@ -1,1 +1,1 @@
-"""Fetch files of weights: check the license, then find or download the file, and verify it."""
+"""Fetch weights files: check the license, then find or download the file, and verify it."""

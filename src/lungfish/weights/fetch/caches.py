@@ -16,12 +16,12 @@ TORCH, KERAS, HUB = "torch's cache", "Keras's cache", "the Hugging Face cache"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that may be the one of an entry.
+    """A file that may be an entry's file.
 
     Args:
         file: Path of the file.
         origin: Cache that it was found in.
-        location: The entry's location, at the revision that the cache knows.
+        location: The entry's location, pinned to the revision in the cache.
     """
 
     file: Path

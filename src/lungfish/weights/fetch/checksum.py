@@ -20,7 +20,7 @@ def verify_checksum(entry: WeightsEntry, path: Path) -> WeightsEntry:
         path: The file, or the prefix of a TensorFlow checkpoint, whose files are hashed as one, index first.
 
     Raises:
-        WeightsError: The file is a different one, or cannot be read.
+        WeightsError: The file differs from the published one, or cannot be read.
     """
     files = files_of(path)
     try:

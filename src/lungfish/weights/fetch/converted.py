@@ -23,8 +23,8 @@ from lungfish.weights.store.store import Store
 def fetch_converted(entry: WeightsEntry, options: FetchOptions | None = None) -> WeightsRecord:
     """Fetch and convert weights. The record is the same whichever command needs them first.
 
-    A local file is read directly where the cache cannot be written. A downloaded file that cannot be read and has no
-    published hash is not kept. Raises as `fetch` and `convert_fetched`.
+    A local file is read directly if the cache cannot be written. A downloaded file that cannot be read and has no
+    published hash is not kept. Raises the errors of `fetch` and `convert_fetched`.
     """
     record = fetch(entry, options)
     try:
@@ -40,7 +40,7 @@ def fetch_converted(entry: WeightsEntry, options: FetchOptions | None = None) ->
 
 
 def convert_fetched(record: WeightsRecord) -> WeightsRecord:
-    """Return the record with the hash of the converted file, converting it if necessary.
+    """Convert the file of a record if necessary, and return the record with the hash of the converted file.
 
     Files with our names, and those in Python packages, are read directly.
 

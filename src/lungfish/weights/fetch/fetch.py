@@ -86,7 +86,7 @@ def file_of(record: WeightsRecord) -> Path:
 
 
 def record_of(entry: WeightsEntry, store: Store | None = None) -> WeightsRecord | None:
-    """Return the stored record; None if it describes another file than the entry, as a name may be reused."""
+    """Return the stored record, or None if it describes a file other than the entry's: a name may be reused."""
     record = (store or Store()).record(entry.name)
     return record if record is not None and _is_same(entry, record.entry) else None
 
@@ -159,7 +159,7 @@ def _local_record(store: Store, entry: WeightsEntry, accepted: str) -> WeightsRe
             entry, location=current_entry.location, sha256=current_entry.sha256, bytes=current_entry.bytes
         )
     current = replace(record, accepted_license=accepted)
-    if current_entry != record.entry:  # corrected in the catalogue: what was derived is outdated
+    if current_entry != record.entry:  # corrected in the catalogue: derived values are outdated
         current = replace(current, entry=current_entry, converted_sha256="", verified=None)
     if current != record:
         store.write_record(current)
@@ -221,7 +221,7 @@ def _find(store: Store, entry: WeightsEntry, accepted: str, options: FetchOption
 
 
 def _locate(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple[Candidate, WeightsEntry]:
-    """Locate the file. If no hash was published and the file is gone, it must match the hash of the first fetch."""
+    """Locate the file. If the stored file is gone and has no published hash, the new one must match the first fetch."""
     record, offline = store.record(entry.name), options.offline or is_offline()
     if record is None or entry.sha256 or is_in_place(entry) or not _is_same(entry, record.entry):
         return locate(store, entry, options.progress, offline=offline)
@@ -231,5 +231,5 @@ def _locate(store: Store, entry: WeightsEntry, options: FetchOptions) -> tuple[C
         return locate(store, expected, options.progress, offline=offline)
     except WeightsError as error:
         kept = printable(str(store.record_file(entry.name)))
-        hint = f"It differs from the file first fetched on {record.fetched}. To use it as it is now, delete {kept}"
+        hint = f"It differs from the file first fetched on {record.fetched}. To accept the new file, delete {kept}"
         raise WeightsError(error.message, hint) from None

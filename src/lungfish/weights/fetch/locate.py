@@ -50,7 +50,7 @@ def locate(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bo
         MissingExtraError: A required package is not installed.
     """
     if is_in_place(entry):
-        origin = "a Python package" if entry.location.startswith(PACKAGE) else "a file of this machine"
+        origin = "a Python package" if entry.location.startswith(PACKAGE) else "a local file"
         found = Candidate(place(entry), origin, entry.location)
         return found, verify_checksum(entry, found.file)
     target = store.downloads(entry.name) / _file_name(entry)
@@ -73,8 +73,8 @@ def locate(store: Store, entry: WeightsEntry, progress: Progress, *, offline: bo
 def _on_this_machine(store: Store, entry: WeightsEntry, target: Path) -> Iterator[Candidate]:
     blob = store.blob(entry.sha256) if entry.sha256 else None
     if blob:
-        yield Candidate(blob, "this cache", entry.location)
-    if target.is_file():  # saved by hand, or left complete by a download that was killed
+        yield Candidate(blob, "Lungfish's cache", entry.location)
+    if target.is_file():  # saved by hand, or completed by a download that was killed afterwards
         yield Candidate(target, "the download folder", entry.location)
     yield from cached_elsewhere(entry)
 

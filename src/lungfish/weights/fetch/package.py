@@ -1,4 +1,4 @@
-"""Find files of weights inside installed Python packages."""
+"""Find weights files inside installed Python packages."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ def read_checkpoint(path: Path, arch: Arch, source: str = "") -> Mapping[str, ob
     Args:
         path: `.pth`, `.pt`, `.bin` or `.safetensors`; for Keras `.h5`, `.hdf5` or `.keras`; for TensorFlow
             checkpoints the name with or without `.index`.
-        arch: Network of the checkpoint; old Keras 3 files name their layers by order only.
+        arch: Network of the checkpoint; early Keras 3 files identify layers only by their order.
         source: Library that wrote it; any if empty.
 
     Raises:
-        UsageError: The file does not exist, or is of another kind.
+        UsageError: The file does not exist, or its kind is not one of these.
         WeightsError: It cannot be read, or contains something other than plain tensors.
         MissingExtraError: The package that reads it is not installed.
     """

@@ -1,7 +1,7 @@
 """Read Keras's HDF5 files in a child process: HDF5 is C code that crashes on some damaged files.
 
 Requests are lines of JSON on stdin. Answers go to stdout: the length of a JSON header, the header, then the bytes of
-the arrays one after another. Nothing is pickled, so a process that a file has taken over cannot send code.
+the arrays one after another. Nothing is pickled, so a process that a hostile file has taken over cannot send code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lungfish.core.names import printable
 from lungfish.core.zip_directory import open_zip
 from lungfish.weights.formats.limits import check_size, unreadable
 
-LENGTH_BYTES = 8  # of the length that precedes a header
+LENGTH_BYTES = 8  # size of the length field before a header
 INSIDE_KERAS = "model.weights.h5"
 MAX_DEPTH = 16  # of nested groups
 MAX_NAME_BYTES = 1024  # of a layer's name, and of the attribute that holds it
@@ -140,7 +140,7 @@ def _plain_datasets(path: Path, group: Any, max_tensors: int) -> dict[str, Any]:
     for key, item in datasets.items():
         plain = getattr(item, "shape", None) is not None and item.dtype.kind in "fiu"
         if not plain or item.external or item.is_virtual:
-            raise ValueError(f"{key} is not plain numbers in this file")
+            raise ValueError(f"{key} is not a plain array in this file")
     check_size(path, sum(prod(dataset.shape) * dataset.dtype.itemsize for dataset in datasets.values()))
     for key, item in datasets.items():
         if item.id.get_create_plist().get_nfilters():  # may unpack to more than the shape implies

@@ -28,18 +28,18 @@ from lungfish.weights.formats.hdf5_child import LENGTH_BYTES
 from lungfish.weights.formats.limits import check_size, unreadable
 
 CHILD = (sys.executable, "-P", "-m", "lungfish.weights.formats.hdf5_child")
-ENVIRONMENT = {  # one thread, and no filter plugins of this machine
+ENVIRONMENT = {  # one thread, and none of this machine's filter plugins
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "HDF5_PLUGIN_PRELOAD": "::",
 }
 START_S = 120.0  # wall time until the process can read: a Raspberry Pi takes 5 s from a cold disk
 CPU_S = 1.5  # CPU time for a small file; the smallest MobileNet takes 0.06 s on a server
-# CPU time in addition, a second for 10 MB: EfficientNet-B0 is allowed 3.7 s in all. It takes 0.2 s on a server, perhaps
+# Additional CPU time, 1 s for 10 MB: EfficientNet-B0 is allowed 3.7 s in all. It takes 0.2 s on a server, perhaps
 # ten times that on a Raspberry Pi.
 CPU_S_PER_BYTE = 1e-7
 WAIT_FACTOR = 30  # wall time over CPU time: the disk may be slow, or the machine busy
-SPARE_BYTES = 256 << 20  # memory on top of twice the file: its arrays, and those of an archive member
+SPARE_BYTES = 256 << 20  # memory beyond twice the file's size: once for an archive member, once for its arrays
 EVERY_S = 0.02
 MAX_HEADER_BYTES = 16 << 20
 _NUMBERS = re.compile(r"[<>|][fiu][1248]")
@@ -81,7 +81,7 @@ class Hdf5Process:
         """Read a file, or the one inside a Keras archive.
 
         Raises:
-            WeightsError: It is damaged, too large, missing or of another kind, or crashed the library.
+            WeightsError: It is damaged, too large, missing or not a Keras file, or crashed the library.
             WorkerError: The process cannot be started.
         """
         size = check_size(path)
@@ -115,7 +115,7 @@ class Hdf5Process:
             CHILD,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a line of glibc after a crash
+            stderr=subprocess.DEVNULL,  # glibc may write a line here after a crash
             env=os.environ | ENVIRONMENT,
         )
         atexit.register(self._end)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
-MAX_PICKLE_BYTES = 16 << 20  # 20,000 tensors take 4 MB; one rare character makes a string four times as large
+MAX_PICKLE_BYTES = 16 << 20  # 20,000 tensors take 4 MB; in memory, one rare character makes a string 4 times as large
 MAX_OPCODES = 1_000_000  # 20,000 tensors need 36 each; a million empty dicts take 140 MB and less than a second
 MAX_NAME_BYTES = 200  # of a module or function
 LARGEST_KEY = 2**60  # smaller integers hash to themselves; larger ones can be chosen to collide
@@ -193,7 +193,7 @@ class PickleMachine:
         """Return the opcodes that modify the stack, the memo or a container."""
         take = self._take
         return {
-            0x80: lambda: take(1),  # protocol version; the opcodes are sufficient
+            0x80: lambda: take(1),  # protocol version, which is not needed to interpret the opcodes
             ord("("): lambda: self._marks.append(len(self._stack)),
             ord("a"): lambda: self._extend(self._pop(1)),
             ord("e"): lambda: self._extend(self._since_mark()),

@@ -1,4 +1,4 @@
-"""Read and write safetensors: a JSON header of names, types and offsets, then the numbers; never code."""
+"""Read and write safetensors: a JSON header of names, types and offsets, then the data; never code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lungfish.weights.formats.limits import MAX_TENSORS, check_size, unreadable
 from lungfish.weights.formats.stored_tensors import NoPlainTensor, bfloat16_to_float32
 
-LENGTH_BYTES = 8  # of the length that precedes the header
+LENGTH_BYTES = 8  # size of the length field before the header
 MAX_HEADER_BYTES = 8 << 20  # 20,000 tensors take 2 MB; the library would accept and parse 100 MB
 BF16 = "BF16"
 NUMPY_TYPES = frozenset({"F64", "F32", "F16", "I64", "U64", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL", "C64"})
@@ -46,7 +46,7 @@ def _array(file: Any, name: str, part: Any) -> NDArray[Any] | NoPlainTensor:
     if dtype not in NUMPY_TYPES:
         return NoPlainTensor(shape, dtype.lower())
     array: NDArray[Any] = file.get_tensor(name)
-    return array.reshape(shape)  # the library flattens arrays without numbers
+    return array.reshape(shape)  # the library flattens empty arrays
 
 
 def _bfloat16_arrays(path: Path, header_bytes: int, names: list[str]) -> dict[str, NDArray[np.float32]]:
@@ -85,11 +85,11 @@ def safetensors_bytes(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
     """Return the bytes of a file, the same for the same contents, although the library orders metadata randomly."""
     from safetensors.numpy import save
 
-    metadata = dict(metadata) if metadata else None  # an empty one would be written
+    metadata = dict(metadata) if metadata else None  # the library would write an empty one
     data: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
     if not metadata:
         return data
     start = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
     header = json.dumps(json.loads(data[LENGTH_BYTES:start]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % LENGTH_BYTES)  # the numbers stay aligned
+    header += b" " * (-len(header) % LENGTH_BYTES)  # keeps the data aligned
     return len(header).to_bytes(LENGTH_BYTES, "little") + header + data[start:]

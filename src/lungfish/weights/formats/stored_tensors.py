@@ -1,4 +1,4 @@
-"""Describe tensors as PyTorch files do, as views of storages, and read their numbers on demand."""
+"""Describe tensors as PyTorch files do, as views of storages, and read their values on demand."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ class StoredTensor:
     Args:
         stretch: The bytes.
         dtype: Data type of the elements.
-        offset: Offset of the first number, in numbers.
+        offset: Offset of the first element, in elements.
         shape: Shape of the tensor.
-        stride: Distance between neighbors along each axis, in numbers.
+        stride: Distance between neighbors along each axis, in elements.
     """
 
     stretch: Stretch
@@ -125,7 +125,7 @@ def view(stretch: object, dtype: DType, offset: object, shape: object, stride: o
             raise DamagedError(f"a tensor of shape {list(sizes)} reaches past its storage of {stretch.bytes:,} bytes")
     elif start * dtype.bytes > stretch.bytes:
         raise DamagedError("an empty tensor begins past its storage")
-    if dtype.stored is None or prod(sizes) * max(dtype.bytes, 4) > MAX_BYTES:  # 4: a bfloat16 after reading
+    if dtype.stored is None or prod(sizes) * max(dtype.bytes, 4) > MAX_BYTES:  # 4: bfloat16 is read as float32
         return NoPlainTensor(sizes, dtype.name)
     return StoredTensor(stretch, dtype, start, sizes, steps)
 
@@ -146,9 +146,9 @@ class TorchContent:
 
     Args:
         value: The saved object, with a `StoredTensor` for each tensor.
-        file: The open file, for reading numbers.
+        file: The open file, for reading values.
         starts: Offset of each storage in the file, by key.
-        byte_order: Byte order of the numbers, `<` or `>`.
+        byte_order: Byte order of the values, `<` or `>`.
     """
 
     value: object
@@ -158,9 +158,9 @@ class TorchContent:
     _read: dict[tuple[str, str], NDArray[Any]] = field(default_factory=dict)
 
     def array(self, tensor: StoredTensor) -> NDArray[Any]:
-        """Return the numbers in native byte order; bfloat16 becomes float32, exactly.
+        """Return the values as an array in native byte order; bfloat16 becomes float32, exactly.
 
-        Tensors of one storage share memory.
+        Arrays of one storage share memory.
 
         Raises:
             DamagedError: The file is truncated.
@@ -175,7 +175,7 @@ class TorchContent:
         return np.ndarray(tensor.shape, numbers.dtype, numbers, first * unit, strides)
 
     def _numbers(self, storage: Storage, dtype: DType) -> NDArray[Any]:
-        """Return all numbers of a storage."""
+        """Return all values in a storage."""
         key = storage.key, dtype.name
         if key not in self._read:
             assert dtype.stored
@@ -188,7 +188,7 @@ class TorchContent:
 
 
 def bfloat16_to_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Return the numbers of bit patterns of bfloat16, each the upper half of a float32."""
+    """Convert bit patterns of bfloat16, each the upper half of a float32, to float32."""
     wide = bits.astype(np.uint32)
     wide <<= 16
     return wide.view(np.float32)

@@ -1,4 +1,4 @@
-"""Read TensorFlow checkpoints: `NAME.index`, which lists the variables, and `NAME.data-*`, the numbers."""
+"""Read TensorFlow checkpoints: `NAME.index`, which lists the variables, and `NAME.data-*`, their values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TensorFlowCheckpoint(Mapping[str, NDArray[Any]]):
         path: The name with or without `.index`.
 
     Raises:
-        WeightsError: It is not a checkpoint, is too large, or claims to contain more than its files.
+        WeightsError: It is not a checkpoint, is too large, or claims to contain more than its files do.
         MissingExtraError: TensorFlow is not installed.
     """
 

@@ -52,7 +52,7 @@ class Objects:
         self._tensors = 0
         self._calls = {
             "collections.OrderedDict": Call(_ordered_dict),
-            "collections.Counter": Call(_counter),  # of a learning-rate schedule
+            "collections.Counter": Call(_counter),  # in the state of a learning-rate schedule
             "torch.Size": Call(counts),
             "torch.device": Call(_device),
             "torch.serialization._get_layout": Call(_layout),
@@ -68,7 +68,7 @@ class Objects:
         }
 
     def load(self, file: IO[bytes]) -> object:
-        """Return the value of the pickle at the position of `file`. Raises as `PickleMachine.run`."""
+        """Return the value of the pickle at the position of `file`. Raises what `PickleMachine.run` raises."""
         return PickleMachine(file, self._find, self._find_storage).run()
 
     def _find(self, module: str, name: str) -> object:
@@ -121,7 +121,7 @@ class Objects:
 
 
 def _without_flags(tensor: Tensor, flags: tuple[object, ...]) -> Tensor:
-    """Treat a tensor that stores conjugates or negatives of its numbers as not plain."""
+    """Treat a tensor that is stored conjugated or negated as not plain."""
     if any(flags) and isinstance(tensor, StoredTensor):
         return NoPlainTensor(tensor.shape, tensor.dtype.name)
     return tensor

@@ -1,4 +1,4 @@
-"""Read PyTorch's format before 1.6: five pickles, then for each storage a count and that many numbers.
+"""Read the file format of PyTorch before 1.6: five pickles, then for each storage a count and that many values.
 
 Source: `torch.serialization._legacy_load` of torch 2.14.
 """
@@ -14,7 +14,7 @@ from lungfish.weights.formats.torch_objects import Objects
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
-COUNT_BYTES = 8  # of the count that precedes a storage's numbers
+COUNT_BYTES = 8  # size of the count before a storage's values
 
 
 def open_torch_stream(file: IO[bytes], size: int) -> TorchContent:
@@ -35,14 +35,14 @@ def open_torch_stream(file: IO[bytes], size: int) -> TorchContent:
 
     if Objects(find).load(file) != MAGIC_NUMBER or Objects(find).load(file) != PROTOCOL:
         raise DamagedError("it does not start like a PyTorch file")
-    Objects(find).load(file)  # describes the machine that wrote it; numbers are always little-endian
+    Objects(find).load(file)  # describes the machine that wrote it; values are always little-endian
     value = Objects(find).load(file)
     keys = Objects(find).load(file)
     return TorchContent(value, file, _starts(file, storages, keys, size))
 
 
 def _starts(file: IO[bytes], storages: dict[str, Storage], keys: object, size: int) -> dict[str, int]:
-    """Return where the numbers of each storage begin."""
+    """Return where the values of each storage begin."""
     if type(keys) is not list or sorted(keys, key=str) != sorted(storages):
         raise DamagedError("the storages that follow are not those of its pickle")
     starts, position = {}, file.tell()
@@ -60,7 +60,7 @@ def _starts(file: IO[bytes], storages: dict[str, Storage], keys: object, size: i
 
 
 def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], size: int) -> Stretch:
-    """Return the storage, or the part of one, of a persistent id, and enter the storage in `storages`."""
+    """Return the storage, or part of one, that a persistent id names; add the storage to `storages`."""
     kind, dtype, key, _location, count, part = saved_id
     if kind != "storage" or not isinstance(dtype, DType) or type(key) is not str or type(count) is not int:
         raise DamagedError("its pickle refers to a value that is not a storage")

@@ -1,7 +1,7 @@
 """Read PyTorch's zip format: `NAME/data.pkl`, and `NAME/data/KEY` for each storage, uncompressed.
 
-`zipfile` reads the archive's directory once, and everything here uses that reading. An archive with two directories, of
-which different readers may use different ones, therefore cannot show two different contents.
+`zipfile` reads the archive's directory once, and all code here uses that result. An archive with two directories, on
+which readers may disagree, therefore cannot show different contents to the checks and to the loader.
 
 Source: `torch.serialization._load` of torch 2.14.
 """
@@ -25,7 +25,7 @@ from lungfish.weights.formats.torch_objects import Objects
 
 MAGIC = b"PK\x03\x04"
 PLAIN_HINT = "Only plain tensors are read. Ask the author for safetensors, or for the bare state dict."
-MAX_OTHERS = 100  # members other than storages; torch writes 6
+MAX_OTHERS = 100  # limit on members that are not storages; torch writes 6
 _LOCAL = struct.Struct("<4s5H3I2H")  # header of a member; ends with the lengths of name and extra field
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 BYTE_ORDERS: Mapping[bytes | None, Literal["<", ">"]] = {None: "<", b"little": "<", b"big": ">"}
@@ -102,13 +102,13 @@ def _starts(file: IO[bytes], members: Sequence[zipfile.ZipInfo], size: int) -> d
             raise DamagedError(f"{name} has another name in its local header")
         start = member.header_offset + len(header) + extra_bytes
         if member.header_offset < free or start + member.file_size > size:
-            raise DamagedError(f"{name} overlaps another member or the end")
+            raise DamagedError(f"{name} overlaps another member or reaches past the end of the file")
         starts[member.orig_filename], free = start, start + member.file_size
     return starts
 
 
 def _stretch(saved_id: tuple[Any, ...], storages: dict[str, Storage], sizes: Mapping[str, int], folder: str) -> Stretch:
-    """Return the storage of a persistent id, and enter it in `storages`."""
+    """Return the storage a persistent id names; add it to `storages`."""
     kind, dtype, key, _location, count = saved_id
     if kind != "storage" or not isinstance(dtype, DType) or type(key) is not str or type(count) is not int:
         raise DamagedError("its pickle refers to a value that is not a storage")

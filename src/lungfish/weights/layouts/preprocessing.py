@@ -18,8 +18,8 @@ class Usual:
     Args:
         normalization: Mean and std of the pixels.
         interpolation: Interpolation of the resize rule.
-        crop_fraction: Crop of the resize rule; None for the EfficientNet authors' rule, side / (side + 32).
-        crops: Crops of single networks, by our name.
+        crop_fraction: Crop fraction of the resize rule; None for the EfficientNet authors' rule, side / (side + 32).
+        crops: Crop fractions of networks that deviate from it, by our name.
     """
 
     normalization: tuple[Channels, Channels]

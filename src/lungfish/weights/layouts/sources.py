@@ -19,10 +19,10 @@ class Source:
     Args:
         layouts: Layouts of its networks.
         flavour: Flavour of its weights.
-        exceptions: Flavours of single networks, by our name.
+        exceptions: Flavours of networks that deviate from it, by our name.
         ignored: Patterns for names of tensors that are not part of a network.
         averages: Suffix of the names of moving averages, which replace the weights.
-        has_background: Whether 1,001 classes are a background class followed by ImageNet's.
+        has_background: Whether a network of 1,001 classes has a background class before ImageNet's 1,000.
     """
 
     layouts: tuple[Layout, ...]

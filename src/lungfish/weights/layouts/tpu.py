@@ -7,7 +7,7 @@ expands has one more convolution and batch norm, which shifts the numbers after 
 from lungfish.weights.layouts import keras
 from lungfish.weights.layouts.layout import Layout, Variable
 
-# the layers are those of an older Keras, which names the kernel of a depthwise convolution differently
+# the layers come from an older Keras, which names the kernel of a depthwise convolution differently
 VARIABLES = keras.VARIABLES | {"depthwise": {"weight": Variable("/depthwise_kernel", (2, 3, 0, 1))}}
 
 _BLOCK = "{variant}/blocks_{block}"

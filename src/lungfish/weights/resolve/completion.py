@@ -1,4 +1,4 @@
-"""Complete an entry from its file: the library that its tensor names belong to, and what follows from that."""
+"""Complete an entry from its file: detect the library from the tensor names, and derive the rest from that."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from lungfish.weights.license import NOASSERTION
 from lungfish.weights.scheme import FILE, NAME_IT
 from lungfish.weights.store.store import Store
 
-UNUSED_ARCH = "mobilenet_v1"  # readers require a network, but only Keras's use it
+UNUSED_ARCH = "mobilenet_v1"  # `read_checkpoint` requires a network, but only the reader of Keras files uses it
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,100}")
 _GUESSED = ("flavour", "normalization", "crop_fraction", "interpolation")
 
-HEADER_ERRORS = (KeyError, TypeError, ValueError, RecursionError, BundleError)  # an untrusted header may raise
+HEADER_ERRORS = (KeyError, TypeError, ValueError, RecursionError, BundleError)  # what an untrusted header may raise
 
 INCOMPLETE = WeightsEntry(  # values of an entry whose file has not been read yet, marked by the empty converter
     name="",
@@ -55,7 +55,7 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
     """Complete an entry with an unknown converter from its file.
 
     A file written by `lungfish weights convert` states its network, flavour and preprocessing. For other files the
-    network is the entry's, or recognized, and the rest is what is usual for the library that wrote them.
+    network is the entry's or is recognized, and everything else has the values usual for the library that wrote them.
 
     Args:
         entry: Entry with an empty `converter`; `arch` may be empty.
@@ -63,8 +63,8 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
 
     Raises:
         UsageError: The network is neither named nor recognized, or no library uses the tensor names.
-        WeightsError: The file cannot be read, its header is invalid, or it belongs to another network than the named
-            one.
+        WeightsError: The file cannot be read, its header is invalid, or it belongs to a network other than the
+            named one.
         MissingExtraError: The package that reads it is not installed.
     """
     if path.suffix in KERAS and not entry.arch:
@@ -87,7 +87,7 @@ def complete(entry: WeightsEntry, path: Path) -> WeightsEntry:
 
 
 def arch_name(arch: Arch) -> str:
-    """Return a name that `parse_arch` reads back as an equal network: its own, or a JSON file in the cache."""
+    """Return a name that `parse_arch` reads back as an equal network: its own, or a JSON file written to the cache."""
     for name in (arch.name, f"{arch.name}{',' if ':' in arch.name else ':'}classes={arch.classes}"):
         try:
             if not name.endswith(".json") and parse_arch(name) == arch:
@@ -178,7 +178,7 @@ def _channels(text: str) -> tuple[float, float, float]:
 
 
 def _licensed(entry: WeightsEntry, header: Mapping[str, str], path: Path) -> WeightsEntry:
-    """Return the entry with the license and origin of a header that this machine wrote; others are not trusted."""
+    """Return the entry with the license and origin in a file's header, trusted only if this machine wrote it."""
     stated = header.get("license", "")
     if not entry.location.startswith(FILE) or not _LICENSE.fullmatch(stated):
         return entry

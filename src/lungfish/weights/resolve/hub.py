@@ -1,4 +1,4 @@
-"""Describe a model on the Hugging Face hub as weights, from what the hub and the repository state."""
+"""Create the weights entry of a model on the Hugging Face hub, from what the hub and the repository state."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def hub_entry(text: str, arch: str | None) -> WeightsEntry:
 
     Raises:
         UnknownNameError: The repository, revision or file does not exist.
-        UsageError: The network or the file must be named, or the network is not supported.
-        WeightsError: The repository describes another network than `arch`.
-        DownloadError: The hub cannot be reached, or does not give access.
+        UsageError: The network or the file must be given, or the network is not supported.
+        WeightsError: The repository describes a network other than `arch`.
+        DownloadError: The hub cannot be reached, or denies access.
         MissingExtraError: huggingface_hub is not installed.
     """
     name = parse_hub(text)
@@ -92,13 +92,13 @@ def _with_description(entry: WeightsEntry, described: TimmModel) -> WeightsEntry
 
 
 def _usual_file(model: HubModel) -> HubFile:
-    """Return the only file of weights, or the one that libraries read first. Raises `UsageError`."""
+    """Return the only weights file, or the one that libraries read first. Raises `UsageError`."""
     files = {file.name: file for file in model.files if file.name.endswith(ENDINGS)}
     chosen = [files[name] for name in USUAL_FILES if name in files] or list(files.values())
     if not chosen or (len(files) > 1 and chosen[0].name not in USUAL_FILES):
         candidates = f"it has several: {', '.join(sorted(files)[:8])}" if files else "it has none"
         raise UsageError(
-            f"hf:{model.repository} has no single file of weights: {candidates}",
+            f"hf:{model.repository} has no single weights file: {candidates}",
             f"Name it: hf:{model.repository}/FILE.",
         )
     return chosen[0]

@@ -1,4 +1,4 @@
-"""Describe local files and bundles as weights."""
+"""Create the weights entries of local files and bundles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
 
     Args:
         text: Name as typed.
-        arch: Network; needed unless the file states it, it is recognized, or it was named when the file was fetched.
+        arch: Network; not needed if the file states it, if it is recognized, or if it was given in an earlier fetch.
 
     Raises:
         UsageError: The file does not exist, or the network or the library is unknown.
@@ -50,7 +50,7 @@ def file_entry(text: str, arch: str | None) -> WeightsEntry:
         name=shown_name,
         arch=arch or (_named_before(shown_name, location) if path.suffix in KERAS else ""),
         location=location,
-        source="a file of this machine",
+        source="a local file",
         license_source="not stated in the file",
         bytes=sum(file.stat().st_size for file in files_of(path)),
     )
@@ -64,14 +64,14 @@ def _named_before(name: str, location: str) -> str:
 
 
 def bundle_entry(text: str) -> WeightsEntry:
-    """Return the entry of a bundle's weights, with the license and origin of those it was trained from.
+    """Return the entry of a bundle's weights, with the license and origin of the weights it was trained from.
 
     Args:
         text: Path of the bundle.
 
     Raises:
-        BundleError: It is not a bundle, or needs a newer version.
-        WeightsError: It was slimmed for a device, or does not state its preprocessing.
+        BundleError: The folder is not a bundle, or the bundle needs a newer version of Lungfish.
+        WeightsError: The bundle was slimmed for a device, or does not state its preprocessing.
     """
     folder = Path(text)
     manifest = read_manifest(folder)

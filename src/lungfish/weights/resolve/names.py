@@ -24,7 +24,7 @@ from lungfish.weights.store.store import Store
 def resolve(name: str, arch: str | None = None, *, offline: bool = False) -> WeightsEntry:
     """Return the weights that a typed name stands for.
 
-    Weights from the hub or git that were fetched once keep their record.
+    Weights from the hub or git that were fetched before keep the entry in their record.
 
     Args:
         name: `ARCH.TAG` of the catalogue, `timm:...`, `torchvision:...`, `keras:...`,
@@ -35,14 +35,14 @@ def resolve(name: str, arch: str | None = None, *, offline: bool = False) -> Wei
         offline: Whether to stay offline.
 
     Returns:
-        The entry. Its `converter` is empty if only the file can tell: see `complete`.
+        The entry. Its `converter` is empty if only the file determines it; see `complete`.
 
     Raises:
         UnknownNameError: Nothing has that name; the hint lists close matches.
-        UsageError: The scheme is unknown, does not allow the name, or requires the network to be named.
+        UsageError: The scheme is unknown, the name does not have the scheme's form, or the network must be given.
         BundleError: The folder is not a bundle.
-        WeightsError: The file cannot be read, the weights belong to another network than `arch`, or they were never
-            fetched and offline mode is on.
+        WeightsError: The file cannot be read, the weights belong to a network other than `arch`, or they were
+            never fetched and offline mode is on.
         DownloadError: The hub cannot be reached.
         MissingExtraError: A required package is not installed.
     """
@@ -114,7 +114,5 @@ def _without_scheme(name: str) -> WeightsEntry:
     try:
         return find_entry(name)
     except UnknownNameError as error:
-        hint = (
-            error.hint if error.hint.startswith("Did") else f"Allowed: {FORMS}. lungfish weights list shows the sets."
-        )
+        hint = error.hint if error.hint.startswith("Did") else f"Allowed: {FORMS}. See: lungfish weights list"
         raise UnknownNameError(error.message, hint) from None

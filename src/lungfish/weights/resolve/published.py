@@ -35,7 +35,7 @@ def published_name(entry: WeightsEntry) -> str:
 
 
 def find_published(name: str) -> WeightsEntry:
-    """Return the entry that its publisher gives this name.
+    """Return the entry that its publisher calls `name`.
 
     Without a tag, the name stands for torchvision's default, or for timm's weights if there is only one set.
 

@@ -16,7 +16,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 _MOBILENET = re.compile(r"mobilenetv([12])_(\d{3})")
 _EFFICIENTNET = re.compile(r"(tf_)?(efficientnet_(?:b[0-7]|lite[0-4]))")
 _HARMLESS = frozenset({"num_classes", "drop_rate", "drop_path_rate"})  # arguments that do not change the outputs
-_USUAL = {"in_chans": 3, "global_pool": "avg"}  # values at which these arguments do not change them either
+_USUAL = {"in_chans": 3, "global_pool": "avg"}  # arguments that do not change the outputs if they have these values
 
 
 @dataclass(frozen=True)

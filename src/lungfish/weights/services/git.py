@@ -48,10 +48,10 @@ def clone_file(location: str, folder: Path, limits: Limits | None = None) -> Pat
         limits: Limits of the whole clone; 2 GiB and an hour if None.
 
     Raises:
-        UsageError: The location has another form.
+        UsageError: The location does not have this form.
         MachineError: git is not installed.
-        DownloadError: The host must not be contacted; the repository, commit or file does not exist; the file is a link
-            or a Git LFS pointer; or it is too large or too slow.
+        DownloadError: The host is not allowed; the repository, commit or file does not exist; the file is a link or a
+            Git LFS pointer; the clone is too large; or it takes too long.
         StorageError: The folder cannot be written.
     """
     name, limits = parse_git(location), limits or Limits()
@@ -159,7 +159,7 @@ class _Clone:
 
 
 def _settings(url: str) -> Sequence[str]:
-    """Return the git options that restrict it; the environment form (`GIT_CONFIG_COUNT`) would need git 2.31."""
+    """Return options that restrict git; environment variables (`GIT_CONFIG_COUNT`) would need git 2.31."""
     settings = {
         "core.hooksPath": os.devnull,
         "core.symlinks": "false",
@@ -177,7 +177,7 @@ def _settings(url: str) -> Sequence[str]:
 
 
 def _environment(folder: Path) -> Mapping[str, str]:
-    """Return git's environment: no configuration of this machine, no credentials, no hooks."""
+    """Return git's environment: none of this machine's configuration, no credentials, no hooks."""
     kept = {key: value for key, value in os.environ.items() if key.upper() in KEPT}
     if "SSL_CERT_FILE" in kept:
         kept.setdefault("GIT_SSL_CAINFO", kept["SSL_CERT_FILE"])
@@ -215,7 +215,7 @@ def _bytes(folder: Path) -> int:
 
 
 def _failed(name: GitName, stderr_text: str) -> DownloadError:
-    """Return the error that explains git's output."""
+    """Return the error that corresponds to git's output."""
     lines: Sequence[str] = [line for line in stderr_text.splitlines() if line.strip()]
     lowered = stderr_text.lower()
     if "could not read username" in lowered or "not found" in lowered or "authentication failed" in lowered:

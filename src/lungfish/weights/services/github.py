@@ -1,4 +1,4 @@
-"""Search GitHub repositories. It reports the license of the code, never that of the weights."""
+"""Search GitHub repositories. GitHub reports the license of the code, never that of the weights."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _CANONICAL = {each.casefold(): each for each in PERMISSIVE}
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a repository. `sha256` and `bytes` are known for files in Git LFS, as weights are."""
+    """A file of a repository. `sha256` and `bytes` are known for files in Git LFS, which include weights."""
 
     name: str
     sha256: str = ""
@@ -82,7 +82,7 @@ def file_url(location: str) -> str:
         location: `hf:OWNER/REPO@REVISION/FILE`.
 
     Raises:
-        UsageError: The location has another form.
+        UsageError: The location does not have this form.
     """
     name = parse_hub(location)
     path = f"{name.repository}/resolve/{quote(name.revision or MAIN, safe='')}/{quote(name.file)}"
@@ -111,7 +111,7 @@ def read_model(name: HubName) -> HubModel:
 
 
 def read_config(model: HubModel) -> Any:
-    """Return the contents of `config.json` at the model's commit. Raises as `read_model`."""
+    """Return the contents of `config.json` at the model's commit. Raises the same errors as `read_model`."""
     path = f"/{model.repository}/resolve/{model.commit}/config.json"
     return read_json(_hub(), path, f"file config.json in {model.repository}")
 
@@ -132,11 +132,11 @@ def search_models(text: str, limit: int = 20) -> list[HubModel]:
 
 
 def pin(entry: WeightsEntry) -> WeightsEntry:
-    """Return the entry at the commit that its revision stands for now, with the hash and size that the hub reports.
+    """Return the entry pinned to the commit its revision currently points to, with the hub's hash and size of the file.
 
     Raises:
         UnknownNameError: The repository, revision or file does not exist.
-        DownloadError: The hub cannot be reached, or reports another hash or size than the entry.
+        DownloadError: The hub cannot be reached, or reports a hash or size that differs from the entry's.
     """
     name = parse_hub(entry.location)
     model = read_model(name)
@@ -146,7 +146,7 @@ def pin(entry: WeightsEntry) -> WeightsEntry:
         known = getattr(entry, field)
         if known and value and known != value:
             raise DownloadError(
-                f"the hub has another {name.file} than {printable(entry.name)}: {field} {value}, expected {known}",
+                f"{name.file} on the hub is not the file of {printable(entry.name)}: {field} {value}, expected {known}",
                 "It was replaced on the hub. Nothing was fetched.",
             )
     location = str(replace(name, revision=model.commit))
@@ -163,13 +163,13 @@ def _hub() -> Service:
     try:
         from huggingface_hub import constants, get_token
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "the Hugging Face hub") from None
+        raise missing_extra(error, "access to the Hugging Face hub") from None
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     return Service("the Hugging Face hub", _mirror() or PAGES, bool(_mirror()), token or "", "HF_TOKEN")
 
 
 def _mirror() -> str:
-    """Return the user's address for the hub, or an empty string."""
+    """Return the hub address that the user configured, or an empty string."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/")
 
 

@@ -80,7 +80,7 @@ def _ask(service: Service, route: Route) -> tuple[int, Mapping[str, str], bytes]
     try:
         import httpx2
     except ModuleNotFoundError as error:
-        raise missing_extra(error, f"asking {service.name}") from None
+        raise missing_extra(error, f"access to {service.name}") from None
     accept = {"Accept": "application/json", "Accept-Encoding": "identity"}  # so that the size limit counts all bytes
     try:
         with get(route, accept | dict(service.headers), service.token) as response:
@@ -118,7 +118,7 @@ def _parsed(service: Service, body: bytes) -> Any:
 def _wait_s(status: int, headers: Mapping[str, str]) -> float | None:
     """Return how many seconds a rate limit lasts, or None if the response reports none.
 
-    GitHub responds with 403 or 429 and the time of its reset; the hub with 429 and a number of seconds.
+    GitHub responds with 403 or 429 and the time at which the limit resets; the hub, with 429 and a number of seconds.
     """
     if status not in (403, 429):
         return None

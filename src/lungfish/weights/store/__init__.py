@@ -1,1 +1,1 @@
-"""Store files of weights in the cache, with their records."""
+"""Store weights files in the cache, with their records."""

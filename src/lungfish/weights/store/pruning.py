@@ -52,7 +52,7 @@ def prune(store: Store, unused_days: float | None = None) -> list[Pruned]:
 
 
 def _old_records(store: Store, unused_days: float | None) -> list[Path]:
-    """Return the records of unused weights. Unreadable records, perhaps of a newer version, age like all others."""
+    """Return the records of unused weights. Unreadable records, perhaps of a newer version, expire like all others."""
     if unused_days is None:
         return []
     files = (store.folder / "records").glob("[!.]*.json")
@@ -62,8 +62,8 @@ def _old_records(store: Store, unused_days: float | None) -> list[Path]:
 def _unreferenced(store: Store) -> Iterator[Path]:
     """Yield files that no weights refer to, and leftovers of killed processes, whose names begin with a dot.
 
-    Files that processes write without a lock must be older than a day. A hash counts
-    as referenced wherever it occurs in a record, since records of newer versions may have other keys.
+    Files that processes write without a lock are yielded only if they are older than a day. A hash counts as referenced
+    wherever it occurs in a record, since records of newer versions may have other keys.
     """
     records = [file.read_text("utf-8", "replace") for file in (store.folder / "records").glob("[!.]*.json")]
     referenced = {sha256 for record in records for sha256 in re.findall(r"\b[0-9a-f]{64}\b", record)}
@@ -94,7 +94,7 @@ def _delete(store: Store, files: Iterable[Path]) -> list[Pruned]:
 
 
 def _claim(store: Store, file: Path) -> AbstractContextManager[bool]:
-    """Return the lock of the file's writers. Blobs need none, because nothing writes them now."""
+    """Return the lock of the file's writers. Blobs need none: nothing writes them while the store's lock is held."""
     stem = file.name.strip(".").partition(".")[0]
     locks = {"records": stem, "downloads": stem, "unpacked": slug(stem)}
     lock = locks.get(file.parent.name)

@@ -1,4 +1,4 @@
-"""Store files of weights in the cache by SHA-256, with their records. Safe for any number of processes.
+"""Store weights files in the cache by SHA-256, with their records. Safe for any number of processes.
 
     weights/
       blobs/SHA256.pth      a file as published
@@ -6,7 +6,7 @@
       stated/SHA256         the license that the user stated for a file converted here
       unpacked/SHA256/      contents of an archive, and SHA256.json: the hash of each file
       records/NAME.json     the records
-      architectures/        networks of weights that have no name of their own
+      architectures/        networks that have no name of their own, for weights that need them
       downloads/NAME/       downloads in progress; also the place for files saved by hand
       locks/
 
@@ -51,8 +51,8 @@ class Store:
     def blob(self, sha256: str) -> Path | None:
         """Return the file with that hash, or None if it is missing or was altered.
 
-        The file is hashed again only if its size or modification time changed since the last time: accidental changes
-        alter the time. Hashing hundreds of megabytes at every start would take too long.
+        The file is hashed again only if its size or modification time changed since it was last hashed: accidental
+        changes alter that time. Hashing hundreds of megabytes at every start would take too long.
         """
         for file in self._blobs(sha256):
             with contextlib.suppress(OSError):
@@ -89,7 +89,7 @@ class Store:
         return sha256
 
     def unpacked(self, sha256: str) -> Path | None:
-        """Return the folder with the contents of an archive, unpacking it if necessary; None without the archive.
+        """Return the folder with the contents of an archive, unpacking it if necessary; None if the archive is missing.
 
         Raises:
             WeightsError: The archive is damaged or hostile.
@@ -142,7 +142,7 @@ class Store:
         return self.folder / "downloads" / slug(name)
 
     def lock(self, name: str, progress: Progress | None = None) -> AbstractContextManager[None]:
-        """Keep other processes from fetching the same weights; wait for one that does. Raises as `core.lock.lock`."""
+        """Lock weights against other processes that fetch them, waiting if necessary. Raises as `core.lock.lock`."""
         listener = progress or Progress()
         return lock(
             self._lock_file(slug(name)),
@@ -158,7 +158,7 @@ class Store:
         return self.lock(CHANGING)
 
     def record_file(self, name: str) -> Path:
-        """Return where the record of weights is or would be."""
+        """Return the path of the record of weights, which need not exist."""
         return self.folder / "records" / f"{slug(name)}.json"
 
     def _blobs(self, sha256: str) -> list[Path]:
@@ -179,7 +179,7 @@ class Store:
 
 
 def slug(name: str) -> str:
-    """Return a readable file name for any name of weights, unique by a hash."""
+    """Return a readable file name for any name of weights, made unique by a hash."""
     return f"{re.sub(r'[^a-z0-9]+', '-', name.casefold()).strip('-')[:60]}-{sha256_bytes(name.encode())[:12]}"
 
 

@@ -22,8 +22,8 @@ from lungfish.architecture import Arch
 from lungfish.core.errors import WeightsError
 from lungfish.core.names import in_short
 
-LENGTH_BYTES = 8  # of the length that precedes an array
-FIRST_LAYER = "stem_conv_pad"  # of EfficientNet; the layers before it preprocess pixels
+LENGTH_BYTES = 8  # size of the length field before an array
+FIRST_LAYER = "stem_conv_pad"  # in EfficientNet, where the layers before it preprocess pixels
 
 
 class KerasReference:
@@ -115,7 +115,7 @@ def _named_for_keras(file: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # about missing tensors, each with a full listing
+    warnings.simplefilter("ignore")  # warnings about missing tensors, each of which lists all of them
     try:
         main(*sys.argv[1:])
     except Exception as error:  # noqa: BLE001  Keras's errors may print whole tensors

@@ -1,4 +1,4 @@
-"""Run the same network in the library that published the weights, as the reference for ours."""
+"""Run a network in the library that published its weights, as the reference for ours."""
 
 from __future__ import annotations
 
@@ -123,5 +123,5 @@ def _renamed_by_order(state: Mapping[str, object], module: nn.Module) -> dict[st
     names = [name for name in module.state_dict() if not name.endswith("num_batches_tracked")]
     tensors = [torch.as_tensor(value) for name, value in state.items() if not name.endswith("num_batches_tracked")]
     if len(names) != len(tensors):
-        raise WeightsError(f"the file contains {len(tensors)} tensors, {type(module).__name__} takes {len(names)}")
+        raise WeightsError(f"the file contains {len(tensors)} tensors, but {type(module).__name__} takes {len(names)}")
     return module.state_dict() | dict(zip(names, tensors, strict=True))

@@ -47,7 +47,7 @@ def licenses(path: str | Path) -> Attribution:
     file, row = bundle.folder / NOTICE, bundle.manifest.files.get(NOTICE)
     if row is None or not file.is_file():
         raise BundleError(
-            f"the bundle holds no {NOTICE}, which must be shipped with it",
+            f"the bundle contains no {NOTICE}, which must be shipped with it",
             "Copy it from the bundle that this one was made from, or train that bundle again: lungfish train PHOTOS",
         )
     if row.bytes > MAX_NOTICE_BYTES:

@@ -57,7 +57,7 @@ Licensed = TypeVar("Licensed", WeightsRow, WeightsEntry)
 
 
 def known_entries() -> list[WeightsEntry]:
-    """Return the catalogue and all other fetched weights, with the hashes of what was fetched."""
+    """Return the catalogue and all other fetched weights, with the hashes of the fetched files."""
     known = {}
     for name, entry in catalogue().items():
         record = record_of(entry)
@@ -90,7 +90,7 @@ def _is_local(entry: WeightsEntry) -> bool:
 
 
 def arch_of(entry: WeightsEntry) -> Arch | None:
-    """Return the network of an entry, or None if its file was not read yet, or the network's own file is gone."""
+    """Return the network of an entry, or None if its file was not read yet, or its architecture's JSON file is gone."""
     try:
         return parse_arch(entry.arch)
     except UsageError:

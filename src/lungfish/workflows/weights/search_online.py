@@ -76,7 +76,7 @@ def _hub_source(model: HubModel) -> str:
 def _on_github(text: str) -> list[WeightsRow]:
     """Return repositories. Their license is that of the code; that of the weights is unknown.
 
-    The next command prints the commit that a file's name requires: see docs/repositories.md.
+    The next command prints the commit that must be part of a file's name: see docs/repositories.md.
     """
     return [
         WeightsRow(

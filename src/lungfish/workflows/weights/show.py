@@ -52,7 +52,7 @@ class Shown:
 
 
 def show(name: str) -> Shown:
-    """Return what the stored record, the catalogue, or the service that the name refers to says about the weights.
+    """Return what the stored record, the catalogue or the named service states about the weights.
 
     Raises:
         UnknownNameError: No weights have that name.

@@ -40,7 +40,7 @@ from lungfish.weights.verify.reference import MODELS, Logits, open_reference
 if TYPE_CHECKING:
     from lungfish.nn import Network
 
-TOLERANCE = 1e-4  # relative to the spread of the logits over the pictures, or to 1 if that is larger
+TOLERANCE = 1e-4  # relative to the larger of 1 and the spread of the reference's logits
 WNID = re.compile(r"n\d{8}")
 PACKAGES = ("lungfish", "torch", "torchvision", "timm", "keras", "tensorflow-cpu", "tensorflow")
 
@@ -174,8 +174,8 @@ def _compare_recorded(entry: WeightsEntry, network: Network) -> Compared:
     recorded = recorded_logits(entry)
     if recorded is None and entry.converter not in MODELS:
         raise UsageError(
-            f"{entry.name} cannot be verified: no library has networks for files of {entry.converter}",
-            "Verify the weights that it was made from, or a port of them to timm or Keras.",
+            f"{entry.name} cannot be verified: no reference library loads files of {entry.converter}",
+            "Verify the weights that these come from, or a port of them to timm or Keras.",
         )
     if recorded is None:
         raise MissingExtraError(

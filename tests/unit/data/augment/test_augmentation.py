@@ -154,7 +154,7 @@ def test_the_smallest_part_of_a_photo_decoded_small_is_as_sharp(min_area):
 )
 def test_what_is_not_allowed_is_said(wrong):
     ((name, value),) = wrong.items()
-    with pytest.raises(UsageError, match=rf"augmentation: {name} is {value}; allowed are"):
+    with pytest.raises(UsageError, match=rf"augmentation: {name} is {value}; it must be"):
         Augmentation(**wrong)
 
 

@@ -61,12 +61,12 @@ def test_an_error_gives_the_random_numbers_back():
 
 @pytest.mark.parametrize("magnitude", [-1, 31, 9.0, True])
 def test_magnitudes_that_are_not_allowed_are_said(magnitude):
-    with pytest.raises(UsageError, match=rf"magnitude is {magnitude}; allowed are 0 to 30"):
+    with pytest.raises(UsageError, match=rf"magnitude is {magnitude}; it must be 0 to 30"):
         FreshAugmentation(magnitude=magnitude)
 
 
 def test_other_values_are_checked_too():
     with pytest.raises(UnknownNameError, match="unknown policy of an augmentation: 'trivia'"):
         FreshAugmentation(policy="trivia")
-    with pytest.raises(UsageError, match="min_area is 0; allowed are"):
+    with pytest.raises(UsageError, match="min_area is 0; it must be"):
         FreshAugmentation(min_area=0)

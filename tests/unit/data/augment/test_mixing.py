@@ -112,5 +112,5 @@ def test_pixels_as_bytes_are_mixed_as_numbers(mixing):
 
 @pytest.mark.parametrize(("name", "alpha"), [("mixup_alpha", -0.1), ("cutmix_alpha", 101), ("mixup_alpha", np.nan)])
 def test_what_is_not_allowed_is_said(name, alpha):
-    with pytest.raises(UsageError, match=rf"mixing: {name} is {alpha}; allowed are 0 to 100"):
+    with pytest.raises(UsageError, match=rf"mixing: {name} is {alpha}; it must be 0 to 100"):
         Mixing(**{name: alpha})

@@ -82,7 +82,7 @@ def test_too_few_photos_of_a_class(record):
 
 def test_copies_do_not_make_a_class_large_enough(record):
     records = [record(f"cat/{i}", 0) for i in range(5)] + [record(f"dog/{i}", 1) for i in range(9)]
-    with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them free and distinct; the minimum is 3"):
+    with pytest.raises(PhotosError, match="'cat' has 5 photos, 2 of them distinct and unassigned; the minimum is 3"):
         assigned(records, (0, 1), (0, 2), (0, 3))
 
 
@@ -96,7 +96,7 @@ def test_training_photos_that_are_all_copies_of_test_photos(record):
     with pytest.raises(PhotosError) as error:
         assign_splits(records, LABELS, find_near_duplicates([r.seen for r in records]))
     assert (
-        "'cat' has 12 photos, 0 of them free and distinct (6 in a given split, 6 tied to photos in a given split,"
+        "'cat' has 12 photos, 0 of them distinct and unassigned (6 in a given split, 6 tied to photos in a given split,"
         " as copies or by a group); the minimum is 2. 'dog' has 12 photos"
     ) in error.value.message
     assert error.value.hint.startswith("Train and val each need a photo of every class")
@@ -315,7 +315,7 @@ def test_a_saved_split_of_other_photos_is_warned_of(many, known, warned):
     records = many(20)
     rows = rows_of(records[:known], (["train", "val", "test", "train"] * 10)[:known])
     assigned = assign_splits(records, LABELS, copies(40), saved_split(rows))
-    assert assigned.warnings == (f"the saved split lists {warned}; the others are newly split",)
+    assert assigned.warnings == (f"the saved split lists {warned}; photos not listed get a new split",)
     assert set(assigned.splits) == {"train", "val", "test"}
 
 
@@ -335,8 +335,8 @@ def test_all_problems_are_collected_if_none_is_to_stop(record):
     ]
     assigned = assign_splits(records, tuple(groups), copies(len(records)), stop=False)
     assert [(each.kind, each.classes, each.message) for each in assigned.problems] == [
-        ("too_few", ("a",), "'a' has 3 photos, 2 of them free and distinct; the minimum is 3"),
-        ("too_few", ("d",), "'d' has 4 photos, 2 of them free and distinct; the minimum is 3"),
+        ("too_few", ("a",), "'a' has 3 photos, 2 of them distinct and unassigned; the minimum is 3"),
+        ("too_few", ("d",), "'d' has 4 photos, 2 of them distinct and unassigned; the minimum is 3"),
         (
             "tied",
             ("b",),
@@ -344,7 +344,7 @@ def test_all_problems_are_collected_if_none_is_to_stop(record):
         ),
     ]
     assert assigned.warnings == ()
-    with pytest.raises(PhotosError, match=r"'a' has 3 photos, 2 of them free and distinct; the minimum is 3\. 'd' has"):
+    with pytest.raises(PhotosError, match=r"3 photos, 2 of them distinct and unassigned; the minimum is 3\. 'd' has"):
         assign_splits(records, tuple(groups), copies(len(records)))
 
 

@@ -31,7 +31,7 @@ def test_more_than_one_in_twenty_skipped_is_a_warning(tmp_path, write_classes):
     (tmp_path / "p" / "cat" / "000.png").write_bytes(b"")
     assert check(tmp_path / "p") == ()
     (tmp_path / "p" / "dog" / "000.png").write_bytes(b"")
-    assert check(tmp_path / "p") == ("2 of 20 files were skipped (10%); most often (2): empty file",)
+    assert check(tmp_path / "p") == ("2 of 20 files were skipped (10%); most common reason (2): empty file",)
 
 
 def test_clothing_small(shared_data, tmp_path):

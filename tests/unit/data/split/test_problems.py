@@ -77,7 +77,7 @@ def test_a_class_that_groups_tie_to_another(record):
     examined = Examined(tuple(records), np.empty((0, 0), np.float32), np.empty(0, np.int64), (), 0, 0, ())
     found = list_problems(photos, examined, splits, splits.warnings)
     assert [(each.kind, each.classes) for each in found if each.stops] == [("too_few", ("a",)), ("too_few", ("c",))]
-    assert "1 of them free and distinct" in found[0].message
+    assert "1 of them distinct and unassigned" in found[0].message
     assert set(splits.splits) <= {"train", "val", "test"}
 
 

@@ -11,7 +11,7 @@ from lungfish.evaluation.stage_result import Gain
 from lungfish.job.stages import judge as module
 from lungfish.job.stages.judge import Judge, Verdict
 
-ON_VIEWS = "on cropped, turned, darker, warmer and blurred views of them"
+ON_VIEWS = "on cropped, rotated, darker, warmer and blurred views of them"
 
 
 def verdict(

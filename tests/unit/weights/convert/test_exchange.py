@@ -97,7 +97,7 @@ def test_a_network_that_the_target_does_not_have() -> None:
 def test_unknown_names() -> None:
     with pytest.raises(UnknownNameError, match="unknown source of weights: 'torchvison'"):
         lf.import_weights({}, SMALL, source="torchvison")
-    with pytest.raises(UnknownNameError, match="unknown target of weights: 'keras'"):
+    with pytest.raises(UnknownNameError, match="unknown target library: 'keras'"):
         lf.export_weights(network(Flavour()), "keras")
 
 

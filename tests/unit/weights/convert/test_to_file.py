@@ -188,7 +188,7 @@ def test_the_command(checkpoint: Path, lungfish: Callable[..., Any], monkeypatch
     }
     plain = lungfish("weights", "convert", checkpoint, "--arch", NAME, "--force")
     assert "v2.safetensors: mobilenet_v2" in plain.out
-    assert "license: not given; training will ask for it" in plain.out
+    assert "license: not given; it must be accepted before training" in plain.out
 
 
 def test_the_command_overwrites_nothing_unasked(checkpoint: Path, lungfish: Callable[..., Any]) -> None:

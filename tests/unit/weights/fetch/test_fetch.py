@@ -177,7 +177,7 @@ def test_the_hash_of_the_first_fetch_stays(server: Any, entry: WeightsEntry) -> 
     server.serve("/w.pth", DATA[::-1], etag='"2"')
     with pytest.raises(WeightsError, match="has SHA-256") as caught:
         fetch(entry)
-    assert "To use it as it is now" in caught.value.hint
+    assert "To accept the new file" in caught.value.hint
     Store().record_file(entry.name).unlink()
     assert file_of(fetch(entry)).read_bytes() == DATA[::-1]
 
@@ -198,7 +198,7 @@ def test_a_corrected_catalogue_corrects_the_card(server: Any, entry: WeightsEntr
 def test_a_file_under_another_name_is_not_fetched_again(server: Any, entry: WeightsEntry) -> None:
     fetch(entry)
     record = fetch(replace(entry, name="other.v1", sha256=HASH, location="https://weights.example/w.pth"))
-    assert (record.origin, file_of(record).read_bytes()) == ("this cache", DATA)
+    assert (record.origin, file_of(record).read_bytes()) == ("Lungfish's cache", DATA)
     assert len(server.seen) == 1
 
 

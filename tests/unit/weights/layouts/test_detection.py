@@ -44,7 +44,7 @@ def test_our_own_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "shown"), [(["fc.weight\x1b[2J", "b"], r"b, fc\.weight\\x1b"), ([], "there are none")]
+    ("names", "shown"), [(["fc.weight\x1b[2J", "b"], r"b, fc\.weight\\x1b"), ([], "there are no tensors")]
 )
 def test_nobodys_names(names: list[str], shown: str) -> None:
     with pytest.raises(UsageError, match=f"no known library uses these tensor names: {shown}"):

@@ -145,7 +145,7 @@ def test_a_model_that_is_no_network_of_ours(publish: Callable[..., None]) -> Non
     with pytest.raises(UsageError, match="hf:me/net is timm's resnet50"):
         resolve("hf:me/net")
     publish("me/texts", {"README.md": {}}, library_name="")
-    with pytest.raises(UsageError, match="has no single file of weights: it has none"):
+    with pytest.raises(UsageError, match="has no single weights file: it has none"):
         resolve("hf:me/texts", "efficientnet_b0")
 
 

@@ -82,11 +82,11 @@ def test_a_wrong_tensor_is_found(lungfish: Run, monkeypatch: pytest.MonkeyPatch,
     break_ours(monkeypatch, tensor)
     ended = lungfish("weights", "verify", LITE0)
     assert ended.code == 1
-    assert f"{LITE0}: DIFFERENT to timm" in ended.out
+    assert f"{LITE0}: DIFFERENT from timm" in ended.out
     without_library(monkeypatch)
     ended = lungfish("weights", "verify", LITE0)
     assert ended.code == 1
-    assert f"{LITE0}: DIFFERENT to {RECORDED}" in ended.out
+    assert f"{LITE0}: DIFFERENT from {RECORDED}" in ended.out
 
 
 def test_without_the_library_recorded_logits_stand_in(lungfish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_files_that_no_library_reads(tmp_path: Path) -> None:
     out = tmp_path / "ours.safetensors"
     file = packaged_file(find_entry(LITE0))
     convert_file(file, parse_arch("efficientnet_lite0"), "packaged", out, Provenance(license="Apache-2.0"))
-    with pytest.raises(UsageError, match="no library has networks for files of lungfish"):
+    with pytest.raises(UsageError, match="no reference library loads files of lungfish"):
         verify(f"file:{out}", None, Progress())
 
 
