@@ -1,6 +1,6 @@
 """Platforms and Pythons on which every package of an install has a wheel: no compiler is needed there.
 
-Run: python benchmarks/platforms.py. Prints a table for each install, writes platforms.json beside itself.
+Run: python benchmarks/platforms.py. Prints the table of docs/install.md, writes platforms.json beside itself.
 
 uv resolves each install for each platform from wheels alone, and evaluates the environment markers of that platform
 (pip's `--platform` evaluates those of this machine). The versions are those of `constraints.txt`; if that version of a
@@ -19,7 +19,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib import metadata
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,13 @@ def main() -> None:
         packages = cell.pop("packages", {})
         if not cell["missing"]:
             cell["packages"] = len(packages)
-    header = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "uv": version("uv"), "pip": version("pip")}
+    header = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "uv": metadata.version("uv"),
+        "pip": metadata.version("pip"),
+    }
     (HERE / "platforms.json").write_text(json.dumps(header | {"cells": cells}, indent=2) + "\n", encoding="utf-8")
-    print_tables(cells)
+    print(table(cells), end="")
 
 
 def resolve(install: str, platform: str, python: str) -> dict[str, Any]:
@@ -137,23 +141,30 @@ def has_arm_32_wheel(python: str, name: str) -> bool:
     return done.returncode == 0
 
 
-def print_tables(cells: list[dict[str, Any]]) -> None:
-    """Print a Markdown table of platforms and Pythons for each install."""
-    for install in INSTALLS:
-        print(f"\n{install}\n\n| | {' | '.join(PYTHONS)} |\n|---|{'---|' * len(PYTHONS)}")
-        rows: dict[str, list[str]] = {}
-        for cell in cells:
-            if cell["install"] == install:
-                rows.setdefault(cell["platform"], []).append(verdict(cell))
-        for platform, verdicts in rows.items():
-            print(f"| {platform} | {' | '.join(verdicts)} |")
+def table(cells: list[dict[str, Any]]) -> str:
+    """Return a Markdown table: for each platform and install the Pythons, and what is missing for the others."""
+    lines = ["| | " + " | ".join(INSTALLS) + " |", "|---" * (len(INSTALLS) + 1) + "|"]
+    for platform in dict.fromkeys(cell["platform"] for cell in cells):
+        columns = []
+        for install in INSTALLS:
+            pythons: dict[str, list[str]] = {}
+            for cell in cells:
+                if (cell["platform"], cell["install"]) == (platform, install):
+                    pythons.setdefault(verdict(cell), []).append(cell["python"])
+            columns.append("; ".join(f"{span(versions)}{text}" for text, versions in pythons.items()))
+        lines.append(f"| {platform} | {' | '.join(columns)} |")
+    return "\n".join(lines) + "\n"
+
+
+def span(pythons: list[str]) -> str:
+    """Return the first and last of consecutive versions."""
+    return pythons[0] if len(pythons) == 1 else f"{pythons[0]} to {pythons[-1]}"
 
 
 def verdict(cell: dict[str, Any]) -> str:
     if cell["missing"]:
-        return f"no: {', '.join(cell['missing'])}"
-    replaced = [f"{name} {pinned}" for name, pinned in cell["replaced"].items()]
-    return f"with {', '.join(replaced)}" if replaced else "yes"
+        return f": **no** {', '.join(sorted(cell['missing']))}"
+    return "".join(f", with {name} {version}" for name, version in cell["replaced"].items())
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ NAVIGATION = {
         (
             "Guides",
             [
-                *("photos", "training", "comparing", "explain", "weights", "repositories"),
+                *("install", "photos", "training", "comparing", "explain", "weights", "repositories"),
                 *("bundle", "python", "python-jobs", "gpu"),
             ],
         ),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # What only the extras bring. The base install has none of it.
 TRAIN_MODULES = (
     *("matplotlib", "torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow"),
@@ -45,3 +47,18 @@ def fresh_python(tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 def train_modules() -> tuple[str, ...]:
     return TRAIN_MODULES
+
+
+@pytest.fixture
+def load_benchmark() -> Callable[[str], Any]:
+    """Return the module of a script in `benchmarks`, which is no package."""
+
+    def load(name: str) -> Any:
+        spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

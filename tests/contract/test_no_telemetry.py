@@ -25,9 +25,9 @@ def test_predict_stores_nothing_about_the_user(color_bundle: Path, color_photos:
     assert written_by(predict, tmp_path / "home") == []
 
 
-def test_nor_does_the_rounding_of_weights(tmp_path: Path) -> None:
+def test_nor_does_quantization(tmp_path: Path) -> None:
     """It opens sessions of its own."""
-    code = "import lungfish.quantization.weight_rounding, onnxruntime"
+    code = "import lungfish.quantization.activations, onnxruntime"
     assert written_by(["-c", code], tmp_path / "home") == []
 
 
