@@ -2,20 +2,32 @@
 PYTHON ?= python3
 VENV := .venv
 BASE := .venv-base
+WHEEL := .venv-wheel
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test parity check fix bench docs clean
+.PHONY: help setup demo demo-wheel dist test parity check fix bench docs clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' Makefile
 
 demo: $(VENV)/.train  ## do the whole job on handwritten digits
 	$(BIN)/lungfish demo
 
-test: $(VENV)/.dev $(BASE)/.base  ## run the tests
-	@$(BASE)/bin/python $(PIP) --force-reinstall --no-deps .
+demo-wheel: dist  ## the same from the wheel, installed with what training needs in an empty environment
+	$(PYTHON) -m venv --clear $(WHEEL)
+	$(WHEEL)/bin/python $(PIP) --report $(WHEEL)/report.json "$$(echo dist/*.whl)[train]"
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+		LUNGFISH_CACHE=$$work/cache $(WHEEL)/bin/lungfish demo --out $$work/demo
+
+dist: $(VENV)/.dev  ## build the sdist, and the wheel from the sdist, into dist/, and check their metadata
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
+test: $(VENV)/.dev dist $(BASE)/.base  ## run the tests
+	@$(BASE)/bin/python $(PIP) --force-reinstall --no-deps dist/*.whl
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 15
 
 parity: $(VENV)/.parity  ## hold our networks against torchvision, timm and Keras (a quarter of an hour)
@@ -43,8 +55,8 @@ docs: $(VENV)/.docs  ## build the documentation in site/; a broken link is an er
 setup: $(VENV)/.dev  ## an environment to work in
 	$(BIN)/pre-commit install
 
-clean:  ## remove the environments and the site
-	rm -rf $(VENV) $(BASE) site
+clean:  ## remove the environments, the site and the packages
+	rm -rf $(VENV) $(BASE) $(WHEEL) site dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -74,7 +86,7 @@ $(VENV)/.parity: $(VENV)/.dev
 	@touch $@
 
 # The base install, without torch: tests/contract shows that it predicts.
-$(BASE)/.base: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(BASE)
-	$(BASE)/bin/python $(PIP) .
+$(BASE)/.base: pyproject.toml constraints.txt src/lungfish/core/version.py | dist
+	$(PYTHON) -m venv --clear $(BASE)
+	$(BASE)/bin/python $(PIP) --report $(BASE)/report.json dist/*.whl
 	@touch $@

@@ -11,8 +11,7 @@ import pytest
 
 # What only the extras bring. The base install has none of it.
 TRAIN_MODULES = (
-    *("cleanlab", "matplotlib"),
-    *("torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow", "imagehash"),
+    *("matplotlib", "torch", "sklearn", "scipy", "onnx", "jinja2", "pyarrow"),
     *("safetensors", "httpx2", "huggingface_hub", "filelock"),
 )
 

@@ -37,7 +37,6 @@ IMPORTS = [
     "onnx",
     "onnxruntime",
     "sklearn.linear_model",
-    "cleanlab",
 ]
 COMMAND = """
 import gc, os, sys

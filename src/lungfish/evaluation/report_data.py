@@ -69,12 +69,10 @@ class LabelReview:
     Args:
         checked: Number of training and validation photos whose label was checked.
         suspects: Doubtful labels, the most doubtful first.
-        why_not: Why no labels were checked, and what to do; empty if they were.
     """
 
     checked: int
     suspects: tuple[SuspectLabel, ...] = ()
-    why_not: str = ""
 
 
 @dataclass(frozen=True)

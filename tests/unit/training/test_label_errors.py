@@ -1,10 +1,8 @@
-import sys
-
 import numpy as np
 import pytest
+from scipy.special import softmax
 
-from lungfish.core.errors import MissingExtraError
-from lungfish.training.label_errors import FOLDS, find_label_errors
+from lungfish.training.label_errors import FOLDS, doubtful_labels, find_label_errors
 from lungfish.training.probe import Head, LabelledFeatures
 
 CLASSES, EACH = 4, 150
@@ -107,7 +105,16 @@ def test_the_same_seed_finds_the_same() -> None:
     assert one == again
 
 
-def test_without_cleanlab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
-    with pytest.raises(MissingExtraError, match=r"wrong labels needs cleanlab[^$]*pip install .*\[train\]"):
-        find_label_errors(clouds(), np.arange(CLASSES * EACH), head(), 0)
+@pytest.mark.parametrize("seed", range(20))
+def test_doubtful_labels_are_those_of_cleanlab(seed: int) -> None:
+    """From sure and right to unsure and mostly wrong, with a class that no photo has."""
+    find_label_issues = pytest.importorskip("cleanlab.filter").find_label_issues
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, CLASSES, 300)
+    labels = np.where(rng.random(300) < rng.choice((0.02, 0.2, 0.6)), rng.integers(0, CLASSES, 300), truth)
+    logits = rng.choice((1, 4, 30)) * np.eye(CLASSES + 1)[truth] + rng.standard_normal((300, CLASSES + 1))
+    probabilities = softmax(logits, axis=1).astype(np.float32)
+    theirs = find_label_issues(
+        labels, probabilities, filter_by="low_self_confidence", return_indices_ranked_by="self_confidence", n_jobs=1
+    )
+    assert doubtful_labels(labels, probabilities).tolist() == theirs.tolist()

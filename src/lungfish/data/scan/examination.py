@@ -63,7 +63,7 @@ def examine(
         options: Photos that need features, threads, progress.
 
     Raises:
-        MissingExtraError: imagehash is not installed.
+        MissingExtraError: SciPy is not installed.
         StoppedError: The caller asked to stop.
     """
     options = options or ExamineOptions()

@@ -22,6 +22,7 @@ from lungfish.runtime.preprocessing import Preprocessing
 # entries are then ignored.
 VERSION = 4
 SIGNATURE_SIDE = 8
+HASHED_SIDE, HASH_SIDE = 32, 8
 _importing = threading.Lock()
 ROW = np.dtype([("phash", "<u8"), ("signature", "u1", (SIGNATURE_SIDE, SIGNATURE_SIDE, 3))])
 
@@ -49,7 +50,7 @@ def inspect(sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
         pixels: Preprocessed picture, uint8 `[resolution, resolution, 3]`.
 
     Raises:
-        MissingExtraError: imagehash is not installed.
+        MissingExtraError: SciPy is not installed.
     """
     square = Image.fromarray(pixels)
     signature = square.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX)
@@ -57,15 +58,22 @@ def inspect(sha256: str, pixels: NDArray[np.uint8]) -> Inspection:
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """Return the 64-bit DCT hash of `imagehash.phash` as an integer. Raises `MissingExtraError`."""
+    """Return the 64-bit perceptual hash of a picture, the one of `imagehash.phash`.
+
+    Its bits say which of the 64 lowest frequencies of the picture, in gray at 32 x 32, exceed their median.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
     with _importing:  # threads arrive here at once, and importing scipy is not thread-safe
         try:
-            import imagehash
-            import scipy.fftpack  # noqa: F401 (imagehash imports it on use)
+            from scipy.fftpack import dct
         except ImportError as error:
             hint = f"Run: {install_extra('train')}"
-            raise MissingExtraError("finding duplicate photos needs imagehash", hint) from error
-    return int.from_bytes(np.packbits(imagehash.phash(image).hash).tobytes(), "big")
+            raise MissingExtraError("finding duplicate photos needs SciPy", hint) from error
+    gray = image.convert("L").resize((HASHED_SIDE, HASHED_SIDE), Image.Resampling.LANCZOS)
+    lowest = dct(dct(np.asarray(gray), axis=0), axis=1)[:HASH_SIDE, :HASH_SIDE]
+    return int.from_bytes(np.packbits(lowest > np.median(lowest)).tobytes(), "big")
 
 
 class InspectionCache:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lungfish.core.errors import MissingExtraError
 from lungfish.data.scan.sample import sample_by_class
 from lungfish.evaluation.report_data import LabelReview, SuspectLabel
 from lungfish.evaluation.thumbnail import thumbnail
@@ -32,12 +31,7 @@ def review_labels(dataset: Dataset, head: Head, preprocess: Preprocessing, seed:
     """
     embedded = dataset.embedded_indices("train", "val")
     positions = sample_by_class(dataset.examined.records, embedded, HEAD_PHOTOS, LEAST_OF_CLASS)
-    try:
-        suspects = find_label_errors(dataset.samples(positions), dataset.assignment.units[positions], head, seed)
-    except MissingExtraError as error:
-        # not the error's own hint, which names this machine's interpreter: reports are shared
-        install = "Install the extra lungfish[train], and train again."
-        return LabelReview(0, why_not=f"Labels were not checked: {error.message}. {install}")
+    suspects = find_label_errors(dataset.samples(positions), dataset.assignment.units[positions], head, seed)
     rows = []
     for rank, (index, suggested, probability) in enumerate(suspects):
         photo = dataset.examined.records[positions[index]].photo
