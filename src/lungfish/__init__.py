@@ -1,4 +1,4 @@
-"""Lungfish: a folder of labelled photos to a small image classifier that is proven on the artifact that ships.
+"""Lungfish turns a folder of labelled photos into a small image classifier, proven on the artifact that ships.
 
 Names are imported when they are first used, so `import lungfish` alone loads neither torch nor numpy.
 """

@@ -106,7 +106,7 @@ class Arch:
 
     @property
     def head_width(self) -> int:
-        """Channels of the last feature map, after scaling, which is the length of the feature vector."""
+        """Channels of the last feature map, after scaling; also the length of the feature vector."""
         table = self.table
         if table.head == 0:
             return self.stage_widths[-1]

@@ -96,7 +96,7 @@ def parse_arch(name: str) -> Arch:
 
 
 def _base(name: str) -> str:
-    """Return `name` if it is known, else raise `UnknownNameError`; its hint names the family if that is unsupported."""
+    """Return `name` if it is known, else raise `UnknownNameError`, whose hint names an unsupported family."""
     try:
         return choose(name, NAMED, "architecture")
     except UnknownNameError as error:

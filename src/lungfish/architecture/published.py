@@ -13,7 +13,7 @@ from functools import cache
 from lungfish.architecture.arch import Arch
 from lungfish.architecture.parse import parse_arch
 
-YARDSTICK = "torchvision:"  # prefix of networks that Lungfish does not build but is compared with
+YARDSTICK = "torchvision:"  # prefix of networks that are only compared with Lungfish's, not built
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def _options(
 
 
 class Stopped(BaseException):
-    """Raised on SIGTERM; like KeyboardInterrupt, it passes `except Exception`. The cache is kept for the next run."""
+    """Raised on SIGTERM; like KeyboardInterrupt, it escapes `except Exception`. The cache is kept for the next run."""
 
 
 def main() -> None:

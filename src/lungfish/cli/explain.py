@@ -20,7 +20,7 @@ def explain(
 ) -> None:
     """Show which parts of a photo support a class.
 
-    Prints file, label and probability of the bundle's default artifact, separated by tabs. The picture is a class
+    Prints the file and the default artifact's label and probability, separated by tabs. The picture is a class
     activation map, for that label or for --label, of the float network that the artifact was made from.
     """
     from lungfish.cli.output import print_json, warn

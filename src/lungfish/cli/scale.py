@@ -37,7 +37,7 @@ def scale(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Make a network larger or smaller.
 
-    Give factors, or one target for the largest network that meets it.
+    Give factors, or one target, to get the largest network within it.
     """
     from lungfish.cli.output import print_json, warn
     from lungfish.core.names import printable

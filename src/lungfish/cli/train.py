@@ -104,7 +104,7 @@ def summary(result: TrainResult, photos: str, *, follow_links: bool = False) -> 
         "",
         table(rows),
         "",
-        "agreement: share of test photos that get the same label as from the fp32 artifact",
+        "agreement: share of test photos that get the same label from the fp32 artifact",
         f"* the default; every figure is measured on the file itself, with {plural(result.test.n, 'test photo')}",
         *result.notes,
         f"details: {printable(str(result.folder))}/report.html; the job took {result.seconds['total']:.0f} s",

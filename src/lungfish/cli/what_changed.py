@@ -35,7 +35,7 @@ def what_changed_lines(changed: WhatChanged) -> str:
         lines.append(f"better and worse need p ≤ {SIGNIFICANT:g}, so at least 6 photos lost or gained")
     if 0 < changed.overall.n < FEW_PHOTOS and changed.verdict == "cannot tell":
         lines.append(
-            f"{plural(changed.overall.n, 'photo is', 'photos are')} too few for a verdict. Collect about 30 per class "
-            "that neither bundle was trained on, and give them as --photos."
+            f"{plural(changed.overall.n, 'photo is', 'photos are')} too few for a verdict. For each class, collect "
+            "about 30 that neither bundle was trained on, and give them as --photos."
         )
     return "\n".join(lines)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from lungfish.core.errors import DownloadError
 from lungfish.core.names import printable
 
-# Networks that are not globally reachable, although `ipaddress` reports them as global in some supported versions of
-# Python, because they were assigned, or corrected in `ipaddress`, only later.
+# Networks that are not globally reachable, but that `ipaddress` reports as global in some supported versions of Python,
+# which are older than their assignment or than a fix in `ipaddress`.
 # Source: IANA IPv4 and IPv6 Special-Purpose Address Registries, 2025-10; the last three are obsolete: site-local,
 # IPv4-compatible and IPv4-translated addresses.
 NOT_GLOBAL = tuple(

@@ -172,7 +172,7 @@ def _zip_members(archive: Path, room: _Room) -> Iterator[tuple[str, _Readable | 
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _RefusedError(f"contains a link, device or other special file: {printable(name)!r}")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise _RefusedError("uses a compression method other than deflate; only deflate output can be bounded")
+                raise _RefusedError("uses a compression method other than deflate, so memory use cannot be limited")
             if info.is_dir():
                 yield name, None
             else:

@@ -53,7 +53,7 @@ class NotRegularError(OSError):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; reading a pipe or a device may never end.
+    """Open a regular file to read, not a pipe or device; those may never end.
 
     A file of size 0 counts as empty: some files in Linux's /proc have no size and can be read forever.
 

@@ -1,4 +1,4 @@
-"""File locks between processes, which the system releases when their holder ends, even by a crash."""
+"""File locks between processes; the system releases a lock when its holder exits or crashes."""
 
 from __future__ import annotations
 

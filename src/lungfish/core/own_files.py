@@ -46,7 +46,7 @@ def own_files(entry: Path, kind_folder: Path) -> Iterator[Path]:
 
     Args:
         entry: A file or folder, which need not exist.
-        kind_folder: The folder of `FORMS` that contains it.
+        kind_folder: The folder of its kind (see `FORMS`).
     """
     form = FORMS[kind_folder.name]
     for path in _regular_files(entry):

@@ -1,4 +1,4 @@
-"""Pass events from a job to its listeners, and stop requests to the job.
+"""Pass a job's events to its listeners, and requests to stop to the job.
 
 On stderr, events appear as bars, plain lines or JSON; Python callers can add listeners.
 """
@@ -159,7 +159,7 @@ def stderr_listeners(way: str = "auto") -> tuple[Listener, ...]:
         way: `plain` lines, `json` lines, `none`, or `auto`: bars if stderr is a terminal, else plain lines.
 
     Raises:
-        UnknownNameError: `way` is none of these.
+        UnknownNameError: `way` is unknown.
     """
     choose(way, WAYS, "progress format")
     if way == "none":

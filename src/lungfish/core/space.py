@@ -127,7 +127,7 @@ def cache_bytes(*kinds: str) -> int:
 
 
 def old_cache_bytes() -> int:
-    """Return the bytes of our files next to the cache, where versions before 0.2 kept them. They are left alone."""
+    """Return the bytes of our files next to the cache, where earlier versions kept them. They are left alone."""
     return _bytes_below(cache_home(), tuple(FORMS))
 
 

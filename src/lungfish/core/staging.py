@@ -2,7 +2,7 @@
 
 .NAME.RANDOM.tmp/  next to NAME
   lock             locked as long as the process that created this folder is alive
-  owner            signature of Lungfish: the machine, and the device and inode that `new` was created with
+  owner            Lungfish's signature, the machine's name, and the original device and inode of `new`
   new/             becomes NAME
   old/             was NAME until now
 """

@@ -20,8 +20,8 @@ class KnownPhotos:
     """The photos that a bundle lists, by SHA-256.
 
     Args:
-        splits: Split of each photo: `train`, `val` or `test`; if copies of it are in several splits, that of the first
-            copy by name. Empty if the bundle does not list its photos.
+        splits: Split of each photo: `train`, `val` or `test`; if copies are in several splits, that of the
+            first copy in name order. Empty if the bundle does not list its photos.
         trained: Photos that were trained on, including those with copies in other splits.
     """
 

@@ -93,7 +93,7 @@ def _training(manifest: Manifest, how: str, *, outside: bool) -> str:
     if outside:
         return (
             f"{plain(how)}: its training photos and its recipe are not known.\nExported by Lungfish with "
-            f"{counts['val']:,} photos to calibrate and to choose the threshold and {counts['test']:,} to test, "
+            f"{counts['val']:,} photos to choose the threshold and calibrate, and {counts['test']:,} to test, "
             "listed in `photos.csv`."
         )
     return (

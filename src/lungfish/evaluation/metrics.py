@@ -44,7 +44,7 @@ class Metrics:
         return round(self.top1 * self.n)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys of INTERFACE.md, rounded to six decimals."""
+        """Return the figures as JSON, rounded to six decimals."""
         return {
             "top1": round(self.top1, 6),
             "macro_f1": round(self.macro_f1, 6),
@@ -75,7 +75,7 @@ class ClassScore:
     ci95: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys of INTERFACE.md, rounded to six decimals; null figures for a class without photos."""
+        """Return the figures as JSON, rounded to six decimals; null figures for a class without photos."""
         if self.n == 0:
             return {"label": self.label, "precision": None, "recall": None, "f1": None, "n": 0, "ci95": None}
         return {

@@ -21,7 +21,7 @@ from lungfish.evaluation.report_data import Report
 from lungfish.evaluation.supporting_figures import about
 from lungfish.runtime.artifact import ArtifactRow
 
-MATRIX_CLASSES = 30  # with more, the largest errors replace the matrix
+MATRIX_CLASSES = 30  # with more, a list of pairs replaces the matrix
 LISTED = {"pairs": 30, "classes": 100, "mistakes": 24, "suspects": 100, "files": 20}
 
 

@@ -116,7 +116,7 @@ class PhotosSummary:
 
     Args:
         counts: One row for each class, in the order of the labels.
-        split: How the photos were split, in words, such as `given folders` or `by content hash`.
+        split: How the photos were split, in words after "split": `as given with the photos`.
         skipped: Files that were not used.
         near_duplicates: Pairs that show the same thing, in one split or across splits.
         scenes: Bursts and repeated objects; None if unknown.

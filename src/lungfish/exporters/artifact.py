@@ -40,7 +40,7 @@ class Artifact:
         return self.folder / self.file
 
     def in_precision(self, precision: str) -> Artifact:
-        """Describe the single-file artifact to be written in another precision: `model.x` becomes `model-int8.x`."""
+        """Return the single-file artifact to write in another precision: `model.x` becomes `model-int8.x`."""
         name = f"{self.path.stem}-{precision}{self.path.suffix}"
         return replace(self, precision=precision, files=(name,))
 

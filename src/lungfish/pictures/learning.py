@@ -12,7 +12,7 @@ from lungfish.pictures.plot import Plot
 
 WIDTH, HEIGHT = 1180.0, 700.0
 LEFT, RIGHT, TOP, BOTTOM = 70.0, 1140.0, 110.0, 590.0  # edges of the plot
-# Styles of the curves, in order; borrowed from the network families for their colors.
+# Styles of the curves, in order: those of the network families, for their colors.
 INKS = ("mobilenet_v1", "efficientnet", "mobilenet_v2", "efficientnet_lite")
 MINUTES_TICKS = [mantissa * 10**power for power in range(-2, 6) for mantissa in (1, 2, 5)]
 

@@ -118,7 +118,7 @@ def _scale_bar(canvas: Canvas, scale: float, most: int) -> None:
 
 
 def _resolutions(canvas: Canvas, arch: Arch, pieces: Sequence[Piece]) -> None:
-    """Draw a square for each resolution below the steps that output it, with the output channels of their blocks."""
+    """Draw each resolution as a square below the steps that output it, with the output channels of their blocks."""
     runs = [(side, list(group)) for side, group in groupby(pieces, key=lambda piece: piece.step.sides[1])]
     spans = [(side, group[0].left, group[-1].right, group) for side, group in runs if side > 1]
     scale = min([LARGEST_SQUARE / arch.resolution_px, *((right - left) / side for side, left, right, _ in spans)])

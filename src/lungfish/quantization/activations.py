@@ -25,10 +25,10 @@ def each_batch(
     size: int,
     function: Callable[[Activations], R],
 ) -> Iterator[R]:
-    """Yield the result of a function of the activations of each batch of photos.
+    """Apply a function to the activations of each batch; yield its results.
 
-    Every batch is run by one thread, which then calls the function: activations are large, and only the result is kept.
-    Threads do not wait for each other within a run, which would take long if another process kept a core busy.
+    One thread runs a batch, then calls the function, so that only the result is kept: activations are large. Threads
+    do not wait for each other within a run; waiting would take long if another process kept a core busy.
 
     Args:
         model: An FP32 graph whose input is `image`.

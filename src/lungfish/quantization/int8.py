@@ -39,7 +39,7 @@ def quantize_int8(
 
     model = onnx.load(source)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # spread over all photos: the first may be of one class
+    every = math.ceil(len(pixels) / ROUNDING_PHOTOS)  # spread out: the first photos may all be of one class
     floats = [node.name for node in model.graph.node if precisions.precision_of(node.name) == "fp32"]
     round_weights(model, pixels[::every], floats)
     ranges = activation_ranges(model, pixels, INTEGER_OPERATORS)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
 LARGEST = 64  # 7-bit weights, as with onnxruntime's `reduce_range`: each output's largest weight becomes 64 or -64
-GRID_SIDE = 7  # most positions sampled along each axis of a layer's output, per photo
+GRID_SIDE = 7  # limit on positions sampled per axis of a layer's output and photo
 MOST_INPUTS = 4096  # per output; layers with more are rounded to nearest, since memory grows with their square
 DAMPING = 0.01  # share of the mean diagonal to add, so that the matrix is invertible even if some inputs are always 0
 BLOCK_INPUTS = 32  # inputs whose errors are propagated to the rest in one matrix product, for speed
@@ -61,7 +61,7 @@ def round_weights(model: onnx.ModelProto, pixels: NDArray[np.uint8], skip: Colle
 
     batch = max(1, BATCH_PIXELS // pixels[0, ..., 0].size)
     cores = physical_cores()
-    with threadpool_limits(1):  # the threads are ours: a batch, or a layer, in each
+    with threadpool_limits(1):  # we run one batch, or one layer, per thread
         parts = each_batch(model, [node.input[0] for node in layers], pixels, batch, products_of)
         products = next(parts)
         for part in parts:
@@ -124,7 +124,7 @@ def _round(weight: NDArray[np.float32], product: NDArray[np.float64]) -> NDArray
 
 
 def _inverse_root(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return upper triangular matrices `u` such that `u.T @ u` inverts positive definite `[n, side, side]`."""
+    """Return upper triangular `u`; `u.T @ u` is the inverse of positive definite `[n, side, side]`."""
     from scipy.linalg.lapack import dtrtri
 
     upper = np.linalg.cholesky(matrices[:, ::-1, ::-1])[:, ::-1, ::-1]  # upper @ upper.T is the matrix

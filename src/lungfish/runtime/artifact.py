@@ -42,7 +42,7 @@ class ArtifactRow:
         sha256: SHA-256 of `file`, 64 lower-case hexadecimal digits.
         top1: Accuracy on the test photos, 0 to 1.
         ci95: 95 % confidence interval of `top1`.
-        agreement_with_fp32: Share of test photos that get the same label as from the fp32 artifact, 0 to 1.
+        agreement_with_fp32: Share of test photos that get the same label from the fp32 artifact, 0 to 1.
         latency_ms: Latency on the machine of the manifest.
         status: `pass`, `fail` or `not_measured`.
         why: Reason for any status other than `pass`.

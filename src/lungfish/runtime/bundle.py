@@ -104,7 +104,7 @@ class Bundle:
             float32 `[batch, classes]`.
 
         Raises:
-            BundleError: The artifact fails, or returns something other than probabilities; and as `session` does.
+            BundleError: The artifact fails, or returns something other than probabilities; see also `session`.
         """
         values = self.session(artifact, threads).run(pixels)
         if values.size and (values.min() < 0 or values.max() > 1 + 1e-4):
@@ -129,7 +129,7 @@ class Bundle:
             One prediction for each picture, in the same order; for a single picture, a list of one.
 
         Raises:
-            UsageError: An item is not a picture, or `top` is negative; and as `session` does.
+            UsageError: An item is not a picture, or `top` is negative; see also `session`.
 
         Examples:
             >>> import lungfish as lf

@@ -18,7 +18,7 @@ from lungfish.runtime.artifact import ArtifactRow, FileRow
 from lungfish.runtime.engines.engine import ModelFiles
 from lungfish.runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 
-# Files that operating systems add to folders that are viewed.
+# Files that operating systems add when a folder is viewed.
 SYSTEM_FILES = re.compile(
     r"\.DS_Store|\._.*|\.localized|Icon\r|Thumbs\.db|ehthumbs\.db|desktop\.ini|\.directory", re.IGNORECASE
 )
@@ -105,7 +105,7 @@ def foreign_files(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def delete_bundle(folder: Path, manifest: Manifest) -> None:
-    """Delete the files in the manifest and those of operating systems, `bundle.json` last, then the empty folders.
+    """Delete the manifest's files and those that operating systems added, then `bundle.json`, then empty folders.
 
     Files that the system refuses to delete stay.
     """

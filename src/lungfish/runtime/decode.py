@@ -33,10 +33,10 @@ EXTRA_FORMATS = ("HEIF", "AVIF")
 EXTRA_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
 
 MAX_PHOTO_BYTES = 512 * 2**20
-# Pictures with more pixels take up to 4 bytes per pixel, and only one is decoded at a time.
+# Larger pictures take up to 4 bytes per pixel, and are decoded one at a time.
 HUGE_PIXELS = 25_000_000
 STRIP_PIXELS = 1 << 22
-JPEG_SCALES = (8, 4, 2)  # divisors of the scales at which JPEGs decode faster
+JPEG_SCALES = (8, 4, 2)  # JPEGs decode faster at 1/8, 1/4 and 1/2 size
 # The transposition that turns a picture upright, by EXIF orientation.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -18,8 +18,8 @@ from lungfish.core.errors import UnreadablePhotoError
 
 # Pillow's own limit: it warns above half of this, and refuses anything larger.
 MAX_PIXELS = 178_956_970
-# Ratio of the longer to the shorter side of a huge picture. Longer strips cannot be reduced by an integer factor and
-# would take twice the memory. A 360-degree panorama has 10 to 1.
+# Largest ratio of the sides of a huge picture. Narrower ones cannot be reduced by an integer factor and would take
+# twice the memory. A 360-degree panorama has 10 to 1.
 MAX_HUGE_ASPECT = 20
 # Progressive JPEGs have 10 scans, or up to 20 from optimizing encoders. libtiff and libvips stop at 100 as well.
 MAX_SCANS = 100

@@ -109,7 +109,7 @@ class Preprocessing:
         """Resize and crop an RGB image to uint8 `[resolution, resolution, 3]`."""
         # Crop the central square within the resize: the same pixels as resize-then-crop, with less work.
         shorter = min(image.size)
-        side = min(self.resolution_px * shorter / self.resize_px, shorter)  # rounding must not exceed the image
+        side = min(self.resolution_px * shorter / self.resize_px, shorter)  # rounding must not make it larger
         left, top = (image.width - side) / 2, (image.height - side) / 2
         size = (self.resolution_px, self.resolution_px)
         square = image.resize(size, INTERPOLATIONS[self.interpolation], box=(left, top, left + side, top + side))

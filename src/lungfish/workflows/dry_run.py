@@ -51,8 +51,8 @@ class JobPlan:
         warnings: Messages for the user.
         problems: Everything wrong with the photos, starting with what would stop the job; includes `warnings`.
         cached: Number of photos whose features are cached from an earlier run; None if the job would stop first.
-        steps: Stages after the head with their estimated times, in words; before them, where it applies, notes that
-            weights would be downloaded and that the head is fitted on only some of the training photos.
+        steps: Stages after the head with their estimated times, in words; preceded, if they apply, by notes on missing
+            PyTorch, on weights to download, and on a head fitted on a sample of the training photos.
         estimate_seconds: Estimated time of the job on this machine; with few training photos, without the stages after
             the head; None if the job would stop.
     """
@@ -157,7 +157,7 @@ def _timed(plan: JobPlan, job: Job, prepared: Prepared, progress: Progress) -> J
     Args:
         plan: Plan without times.
         job: Job to plan.
-        prepared: Photos that would not stop the job, and the network, which gets a classifier for their classes.
+        prepared: Prepared job whose photos do not stop it; its network gets a classifier for their classes.
         progress: Receives progress events.
     """
     start, recipe, dataset = prepared.start, prepared.recipe, prepared.dataset
@@ -199,7 +199,7 @@ def _plan_stages(network: NetworkWeights, context: TrainingContext, left_s: floa
     few = recipe.pretrained and len(context.dataset.indices("train")) < LEAST_TIMED
     if few and recipe.tables:
         names = ", ".join(recipe.tables)
-        minutes = f"; training stops so that the job takes about {recipe.minutes:g} min" if recipe.minutes else ""
+        minutes = f"; the job is limited to about {recipe.minutes:g} min" if recipe.minutes else ""
         return (f"The estimate leaves out {names} (fewer than {LEAST_TIMED} training photos){minutes}",), 0.0
     return plan_stages(list_stages(to_network(network), context), budget_of(left_s), recipe.minutes)
 

@@ -37,7 +37,7 @@ class Evaluation:
         default: File name of the default artifact; confusion matrix, classes and gates refer to it.
         split: Split of the photos: `train`, `val`, `test`, or `all`.
         labels: Class names in the bundle's order.
-        absent: Classes without photos here. Predicting one is an error; macro-F1 averages the other classes.
+        absent: Classes without photos here. Predicting one counts as wrong; macro-F1 averages the other classes.
         confusion: int `[classes, classes]`, indexed `[truth, predicted]`.
         per_class: Figures of each class, in the order of `labels`.
         skipped: Photos that could not be read.

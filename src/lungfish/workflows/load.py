@@ -17,7 +17,7 @@ def load(model: str | Path, progress: Progress | None = None) -> Bundle:
     """Open a bundle, or published weights, which are exported once to a bundle in the cache.
 
     A bundle may come from anyone: every listed file that exists is checked first. Bundles need the base install;
-    weights need the training install the first time.
+    weights need the extra `train` at their first use.
 
     Args:
         model: Folder of a bundle, or a name of weights: `efficientnet_lite0.in1k`.

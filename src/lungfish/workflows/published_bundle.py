@@ -49,7 +49,7 @@ def published_bundle(name: str, progress: Progress) -> Path:
     if parse_arch(record.entry.arch).classes != len(labels):
         raise WeightsError(
             f"{name} has {parse_arch(record.entry.arch).classes:,} classes, whose names are not known",
-            "Only weights with ImageNet's 1,000 classes predict as they are. Train these on your own photos first.",
+            "Only weights with ImageNet's 1,000 classes predict without training. Train these on your photos first.",
         )
     created_from = sha256_json(
         [asdict(record.entry), labels, __version__, versions(EXPORTERS[DEFAULT_FORMAT].packages)]

@@ -87,7 +87,7 @@ def train(  # noqa: PLR0913  one parameter for each option; `Job` declares them
 
 
 class _Caller:
-    """Passes events to the caller until one fails, then stops the job between two steps.
+    """Pass events to the caller's function until it raises, then stop the job between two steps.
 
     An error raised in the middle of the job could be mistaken for one of the job's own, and handled there.
     """

@@ -73,7 +73,7 @@ def yardstick_engine(yardstick: Yardstick, threads: int | None) -> Engine:
     from lungfish.runtime.engines.onnx.engine import OnnxEngine
 
     with _compare_extra():
-        import onnxscript  # noqa: F401  torch.onnx reports it less clearly
+        import onnxscript  # noqa: F401  if missing, torch.onnx says so less clearly
         import torch
 
     image = torch.zeros((2, yardstick.resolution_px, yardstick.resolution_px, 3), dtype=torch.uint8)

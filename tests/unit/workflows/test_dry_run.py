@@ -22,7 +22,7 @@ from lungfish.workflows.train import train
 
 FEW = Problem("too_few", "'one' has 1 photo", ("one",), stops=True, rule="each needs two", fix="Add some.")
 UNTIMED = "(fewer than 500 training photos)"
-MINUTES = "training stops so that the job takes about 10 min"
+MINUTES = "the job is limited to about 10 min"
 TYPO = Problem("typo", "class 'a\x1bb' is a typo?", ("a\x1bb",))
 
 

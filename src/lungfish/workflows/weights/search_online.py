@@ -42,7 +42,7 @@ def search_online(text: str) -> Found:
 
 
 def _next_command(row: WeightsRow) -> str:
-    """Return the command that trains on local weights, or fetches others, which reports their license."""
+    """Return the command that trains from local weights, or that fetches others and reports their license."""
     if row.cached:
         return shlex.join(["lungfish", "train", "PHOTOS", "--weights", printable(row.name)])
     return shlex.join(["lungfish", "weights", "fetch", printable(row.name)])
