@@ -186,7 +186,9 @@ def test_a_folder_that_may_not_be_read(
         ended = command("train", digits, "--out", tmp_path / "bundle", cache=cache, prelude=obey_permissions)
         (digits / "1").chmod(0o755)
     assert ended.code == 3
-    assert re.fullmatch(r"error: cannot read .*digits/1: Permission denied\nChange its permissions.*\n", ended.err)
+    assert re.fullmatch(
+        r"Reading photos .*\nerror: cannot read .*digits/1: Permission denied\nChange its permissions.*\n", ended.err
+    )
     assert ended.out == ""
 
 

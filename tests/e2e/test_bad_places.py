@@ -67,7 +67,9 @@ def test_a_read_only_place(
     with untouched(tmp_path):
         ended = command("train", digits, "--out", tmp_path / "locked" / "bundle", cache=cache, prelude=obey_permissions)
     assert ended.code == 3
-    assert re.fullmatch(r"error: cannot write .*locked/bundle: Permission denied\nChoose a writable.*\n", ended.err)
+    assert re.fullmatch(
+        r"Reading photos .*\nerror: cannot write .*locked/bundle: Permission denied\nChoose a writable.*\n", ended.err
+    )
     assert [path.name for path in cache.iterdir()] == [MARKER]  # found out before any work was done
 
 

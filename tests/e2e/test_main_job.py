@@ -34,7 +34,7 @@ KEYS = {  # of the contract in docs and scripts: more may come, none may go
     "dry run": "dry_run bundle arch weights recipe classes counts skipped leaks warnings problems cached"
     " estimate_seconds",
 }
-STEPS = "Fitting the head|probe: .* validation photos right, .*|Exporting and quantizing"
+STEPS = "Reading photos from .*|Fitting the head|probe: .* validation photos right, .*|Exporting and quantizing"
 COUNTS = r"(photos|Measuring the artifacts|Evaluating): [\d,]+ (to do|in [\d.]+ s|of [\d,]+, .*left)"
 
 

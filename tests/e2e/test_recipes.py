@@ -97,7 +97,9 @@ def test_scratch_needs_time(lungfish: Any, write_digits: Any, tmp_path: Path) ->
 
 
 def test_epochs_are_those_of_the_last_step(train: Any) -> None:
-    assert len(train("--recipe", "finetune", "--epochs", "1")["epochs"]) == 1
+    epochs = train("--recipe", "finetune", "--epochs", "1")["epochs"]
+    assert {row["epoch"] for row in epochs} == {0}
+    assert len({row["stage"] for row in epochs}) == len(epochs)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_stopped_job_says_how_to_go_on(
     monkeypatch.setattr(job, "run_job", interrupted)
     outcome = lungfish("train", "photos")
     assert outcome.code == code
-    assert outcome.err == "stopped: run the same command again to resume\n"
+    assert outcome.err == "Reading photos from photos\nstopped: run the same command again to resume\n"
 
 
 def test_errors_are_escaped(lungfish: Run, tmp_path: Path) -> None:

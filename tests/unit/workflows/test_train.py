@@ -124,11 +124,13 @@ def test_the_cache_obeys_the_job_and_the_environment_stays(train: Train, monkeyp
 def test_the_command_writes_events_as_json(
     lungfish: Callable[..., Any], cache: Path, tiny: Path, write_digits: Callable[..., Path], tmp_path: Path
 ) -> None:
-    arguments = ("train", write_digits(tmp_path / "digits", count=6), "--weights", tiny, "--dry-run", "--progress")
+    photos = write_digits(tmp_path / "digits", count=6)
+    arguments = ("train", photos, "--weights", tiny, "--dry-run", "--progress")
     ended = lungfish(*arguments, "json")
     assert ended.code == 0
     events = [json.loads(line) for line in ended.err.splitlines()]
-    assert events[0] == {"event": "stage_started", "stage": "photos", "total": 18, "done": 0}
+    assert events[0] == {"event": "logged", "text": f"Reading photos from {photos}"}
+    assert events[1] == {"event": "stage_started", "stage": "photos", "total": 18, "done": 0}
     assert events[-1].keys() == {"event", "stage", "total", "done", "seconds", "completed"}
     assert lungfish(*arguments, "none").err == ""
     ended = lungfish(*arguments, "jsno")
