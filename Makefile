@@ -50,7 +50,7 @@ bench: $(VENV)/.bench  ## measure the claims about speed and memory
 	$(BIN)/python benchmarks/main_job.py
 
 docs: $(VENV)/.docs  ## build the documentation in site/; a broken link is an error
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs site
 
 setup: $(VENV)/.dev  ## an environment to work in
 	$(BIN)/pre-commit install
