@@ -33,8 +33,8 @@ def fresh_python(tmp_path: Path) -> Callable[..., Any]:
 
     def run(code: str, *arguments: object, base_install: bool = False, blocked: Collection[str] = ()) -> Any:
         out = tmp_path / "result.json"
-        missing = {*blocked, *(TRAIN_MODULES if base_install else ())}
-        program = BLOCK.format(blocked=missing) if missing else ""
+        hidden = {*blocked, *TRAIN_MODULES} if base_install else set(blocked)
+        program = BLOCK.format(blocked=hidden) if hidden else ""
         program += f"{code}\nimport json, pathlib\npathlib.Path({str(out)!r}).write_text(json.dumps(result))"
         command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -33,7 +33,7 @@ def what_changed_lines(changed: WhatChanged) -> str:
         lines.append("points: new minus old; 95 % interval: Newcombe's for pairs, not corrected for multiple classes")
         lines.append("p: exact McNemar test, corrected for the number of classes (Holm)")
         lines.append(f"better and worse need p ≤ {SIGNIFICANT:g}, so at least 6 photos lost or gained")
-    if 0 < changed.overall.n < FEW_PHOTOS and changed.verdict == "cannot tell":
+    if 0 < changed.overall.n < FEW_PHOTOS and changed.verdict == "inconclusive":
         lines.append(
             f"{plural(changed.overall.n, 'photo is', 'photos are')} too few for a verdict. For each class, collect "
             "about 30 that neither bundle was trained on, and give them as --photos."

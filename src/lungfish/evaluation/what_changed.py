@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lungfish.evaluation.paired import SIGNIFICANT, Pairs, count_pairs, holm, mcnemar, mcnemar_worse
 
-BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
+BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 ELSEWHERE = -1  # index of every class that only one of the two classifiers knows
 
 
@@ -85,7 +85,7 @@ class WhatChanged:
 
     @property
     def verdict(self) -> str:
-        """Better, worse or cannot tell, over all photos; a separate, uncorrected test."""
+        """Better, worse or inconclusive, over all photos; a separate, uncorrected test."""
         return _verdict(self.overall, self.overall.p)
 
     def named(self, verdict: str) -> list[str]:
@@ -153,7 +153,7 @@ def shared_index(labels: Sequence[str], shared: Sequence[str]) -> NDArray[np.int
 
 def _verdict(pairs: Pairs, p: float) -> str:
     if p > SIGNIFICANT:
-        return CANNOT_TELL
+        return INCONCLUSIVE
     return BETTER if pairs.only_new > pairs.only_old else WORSE
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lungfish.core.names import plural
-from lungfish.evaluation.what_changed import BETTER, CANNOT_TELL, WORSE, WhatChanged
+from lungfish.evaluation.what_changed import BETTER, INCONCLUSIVE, WORSE, WhatChanged
 from lungfish.evaluation.wording import listed, percent
 
 
@@ -16,12 +16,12 @@ def headline(changed: WhatChanged) -> str:
     """Return the verdict over all photos, with its figures."""
     pairs, against = changed.overall, changed.against
     if not changed.classes:
-        return f"Cannot tell: the new bundle and {against.old} have no class in common."
+        return f"Not comparable: the new bundle and {against.old} have no class in common."
     if not pairs.n:
         were = "photo of a shared class was a training photo", "photos of shared classes were training photos"
         why = f": {plural(against.trained_on, *were)} of one of the bundles" if against.trained_on else ""
-        return f"Cannot tell: no photo is left to compare on{why}."
-    found = {BETTER: "Better", WORSE: "Worse", CANNOT_TELL: "Cannot tell"}[changed.verdict]
+        return f"Not compared: no photo is left{why}."
+    found = {BETTER: "Better", WORSE: "Worse", INCONCLUSIVE: "Inconclusive"}[changed.verdict]
     return (
         f"{found}: the new bundle gets {pairs.new_correct:,} of {plural(pairs.n, 'photo')} right "
         f"({percent(pairs.new_correct / pairs.n)}), {against.old} {pairs.old_correct:,} "
@@ -78,11 +78,11 @@ def p_value(p: float) -> str:
 
 def _by_class(changed: WhatChanged) -> str:
     parts = [f"{verdict} on {listed(names, 10)}" for verdict in (BETTER, WORSE) if (names := changed.named(verdict))]
-    unclear = len(changed.named(CANNOT_TELL))
+    unclear = len(changed.named(INCONCLUSIVE))
     if not parts:
-        which = f"{'any of the ' if unclear > 1 else 'the '}{plural(unclear, 'class', 'classes')}"
-        return f"By class: cannot tell for {which}."
-    rest = f"; cannot tell for the other {plural(unclear, 'class', 'classes')}" if unclear else ""
+        which = f"{'all ' if unclear > 1 else 'the '}{plural(unclear, 'class', 'classes')}"
+        return f"By class: inconclusive for {which}."
+    rest = f"; inconclusive for the other {plural(unclear, 'class', 'classes')}" if unclear else ""
     return f"By class: {'; '.join(parts)}{rest}."
 
 

@@ -69,7 +69,7 @@ def test_both_answer_the_same_photos(
     overall = changed["overall"]
     assert (overall["n"], overall["only_old_right"], overall["verdict"]) == (11, 11, "worse")
     assert overall["p"] == pytest.approx(2 / 2**11, abs=1e-6)
-    assert [row["verdict"] for row in changed["classes"]] == ["worse", "cannot tell"]
+    assert [row["verdict"] for row in changed["classes"]] == ["worse", "inconclusive"]
     assert (changed["left_out"], changed["unlisted"]) == ({"trained_on": 0, "other_classes": 3}, ["older", "newer"])
     assert changed["answered_added"] == 8  # red is as far from green as from blue, and the first of equals counts
     outcome = lungfish("compare", older, newer, "--photos", color_photos)
@@ -93,7 +93,7 @@ def test_photos_that_either_was_trained_on_are_left_out(
     assert (value["what_changed"]["overall"]["n"], value["warnings"]) == (2, [])
     outcome = lungfish("compare", older, color_bundle, "--photos", color_photos, "--split", "train")
     assert outcome.code == 0
-    assert "no photo is left to compare on: 2 photos of shared classes were training photos" in outcome.out
+    assert "no photo is left: 2 photos of shared classes were training photos" in outcome.out
     list_photos(older, color_photos, {"1.png": "train", "2.png": "test"})
     outcome = lungfish("compare", older, color_bundle)
     assert "on different photos, so do not compare these" in outcome.out

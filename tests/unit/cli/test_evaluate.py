@@ -243,7 +243,7 @@ def test_a_baseline_without_one_of_the_classes(
     assert rows == [("red", 3, 3), ("blue", 4, 3)]
     outcome = lungfish("evaluate", color_bundle, mistaken_photos, "--baseline", older)
     assert outcome.code == 0
-    assert "Cannot tell: the new bundle gets 6 of 7 photos right (85.7 %), older 6 (85.7 %)" in outcome.out.replace(
+    assert "Inconclusive: the new bundle gets 6 of 7 photos right (85.7 %), older 6 (85.7 %)" in outcome.out.replace(
         "\xa0", " "
     )
     other = write_color_bundle(tmp_path / "other", labels=("green", "blue"))

@@ -7,8 +7,8 @@ from lungfish.evaluation.class_gate import failure, unjudged_classes, worse_clas
 from lungfish.evaluation.paired import Pairs, holm, mcnemar_worse
 from lungfish.evaluation.what_changed import (
     BETTER,
-    CANNOT_TELL,
     ELSEWHERE,
+    INCONCLUSIVE,
     WORSE,
     Against,
     ClassChange,
@@ -33,8 +33,8 @@ def changes(*classes: tuple[int, int, int, int], against: Against = ALONE) -> Wh
 
 def test_verdicts_overall_and_by_class():
     changed = changes((40, 0, 9, 1), (40, 10, 0, 1), (40, 3, 2, 5))
-    assert [row.verdict for row in changed.classes] == [BETTER, WORSE, CANNOT_TELL]
-    assert (changed.verdict, changed.overall) == (CANNOT_TELL, Pairs(120, 13, 11, 7))
+    assert [row.verdict for row in changed.classes] == [BETTER, WORSE, INCONCLUSIVE]
+    assert (changed.verdict, changed.overall) == (INCONCLUSIVE, Pairs(120, 13, 11, 7))
     assert changed.named(WORSE) == ["class-1"]
     value = changed.to_json()
     assert value["classes"][1] == {
@@ -53,7 +53,7 @@ def test_verdicts_overall_and_by_class():
         "verdict": WORSE,
     }
     assert changes((40, 0, 9, 1)).verdict == BETTER
-    assert "By class: better on class-0; worse on class-1; cannot tell for the other 1 class." in notes(changed)
+    assert "By class: better on class-0; worse on class-1; inconclusive for the other 1 class." in notes(changed)
 
 
 def test_answers_of_a_class_that_one_does_not_know_are_wrong():
@@ -74,14 +74,14 @@ def test_the_headline_says_it_in_one_sentence():
     said = headline(changes((150, 4, 30, 6), against=Against("shoes-bundle"))).replace("\xa0", " ")
     assert said.startswith("Better: the new bundle gets 180 of 190 photos right (94.7 %), shoes-bundle 154 (81.1 %).")
     assert "The difference is +13.7 points (95 % interval +8.0 to +19.8; p < 0.001)." in said
-    assert headline(changes((9, 1, 0, 0))).startswith("Cannot tell: ")
+    assert headline(changes((9, 1, 0, 0))).startswith("Inconclusive: ")
     assert headline(changes((9, 12, 0, 0))).startswith("Worse: ")
 
 
 def test_no_photo_and_no_class_left():
     none = changes((0, 0, 0, 0), against=Against("old", trained_on=7))
     assert headline(none).endswith("7 photos of shared classes were training photos of one of the bundles.")
-    assert (none.verdict, none.macro, none.to_json()["overall"]["old_top1"]) == (CANNOT_TELL, None, None)
+    assert (none.verdict, none.macro, none.to_json()["overall"]["old_top1"]) == (INCONCLUSIVE, None, None)
     assert "no class in common" in headline(changes())
 
 
@@ -105,7 +105,7 @@ def test_the_gate_names_the_class_with_its_figures():
 def test_the_gate_sees_a_small_class_collapse():
     """Four photos can reach no p-value below 0.06."""
     (row,) = worse_classes(changes((1, 3, 0, 0), (40, 3, 2, 5)))
-    assert (row.label, row.verdict) == ("class-0", CANNOT_TELL)
+    assert (row.label, row.verdict) == ("class-0", INCONCLUSIVE)
     assert failure(row).endswith("(3 lost, 0 gained; top-1 fell by more than 50 points)")
     assert not worse_classes(changes((2, 2, 0, 0), (0, 2, 0, 0), (5, 0, 5, 0)))
     assert [row.label for row in unjudged_classes(changes((1, 1, 0, 0), (3, 0, 0, 0)))] == ["class-0"]
